@@ -1,0 +1,112 @@
+# ruff: noqa: F401  (imports for type checkers; the names are exported through _WHERE)
+"""meanfield: the mean-field equation of self-attention on spheres, by finite elements.
+
+    d_t mu + div(X[mu] mu) = kappa Laplace(mu)    on S^{d-1}
+
+for the law mu of tokens that interact by (softmax or unnormalised) self-attention: see
+arXiv 2312.10794. The names below are loaded when first used, so that importing the package is cheap
+and needs no DOLFINx.
+
+Example:
+    >>> import meanfield as mf
+    >>> case = mf.Case(
+    ...     title="a first run",
+    ...     geometry=mf.Sphere(level=3),
+    ...     model=mf.Model(attention="sa", beta=4.0),
+    ...     initial=mf.standard_density(),
+    ...     time=mf.Time(end=1.0),
+    ... )
+    >>> result = mf.run(case)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "meanfield.attention.field": ("Attention", "Field", "Measure"),
+    "meanfield.case": (
+        "Case",
+        "Circle",
+        "Eulerian",
+        "Every",
+        "Geometric",
+        "Layers",
+        "MeshFile",
+        "Model",
+        "Output",
+        "Particles",
+        "Sphere",
+        "Time",
+        "Unmeshed",
+        "Zonal",
+    ),
+    "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
+    "meanfield.geometry.laws": (
+        "AngularGaussian",
+        "Cap",
+        "Mixture",
+        "PoissonKernel",
+        "Uniform",
+        "VonMisesFisher",
+        "standard_density",
+    ),
+    "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
+    "meanfield.results.fields": ("read_fields",),
+    "meanfield.results.folder": ("RunFolder",),
+    "meanfield.simulation": ("Result", "Watch", "run"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted([*_MODULE_OF, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("meanfield")
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'meanfield' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if TYPE_CHECKING:
+    from meanfield.attention.field import Attention, Field, Measure
+    from meanfield.case import (
+        Case,
+        Circle,
+        Eulerian,
+        Every,
+        Geometric,
+        Layers,
+        MeshFile,
+        Model,
+        Output,
+        Particles,
+        Sphere,
+        Time,
+        Unmeshed,
+        Zonal,
+    )
+    from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
+    from meanfield.geometry.laws import (
+        AngularGaussian,
+        Cap,
+        Mixture,
+        PoissonKernel,
+        Uniform,
+        VonMisesFisher,
+        standard_density,
+    )
+    from meanfield.geometry.mesh import icosphere, read_mesh
+    from meanfield.results.fields import read_fields
+    from meanfield.results.folder import RunFolder
+    from meanfield.simulation import Result, Watch, run

@@ -1,0 +1,56 @@
+"""Errors and values shared by all ranks, so that no rank waits for one that has failed.
+
+Knows mpi4py communicators by their methods only, and nothing of the rest of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["Alone", "everywhere", "on_root"]
+
+T = TypeVar("T")
+
+
+class Alone:
+    """The communicator of a process that is alone, where there is no mpi4py."""
+
+    rank = 0
+    size = 1
+
+
+def on_root(comm: Any, action: Callable[[], T], share: bool = True) -> T | None:
+    """Do something on rank 0; what goes wrong there is raised on every rank. Collective.
+
+    ``share``: hand the value to all ranks; otherwise they get None.
+    """
+    value: T | None = None
+    error: Exception | None = None
+    if comm.rank == 0:
+        try:
+            value = action()
+        except Exception as caught:
+            error = caught
+    if comm.size > 1:
+        error = comm.bcast(error, root=0)
+    if error is not None:
+        raise error
+    if share and comm.size > 1:
+        return comm.bcast(value, root=0)
+    return value
+
+
+def everywhere(comm: Any, action: Callable[[], T]) -> T:
+    """Do something on every rank; what goes wrong on one is raised on all. Collective."""
+    value: T | None = None
+    error: Exception | None = None
+    try:
+        value = action()
+    except Exception as caught:
+        error = caught
+    if comm.size > 1:
+        error = next((e for e in comm.allgather(error) if e is not None), None)
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]

@@ -1,0 +1,30 @@
+"""Errors that the user can mend, and the nearest valid name for a mistyped one.
+
+Owns the one exception class that the command line turns into a single line and exit code 2.
+Knows nothing of the rest of the package.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["BrokenInvariantError", "InputError", "MeanfieldWarning", "suggest"]
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used: says what was found and what was expected."""
+
+
+class BrokenInvariantError(RuntimeError):
+    """A computed state lost what the scheme guarantees (NaN, lost mass, negative density)."""
+
+
+class MeanfieldWarning(UserWarning):
+    """A result is usable but something about it should be known; also recorded in the run."""
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the nearest valid name, or an empty string."""
+    close = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,0 +1,1 @@
+"""The sphere, its meshes and the laws on it. NumPy only."""

@@ -1,0 +1,395 @@
+"""Laws with a closed-form density and an exact sampler, in any dimension.
+
+Uniform, von Mises-Fisher, Poisson kernel, angular Gaussian and cap. Densities are with respect to
+sigma, uniform = 1. Knows nothing of meshes or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import betainc, betaincinv, gammaln, ive, logsumexp
+
+from meanfield.errors import InputError
+from meanfield.geometry.laws.base import (
+    Vector,
+    along_axis,
+    as_points,
+    check_dimension,
+    direction,
+    off_axis,
+    real,
+    vector,
+)
+from meanfield.geometry.sphere import Array, geodesic_distance, normalize, uniform_points
+
+__all__ = [
+    "AngularGaussian",
+    "Cap",
+    "PoissonKernel",
+    "Uniform",
+    "VonMisesFisher",
+]
+
+
+def _numbers(v: Sequence[float] | Array) -> str:
+    return "(" + ", ".join(f"{float(a):.6g}" for a in v) + ")"
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The uniform law sigma, density 1.
+
+    Attributes:
+        d: dimension of the surrounding space, >= 2.
+    """
+
+    d: int
+
+    def __post_init__(self) -> None:
+        check_dimension(self.d)
+
+    def density(self, x: Array) -> Array:
+        """Ones, (n,)."""
+        return np.ones(len(as_points(x, self.d)))
+
+    def log_density(self, x: Array) -> Array:
+        """Zeros, (n,)."""
+        return np.zeros(len(as_points(x, self.d)))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Normalised Gaussian vectors."""
+        return uniform_points(n, self.d, rng)
+
+    def is_zonal(self, tol: float = 1e-12) -> bool:
+        """Always."""
+        return True
+
+    def describe(self) -> str:
+        """One line."""
+        return f"uniform on S^{self.d - 1}"
+
+
+@dataclass(frozen=True)
+class VonMisesFisher:
+    """The von Mises-Fisher law, density proportional to exp(k <x, mean>).
+
+    Everything is log-scaled, so that any concentration from 0 (uniform) to 1e15 works.
+
+    Attributes:
+        mean: direction of the mean, any length but zero; its length is d.
+        concentration: k >= 0.
+
+    Raises:
+        InputError: if the mean has no direction or the concentration is negative.
+    """
+
+    mean: Vector
+    concentration: float
+    _mu: Array = field(init=False, repr=False, compare=False)
+    _log_scale: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given, mu = direction(self.mean, "mean")
+        k = real(self.concentration, "concentration", "a number >= 0")
+        if k < 0.0:
+            raise InputError(
+                f"concentration: found {k:g}, expected a number >= 0; to concentrate at the "
+                "opposite point, change the sign of the mean"
+            )
+        object.__setattr__(self, "mean", given)
+        object.__setattr__(self, "concentration", k)
+        object.__setattr__(self, "_mu", mu)
+        object.__setattr__(self, "_log_scale", _log_scaled_partition(k, len(mu)))
+
+    @property
+    def d(self) -> int:
+        """Dimension of the surrounding space."""
+        return len(self._mu)
+
+    def density(self, x: Array) -> Array:
+        """Density with respect to sigma, (n,). It may overflow only beyond 1e308."""
+        return np.exp(self.log_density(x))
+
+    def log_density(self, x: Array) -> Array:
+        """k (<x, mean> - 1) - log(e^{-k} lam_0(k)), with 1 - <x, mean> taken from |x - mean|."""
+        gap = 0.5 * np.sum((as_points(x, self.d) - self._mu) ** 2, axis=1)
+        return -self.concentration * gap - self._log_scale
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Exact draws: inversion for d = 3 (Ulrich 1984), else rejection (Wood 1994).
+
+        Written for 1 - <x, mean> and with ratios of Gamma variables, so that no digits are lost
+        at large concentration.
+        """
+        k, d = self.concentration, self.d
+        if k == 0.0:
+            return uniform_points(n, d, rng)
+        if d == 3:
+            s = -np.log1p(rng.random(n) * math.expm1(-2.0 * k)) / k
+            return along_axis(np.clip(s, 0.0, 2.0), self._mu, rng)
+        b = (d - 1) / (2.0 * k + math.hypot(2.0 * k, d - 1))
+        s = np.empty(n)
+        todo = np.arange(n)
+        while len(todo):
+            one, two = rng.standard_gamma(0.5 * (d - 1), (2, len(todo)))
+            ratio = 2.0 * one / (two + b * one)  # (1 - <x, mean>) / b, so it lies in [0, 2/b]
+            log_accept = (
+                2.0 * b * k / (1.0 + b)
+                - k * b * ratio
+                + (d - 1) * np.log(0.5 * (1.0 + b) * (1.0 + 0.5 * (1.0 - b) * ratio))
+            )
+            kept = -rng.standard_exponential(len(todo)) <= log_accept
+            s[todo[kept]] = b * ratio[kept]
+            todo = todo[~kept]
+        return along_axis(np.clip(s, 0.0, 2.0), self._mu, rng)
+
+    def is_zonal(self, tol: float = 1e-12) -> bool:
+        """Whether the mean lies on the last axis, or the law is uniform."""
+        return self.concentration == 0.0 or off_axis(self._mu) <= tol
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"von Mises-Fisher on S^{self.d - 1}, mean direction {_numbers(self._mu)}, "
+            f"concentration {self.concentration:g}"
+        )
+
+
+def _log_scaled_partition(k: float, d: int) -> float:
+    """log(e^{-k} int e^{k <x, mean>} dsigma), any k >= 0 and d >= 2.
+
+    The integral is Gamma(d/2) (2/k)^{d/2-1} I_{d/2-1}(k); where the scaled Bessel function
+    underflows (k small against d) its power series in k^2/4, whose terms are all positive.
+    """
+    if k == 0.0:
+        return 0.0
+    nu = 0.5 * d - 1.0
+    bessel = float(ive(nu, k))
+    if math.isfinite(bessel) and bessel > 1e-280:
+        return math.log(bessel) + math.lgamma(nu + 1.0) + nu * math.log(2.0 / k)
+    if k > 1e6 and k > 100.0 * d * d:  # beyond the range of the library: leading asymptotics
+        expansion = math.log1p(-(4.0 * nu * nu - 1.0) / (8.0 * k))
+        return (
+            math.lgamma(nu + 1.0)
+            + nu * math.log(2.0 / k)
+            - 0.5 * math.log(2.0 * math.pi * k)
+            + expansion
+        )
+    j = np.arange(int(k) + 100.0)
+    terms = (
+        2.0 * j * math.log(0.5 * k) - gammaln(j + 1.0) - gammaln(nu + 1.0 + j) + gammaln(nu + 1.0)
+    )
+    return float(logsumexp(terms)) - k
+
+
+@dataclass(frozen=True)
+class PoissonKernel:
+    """The law of density [ (1 - |w|^2) / |x - w|^2 ]^{d-1}: conformal image of the uniform one.
+
+    The exact solution of the flow at beta = 0 stays in this family and concentrates to a Dirac as
+    |w| tends to 1.
+
+    Attributes:
+        w: a point of the open unit ball; its length is d.
+
+    Raises:
+        InputError: if |w| >= 1.
+    """
+
+    w: Vector
+    _w: Array = field(init=False, repr=False, compare=False)
+    _r: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given = vector(self.w, "w")
+        check_dimension(len(given), "w (number of entries)")
+        r = math.hypot(*given)
+        if r >= 1.0:
+            raise InputError(f"w: found a vector of length {r:.6g}, expected length < 1")
+        object.__setattr__(self, "w", given)
+        object.__setattr__(self, "_w", np.array(given))
+        object.__setattr__(self, "_r", r)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the surrounding space."""
+        return len(self._w)
+
+    def density(self, x: Array) -> Array:
+        """Density with respect to sigma, (n,)."""
+        return np.exp(self.log_density(x))
+
+    def log_density(self, x: Array) -> Array:
+        """(d-1) [ log(1 - |w|^2) - log |x - w|^2 ], (n,).
+
+        With r = |w| and u = w / r, |x - w|^2 is taken as (1 - r)^2 + r |x - u|^2, and 1 - r^2 as
+        (1 - r)(1 + r): both keep their digits as r tends to 1.
+        """
+        x, r = as_points(x, self.d), self._r
+        u = self._w / r if r > 0.0 else self._w
+        square = (1.0 - r) ** 2 + r * np.sum((x - u) ** 2, axis=1)
+        return (self.d - 1) * (math.log((1.0 - r) * (1.0 + r)) - np.log(square))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Exact draws: uniform points y through y -> w + (1 - |w|^2) (y + w) / |y + w|^2."""
+        y = uniform_points(n, self.d, rng) + self._w
+        square = np.sum(y * y, axis=1, keepdims=True)
+        return normalize(self._w + (1.0 - self._r) * (1.0 + self._r) * y / square)
+
+    def is_zonal(self, tol: float = 1e-12) -> bool:
+        """Whether w lies on the last axis."""
+        return off_axis(self._w) <= tol
+
+    def describe(self) -> str:
+        """One line."""
+        return f"Poisson kernel on S^{self.d - 1}, w = {_numbers(self._w)}"
+
+
+@dataclass(frozen=True)
+class AngularGaussian:
+    """Direction of a centred Gaussian vector: density det(S)^{-1/2} (x^T S^{-1} x)^{-d/2}.
+
+    The uniform law carried by the linear field P_x(A x) for a time t is this one with
+    S = e^{tA} e^{tA^T}. Only S up to a factor matters.
+
+    Attributes:
+        matrix: S, (d, d), symmetric and positive definite.
+
+    Raises:
+        InputError: if the matrix is not square, symmetric and positive definite.
+    """
+
+    matrix: Sequence[Sequence[float]] | Array
+    _factor: Array = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given: object = self.matrix
+        if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, np.ndarray)):
+            raise InputError(f"matrix: found {given!r}, expected d lists of d numbers")
+        d = check_dimension(len(given), "matrix (number of rows)")
+        rows = tuple(vector(row, f"matrix[{i}]", d) for i, row in enumerate(given))
+        s = np.array(rows)
+        if np.abs(s - s.T).max() > 1e-10 * np.abs(s).max():
+            i, j = np.unravel_index(np.abs(s - s.T).argmax(), s.shape)
+            raise InputError(
+                f"matrix: found {s[i, j]:.6g} at ({i}, {j}) and {s[j, i]:.6g} at ({j}, {i}), "
+                "expected a symmetric matrix"
+            )
+        least = float(np.linalg.eigvalsh(s)[0])
+        if not least > 0.0:
+            raise InputError(
+                f"matrix: found an eigenvalue {least:.6g}, expected a positive definite matrix"
+            )
+        object.__setattr__(self, "matrix", rows)
+        object.__setattr__(self, "_factor", np.linalg.cholesky(s))
+
+    @property
+    def d(self) -> int:
+        """Dimension of the surrounding space."""
+        return len(self._factor)
+
+    def density(self, x: Array) -> Array:
+        """Density with respect to sigma, (n,)."""
+        return np.exp(self.log_density(x))
+
+    def log_density(self, x: Array) -> Array:
+        """-log det(S)/2 - (d/2) log(x^T S^{-1} x), by the Cholesky factor of S, (n,)."""
+        whitened = np.linalg.solve(self._factor, as_points(x, self.d).T)
+        half_log_det = float(np.log(np.diag(self._factor)).sum())
+        return -half_log_det - 0.5 * self.d * np.log(np.sum(whitened**2, axis=0))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Exact draws: normalised Gaussian vectors of covariance S."""
+        return normalize(rng.standard_normal((n, self.d)) @ self._factor.T)
+
+    def is_zonal(self, tol: float = 1e-12) -> bool:
+        """Whether S = diag(a, ..., a, b), entries relative to their place on the diagonal."""
+        s = np.array(self.matrix)
+        diagonal = np.diag(s)
+        relative = s / np.sqrt(np.outer(diagonal, diagonal)) - np.eye(self.d)
+        spread = np.ptp(diagonal[:-1]) / diagonal[:-1].max()
+        return bool(np.abs(relative).max() <= tol and spread <= tol)
+
+    def describe(self) -> str:
+        """One line."""
+        values = np.linalg.eigvalsh(np.array(self.matrix))
+        return f"angular Gaussian on S^{self.d - 1}, eigenvalues {_numbers(values)}"
+
+
+@dataclass(frozen=True)
+class Cap:
+    """The uniform law on a spherical cap, the points within ``angle`` of the centre.
+
+    Attributes:
+        centre: direction of the centre, any length but zero; its length is d.
+        angle: geodesic radius in radians, in (0, pi].
+
+    Raises:
+        InputError: if the centre has no direction, or the angle is out of range or so small that
+            the mass of the cap under sigma underflows.
+    """
+
+    centre: Vector
+    angle: float
+    _centre: Array = field(init=False, repr=False, compare=False)
+    _mass: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given, centre = direction(self.centre, "centre")
+        angle = real(self.angle, "angle", "an angle in (0, pi], in radians")
+        if not 0.0 < angle <= math.pi:
+            raise InputError(f"angle: found {angle:g}, expected an angle in (0, pi], in radians")
+        half = 0.5 * float(betainc(0.5 * (len(centre) - 1), 0.5, math.sin(angle) ** 2))
+        mass = half if angle <= 0.5 * math.pi else 1.0 - half
+        if mass < 1e-300:
+            raise InputError(
+                f"angle: found {angle:g}, for which the mass of the cap of S^{len(centre) - 1} "
+                "underflows; expected a larger angle"
+            )
+        object.__setattr__(self, "centre", given)
+        object.__setattr__(self, "angle", angle)
+        object.__setattr__(self, "_centre", centre)
+        object.__setattr__(self, "_mass", mass)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the surrounding space."""
+        return len(self._centre)
+
+    def density(self, x: Array) -> Array:
+        """1 / sigma(cap) inside, 0 outside, (n,)."""
+        inside = geodesic_distance(as_points(x, self.d), self._centre) <= self.angle
+        return np.where(inside, 1.0 / self._mass, 0.0)
+
+    def log_density(self, x: Array) -> Array:
+        """-log sigma(cap) inside, -inf outside, (n,)."""
+        inside = geodesic_distance(as_points(x, self.d), self._centre) <= self.angle
+        return np.where(inside, -math.log(self._mass), -math.inf)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Exact draws: the angle from the centre by inverting the incomplete beta function."""
+        a = 0.5 * (self.d - 1)
+        below = self._mass * rng.random(n)
+        # The smaller of the masses on either side, so that both ends keep their digits.
+        near = below <= 0.5
+        tail = 2.0 * np.where(near, below, 1.0 - below)
+        sine2 = betaincinv(a, 0.5, tail)
+        cosine2 = betaincinv(0.5, a, 1.0 - tail)
+        theta = np.arctan2(np.sqrt(sine2), np.sqrt(cosine2))
+        theta = np.where(near, theta, math.pi - theta)
+        return along_axis(2.0 * np.sin(0.5 * np.minimum(theta, self.angle)) ** 2, self._centre, rng)
+
+    def is_zonal(self, tol: float = 1e-12) -> bool:
+        """Whether the centre lies on the last axis, or the cap is the whole sphere."""
+        return self.angle == math.pi or off_axis(self._centre) <= tol
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"uniform on the cap of S^{self.d - 1} within {self.angle:g} rad of "
+            f"{_numbers(self._centre)}"
+        )

@@ -1,0 +1,53 @@
+"""Meshes: the one place to import from. See the modules below for what each owns.
+
+meshcore: the `Mesh` value, edges, reference weights, report; meshmake: generators; meshcheck: what
+a surface that others made must be; meshfiles: reading and writing. No DOLFINx anywhere.
+"""
+
+from __future__ import annotations
+
+from meanfield.geometry.meshcheck import SPHERE_TOLERANCE, checked_circle, checked_sphere
+from meanfield.geometry.meshcore import (
+    DELAUNAY_TOLERANCE,
+    GEOMETRIES,
+    IntArray,
+    Mesh,
+    MeshReport,
+    delaunay_weights,
+    hull_cells,
+    inspect_mesh,
+    mesh_edges,
+    zonal_half_masses,
+)
+from meanfield.geometry.meshfiles import WRITABLE, read_mesh, write_mesh
+from meanfield.geometry.meshmake import (
+    circle,
+    icosphere,
+    icosphere_hierarchy,
+    unstructured_sphere,
+    zonal_interval,
+)
+
+__all__ = [
+    "DELAUNAY_TOLERANCE",
+    "GEOMETRIES",
+    "SPHERE_TOLERANCE",
+    "WRITABLE",
+    "IntArray",
+    "Mesh",
+    "MeshReport",
+    "checked_circle",
+    "checked_sphere",
+    "circle",
+    "delaunay_weights",
+    "hull_cells",
+    "icosphere",
+    "icosphere_hierarchy",
+    "inspect_mesh",
+    "mesh_edges",
+    "read_mesh",
+    "unstructured_sphere",
+    "write_mesh",
+    "zonal_half_masses",
+    "zonal_interval",
+]
