@@ -1,0 +1,36 @@
+"""Transforms give the same bits on any number of threads, and twice in a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from meanfield.attention.harmonics import harmonics_for
+from meanfield.geometry.sphere import uniform_points
+
+
+@pytest.mark.parametrize(("geometry", "d"), [("sphere", 3), ("circle", 2)])
+def test_bits_do_not_depend_on_threads(
+    geometry: str, d: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    n = 70_001  # more than one thread is used from 60 000 on
+    x, weights = uniform_points(n, d, rng), rng.random(n) / n
+    harmonics = harmonics_for(geometry, d, 28, 1e-13)
+    at = harmonics.locate(x)
+
+    def everything() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        moments = harmonics.moments(at, weights)
+        return moments, harmonics.values(moments, at), harmonics.gradient(moments, at)
+
+    monkeypatch.setenv("MEANFIELD_NUM_THREADS", "1")
+    expected = everything()
+    # The parts fit together: the same sums over halves of the nodes.
+    halves = harmonics.moments(x[:30_000], weights[:30_000]) + harmonics.moments(
+        x[30_000:], weights[30_000:]
+    )
+    np.testing.assert_allclose(expected[0], halves, atol=1e-12)
+    for threads in ("2", "3", "2"):
+        monkeypatch.setenv("MEANFIELD_NUM_THREADS", threads)
+        for found, wanted in zip(everything(), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
