@@ -1,0 +1,239 @@
+"""Numbers that describe a state: mass, energy, entropy, moments, power spectrum, clusters.
+
+The mean, the second moments, the power and the energy are invariant under rotations or turn with
+the state. Knows solvers by their state only; nothing of files.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+from meanfield.attention.field import sum_over_ranks
+from meanfield.attention.harmonics import harmonics_for
+from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.layers import LayerSolver
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
+from meanfield.geometry.sphere import Array
+
+__all__ = [
+    "POWER_DEGREE",
+    "PeakCounter",
+    "density_diagnostics",
+    "diagnostic_names",
+    "rms_speed",
+    "token_diagnostic_names",
+    "token_diagnostics",
+    "token_speed",
+]
+
+POWER_DEGREE = 8
+PROMINENCE = math.log(2.0)
+
+
+def diagnostic_names(geometry: str, d: int) -> tuple[str, ...]:
+    """Names of the diagnostics of a density, in the order in which a table shows them."""
+    moments = 1 if geometry == "zonal" else d
+    return (
+        "mass",
+        "rho_min",
+        "rho_max",
+        "energy",
+        "energy_scaled",
+        "entropy",
+        *(f"mean_{k + 1}" for k in range(moments)),
+        "mean_norm",
+        *(f"m2_{k + 1}" for k in range(moments)),
+        *(f"power_{degree}" for degree in range(POWER_DEGREE + 1)),
+        "clusters",
+    )
+
+
+def density_diagnostics(solver: EulerianSolver, counter: PeakCounter | None) -> dict[str, float]:
+    """Diagnostics of a solver's density, the same on every rank (clusters: rank 0). Collective.
+
+    * ``mass``: sum of masses, 1. ``rho_min``, ``rho_max``: with respect to sigma (uniform = 1).
+    * ``energy``: E (arXiv 2312.10794, (3.5)), which increases for V = +I; ``energy_scaled``:
+      E e^{-|beta|}.
+    * ``entropy``: int rho log rho dsigma >= 0, zero for the uniform density.
+    * ``mean_1``..: int x dmu; ``mean_norm``: its length, the order parameter. ``m2_1``..:
+      eigenvalues of int x x^T dmu, ascending. Zonal: int x_d dmu and int x_d^2 dmu alone.
+    * ``power_l``: sum over the harmonics of degree l, orthonormal in L^2(sigma), of the squared
+      moments of mu: power_0 = 1, and each at most dim H_l.
+    * ``clusters``: see ``PeakCounter``; nan without a counter.
+    """
+    space, rho, w = solver.space, solver.rho, solver.weights
+    n = space.n_owned
+    x = space.points[:n]
+    m = w * rho
+    if space.geometry == "zonal":
+        x = np.cos(x)
+    log_rho = np.log(np.where(rho > 0.0, rho, 1.0))
+    local = np.concatenate([[m.sum(), np.dot(m, log_rho)], m @ x, ((x * m[:, None]).T @ x).ravel()])
+    totals = sum_over_ranks(space.comm, local)
+    top, bottom = space.max(float(np.max(rho, initial=0.0)), float(-np.min(rho, initial=np.inf)))
+    k = x.shape[1]
+    mean, second = totals[2 : 2 + k], totals[2 + k :].reshape(k, k)
+    field = solver.field()
+    everything = space.gather(rho)
+    clusters = math.nan
+    if everything is not None and counter is not None:
+        clusters = float(counter.count(everything))
+    values = [
+        totals[0],
+        -bottom,
+        top,
+        field.energy(),
+        field.energy(scaled=True),
+        totals[1],
+        *mean,
+        float(np.linalg.norm(mean)),
+        *np.linalg.eigvalsh(second),
+        *_power(solver),
+        clusters,
+    ]
+    names = diagnostic_names(space.geometry, space.d)
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _power(solver: EulerianSolver) -> Array:
+    space, field = solver.space, solver.field()
+    harmonics = solver.attention.harmonics
+    moments = field.moments
+    assert harmonics is not None and moments is not None
+    if harmonics.degree < POWER_DEGREE:
+        harmonics = harmonics_for(space.geometry, space.d, POWER_DEGREE, harmonics.epsilon)
+        _, weights, quadrature = solver.measure()
+        assert quadrature is not None
+        x = space.points[: space.n_owned]
+        moments = sum_over_ranks(space.comm, harmonics.moments(x, weights - quadrature))
+        moments = moments + harmonics.uniform()
+    return harmonics.power(moments)[: POWER_DEGREE + 1]
+
+
+def rms_speed(solver: EulerianSolver) -> float:
+    """Root mean square of |X| over the mass: zero in a stationary state. Collective."""
+    v = solver.velocity()
+    m = solver.weights * solver.rho
+    (total,) = solver.space.sum(float(np.dot(m, np.sum(v * v, axis=1))))
+    return math.sqrt(total)
+
+
+_MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most
+
+
+def token_diagnostic_names(d: int) -> tuple[str, ...]:
+    """Names of the diagnostics of tokens in dimension d."""
+    moments = min(d, _MOMENTS)
+    power = range(POWER_DEGREE + 1) if d <= 3 else ()
+    return (
+        "mass",
+        "energy",
+        "energy_scaled",
+        *(f"mean_{k + 1}" for k in range(moments)),
+        "mean_norm",
+        *(f"m2_{k + 1}" for k in range(moments)),
+        *(f"power_{degree}" for degree in power),
+        "clusters",
+        "largest_cluster",
+    )
+
+
+def token_diagnostics(solver: ParticleSolver | LayerSolver, labels: IntArray) -> dict[str, float]:
+    """Diagnostics of tokens; the same as ``density_diagnostics`` where they make sense.
+
+    ``mean_k``: the first 8 coordinates of the mean at most; ``m2_k``: the 8 largest second moments
+    at most, ascending. ``clusters``: number of groups in ``labels`` (``dynamics.clusters``) that
+    hold at least 1 % of the mass, ``largest_cluster``: mass of the largest group.
+    """
+    x, m, d = solver.x, solver.weights, solver.d
+    field = solver.field()
+    moments = min(d, _MOMENTS)
+    mean = m @ x
+    masses = np.bincount(labels, weights=m)
+    power: list[float] = []
+    if d <= 3:
+        geometry = "sphere" if d == 3 else "circle"
+        harmonics = harmonics_for(geometry, d, POWER_DEGREE, 1e-11)
+        points, weights, _ = solver.measure()
+        power = list(harmonics.power(harmonics.moments(points, weights)))
+    values = [
+        float(m.sum()),
+        field.energy(),
+        field.energy(scaled=True),
+        *mean[:moments],
+        float(np.linalg.norm(mean)),
+        *np.linalg.eigvalsh((x * m[:, None]).T @ x)[-moments:],
+        *power,
+        float(np.count_nonzero(masses >= 0.01)),
+        float(masses.max()),
+    ]
+    names = token_diagnostic_names(d)
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def token_speed(solver: ParticleSolver | LayerSolver) -> float:
+    """Root mean square of |X| over the tokens."""
+    v = solver.velocity()
+    return math.sqrt(float(np.dot(solver.weights, np.sum(v * v, axis=1))))
+
+
+class PeakCounter:
+    """Count the clusters of a density: its peaks that stand out.
+
+    A cluster is a local maximum of rho on the mesh that is higher than the uniform density, 1, and
+    at least twice as high as the highest saddle on the way to a higher maximum (topological
+    persistence of log rho of at least log 2; the highest peak is compared with the minimum). The
+    uniform state has none.
+
+    Args:
+        mesh: the whole mesh.
+    """
+
+    def __init__(self, mesh: Mesh) -> None:
+        edges = mesh_edges(mesh)
+        n = mesh.points.shape[0]
+        ends = np.concatenate([edges[:, 0], edges[:, 1]])
+        order = np.argsort(ends, kind="stable")
+        self._neighbour = np.concatenate([edges[:, 1], edges[:, 0]])[order].astype(np.int32)
+        counts = np.bincount(ends, minlength=n)
+        self._start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def count(self, rho: Array) -> int:
+        """Number of clusters of a density (n,) at the vertices, in the order of the mesh."""
+        order = np.argsort(-rho, kind="stable").astype(np.int32)
+        return int(_count_peaks(self._start, self._neighbour, rho, order, PROMINENCE))
+
+
+@nb.njit(cache=True)
+def _count_peaks(start: Array, neighbour: Array, rho: Array, order: Array, least: float) -> int:
+    """Sweep down from the top; where two hills meet, the lower one ends."""
+    n = rho.size
+    parent = np.full(n, -1, dtype=np.int32)  # union-find; the root of a hill is its peak
+    peaks = 0
+    for v in order:
+        own = -1
+        for k in range(start[v], start[v + 1]):
+            u = neighbour[k]
+            if parent[u] < 0:
+                continue
+            root = u
+            while parent[root] != root:
+                parent[root] = parent[parent[root]]
+                root = parent[root]
+            if own < 0:
+                own = root
+            elif root != own:
+                low, high = (own, root) if rho[own] < rho[root] else (root, own)
+                if rho[low] > 1.0 and math.log(rho[low] / max(rho[v], 1e-300)) >= least:
+                    peaks += 1
+                parent[low] = high
+                own = high
+        parent[v] = v if own < 0 else own
+    top, bottom = rho[order[0]], rho[order[-1]]
+    if top > 1.0 and math.log(top / max(bottom, 1e-300)) >= least:
+        peaks += 1
+    return peaks

@@ -1,0 +1,375 @@
+"""Wasserstein distances between measures on the sphere, with the geodesic distance as cost.
+
+W_p(mu, nu)^p = min over couplings of the mean of angle(x, y)^p, p = 1 or 2, in radians. Five ways:
+
+=========  =====================  =========================================================
+method     points                 what it is
+=========  =====================  =========================================================
+exact      any d                  linear program over all pairs (``ot.emd2``); needs 5 n m doubles
+columns    any d                  the same number by column generation; memory like n + m
+circle     d = 2                  exact, O(N log N)
+meridian   colatitudes (n, 1)     exact, O(N log N): axially symmetric measures in any d
+sliced     any d >= 3             *another distance*, the mean over great circles; never in a table
+                                  beside the others
+=========  =====================  =========================================================
+
+All but "sliced" give the true distance with a lower and an upper bound. Round-off of potentials of
+order one limits W_2 to about 1e-6 where mass sits in clusters far apart; the bounds say so.
+
+There is no entropic (Sinkhorn) method: each of its many iterations is a pass over all pairs, column
+generation needs about ten cheaper ones, and ends with the exact value instead of a smoothed one.
+Measured on one core: 20 000 against 20 000 points in 30 to 45 s and 0.4 GB; 4 000 against 10 242 in
+4 s and 0.4 GB ("exact": 8 s and 1.7 GB).
+
+For axially symmetric measures W_p on S^{d-1} is W_p of their colatitudes on [0, pi]: the colatitude
+never changes by more than the point moves (>=), and moving along meridians, which keeps the
+uniform longitude, costs no more than the change of colatitude (<=). For a cloud of particles the
+distance of colatitudes is that of the cloud averaged about the axis.
+
+NumPy, SciPy, Numba and POT; knows nothing of meshes, time and files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import ot
+from scipy.sparse import coo_matrix
+from scipy.spatial import cKDTree
+
+from meanfield.analysis.wasserstein_1d import Coupling, circle_cost, line_cost
+from meanfield.analysis.wasserstein_columns import (
+    Certified,
+    cost_matrix,
+    pair_costs,
+    representatives,
+    solve_columns,
+    solve_pot,
+)
+from meanfield.attention.field import Measure
+from meanfield.attention.harmonics import Located
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.mesh import IntArray
+from meanfield.geometry.sphere import Array
+
+__all__ = [
+    "METHODS",
+    "WassersteinResult",
+    "checked_measure",
+    "cloud",
+    "colatitudes",
+    "memory_needed",
+    "quantise",
+    "wasserstein",
+]
+
+METHODS = ("auto", "exact", "columns", "circle", "meridian", "sliced")
+
+_OFF_SPHERE = 1e-6  # points this far off the sphere are projected; farther ones are a mistake
+_MASS_ERROR = 1e-6  # likewise for the sum of the weights
+_SMALL = 4_000_000  # pairs; beyond, column generation is faster than the dense program
+
+
+@dataclass(frozen=True)
+class WassersteinResult:
+    """A distance and what is known about it.
+
+    Attributes:
+        distance: in radians.
+        p: 1 or 2.
+        method: which of `METHODS` gave it; "sliced" is not a Wasserstein distance.
+        lower, upper: bounds of the true distance between the two weighted point sets, up to
+            round-off; None for "sliced".
+        standard_error: of the mean over random great circles; None but for "sliced".
+        plan: (n, m) sparse coupling between the points as given, if asked for.
+    """
+
+    distance: float
+    p: int
+    method: str
+    lower: float | None = None
+    upper: float | None = None
+    standard_error: float | None = None
+    plan: coo_matrix | None = None
+
+    def interval(self, *displacements: float) -> tuple[float, float]:
+        """Bounds when the measures meant are at most ``displacements`` from the ones compared.
+
+        By the triangle inequality: pass the bounds of `quadrature.density_measure` and `quantise`.
+        """
+        if self.lower is None or self.upper is None:
+            raise InputError("the sliced distance bounds no Wasserstein distance: use 'columns'")
+        return max(0.0, self.lower - sum(displacements)), self.upper + sum(displacements)
+
+
+def cloud(points: Array) -> Measure:
+    """Equal masses 1/n at points (n, d)."""
+    return Measure(points, np.full(len(points), 1.0 / max(1, len(points))))
+
+
+def colatitudes(measure: Measure) -> Measure:
+    """Angles from e_d, (n, 1), of the points of a measure on S^{d-1}, with the same weights."""
+    x = _coordinates(measure)
+    if x.ndim != 2 or x.shape[1] == 1:
+        return Measure(x, measure.weights)
+    theta = np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])
+    return Measure(theta[:, None], measure.weights)
+
+
+def memory_needed(n: int, m: int) -> float:
+    """Bytes that "exact" takes at its peak (measured): the costs, four such arrays inside POT."""
+    return 5.1 * 8.0 * n * m
+
+
+def _coordinates(measure: Measure) -> Array:
+    points = measure.points.points if isinstance(measure.points, Located) else measure.points
+    return np.asarray(points, dtype=np.float64)
+
+
+def checked_measure(measure: Measure, name: str = "measure") -> tuple[Array, Array, IntArray]:
+    """Clean a measure: finite, on the sphere, of mass one.
+
+    Args:
+        measure: (n, d) vectors of length one to 1e-6, or (n, 1) colatitudes; (n,) weights >= 0
+            with the sum one to 1e-6.
+        name: what to call it in messages.
+
+    Returns:
+        Unit vectors (or angles), weights > 0 with the sum one to the last bit, and which rows of
+        the input these are: points without mass (below 1e-16) are dropped.
+
+    Raises:
+        InputError: anything else.
+    """
+    x, w = _coordinates(measure), np.asarray(measure.weights, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] < 1:
+        raise InputError(f"{name}: points of shape {x.shape} found, (n, d) expected")
+    if w.shape != (len(x),):
+        raise InputError(f"{name}: weights of shape {w.shape} found, one for each of {len(x)}")
+    if not len(x):
+        raise InputError(f"{name}: no points found, at least one expected")
+    for values, what in ((x, "point"), (w, "weight")):
+        wrong = ~np.isfinite(values.reshape(len(x), -1)).all(axis=1)
+        if np.any(wrong):
+            at = int(wrong.argmax())
+            raise InputError(
+                f"{name}: {what} {at} is {values[at]} ({int(wrong.sum())} like it), "
+                "finite numbers expected: the run it comes from has gone wrong"
+            )
+    if w.min() < 0.0:
+        raise InputError(f"{name}: weight {int(w.argmin())} is {w.min():g}, >= 0 expected")
+    total = float(w.sum())
+    if abs(total - 1.0) > _MASS_ERROR:
+        raise InputError(
+            f"{name}: weights with the sum {total:.9g} found, 1 expected (to {_MASS_ERROR:g}): "
+            "divide them by their sum if it is meant"
+        )
+    if x.shape[1] == 1:
+        if x.min() < -_OFF_SPHERE or x.max() > math.pi + _OFF_SPHERE:
+            raise InputError(
+                f"{name}: colatitudes {x.min():.9g} to {x.max():.9g} found, 0 to pi expected"
+            )
+        x = np.clip(x, 0.0, math.pi)
+    else:
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+        worst = int(np.abs(length - 1.0).argmax())
+        if abs(length[worst, 0] - 1.0) > _OFF_SPHERE:
+            raise InputError(
+                f"{name}: point {worst} has length {length[worst, 0]:.9g}, 1 expected (to "
+                f"{_OFF_SPHERE:g}): divide points by their length if it is meant"
+            )
+        x = x / length
+    w = _in_units(w)
+    kept = np.flatnonzero(w > 0.0)
+    return np.ascontiguousarray(x[kept]), w[kept], kept
+
+
+def _in_units(w: Array) -> Array:
+    """Weights as whole multiples of 2^-53 with the sum one, each changed by less than that.
+
+    All their sums are exact then, in any order: POT, which wants two equal sums, gets them, and
+    cumulated masses of two measures meet where they should.
+    """
+    scaled = np.ldexp(w / w.sum(), 53)
+    units = np.floor(scaled)
+    missing = 2**53 - int(units.sum())
+    some = min(max(missing, 0), len(w))
+    units[np.argsort(units - scaled, kind="stable")[:some]] += 1.0
+    units[units.argmax()] += missing - some
+    return np.ldexp(units, -53)
+
+
+def wasserstein(
+    a: Measure,
+    b: Measure,
+    p: int = 2,
+    method: str = "auto",
+    *,
+    plan: bool = False,
+    memory_limit: float = 4e9,
+    max_iterations: int = 100_000_000,
+    rtol: float = 1e-6,
+    projections: int = 200,
+    seed: int = 0,
+) -> WassersteinResult:
+    """Distance between two measures on S^{d-1}.
+
+    Args:
+        a: points (n, d), unit vectors, or (n, 1) colatitudes of an axially symmetric measure;
+            weights with the sum one.
+        b: likewise, in the same coordinates.
+        p: 1 or 2.
+        method: see the table of the module; "auto" takes "meridian" for colatitudes, "circle" for
+            d = 2, "exact" for up to four million pairs and "columns" beyond.
+        plan: whether to return the coupling.
+        memory_limit: bytes that "exact" may use at its peak.
+        max_iterations: pivots of each linear program.
+        rtol: "columns" ends when the lower bound of W_p^p is this close, relatively.
+        projections: random great circles of "sliced".
+        seed: of these great circles.
+
+    Raises:
+        InputError: a measure that is none (see `checked_measure`), different dimensions, a method
+            that does not fit, or a memory need above the limit (found before anything is made).
+        RuntimeError: if POT fails or warns.
+    """
+    if p not in (1, 2):
+        raise InputError(f"p = {p} found, 1 or 2 expected")
+    if method not in METHODS:
+        raise InputError(
+            f"method '{method}' found, one of {', '.join(METHODS)} expected"
+            f"{suggest(method, METHODS)}"
+        )
+    x, wa, rows = checked_measure(a, "first measure")
+    y, wb, columns = checked_measure(b, "second measure")
+    if x.shape[1] != y.shape[1]:
+        raise InputError(
+            f"points in {x.shape[1]} and {y.shape[1]} coordinates found, the same expected; "
+            "colatitudes() makes (n, 1) angles of unit vectors"
+        )
+    method = _fitting_method(method, x.shape[1], len(x) * len(y))
+    if method == "sliced":
+        if plan:
+            raise InputError("the sliced distance has no coupling: choose another method")
+        return _sliced(x, wa, y, wb, p, projections, seed)
+    if method == "meridian":
+        cost, coupling = line_cost(x[:, 0], wa, y[:, 0], wb, p)
+        found = Certified(cost, cost, coupling)
+    elif method == "circle":
+        turns = [np.arctan2(v[:, 1], v[:, 0]) / (2.0 * math.pi) for v in (x, y)]
+        found = Certified(*circle_cost(turns[0], wa, turns[1], wb, p))
+        scale = (2.0 * math.pi) ** p
+        found = Certified(scale * found.cost, scale * found.lower, found.coupling)
+    elif method == "exact":
+        found = _dense(x, wa, y, wb, p, max_iterations, memory_limit)
+    else:
+        found = solve_columns(x, wa, y, wb, p, max_iterations, rtol)
+    cost, lower = max(found.cost, 0.0), max(found.lower, 0.0)
+    source, target, mass = found.coupling
+    return WassersteinResult(
+        distance=cost ** (1.0 / p),
+        p=p,
+        method=method,
+        lower=min(lower, cost) ** (1.0 / p),
+        upper=cost ** (1.0 / p),
+        plan=coo_matrix(
+            (mass, (rows[source], columns[target])), shape=(len(a.weights), len(b.weights))
+        )
+        if plan
+        else None,
+    )
+
+
+def _fitting_method(method: str, d: int, pairs: int) -> str:
+    if method == "auto":
+        if d <= 2:
+            return "meridian" if d == 1 else "circle"
+        return "exact" if pairs <= _SMALL else "columns"
+    fits = {"meridian": d == 1, "circle": d == 2, "sliced": d >= 3}.get(method, d >= 2)
+    if not fits:
+        found = "colatitudes" if d == 1 else f"points in R^{d}"
+        wanted = {"meridian": "colatitudes (n, 1)", "circle": "points in R^2"}.get(
+            method, "points in R^3 or higher" if method == "sliced" else "unit vectors"
+        )
+        raise InputError(f"method '{method}' needs {wanted}, {found} found: 'auto' chooses")
+    return method
+
+
+def _dense(
+    x: Array, a: Array, y: Array, b: Array, p: int, max_iterations: int, limit: float
+) -> Certified:
+    need = memory_needed(len(x), len(y))
+    if need > limit:
+        raise InputError(
+            f"method 'exact' for {len(x)} against {len(y)} points needs {need / 1e9:.1f} GB, the "
+            f"limit is {limit / 1e9:.1f}: use 'columns' (the same number, memory like n + m), "
+            "'sliced' (another distance), fewer points (quantise, or a subsample), or raise "
+            "memory_limit"
+        )
+    costs = cost_matrix(x, y, p)
+    cost, log = solve_pot(a, b, costs, max_iterations)
+    u, v, plan = log["u"], log["v"], log["G"]
+    source, target = np.nonzero(plan)
+    coupling = Coupling(source, target, plan[source, target])
+    # Potentials that round-off (or a bug) has made infeasible are lowered until they are not.
+    slack = min(float((row - v).min()) - value for row, value in zip(costs, u, strict=True))
+    lower = float(a @ u + b @ v) + min(slack, 0.0)
+    return Certified(cost, lower, coupling)
+
+
+def _sliced(
+    x: Array, a: Array, y: Array, b: Array, p: int, projections: int, seed: int
+) -> WassersteinResult:
+    """(Mean over great circles of W_p^p of both measures projected to them)^{1/p}.
+
+    The spherical sliced distance of Bonet et al. (ICLR 2023), in radians. The projection to a great
+    circle stretches near its poles, so that this is neither above nor below W_p.
+    """
+    if projections < 2:
+        raise InputError(f"projections = {projections} found, at least 2 expected")
+    rng = np.random.RandomState(seed)
+    frames = ot.sliced.get_projections_sphere(x.shape[1], projections, seed=rng)
+    costs = np.empty(projections)
+    for k, frame in enumerate(frames):
+        turns = [np.arctan2(v @ frame[:, 1], v @ frame[:, 0]) / (2.0 * math.pi) for v in (x, y)]
+        costs[k] = circle_cost(turns[0], a, turns[1], b, p).cost * (2.0 * math.pi) ** p
+    mean = float(costs.mean())
+    error = float(costs.std(ddof=1)) / math.sqrt(projections)
+    distance = mean ** (1.0 / p)
+    return WassersteinResult(
+        distance, p, "sliced", standard_error=error * distance / (p * mean) if mean else 0.0
+    )
+
+
+def quantise(measure: Measure, size: int, p: int = 2, seed: int = 0) -> tuple[Measure, float]:
+    """Gather a measure on S^{d-1}, d >= 2, in at most ``size`` points.
+
+    Points are chosen by mass, everything goes to the nearest one, and each of these is moved to the
+    mean direction of what it got.
+
+    Args:
+        measure: points (n, d), weights.
+        size: number of points, >= 1.
+        p: of the bound; a bound for p = 2 is one for p = 1, too.
+        seed: of the choice.
+
+    Returns:
+        The smaller measure, and the cost of this move: a bound for W_p between the two.
+    """
+    x, w, _ = checked_measure(measure)
+    if x.shape[1] == 1:
+        raise InputError("colatitudes need no quantising: 'meridian' takes millions of them")
+    if size < 1:
+        raise InputError(f"size = {size} found, at least 1 expected")
+    centres, group, mass = representatives(x, w, size, seed)
+    mean = np.stack([np.bincount(group, w * column) for column in x.T], axis=1)
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    # A group all around the sphere has no mean direction: it keeps its centre.
+    centres = np.where(length > 1e-3 * mass[:, None], mean / np.maximum(length, 1e-300), centres)
+    group = cKDTree(centres).query(x)[1].astype(np.int64)
+    cost = float(np.sum(w * pair_costs(x, np.arange(len(x)), centres, group, p)))
+    weights = np.bincount(group, w, len(centres))
+    kept = weights > 0.0
+    return Measure(centres[kept], weights[kept]), cost ** (1.0 / p)

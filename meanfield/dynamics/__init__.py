@@ -1,0 +1,1 @@
+"""Solvers: how mass moves along the field of attention."""

@@ -1,0 +1,177 @@
+"""Which tokens are near each other: connected components of the graph "closer than an angle".
+
+Never stores the edges of a clique: tokens are first put into cells so small that all tokens of a
+cell are neighbours, and only what is between cells is looked at. Knows only points.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["cluster_labels"]
+
+IntArray = NDArray[np.int64]
+
+_HIGH_DIMENSION = 4  # above it, a cell has too many neighbours for trees to help
+_BLOCK = 4_000_000  # pairs at a time
+
+
+def cluster_labels(x: Array, angle: float) -> IntArray:
+    """Number the clusters of tokens: chains of neighbours closer than ``angle`` belong together.
+
+    Needs memory for the tokens and some neighbours of each occupied cell (of size ``angle``), not
+    for the pairs of tokens: a million tokens in one place are one cell.
+
+    Args:
+        x: (n, d) unit vectors.
+        angle: radians, in (0, pi].
+
+    Returns:
+        (n,) labels 0, 1, ...: 0 is the cluster of most tokens; of equals, the one that holds the
+        token of lowest number comes first.
+
+    Raises:
+        InputError: the angle is out of its range.
+    """
+    if not 0.0 < angle <= math.pi:
+        raise InputError(f"angle = {angle:g} found, 0 < angle <= pi expected")
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    n, d = x.shape
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    chord = 2.0 * math.sin(0.5 * angle)
+    parent = np.arange(n)
+    if d > _HIGH_DIMENSION and chord > 1e-5:
+        _join_by_products(x, chord, parent)
+    else:
+        _join_by_cells(x, chord, parent)
+    _flatten(parent)
+    return _by_size(parent)
+
+
+def _join_by_products(x: Array, chord: float, parent: IntArray) -> None:
+    """All pairs, a block of rows at a time; |x - y|^2 = 2 - 2 <x, y> is good to 1e-8 in |x - y|."""
+    n = len(x)
+    rows = max(1, _BLOCK // n)
+    least = 1.0 - 0.5 * chord * chord
+    for start in range(0, n, rows):
+        near = x[start : start + rows] @ x[start:].T > least
+        _join_rows(near, start, parent)
+
+
+def _join_by_cells(x: Array, chord: float, parent: IntArray) -> None:
+    n, d = x.shape
+    # Diagonal just below the chord: all tokens of a cell are neighbours.
+    side = 0.999 * chord / math.sqrt(d)
+    keys = np.floor(x / side).astype(np.int64)
+    order = np.lexsort(keys.T)
+    new = np.ones(n, dtype=bool)
+    new[1:] = np.any(keys[order[1:]] != keys[order[:-1]], axis=1)
+    starts = np.flatnonzero(new)
+    stops = np.append(starts[1:], n)
+    y = x[order]
+    low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+    _join_runs(order, starts, stops, parent)
+    if len(starts) == 1:
+        return
+    centres = 0.5 * (low + high)
+    radius = 0.5 * np.linalg.norm(high - low, axis=1)
+    tree = cKDTree(centres)
+    reach = chord + 2.0 * float(radius.max()) + 1e-15
+    # Cells in blocks: a cell has a bounded number of neighbours, but there may be 1e6 cells.
+    for begin in range(0, len(starts), 50_000):
+        block = np.arange(begin, min(begin + 50_000, len(starts)))
+        pairs = cKDTree(centres[block]).sparse_distance_matrix(tree, reach, output_type="ndarray")
+        first, second, distance = block[pairs["i"]], pairs["j"], pairs["v"]
+        near = (second > first) & (distance < chord + radius[first] + radius[second] + 1e-15)
+        first, second = first[near], second[near]
+        # Nearest first: once joined, further pairs of the same clusters need no comparison.
+        rank = np.argsort(distance[near], kind="stable")
+        _join_cells(
+            y, order, starts, stops, low, high, first[rank], second[rank], chord * chord, parent
+        )
+
+
+@nb.njit(cache=True)
+def _root(parent: IntArray, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@nb.njit(cache=True)
+def _join(parent: IntArray, i: int, j: int) -> None:
+    i, j = _root(parent, i), _root(parent, j)
+    if i < j:
+        parent[j] = i
+    else:
+        parent[i] = j
+
+
+@nb.njit(cache=True)
+def _join_rows(near: NDArray[np.bool_], start: int, parent: IntArray) -> None:
+    for i in range(near.shape[0]):
+        for j in range(i + 1, near.shape[1]):
+            if near[i, j]:
+                _join(parent, start + i, start + j)
+
+
+@nb.njit(cache=True)
+def _join_runs(order: IntArray, starts: IntArray, stops: IntArray, parent: IntArray) -> None:
+    for k in range(starts.size):
+        for i in range(starts[k] + 1, stops[k]):
+            _join(parent, order[starts[k]], order[i])
+
+
+@nb.njit(cache=True)
+def _join_cells(
+    y: Array, order: IntArray, starts: IntArray, stops: IntArray, low: Array, high: Array,
+    first: IntArray, second: IntArray, limit: float, parent: IntArray,
+) -> None:  # fmt: skip
+    d = y.shape[1]
+    for k in range(first.size):
+        a, b = first[k], second[k]
+        if _root(parent, order[starts[a]]) == _root(parent, order[starts[b]]):
+            continue
+        gap = 0.0  # squared distance of the bounding boxes
+        for c in range(d):
+            g = max(low[a, c] - high[b, c], low[b, c] - high[a, c], 0.0)
+            gap += g * g
+        if gap >= limit:
+            continue
+        found = False
+        for i in range(starts[a], stops[a]):
+            for j in range(starts[b], stops[b]):
+                s = 0.0
+                for c in range(d):
+                    s += (y[i, c] - y[j, c]) ** 2
+                if s < limit:
+                    found = True
+                    break
+            if found:
+                break
+        if found:
+            _join(parent, order[starts[a]], order[starts[b]])
+
+
+@nb.njit(cache=True)
+def _flatten(parent: IntArray) -> None:
+    for i in range(parent.size):
+        parent[i] = _root(parent, i)
+
+
+def _by_size(root: IntArray) -> IntArray:
+    """Number the roots by falling size; roots are the lowest tokens of their clusters."""
+    _, inverse, counts = np.unique(root, return_inverse=True, return_counts=True)
+    rank = np.empty(counts.size, dtype=np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(counts.size)
+    return np.asarray(rank[inverse.reshape(-1)])

@@ -1,0 +1,376 @@
+"""The Eulerian finite-element solver: P1 density, edge fluxes along the potential, kappa = 0.
+
+Mass m_i = w_i rho_i moves along edges: dm_i/dt = -sum_j c_ij F(rho_i, rho_j, xi_j - xi_i)
+(upwind-type fluxes of a finite-volume form of P1: Schlichting and Seis 2020). Conservative to
+round-off and positive by construction; the sign of the energy change, proved for Euler steps with
+upwinding, is checked each step and a violation recorded.
+
+Knows a space, an attention and the state; nothing of files, cases or observers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from meanfield.attention.field import Attention, Field, Measure, sum_over_ranks
+from meanfield.attention.harmonics import available_cpus
+from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.space import P1Space
+from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
+from meanfield.dynamics.sweep import collect, emit, emit_to_halo, use_threads
+from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.geometry.sphere import Array
+
+__all__ = ["EulerianSolver", "EulerianState", "Scheme"]
+
+_LOG_FLOOR = 1e-300  # log of the density where it has underflowed to zero
+_MASS_TOLERANCE = 1e-12
+_PREDICTION = 2e-3  # largest relative error of the extrapolated potential over one step
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Choices of the discretisation.
+
+    Attributes:
+        limiter: "log-muscl" (second order) or "upwind" (first order, energy monotone by proof).
+        stepper: "ssprk2", "ssprk3" or "euler".
+        cfl: step over the largest one that keeps plain upwinding positive, in (0, 1].
+        field: "extrapolated": one field evaluation a step, the potential of later stages
+            extrapolated from the last three steps, whose prediction error bounds the step;
+            "stages": an evaluation at every stage.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    limiter: Literal["log-muscl", "upwind"] = "log-muscl"
+    stepper: Literal["ssprk2", "ssprk3", "euler"] = "ssprk2"
+    cfl: float = 0.9
+    field: Literal["extrapolated", "stages"] = "extrapolated"
+
+    def __post_init__(self) -> None:
+        for name, valid in (
+            ("limiter", ("log-muscl", "upwind")),
+            ("stepper", tuple(STEPPERS)),
+            ("field", ("extrapolated", "stages")),
+        ):
+            value = getattr(self, name)
+            if value not in valid:
+                choices = ", ".join(f"'{v}'" for v in valid)
+                raise InputError(
+                    f"{name} '{value}' found, one of {choices} expected{suggest(str(value), valid)}"
+                )
+        if not 0.0 < self.cfl <= 1.0:
+            raise InputError(f"cfl = {self.cfl:g} found, 0 < cfl <= 1 expected")
+
+
+@dataclass(frozen=True)
+class EulerianState:
+    """All that a restart needs, in the original vertex order (rank 0 holds it).
+
+    Attributes:
+        t: time; step: steps done.
+        rho: (n,) density with respect to sigma.
+        dt: size of the last step; allowed: the step that the prediction error suggests next;
+            rate: largest outflow rate met in the last step (over all ranks).
+        history_times: (k,) and history: (k, n): potentials at the last steps.
+    """
+
+    t: float
+    step: int
+    rho: Array
+    dt: float
+    allowed: float
+    rate: float
+    history_times: Array
+    history: Array
+
+
+class EulerianSolver:
+    """Advance a P1 density by explicit limited fluxes.
+
+    Args:
+        space: the finite-element space.
+        attention: the model; its geometry and d must be the space's.
+        rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
+            normalised to mass one.
+        scheme: choices of the discretisation.
+        t: initial time.
+
+    Attributes:
+        t, step, dt: time, number of steps, last step size.
+        rho: (n_owned,) density.
+        weights: (n_owned,) balanced nodal weights, sum one over all ranks.
+        energy_violation: largest relative change of E in the wrong direction so far (0: none).
+        energy_violations: number of steps with one.
+        dark_points: largest number of this rank's vertices at which Z was summed directly.
+        timings: seconds spent in "field" and "sweep".
+
+    Raises:
+        InputError: a density that is negative, not finite or zero everywhere, on any rank.
+    """
+
+    def __init__(
+        self,
+        space: P1Space,
+        attention: Attention,
+        rho: Array,
+        scheme: Scheme | None = None,
+        t: float = 0.0,
+    ) -> None:
+        if (attention.geometry, attention.d) != (space.geometry, space.d):
+            raise InputError(
+                f"attention on '{attention.geometry}' (d = {attention.d}) found, the space's "
+                f"'{space.geometry}' (d = {space.d}) expected"
+            )
+        harmonics = attention.harmonics
+        assert harmonics is not None
+        self.space, self.attention = space, attention
+        self.scheme = scheme if scheme is not None else Scheme()
+        self._stages = STEPPERS[self.scheme.stepper]
+        self.weights, self.balanced_degree, self.balance_error = balance_weights(
+            space.geometry,
+            space.d,
+            space.points[: space.n_owned],
+            space.weights,
+            space.n_global,
+            attention.kernel.degree(1e-6),
+            lambda values: sum_over_ranks(space.comm, values),
+        )
+        self._at_owned = harmonics.locate(space.points[: space.n_owned])
+        self._at_local = (
+            self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
+        )
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.timings = {"field": 0.0, "sweep": 0.0}
+        self.energy_violation, self.energy_violations = 0.0, 0
+        self.dark_points = 0
+        self._set_density(np.asarray(rho, dtype=np.float64))
+        self._history = History()
+        self._allowed = math.inf  # step suggested by the prediction error
+        self._rate = 0.0
+        self._field: Field | None = None
+        self._last_energy: float | None = None
+
+        n, width = space.n_owned, space.stars.neighbour.shape[0]
+        self._flux = np.zeros(width * n + 1)
+        self._outflow, self._outrate = np.zeros(n), np.zeros(n)
+        self.threads = use_threads(n, available_cpus())
+
+    def _set_density(self, rho: Array) -> None:
+        bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
+        (count,) = self.space.sum(float(bad.size))
+        if count:
+            worst = f" (the first is {rho[bad[0]]:g})" if bad.size else ""
+            raise InputError(
+                f"an initial density that is negative or not finite at {int(count)} vertices found"
+                f"{worst}, finite values >= 0 expected"
+            )
+        (mass,) = self.space.sum(float(np.dot(self.weights, rho)))
+        if mass <= 0.0:
+            raise InputError("an initial density that vanishes at every vertex found")
+        self.rho: Array = rho / mass
+        self.initial_mass_error = mass - 1.0
+
+    # ------------------------------------------------------------------ the state
+
+    def measure(self) -> Measure:
+        """The density as masses w_i rho_i at this rank's vertices."""
+        return Measure(self._at_owned, self.weights * self.rho, self.weights)
+
+    def field(self) -> Field:
+        """The field of the current density (kept until the density changes). Collective."""
+        if self._field is None:
+            start = time.perf_counter()
+            self._field = self.attention.field(self.measure(), self.t, self.space.comm)
+            self.timings["field"] += time.perf_counter() - start
+        return self._field
+
+    def velocity(self) -> Array:
+        """X at this rank's vertices, (n_owned, gdim). Collective."""
+        return self.field().velocity(self._at_owned)
+
+    def state(self) -> EulerianState | None:
+        """Everything that a restart needs, on rank 0 (None elsewhere). Collective."""
+        (rate,) = self.space.max(self._rate)
+        rho = self.space.gather(self.rho)
+        entries = self._history.entries()
+        values = [self.space.gather(v[: self.space.n_owned]) for _, v in entries]
+        if rho is None:
+            return None
+        stack = np.array(values) if values else np.zeros((0, self.space.n_global))
+        times = np.array([entry[0] for entry in entries])
+        return EulerianState(self.t, self.step, rho, self.dt, self._allowed, rate, times, stack)
+
+    def restore(self, state: EulerianState | None) -> None:
+        """Continue from a state that rank 0 holds; steps after it are those of one long run.
+
+        To round-off: sums over ranks may be added in another order.
+        """
+        scalars: Any = None
+        if state is not None:
+            times = state.history_times.tolist()
+            scalars = (state.t, state.step, state.dt, state.allowed, state.rate, times)
+        scalars = self.space.comm.bcast(scalars, root=0)
+        self.t, self.step, self.dt, self._allowed, self._rate, times = scalars
+        self.rho = self.space.scatter(None if state is None else state.rho)
+        self._history = History()
+        for k, t in enumerate(times):
+            owned = self.space.scatter(None if state is None else state.history[k])
+            self._history.append(t, self.space.with_ghosts(owned).copy())
+        self._field, self._last_energy = None, None
+
+    # ------------------------------------------------------------------ stepping
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, at most to ``t_end``; returns its size. Collective.
+
+        Raises:
+            BrokenInvariantError: NaN, a negative density or lost mass; the state is then the one
+                before the step. Raised on every rank.
+        """
+        xi = self._potential_now()
+        self._watch_energy()
+        longest = min(self._longest_by_cfl(xi), self._allowed)
+        dt = fitted_step(self.t, t_end, longest)
+        known = self.scheme.field == "extrapolated" and self._history.full
+        old = self.rho
+        rho: Array = old
+        rate = 0.0
+        for number, stage in enumerate(self._stages):
+            if number == 0:
+                stage_xi: Array = xi
+            elif known:
+                stage_xi = self._history.at(self.t + stage.offset * dt)
+            else:
+                stage_xi = self._potential_of(rho)
+            start = time.perf_counter()
+            rho = self._euler(rho, stage_xi, dt, stage.keep, old)
+            rate = max(rate, float(np.max(self._outrate, initial=0.0)))
+            self.timings["sweep"] += time.perf_counter() - start
+        self._check(rho, dt)
+        # Landing: t_end itself, not the sum of steps towards it.
+        self.t = t_end if dt >= t_end - self.t else self.t + dt
+        self.rho, self._field = rho, None
+        self._rate = rate
+        self.step += 1
+        self.dt = dt
+        return dt
+
+    def _potential_now(self) -> Array:
+        """The potential at the current time, added to the history; bounds the step by its error."""
+        entries = self._history.entries()
+        if entries and entries[-1][0] == self.t:
+            return entries[-1][1]
+        full = self._history.full
+        predicted = self._history.at(self.t) if full else None
+        xi = self.field_potential(self.field())
+        if predicted is not None and self.scheme.field == "extrapolated":
+            n = self.space.n_owned
+            top, bottom, wrong = self.space.max(
+                float(np.max(xi[:n])),
+                float(-np.min(xi[:n])),
+                float(np.max(np.abs(xi[:n] - predicted[:n]))),
+            )
+            # Relative to the range of xi; noise of the transforms alone is no reason to slow down.
+            scale = top + bottom + 1e3 * self.attention.epsilon
+            grown = grown_step(self.dt, wrong / scale, _PREDICTION, self._history.depth)
+            # Next to the uniform state perturbations below that noise grow unseen: in time, too.
+            self._allowed = min(grown, 0.5 / max(self._linear_rate, 1e-300))
+        elif not full:
+            self._allowed = 0.1 / max(self._linear_rate, 1e-300)
+        self._history.append(self.t, xi)
+        return xi
+
+    def field_potential(self, field: Field) -> Array:
+        """The potential at all local vertices (n_local,). Collective."""
+        start = time.perf_counter()
+        xi = field.potential(self._at_local)
+        self.dark_points = max(self.dark_points, field.dark_points)
+        self.timings["field"] += time.perf_counter() - start
+        return xi
+
+    def _potential_of(self, rho: Array) -> Array:
+        measure = Measure(self._at_owned, self.weights * rho, self.weights)
+        start = time.perf_counter()
+        field = self.attention.field(measure, self.t, self.space.comm)
+        self.timings["field"] += time.perf_counter() - start
+        return self.field_potential(field)
+
+    @cached_property
+    def _linear_rate(self) -> float:
+        """Fastest growth rate of perturbations of the uniform state."""
+        att = self.attention
+        assert att.harmonics is not None
+        l = np.arange(att.harmonics.degree + 1)
+        rates = l * (l + att.d - 2) * np.abs(att.kernel.potential_coefficients(l[-1]))
+        if att.model == "sa":
+            return float(np.max(rates)) / att.kernel.lam0
+        return float(np.max(rates)) * math.exp(min(att.log_scale, 700.0))
+
+    def _longest_by_cfl(self, xi: Array) -> float:
+        if self._rate == 0.0:
+            start = time.perf_counter()
+            self._emit(self.rho, xi, 0.0, limited=False)
+            self._rate = float(np.max(self._outrate, initial=0.0))
+            self.timings["sweep"] += time.perf_counter() - start
+        (rate,) = self.space.max(self._rate)
+        return self.scheme.cfl / rate if rate > 0.0 else math.inf
+
+    def _emit(self, rho: Array, xi: Array, dt: float, limited: bool) -> None:
+        stars = self.space.stars
+        local = self.space.with_ghosts(rho)
+        log_rho = np.log(np.maximum(local, _LOG_FLOOR)) if limited else local
+        emit(
+            stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
+            log_rho, xi, dt, limited, self._flux, self._outflow, self._outrate,
+        )  # fmt: skip
+
+    def _euler(self, rho: Array, xi: Array, dt: float, keep: float, old: Array) -> Array:
+        self._emit(rho, xi, dt, self.scheme.limiter == "log-muscl")
+        stars, space = self.space.stars, self.space
+        from_halo: Array = np.empty(0)
+        if space.comm.size > 1:
+            inflow = np.zeros(space.n_local)
+            emit_to_halo(self._flux, stars.halo_slot, stars.halo_vertex, inflow)
+            from_halo = space.add_from_ghosts(inflow)
+        new = np.empty_like(rho)
+        collect(
+            stars.reverse, self.weights, rho, self._flux, self._outflow, from_halo, dt, keep, old,
+            new,
+        )  # fmt: skip
+        return new
+
+    def _check(self, rho: Array, dt: float) -> None:
+        mass, negative = self.space.sum(
+            float(np.dot(self.weights, rho)), float(np.count_nonzero(~(rho >= 0.0)))
+        )
+        what = None
+        if negative or not math.isfinite(mass):
+            what = f"density negative or NaN at {int(negative)} vertices"
+        elif abs(mass - 1.0) > _MASS_TOLERANCE * max(1.0, math.sqrt(self.step)):
+            what = f"mass is off by {mass - 1.0:.1e}"
+        elif dt <= 0.0 or self.t + dt == self.t:
+            what = f"the step of {dt:.1e} no longer moves time"
+        if what:
+            raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")
+
+    def _watch_energy(self) -> None:
+        """Record a step in which E moved the wrong way by more than the noise of its evaluation."""
+        field = self.field()
+        excess = field.energy_excess()
+        if self._last_energy is not None:
+            total = abs(field.energy(scaled=True))
+            noise = 4.0 * self.attention.epsilon * abs(excess) + 1e-14 * total
+            wrong = self.attention.value * (self._last_energy - excess)
+            if wrong > noise:
+                self.energy_violations += 1
+                self.energy_violation = max(self.energy_violation, wrong / total)
+        self._last_energy = excess

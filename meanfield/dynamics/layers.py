@@ -1,0 +1,162 @@
+"""Transformer layers: explicit Euler steps of the tokens, each followed by layer normalisation.
+
+    x_i <- N( x_i + h X[mu_n](x_i) ),      N(y) = y/|y|,  h = 1/L
+
+L layers are the unit of time. (arXiv 2312.10794, section 2 and the authors' simulations, which add
+the attention output A before its projection: as A = X + a x with a = <x, A>, that layer is this one
+with the step h/(1 + h a) of each token; the two agree to O(h^2) in a layer.)
+
+The model that the flow of ``particles`` is the limit of as L -> infinity, with an error of O(1/L).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.attention.field import Attention, Field, Measure
+from meanfield.dynamics.particles import check_particle_model, checked_weights
+from meanfield.dynamics.rungekutta import retract
+from meanfield.dynamics.tokens import checked_tokens
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["LayerSolver", "LayerState", "layers"]
+
+_WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """All that a restart needs: time, layers done, size of the last one, (n, d) tokens."""
+
+    t: float
+    step: int
+    dt: float
+    x: Array
+
+
+class LayerSolver:
+    """Send tokens through layers; the same interface as ``ParticleSolver``.
+
+    Args:
+        attention: the model; geometry "sphere", "circle" or "any".
+        x0: (n, d) unit vectors.
+        weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
+        layer_step: time h = 1/L that a layer stands for, > 0.
+        t: initial time.
+
+    Attributes:
+        t, step, dt: time, number of layers done, size of the last one.
+        x: (n, d) tokens.
+        weights: (n,) masses.
+        timings: seconds spent in "field".
+
+    Raises:
+        InputError: parameters or tokens that cannot be used.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        x0: Array,
+        weights: Array | None = None,
+        *,
+        layer_step: float,
+        t: float = 0.0,
+    ) -> None:
+        check_particle_model(attention)
+        if not 0.0 < layer_step < math.inf:
+            raise InputError(f"a layer step of {layer_step:g} found, a finite number > 0 expected")
+        self.attention = attention
+        self.x: Array = checked_tokens(x0, attention.d)
+        self.n, self.d = self.x.shape
+        self.weights = checked_weights(weights, self.n)
+        self.layer_step = float(layer_step)
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.timings = {"field": 0.0}
+
+    def measure(self) -> Measure:
+        """The empirical measure of the tokens."""
+        return Measure(self.x, self.weights)
+
+    def field(self) -> Field:
+        """The field of the current tokens."""
+        return self.attention.field(self.measure(), self.t)
+
+    def velocity(self) -> Array:
+        """X at the tokens, (n, d)."""
+        return self.field().velocity(self.x)
+
+    def state(self) -> LayerState:
+        """Everything that a restart needs."""
+        return LayerState(self.t, self.step, self.dt, self.x.copy())
+
+    def restore(self, state: LayerState) -> None:
+        """Continue from a state, bit for bit.
+
+        Raises:
+            InputError: another number of tokens or another dimension.
+        """
+        if state.x.shape != self.x.shape:
+            raise InputError(
+                f"a state of shape {state.x.shape} found, tokens {self.x.shape} expected"
+            )
+        self.t, self.step, self.dt, self.x = state.t, state.step, state.dt, state.x.copy()
+
+    def advance(self, t_end: float) -> float:
+        """Apply one layer, a shorter one if ``t_end`` comes before its end; returns its size.
+
+        Raises:
+            InputError: ``t_end`` is not after ``t``.
+            BrokenInvariantError: a token was sent to the origin, where it has no direction.
+        """
+        remaining = t_end - self.t
+        if not remaining > 0.0:
+            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        landing = remaining <= self.layer_step * (1.0 + _WHOLE)
+        dt = remaining if landing else self.layer_step
+        start = time.perf_counter()
+        velocity = self.velocity()
+        self.timings["field"] += time.perf_counter() - start
+        y = retract(self.x + dt * velocity)
+        if y is None:
+            raise BrokenInvariantError(
+                f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}"
+            )
+        self.x = y
+        self.t = t_end if landing else self.t + dt
+        self.step += 1
+        self.dt = dt
+        return dt
+
+
+def layers(
+    attention: Attention,
+    x0: Array,
+    depth: int,
+    *,
+    weights: Array | None = None,
+    horizon: float = 1.0,
+) -> Array:
+    """Tokens after each of ``depth`` layers that together last ``horizon``.
+
+    Returns:
+        (depth + 1, n, d): the input and the output of every layer.
+
+    Raises:
+        InputError: fewer than one layer, or what ``LayerSolver`` refuses.
+    """
+    if depth < 1:
+        raise InputError(f"{depth} layers found, at least 1 expected")
+    solver = LayerSolver(attention, x0, weights, layer_step=horizon / depth)
+    out = np.empty((depth + 1, *solver.x.shape))
+    out[0] = solver.x
+    for k in range(depth):
+        # Counted, not accumulated: the last layer is as long as the others.
+        solver.advance(horizon if k == depth - 1 else horizon * (k + 1) / depth)
+        out[k + 1] = solver.x
+    return out

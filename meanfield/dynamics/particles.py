@@ -1,0 +1,396 @@
+"""n tokens on S^{d-1}: dx_i = X[mu_n](x_i) dt + sqrt(2 kappa) dB_i, mu_n = sum_j m_j delta_{x_j}.
+
+The particle system that the density is the limit of. The velocity is that of the very same field
+code (``Attention.field``), so that comparing the two tests the discretisation alone.
+
+Knows tokens, an attention and the state; nothing of meshes, files, cases or observers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.attention.field import Attention, Field, Measure
+from meanfield.attention.harmonics import Located
+from meanfield.dynamics.clusters import cluster_labels
+from meanfield.dynamics.noise import brownian_step, step_generator
+from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retract, try_step
+from meanfield.dynamics.stepping import fitted_step, grown_step
+from meanfield.dynamics.tokens import checked_tokens
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["ParticleSolver", "ParticleState"]
+
+_BETA_MAX_USA = 600.0  # e^600: beyond, velocities and their inverses are no doubles
+_FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
+_MERGE_EVERY = 10  # steps
+_PROBE = 2000  # tokens looked at first, to see whether merging would pay
+_TURN = 0.3  # noise: root mean square angle of a step over the width of the kernel
+_BEND = 0.02  # noise: largest difference between the drifts of Euler's and the midpoint rule
+
+
+@dataclass(frozen=True)
+class ParticleState:
+    """All that a restart needs.
+
+    Attributes:
+        t: time; step: steps done; dt: size of the last one.
+        x: (n, d) tokens; group: (n,) tokens with the same number are one point for good.
+        longest, previous: what the step control remembers.
+        rejected: rejected steps so far.
+        seed: of the noise.
+    """
+
+    t: float
+    step: int
+    dt: float
+    x: Array
+    group: NDArray[np.int64]
+    longest: float
+    previous: float
+    rejected: int
+    seed: int
+
+
+class ParticleSolver:
+    """Advance tokens, deterministic (kappa = 0) or with noise.
+
+    kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere and control of the
+    largest error of a token (angle): at most ``atol + rtol * (largest distance moved in the step)``
+    a step. Tokens that the flow has brought within ``atol`` of each other, and still brings
+    closer, become one point of their joint mass for good: an error of the size of the tolerance,
+    made once, that takes the stiffness of a collapsed cluster out of the system, so that steps can
+    grow to the time scale of the clusters (e^{beta(1 - cos angle)}), by any number of orders of
+    magnitude. Tokens keep their numbers. Equal tokens stay exactly equal.
+
+    kappa > 0: Strang splitting, half a step of Brownian motion, a step of the drift by the
+    midpoint rule, half a step of Brownian motion: weak order 2 in the step. Without ``dt`` the step
+    follows the turn by noise and the bending of the drift as found in *earlier* steps; none is
+    rejected, which would favour some noises over others.
+
+    Args:
+        attention: the model; geometry "sphere", "circle" (harmonic transforms) or "any". With
+            ``method="auto"``, few tokens are summed directly.
+        x0: (n, d) unit vectors.
+        weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
+        method: for kappa = 0, "dop853" (order 8, 12 evaluations a step; measured: three times fewer
+            evaluations for the same error at any tolerance) or "dopri5" (order 5, 6 evaluations).
+        rtol, atol: tolerances of the steps for kappa = 0.
+        kappa: diffusion, the noise is sqrt(2 kappa) dB on the sphere.
+        dt: fixed step for kappa > 0 (shortened to land on output times).
+        seed: of the noise, 0 <= seed < 2^64: the same on any number of threads, and over restarts.
+        t: initial time.
+        merge: whether collapsed tokens become one point.
+
+    Attributes:
+        t, step, dt: time, number of steps, last step size.
+        n, d: number of tokens, dimension.
+        weights: (n,) masses.
+        rejected: number of rejected steps.
+        evaluations: number of field evaluations.
+        timings: seconds spent in "field" and "noise".
+
+    Raises:
+        InputError: parameters or tokens that cannot be used.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        x0: Array,
+        weights: Array | None = None,
+        *,
+        method: str = "dop853",
+        rtol: float = 1e-6,
+        atol: float = 1e-9,
+        kappa: float = 0.0,
+        dt: float | None = None,
+        seed: int = 0,
+        t: float = 0.0,
+        merge: bool = True,
+    ) -> None:
+        check_particle_model(attention)
+        _check_numbers(rtol, atol, kappa, dt, seed)
+        self.attention = attention
+        x = checked_tokens(x0, attention.d)
+        self.n, self.d = x.shape
+        self.weights = checked_weights(weights, self.n)
+        self.pair = pair_named(method)
+        self.kappa, self.seed, self.merge = float(kappa), int(seed), merge
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.evaluations = 0
+        self.timings = {"field": 0.0, "noise": 0.0}
+        self._control = Control(rtol, atol, self.pair.error_order)
+        self._fixed = dt
+        group = np.arange(self.n)
+        if kappa == 0.0 and merge:
+            group = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
+        self._set_points(x, group)
+
+    # ------------------------------------------------------------- the state, seen from outside
+
+    @property
+    def x(self) -> Array:
+        """(n, d) tokens, unit vectors."""
+        return self._points[self._group] if len(self._points) < self.n else self._points
+
+    @property
+    def rejected(self) -> int:
+        """Number of rejected steps so far."""
+        return self._control.rejected
+
+    @property
+    def points(self) -> int:
+        """Number of different points: tokens that have not become one with others."""
+        return len(self._points)
+
+    def measure(self) -> Measure:
+        """The empirical measure: each different point once, with the mass of its tokens."""
+        return Measure(self._points, self._masses)
+
+    def field(self) -> Field:
+        """The field of the current tokens."""
+        return self._attention.field(self.measure(), self.t)
+
+    def velocity(self) -> Array:
+        """X at the tokens, (n, d)."""
+        return self._first_velocity()[self._group]
+
+    def state(self) -> ParticleState:
+        """Everything that a restart needs."""
+        control = self._control
+        return ParticleState(
+            t=self.t,
+            step=self.step,
+            dt=self.dt,
+            x=self.x.copy(),
+            group=self._group.copy(),
+            longest=control.longest,
+            previous=control.previous,
+            rejected=control.rejected,
+            seed=self.seed,
+        )
+
+    def restore(self, state: ParticleState) -> None:
+        """Continue from a state: the steps after it are those of one long run, bit for bit.
+
+        Raises:
+            InputError: another number of tokens or another dimension.
+        """
+        if state.x.shape != (self.n, self.d):
+            raise InputError(
+                f"a state of {state.x.shape[0]} tokens in dimension {state.x.shape[1]} found, "
+                f"{self.n} in dimension {self.d} expected"
+            )
+        self.t, self.step, self.dt, self.seed = state.t, state.step, state.dt, state.seed
+        control = self._control
+        control.longest, control.previous = state.longest, state.previous
+        control.rejected = state.rejected
+        self._set_points(state.x, state.group)
+
+    def _set_points(self, x: Array, group: NDArray[np.int64]) -> None:
+        """Keep one point of each group, in the order of their first tokens."""
+        _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+        order = np.argsort(first, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size)
+        self._group: NDArray[np.int64] = rank[inverse.reshape(-1)]
+        self._points: Array = np.ascontiguousarray(x[first[order]])
+        self._masses = np.bincount(self._group, weights=self.weights)
+        att = self.attention
+        few = att.method == "auto" and len(self._points) <= _FEW
+        self._attention = replace(att, method="direct") if few else att
+        self._velocity: Array | None = None
+
+    # ------------------------------------------------------------------ stepping
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, at most to ``t_end`` (and then exactly); returns its size.
+
+        Raises:
+            InputError: ``t_end`` is not after ``t``.
+            BrokenInvariantError: the step has become too small to move time.
+        """
+        if not t_end > self.t:
+            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        dt = self._noisy_step(t_end) if self.kappa > 0.0 else self._smooth_step(t_end)
+        # Landing: t_end itself, not the sum of steps towards it.
+        self.t = t_end if dt >= t_end - self.t else self.t + dt
+        self.step += 1
+        self.dt = dt
+        if self.kappa == 0.0 and self.merge and self.step % _MERGE_EVERY == 0:
+            self._merge()
+        return dt
+
+    def _field_at(self, x: Array, t: float) -> Array:
+        """The velocity of tokens that are at ``x`` (m, d), at themselves."""
+        start = time.perf_counter()
+        att = self._attention
+        at: Array | Located = x if att.harmonics is None else att.harmonics.locate(x)
+        velocity = att.field(Measure(at, self._masses), t).velocity(at)
+        self.evaluations += 1
+        self.timings["field"] += time.perf_counter() - start
+        return velocity
+
+    def _first_velocity(self) -> Array:
+        if self._velocity is None:
+            self._velocity = self._field_at(self._points, self.t)
+        return self._velocity
+
+    def _fit(self, t_end: float, longest: float) -> float:
+        dt = fitted_step(self.t, t_end, longest) if longest > 0.0 else 0.0
+        if not self.t + dt > self.t:
+            raise BrokenInvariantError(
+                f"the step of {dt:.1e} no longer moves time at t = {self.t:.6g}: the velocity has "
+                "a jump, or tolerances are below round-off"
+            )
+        return dt
+
+    def _smooth_step(self, t_end: float) -> float:
+        first, control = self._first_velocity(), self._control
+        if control.longest == 0.0:
+            control.start(self._field_at, self._points, first, self.t, t_end)
+        while True:
+            dt = self._fit(t_end, control.longest)
+            t_new = t_end if dt >= t_end - self.t else self.t + dt
+            trial = try_step(self.pair, self._field_at, self._points, first, self.t, dt, t_new)
+            if control.accepts(dt, trial):
+                assert trial.x is not None
+                self._points, self._velocity = trial.x, trial.velocity
+                return dt
+
+    def _noisy_step(self, t_end: float) -> float:
+        longest = self._fixed
+        if longest is None:
+            width = 1.0 / math.sqrt(1.0 + abs(self.attention.beta))
+            turn = 0.5 * (_TURN * width) ** 2 / (self.kappa * (self.d - 1))
+            if self._control.longest == 0.0:
+                speed = largest_row(self._first_velocity())
+                self._control.longest = 0.01 / speed if speed > 0.0 else turn
+            longest = min(turn, self._control.longest)
+        dt = self._fit(t_end, longest)
+        start = time.perf_counter()
+        rng = step_generator(self.seed, self.step)
+        x = brownian_step(self._points, 0.5 * self.kappa * dt, rng)
+        self.timings["noise"] += time.perf_counter() - start
+        slope = self._field_at(x, self.t)
+        middle = retract(x + 0.5 * dt * slope)
+        y = None
+        if middle is not None:
+            drift = self._field_at(middle, self.t + 0.5 * dt)
+            y = retract(x + dt * drift)
+        if y is None:
+            raise BrokenInvariantError(
+                f"a token left the sphere in the step of {dt:.1e} at t = {self.t:.6g}: take a "
+                "smaller dt"
+            )
+        bend = dt * largest_row(drift - slope)
+        start = time.perf_counter()
+        self._points = brownian_step(y, 0.5 * self.kappa * dt, rng)
+        self.timings["noise"] += time.perf_counter() - start
+        self._velocity = None
+        if self._fixed is None:
+            self._control.longest = grown_step(dt, bend, _BEND, 2)
+        return dt
+
+    # ------------------------------------------------------------------ collapsed tokens
+
+    def _merge(self) -> None:
+        """Make one point of tokens within ``atol`` whose distances the flow shrinks."""
+        points, m = self._points, len(self._points)
+        near = 2.0 * math.asin(min(1.0, 0.5 * self._control.atol))
+        if m > _PROBE:  # a full search costs as much as some steps: look at a part first
+            probe = points[:: m // _PROBE]
+            if len(np.unique(cluster_labels(probe, near))) > 0.9 * len(probe):
+                return
+        labels = cluster_labels(points, near)
+        count = int(labels.max()) + 1
+        if count == m:
+            return
+        velocity = self._first_velocity()
+        share = self._masses + 1e-300  # tokens of mass zero have a mean, too
+        total = np.bincount(labels, weights=share)
+        mean, mean_velocity = np.empty((count, self.d)), np.empty((count, self.d))
+        for k in range(self.d):
+            mean[:, k] = np.bincount(labels, weights=share * points[:, k]) / total
+            mean_velocity[:, k] = np.bincount(labels, weights=share * velocity[:, k]) / total
+        away = points - mean[labels]
+        growth = np.bincount(
+            labels, weights=share * np.sum(away * (velocity - mean_velocity[labels]), axis=1)
+        )
+        spread = np.zeros(count)
+        np.maximum.at(spread, labels, np.sum(away * away, axis=1))
+        size = np.bincount(labels)
+        # A chain of neighbours may be long: only what is small as a whole.
+        merged = (size > 1) & (growth <= 0.0) & (spread <= self._control.atol**2)
+        if not np.any(merged):
+            return
+        centre = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        moved = np.where(merged[labels][:, None], centre[labels], points)
+        group = np.where(merged[labels], labels, count + np.arange(m))
+        self._set_points(moved[self._group], group[self._group])
+
+
+# ------------------------------------------------------------------ checks of what users give
+
+
+def check_particle_model(attention: Attention) -> None:
+    """Refuse models that tokens cannot have.
+
+    Raises:
+        InputError: the zonal geometry, or velocities that are no doubles.
+    """
+    if attention.geometry == "zonal":
+        raise InputError(
+            "the zonal geometry found for tokens, whose points are whole circles of latitude; "
+            "geometry 'any' with the same d expected"
+        )
+    if attention.log_scale > _BETA_MAX_USA:
+        raise InputError(
+            f"usa with beta = {attention.beta:g} found, |beta| <= {_BETA_MAX_USA:g} expected: "
+            "velocities are of size e^|beta|; take sa, the same flow at another speed"
+        )
+
+
+def checked_weights(weights: Array | None, n: int) -> Array:
+    """Masses (n,), scaled to sum one; None: equal ones.
+
+    Raises:
+        InputError: another number of masses, a negative or infinite one, or none at all.
+    """
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise InputError(f"weights of shape {w.shape} found, one for each of {n} tokens expected")
+    if not np.all(np.isfinite(w)) or np.any(w < 0.0) or not np.sum(w) > 0.0:
+        raise InputError(
+            f"weights from {np.min(w):g} to {np.max(w):g} found, finite masses >= 0 with a "
+            "positive sum expected"
+        )
+    return w / np.sum(w)
+
+
+def _check_numbers(rtol: float, atol: float, kappa: float, dt: float | None, seed: int) -> None:
+    if not 0.0 <= rtol <= 0.1:
+        raise InputError(f"rtol = {rtol:g} found, 0 to 0.1 expected")
+    if not 1e-15 <= atol <= 0.1:
+        raise InputError(f"atol = {atol:g} found, 1e-15 to 0.1 expected")
+    if not 0.0 <= kappa < math.inf:
+        raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
+    if dt is not None:
+        if kappa == 0.0:
+            raise InputError(
+                f"dt = {dt:g} found with kappa = 0, where steps follow the error; give rtol and "
+                "atol, or kappa > 0"
+            )
+        if not 0.0 < dt < math.inf:
+            raise InputError(f"dt = {dt:g} found, a finite step > 0 expected")
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")

@@ -1,0 +1,199 @@
+"""Embedded Runge-Kutta pairs on products of spheres, and the control of their steps.
+
+A field X on S^{d-1} is continued to R^d by X(y/|y|): its exact flow keeps |y|, so that a pair keeps
+its order, stages are evaluated on the sphere, and scaling the result back to unit length (the
+retraction) leaves its last stage valid as the first of the next step (FSAL).
+
+The coefficients are SciPy's. Its stepping classes are not used: they change ``t_bound`` only by
+being made anew (which loses the step size at each output time), have no PI control, take their
+error norm over coordinates instead of tokens, and hold copies of the stages.
+
+Knows nothing of attention or of what the points are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.integrate import DOP853, RK45
+
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.sphere import Array
+
+__all__ = ["PAIRS", "Control", "Pair", "Trial", "largest_row", "pair_named", "retract", "try_step"]
+
+Velocity = Callable[[Array, float], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """An embedded pair of Runge-Kutta methods whose last stage is the first of the next step.
+
+    Attributes:
+        name: what users call it.
+        order: order of the result (local extrapolation).
+        error_order: power of the step in the error estimate.
+        a: (s, s) and c: (s,): stages. The s-th row of the full tableau is ``b``.
+        b: (s,) weights of the result.
+        errors: (k, s + 1) weights of the k error estimates, the FSAL stage included.
+    """
+
+    name: str
+    order: int
+    error_order: int
+    a: Array
+    b: Array
+    c: Array
+    errors: Array
+
+
+PAIRS: dict[str, Pair] = {
+    # Dormand and Prince 1980, 5(4), 6 evaluations a step.
+    "dopri5": Pair("dopri5", 5, 5, RK45.A, RK45.B, RK45.C, RK45.E[None, :]),
+    # Dormand and Prince, Hairer's 8(5,3), 12 evaluations a step.
+    "dop853": Pair("dop853", 8, 8, DOP853.A, DOP853.B, DOP853.C, np.stack([DOP853.E5, DOP853.E3])),
+}
+
+
+def pair_named(name: str) -> Pair:
+    """The pair of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PAIRS:
+        choices = " or ".join(f"'{known}'" for known in PAIRS)
+        raise InputError(f"method '{name}' found, {choices} expected{suggest(name, PAIRS)}")
+    return PAIRS[name]
+
+
+def retract(y: Array) -> Array | None:
+    """Scale rows (n, d) to unit length; None if one is zero or not finite."""
+    length = np.sqrt(np.einsum("ij,ij->i", y, y))
+    if not np.all(np.isfinite(length)) or np.min(length, initial=1.0) == 0.0:
+        return None
+    return y / length[:, None]
+
+
+class Trial(NamedTuple):
+    """What a step would lead to.
+
+    Attributes:
+        x: (n, d) unit vectors at the end, or None if the step led nowhere (overflow).
+        velocity: (n, d) field at ``x``, the first stage of the next step.
+        error: largest estimated error of a token, as an angle.
+        moved: largest distance that a token has moved, as a chord.
+    """
+
+    x: Array | None
+    velocity: Array
+    error: float
+    moved: float
+
+
+def try_step(
+    pair: Pair, field: Velocity, x: Array, first: Array, t: float, dt: float, t_new: float
+) -> Trial:
+    """One step of the pair; whether it is good enough is for the ``Control`` to say.
+
+    Args:
+        pair: the method.
+        field: velocity (n, d) at unit vectors (n, d) and a time.
+        x: (n, d) unit vectors at time t.
+        first: (n, d) field at ``x``.
+        t, dt: time and step.
+        t_new: t + dt, or the output time that it stands for.
+    """
+    count = pair.b.size
+    stages = np.empty((count + 1, *x.shape))
+    stages[0] = first
+    for i in range(1, count):
+        y = retract(x + np.tensordot(dt * pair.a[i, :i], stages[:i], axes=1))
+        if y is None:
+            return Trial(None, first, np.inf, np.inf)
+        stages[i] = field(y, t + pair.c[i] * dt)
+    end = retract(x + np.tensordot(dt * pair.b, stages[:-1], axes=1))
+    if end is None:
+        return Trial(None, first, np.inf, np.inf)
+    stages[-1] = field(end, t_new)
+    # Only the tangential part of an error survives the retraction.
+    sizes = []
+    for weights in pair.errors:
+        wrong = np.tensordot(dt * weights, stages, axes=1)
+        wrong -= np.einsum("ij,ij->i", end, wrong)[:, None] * end
+        sizes.append(largest_row(wrong))
+    error = sizes[0]
+    if len(sizes) == 2 and error > 0.0:  # Hairer's blend of the orders 5 and 3
+        error *= sizes[0] / np.hypot(sizes[0], 0.1 * sizes[1])
+    # A copy, so that the other stages can go.
+    return Trial(end, stages[-1].copy(), float(error), largest_row(end - x))
+
+
+def largest_row(v: Array) -> float:
+    """Length of the longest row (n, d); rows may be as long as 1e300 (velocities of usa are)."""
+    scale = float(np.max(np.abs(v), initial=0.0))
+    if scale == 0.0 or not np.isfinite(scale):
+        return scale
+    v = v / scale
+    return scale * float(np.sqrt(np.max(np.einsum("ij,ij->i", v, v))))
+
+
+@dataclass
+class Control:
+    """Proportional-integral control of the step (Gustafsson 1991; Hairer and Wanner IV.2).
+
+    A step is good if the largest error of a token is at most ``atol + rtol * moved``, ``moved``
+    being the largest distance that a token has moved in the step. So rtol bounds the error
+    relative to the length of the path, and atol what a token at rest is allowed.
+
+    Attributes:
+        rtol, atol: tolerances (angles in radians).
+        order: power of the step in the error.
+        longest: longest step that the error allows next; 0: not known yet.
+        previous: error over tolerance of the last good step.
+        rejected: number of rejected steps.
+    """
+
+    rtol: float
+    atol: float
+    order: int
+    longest: float = 0.0
+    previous: float = 1.0
+    rejected: int = 0
+    _after_rejection: bool = False
+
+    def accepts(self, dt: float, trial: Trial) -> bool:
+        """Judge a step and choose the next one."""
+        ratio = trial.error / (self.atol + self.rtol * trial.moved) if trial.x is not None else 1e9
+        if not ratio <= 1.0:
+            ratio = min(ratio, 1e9) if np.isfinite(ratio) else 1e9
+            self.longest = dt * max(0.1, 0.9 * ratio ** (-1.0 / self.order))
+            self.rejected += 1
+            self._after_rejection = True
+            return False
+        ratio = max(ratio, 1e-10)
+        factor = 0.9 * ratio ** (-0.7 / self.order) * self.previous ** (0.4 / self.order)
+        factor = min(1.0 if self._after_rejection else 10.0, max(0.2, factor))
+        # A step shortened to land on an output time, with nothing to see in its error, says
+        # nothing against the longer one that was planned.
+        self.longest = max(dt * factor, self.longest) if factor == 10.0 else dt * factor
+        self.previous = max(ratio, 1e-4)
+        self._after_rejection = False
+        return True
+
+    def start(self, field: Velocity, x: Array, first: Array, t: float, t_end: float) -> None:
+        """Choose the first step from the size of the field and of its change along the flow."""
+        speed = largest_row(first)
+        if speed == 0.0:
+            self.longest = t_end - t
+            return
+        h = min(0.01 / speed, t_end - t)
+        y = retract(x + h * first)
+        assert y is not None
+        bend = largest_row(field(y, t + h) - first) / (h * speed)  # a rate
+        tolerance = self.atol + self.rtol * 0.01
+        rate = max(speed, bend, 1e-300)
+        self.longest = min(100.0 * h, tolerance ** (1.0 / self.order) / rate)

@@ -1,0 +1,362 @@
+"""The P1 finite-element space on a meshed sphere, circle or zonal interval, by DOLFINx.
+
+Owns the distribution of a NumPy ``Mesh`` over ranks, the stiffness form, its reduction to edge
+coefficients and nodal weights (the Voronoi cells that belong to these coefficients), halo exchange,
+and the way back to the original vertex order. Knows nothing of attention, of laws or of time.
+
+Normalisation: nodal weights sum to one (the uniform probability sigma), and so edge coefficients
+are those of sigma: c_ij = -int grad phi_i . grad phi_j dsigma >= 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh, zonal_half_masses
+from meanfield.geometry.sphere import Array, log_area
+from meanfield.software import require_dolfinx
+
+__all__ = ["P1Space", "Stars", "load_dolfinx"]
+
+IndexArray = NDArray[np.int32]
+
+
+def load_dolfinx() -> None:
+    """Import DOLFINx and its form compiler without losing Python's warnings.
+
+    FFCx turns on ``logging.captureWarnings`` when imported, after which warnings of every package
+    go to a logger that nobody reads. Undone here, unless it was on before.
+
+    Raises:
+        InputError: no usable DOLFINx.
+    """
+    require_dolfinx()
+    shown = warnings.showwarning
+    import dolfinx.fem
+    import dolfinx.jit  # noqa: F401  (imports FFCx)
+
+    if warnings.showwarning is not shown:
+        logging.captureWarnings(False)
+
+
+@dataclass(frozen=True, eq=False)
+class Stars:
+    """Vertex neighbourhoods of the owned vertices, padded to one valence K: arrays (K, n_owned).
+
+    Laid out slot by slot, so that loops over vertices run over contiguous memory and vectorise.
+    A padding slot points at the vertex itself, with coefficient 0.
+
+    Attributes:
+        neighbour: local index of the neighbour in each slot.
+        coefficient: c_ij of the edge.
+        tangent: (K, 2, n_owned) float32 components of the edge's initial direction times its
+            geodesic length, in an orthonormal frame of the tangent plane at the vertex (second
+            component 0 in one dimension). Used by the limiter only: single precision is enough.
+        gram: (3, n_owned) entries 00, 01, 11 of the inverse of sum_k t_k t_k^T.
+        reverse: flat slot of the same edge seen from its other end; the number of slots (a slot
+            that always holds 0) where that end lives on another rank, and for padding.
+        halo_slot: flat slots whose neighbour lives on another rank.
+        halo_vertex: local indices (>= n_owned) of those neighbours.
+    """
+
+    neighbour: IndexArray
+    coefficient: Array
+    tangent: NDArray[np.float32]
+    gram: Array
+    reverse: IndexArray
+    halo_slot: IndexArray
+    halo_vertex: IndexArray
+
+
+class P1Space:
+    """P1 elements on a ``Mesh``, distributed over the ranks of a communicator.
+
+    Local vertices are numbered owned first, then ghosts (neighbours of owned ones).
+
+    Args:
+        mesh: the mesh; only rank 0's is used, others may give None.
+        comm: an mpi4py communicator; None means the world.
+
+    Raises:
+        InputError: no usable DOLFINx, or a mesh with a negative edge coefficient (not Delaunay).
+            Raised on every rank.
+    """
+
+    def __init__(self, mesh: Mesh | None, comm: Any = None) -> None:
+        load_dolfinx()
+        from dolfinx import fem, la
+        from mpi4py import MPI
+
+        self.comm = MPI.COMM_WORLD if comm is None else comm
+        header = None
+        if self.comm.rank == 0:
+            assert mesh is not None
+            header = (mesh.geometry, mesh.d, mesh.points.shape[0])
+        self.geometry: str
+        self.d: int
+        self.n_global: int
+        self.geometry, self.d, self.n_global = self.comm.bcast(header, root=0)
+        self.domain = _distribute(mesh, self.geometry, self.comm)
+        self.functions = fem.functionspace(self.domain, ("Lagrange", 1))
+
+        stiffness = _assemble_stiffness(self.functions, self.geometry, self.d)
+        columns = stiffness.index_map(1)
+        self._scalar = la.vector(columns)
+        self.n_owned: int = columns.size_local
+        self.n_local: int = columns.size_local + columns.num_ghosts
+
+        gdim = self.domain.geometry.dim
+        x = self.functions.tabulate_dof_coordinates()[: self.n_owned, :gdim]
+        if self.geometry != "zonal":
+            x = x / np.linalg.norm(x, axis=1, keepdims=True)
+        local = np.empty((self.n_local, gdim))
+        for k in range(gdim):
+            local[:, k] = self.with_ghosts(x[:, k])
+        self.points: Array = local
+        self.original: NDArray[np.int64] = _original_numbers(self.functions)[: self.n_owned]
+
+        rows, neighbours, values = self._edges(stiffness)
+        dimension = 2 if self.geometry == "sphere" else 1
+        if self.geometry == "zonal":
+            masses = _half_interval_masses(self.functions, self.d)[: self.n_owned]
+        else:
+            # The Voronoi cell of a vertex: the perpendicular bisector of an edge has the length
+            # c_ij |x_i - x_j| inside the cell.
+            squared = np.sum((self.points[neighbours] - self.points[rows]) ** 2, axis=1)
+            total: Array = np.bincount(rows, weights=values * squared, minlength=self.n_owned)
+            masses = total / (2.0 * dimension)
+        (measure,) = self.sum(float(np.sum(masses)))
+        self.weights: Array = masses / measure
+        # Flat cells are inscribed: their total falls short of the sphere's. A stiffness scales
+        # like length^(dimension - 2), so that in two dimensions nothing is to be mended.
+        exact = _exact_measure(self.geometry, self.d)
+        stretch = (exact / measure) ** (1.0 / dimension)
+        self.stars = self._stars(rows, neighbours, values * (stretch ** (dimension - 2) / exact))
+
+    # ------------------------------------------------------------------ parallel services
+
+    def with_ghosts(self, owned: Array, out: Array | None = None) -> Array:
+        """Values at all local vertices (n_local,) from those at the owned ones. Collective."""
+        if self.n_local == self.n_owned and self.comm.size == 1:
+            return owned
+        self._scalar.array[: self.n_owned] = owned
+        self._scalar.scatter_forward()
+        if out is None:
+            return self._scalar.array.copy()
+        out[:] = self._scalar.array
+        return out
+
+    def add_from_ghosts(self, local: Array) -> Array:
+        """Add ghost contributions to their owners: (n_local,) -> (n_owned,). Collective."""
+        from dolfinx import la
+
+        self._scalar.array[:] = local
+        self._scalar.scatter_reverse(la.InsertMode.add)
+        return self._scalar.array[: self.n_owned].copy()
+
+    def sum(self, *values: float) -> tuple[float, ...]:
+        """Sums over all ranks, bitwise the same on each. Collective."""
+        if self.comm.size == 1:
+            return values
+        gathered = self.comm.allgather(values)
+        return tuple(math.fsum(column) for column in zip(*gathered, strict=True))
+
+    def max(self, *values: float) -> tuple[float, ...]:
+        """Maxima over all ranks (NaN if any is). Collective."""
+        if self.comm.size == 1:
+            return values
+        return tuple(np.max(np.array(self.comm.allgather(values)), axis=0).tolist())
+
+    def gather(self, owned: Array) -> Array | None:
+        """Values in the original vertex order on rank 0, None elsewhere. Collective.
+
+        ``owned``: (n_owned,) or (n_owned, k).
+        """
+        parts = self.comm.gather((self.original, np.asarray(owned)), root=0)
+        if parts is None:
+            return None
+        out = np.empty((self.n_global, *parts[0][1].shape[1:]))
+        for numbers, values in parts:
+            out[numbers] = values
+        return out
+
+    def scatter(self, original: Array | None) -> Array:
+        """Inverse of ``gather``: owned values from an array that rank 0 holds. Collective."""
+        values = self.comm.bcast(original, root=0)
+        return np.ascontiguousarray(values[self.original], dtype=np.float64)
+
+    # ------------------------------------------------------------------ set-up
+
+    def _edges(self, stiffness: Any) -> tuple[IndexArray, IndexArray, Array]:
+        """Owned vertex, neighbour and coefficient -K_ij of every edge at an owned vertex."""
+        n = self.n_owned
+        row_ends = stiffness.indptr[: n + 1]
+        columns = stiffness.indices[: row_ends[-1]]
+        rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(row_ends))
+        values = -stiffness.data[: row_ends[-1]]
+        off = columns != rows
+        rows, columns, values = rows[off], columns[off], values[off]
+        largest, smallest = self.max(
+            float(np.max(values, initial=0.0)), float(-np.min(values, initial=0.0))
+        )
+        if smallest > 1e-9 * largest:
+            raise InputError(
+                f"an edge coefficient of {-smallest:.3g} found, none below 0 expected: the mesh is "
+                "not Delaunay (`meanfield mesh convert` rebuilds its connectivity)"
+            )
+        return rows, columns, np.maximum(values, 0.0)
+
+    def _stars(self, rows: IndexArray, columns: IndexArray, values: Array) -> Stars:
+        n = self.n_owned
+        valence = np.bincount(rows, minlength=n)
+        (width,) = self.max(float(valence.max(initial=0)))
+        size = int(width)
+        first = np.concatenate([[0], np.cumsum(valence)[:-1]])
+        slot = np.arange(rows.size) - first[rows]
+
+        neighbour = np.tile(np.arange(n, dtype=np.int32), (size, 1))
+        neighbour[slot, rows] = columns
+        coefficient = np.zeros((size, n))
+        coefficient[slot, rows] = values
+
+        t = self._edge_tangents(rows, columns)
+        tangent = np.zeros((size, 2, n), dtype=np.float32)
+        tangent[slot, 0, rows] = t[:, 0]
+        tangent[slot, 1, rows] = t[:, 1]
+
+        flat = (slot * n + rows).astype(np.int64)
+        reverse = np.full(size * n, size * n, dtype=np.int32)
+        inside = columns < n
+        # Sorting the pairs (i, j) and (j, i) the same way lines each slot up with its reverse.
+        there = np.lexsort((columns[inside], rows[inside]))
+        back = np.lexsort((rows[inside], columns[inside]))
+        reverse[flat[inside][there]] = flat[inside][back]
+        return Stars(
+            neighbour,
+            coefficient,
+            tangent,
+            _inverse_gram(rows, t, n),
+            reverse.reshape(size, n),
+            flat[~inside].astype(np.int32),
+            columns[~inside].astype(np.int32),
+        )
+
+    def _edge_tangents(self, rows: IndexArray, columns: IndexArray) -> Array:
+        """Initial direction times geodesic length of each edge, in a frame at its first vertex."""
+        x, y = self.points[rows], self.points[columns]
+        if self.geometry == "zonal":
+            return np.column_stack([y[:, 0] - x[:, 0], np.zeros(rows.size)])
+        chord = np.linalg.norm(y - x, axis=1)
+        angle = 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
+        v = y - np.sum(x * y, axis=1, keepdims=True) * x
+        v *= (angle / np.linalg.norm(v, axis=1))[:, None]
+        if self.geometry == "circle":
+            along = np.column_stack([-x[:, 1], x[:, 0]])
+            return np.column_stack([np.sum(v * along, axis=1), np.zeros(rows.size)])
+        first, second = _frames(self.points[: self.n_owned])
+        return np.column_stack([np.sum(v * first[rows], axis=1), np.sum(v * second[rows], axis=1)])
+
+
+def _frames(x: Array) -> tuple[Array, Array]:
+    """Orthonormal tangent frames at unit vectors (n, 3)."""
+    helper = np.where(np.abs(x[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    first = np.cross(helper, x)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    return first, np.cross(x, first)
+
+
+def _inverse_gram(rows: IndexArray, t: Array, n: int) -> Array:
+    """Entries 00, 01, 11 of (sum_k t_k t_k^T)^{-1} at each vertex; in 1-D only 00."""
+    a = np.bincount(rows, weights=t[:, 0] ** 2, minlength=n)
+    b = np.bincount(rows, weights=t[:, 0] * t[:, 1], minlength=n)
+    c = np.bincount(rows, weights=t[:, 1] ** 2, minlength=n)
+    determinant = a * c - b * b
+    plane = determinant > 1e-12 * (a + c) ** 2
+    safe = np.where(plane, determinant, 1.0)
+    first = np.where(plane, c / safe, np.where(a > 0.0, 1.0 / np.where(a > 0.0, a, 1.0), 0.0))
+    return np.stack([first, np.where(plane, -b / safe, 0.0), np.where(plane, a / safe, 0.0)])
+
+
+def _exact_measure(geometry: str, d: int) -> float:
+    """Area of S^2, length of S^1, int_0^pi sin^{d-2} for the zonal interval."""
+    if geometry == "zonal":
+        return math.exp(log_area(d) - log_area(d - 1)) if d > 2 else math.pi
+    return math.exp(log_area(d))
+
+
+def _distribute(mesh: Mesh | None, geometry: str, comm: Any) -> Any:
+    import basix.ufl
+    from dolfinx.mesh import GhostMode, create_cell_partitioner, create_mesh
+
+    cell, gdim, k = {
+        "sphere": ("triangle", 3, 3),
+        "circle": ("interval", 2, 2),
+        "zonal": ("interval", 1, 2),
+    }[geometry]
+    element = basix.ufl.element("Lagrange", cell, 1, shape=(gdim,))
+    try:  # 0.11 wants the largest number of cells at a facet, 0.9 does not know it
+        partitioner = create_cell_partitioner(GhostMode.none, 2)
+    except TypeError:
+        partitioner = create_cell_partitioner(GhostMode.none)
+    if mesh is not None and comm.rank == 0:
+        cells = np.ascontiguousarray(mesh.cells, dtype=np.int64)
+        x = np.ascontiguousarray(mesh.points, dtype=np.float64)
+    else:
+        cells, x = np.zeros((0, k), dtype=np.int64), np.zeros((0, gdim))
+    return create_mesh(comm, cells=cells, x=x, e=element, partitioner=partitioner)
+
+
+def _assemble_stiffness(functions: Any, geometry: str, d: int) -> Any:
+    """The stiffness matrix, with complete owned rows.
+
+    Zonal: with the weight sin^{d-2} at the middle of each interval. Together with the masses of the
+    half intervals it is a finite-volume form of P1 that is right at the poles
+    (``geometry.mesh.delaunay_weights``).
+    """
+    import ufl
+    from dolfinx import fem
+
+    u, v = ufl.TrialFunction(functions), ufl.TestFunction(functions)
+    domain = functions.mesh
+    weight, dx = fem.Constant(domain, 1.0), ufl.dx(domain)
+    if geometry == "zonal":
+        dx = ufl.dx(domain, metadata={"quadrature_degree": 1})  # the midpoint
+        if d > 2:
+            weight = ufl.sin(ufl.SpatialCoordinate(domain)[0]) ** (d - 2)
+    matrix = fem.assemble_matrix(fem.form(weight * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx))
+    matrix.scatter_reverse()
+    return matrix
+
+
+def _half_interval_masses(functions: Any, d: int) -> Array:
+    """int sin^{d-2} over the two half intervals at each vertex, complete at the owned ones."""
+    from dolfinx import la
+
+    vector = la.vector(functions.dofmap.index_map)
+    dofs = functions.dofmap.list
+    ends = functions.tabulate_dof_coordinates()[:, 0][dofs]
+    order = np.argsort(ends, axis=1)
+    ends, dofs = np.take_along_axis(ends, order, 1), np.take_along_axis(dofs, order, 1)
+    vector.array[:] = 0.0
+    np.add.at(vector.array, dofs, zonal_half_masses(ends[:, 0], ends[:, 1], d))
+    vector.scatter_reverse(la.InsertMode.add)
+    return vector.array
+
+
+def _original_numbers(functions: Any) -> NDArray[np.int64]:
+    """Number in the input mesh of each local dof."""
+    geometry = functions.mesh.geometry
+    nodes = geometry.dofmaps[0] if hasattr(geometry, "dofmaps") else geometry.dofmap
+    dofs = functions.dofmap.list
+    numbers = np.full(functions.dofmap.index_map.size_local + functions.dofmap.index_map.num_ghosts,
+                      -1, dtype=np.int64)  # fmt: skip
+    numbers[dofs.reshape(-1)] = geometry.input_global_indices[np.asarray(nodes).reshape(-1)]
+    return numbers

@@ -1,0 +1,264 @@
+"""Where tokens start: drawn from a law, placed evenly by it, or read from a file.
+
+Knows laws by ``density`` and ``sample``; nothing of attention or of time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from meanfield.dynamics.noise import step_generator
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.laws import Law
+from meanfield.geometry.sphere import Array, normalize
+
+__all__ = ["TOKEN_FILES", "checked_tokens", "initial_tokens", "read_tokens"]
+
+TOKEN_FILES = (".npy", ".csv", ".vtp", ".vtu")
+"""Files that tokens are read from."""
+
+_UNIT = 1e-6  # how far from length one the rows of a file may be
+_CIRCLE_CELLS = 1 << 16
+_SPHERE_ROWS, _SPHERE_COLUMNS = 2048, 2048  # the density is constant on each cell
+_START = 2**64 - 1  # the random numbers of no step
+_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
+
+
+def initial_tokens(
+    law: Law, n: int | None, rng_seed: int = 0, kind: str | os.PathLike[str] = "iid"
+) -> Array:
+    """Tokens that represent a law.
+
+    Args:
+        law: the initial law.
+        n: number of tokens, >= 1; for a file also None: all that are in it.
+        rng_seed: 0 <= seed < 2^64, for "iid"; the other kinds are deterministic.
+        kind: "iid": independent draws. "quantised": tokens of equal mass placed evenly by the law
+            (d = 2: inverse distribution function at (i + 1/2)/n; d = 3: a Fibonacci lattice moved
+            by the inverse distribution functions of latitude and longitude), whose moments are
+            wrong by about 1/n instead of n^{-1/2}; a jump of the density is known to a grid cell
+            (0.0015 rad for d = 3, 1e-4 for d = 2). Or the path of a file, see ``read_tokens``.
+
+    Returns:
+        (n, d) unit vectors.
+
+    Raises:
+        InputError: what was asked for does not exist (quantised for d > 3, a bad file), or the
+            law is too concentrated for the grid of the quantisation.
+    """
+    if kind not in ("iid", "quantised"):
+        path = Path(kind)
+        if path.suffix.lower() not in TOKEN_FILES:
+            raise InputError(
+                f"tokens '{kind}' found, 'iid', 'quantised' or a file ({', '.join(TOKEN_FILES)}) "
+                f"expected{suggest(str(kind), ('iid', 'quantised'))}"
+            )
+        x = read_tokens(path, law.d)
+        if n is not None and len(x) != n:
+            raise InputError(f"{path}: {len(x)} tokens found, {n} expected")
+        return x
+    if n is None or n < 1:
+        raise InputError(f"{n} tokens found, at least 1 expected")
+    if kind == "iid":
+        return law.sample(n, step_generator(rng_seed, _START))
+    if law.d == 2:
+        return _on_circle(law, n)
+    if law.d == 3:
+        return _on_sphere(law, n)
+    raise InputError(f"quantised tokens for d = {law.d} found, d = 2 or 3 expected; take 'iid'")
+
+
+# ------------------------------------------------------------------ quantisation
+
+
+def _check_mass(mass: float, cells: str) -> None:
+    if not abs(mass - 1.0) < 0.01:
+        raise InputError(
+            f"the law has mass {mass:.4g} on a grid of {cells}, 1 expected: it is too concentrated "
+            "for quantised tokens; take 'iid'"
+        )
+
+
+def _on_circle(law: Law, n: int) -> Array:
+    edges = np.linspace(0.0, 2.0 * np.pi, _CIRCLE_CELLS + 1)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    mass = law.density(np.column_stack([np.cos(middle), np.sin(middle)])) / _CIRCLE_CELLS
+    total = float(np.sum(mass))
+    _check_mass(total, f"{_CIRCLE_CELLS} arcs")
+    phi = np.interp((np.arange(n) + 0.5) / n, np.append(0.0, np.cumsum(mass)) / total, edges)
+    return np.column_stack([np.cos(phi), np.sin(phi)])
+
+
+def _on_sphere(law: Law, n: int) -> Array:
+    rows, columns = _SPHERE_ROWS, _SPHERE_COLUMNS
+    z = np.cos(np.linspace(0.0, np.pi, rows + 1))  # falls from 1 to -1
+    theta = (np.arange(rows) + 0.5) * (np.pi / rows)
+    phi = (np.arange(columns) + 0.5) * (2.0 * np.pi / columns)
+    # The pole of the lattice is put where most mass is: evenest there, above all for one peak.
+    coarse = np.stack(
+        [
+            np.outer(np.sin(theta[8::16]), np.cos(phi[8::16])),
+            np.outer(np.sin(theta[8::16]), np.sin(phi[8::16])),
+            np.outer(np.cos(theta[8::16]), np.ones(columns // 16)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    weight = np.repeat(np.sin(theta[8::16]), columns // 16)
+    mean = (law.density(coarse) * weight) @ coarse / np.sum(weight)
+    frame = _frame(mean)
+    mass = np.empty((rows, columns))
+    band = (z[:-1] - z[1:]) / (2.0 * columns)
+    for i in range(0, rows, 64):  # in bands, for the memory
+        st, ct = np.sin(theta[i : i + 64]), np.cos(theta[i : i + 64])
+        x = np.empty((len(st), columns, 3))
+        x[:, :, 0] = np.outer(st, np.cos(phi))
+        x[:, :, 1] = np.outer(st, np.sin(phi))
+        x[:, :, 2] = ct[:, None]
+        values = law.density(x.reshape(-1, 3) @ frame).reshape(len(st), columns)
+        mass[i : i + 64] = values * band[i : i + 64, None]
+    total = float(np.sum(mass))
+    _check_mass(total, f"{rows} x {columns} cells")
+    by_row = np.sum(mass, axis=1)
+    u = (np.arange(n) + 0.5) / n * total
+    ends = np.cumsum(by_row)
+    row = np.minimum(np.searchsorted(ends, u), rows - 1)
+    inside = np.clip((u - (ends[row] - by_row[row])) / by_row[row], 0.0, 1.0)
+    height = z[row] + (z[row + 1] - z[row]) * inside
+    # One sorted array for all rows: row number + distribution function along the row.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        along = np.cumsum(mass, axis=1) / by_row[:, None]
+    along[by_row == 0.0] = np.linspace(1.0 / columns, 1.0, columns)
+    along[:, -1] = 1.0
+    v = np.mod(np.arange(n) * _GOLDEN + 0.5, 1.0)
+    flat = (along + np.arange(rows)[:, None]).ravel()
+    column = np.clip(np.searchsorted(flat, row + v) - row * columns, 0, columns - 1)
+    upper = along[row, column]
+    lower = np.where(column > 0, along[row, np.maximum(column - 1, 0)], 0.0)
+    part = np.clip((v - lower) / np.maximum(upper - lower, 1e-300), 0.0, 1.0)
+    angle = (column + part) * (2.0 * np.pi / columns)
+    radius = np.sqrt(np.maximum(1.0 - height * height, 0.0))
+    x = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), height])
+    return normalize(x @ frame)
+
+
+def _frame(axis: Array) -> Array:
+    """A rotation (rows: new axes) with third axis ``axis``; the identity if that is zero."""
+    length = float(np.linalg.norm(axis))
+    if length < 1e-8:
+        return np.eye(3)
+    e = axis / length
+    least = np.eye(3)[int(np.argmin(np.abs(e)))]
+    first = np.cross(least, e)
+    first /= np.linalg.norm(first)
+    return np.stack([first, np.cross(e, first), e])
+
+
+# ------------------------------------------------------------------ files
+
+
+def read_tokens(path: str | os.PathLike[str], d: int) -> Array:
+    """Read tokens from a file and check that they are unit vectors.
+
+    Args:
+        path: .npy: an array (n, d). .csv: a row for each token, d columns (or, under a header,
+            the columns "Points:0", ... that ParaView writes, or x1, ... or x, y, z, among others).
+            .vtp, .vtu: the points, for d = 3 or, in the plane z = 0, for d = 2.
+        d: dimension of the ambient space.
+
+    Returns:
+        (n, d), scaled to unit length.
+
+    Raises:
+        InputError: the file cannot be read, or a row is no unit vector to 1e-6.
+    """
+    path = Path(path)
+    readers = {".npy": _from_npy, ".csv": _from_csv, ".vtp": _from_vtk, ".vtu": _from_vtk}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: a file {', '.join(TOKEN_FILES)} expected for tokens")
+    if not path.is_file():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InputError(f"token file {path} does not exist{suggest(path.name, near)}")
+    try:
+        x = reader(path, d)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from error
+    return checked_tokens(x, d, str(path))
+
+
+def checked_tokens(x: Array, d: int, source: str = "tokens", tolerance: float = _UNIT) -> Array:
+    """Unit vectors (n, d), scaled to length one to round-off.
+
+    Raises:
+        InputError: another shape, no tokens, or a row whose length is not 1 to ``tolerance``: the
+            worst one is named.
+    """
+    x = np.asarray(x)
+    if x.dtype.kind not in "iuf" or x.ndim != 2 or x.shape[1] != d or not len(x):
+        raise InputError(
+            f"{source}: an array of shape {x.shape} ({x.dtype}) found, n rows of d = {d} "
+            "numbers expected"
+        )
+    x = x.astype(np.float64)
+    with np.errstate(over="ignore"):  # an infinite length is refused below
+        length = np.sqrt(np.sum(x * x, axis=1))
+    off = np.where(np.isfinite(length), np.abs(length - 1.0), np.inf)
+    worst = int(np.argmax(off))
+    if off[worst] > tolerance:
+        raise InputError(
+            f"{source}: row {worst} (counted from 0) of length {length[worst]:.9g} found, and "
+            f"{int(np.count_nonzero(off > tolerance))} such rows in all; unit vectors to "
+            f"{tolerance:g} expected: divide each row by its length"
+        )
+    return x / length[:, None]
+
+
+def _from_npy(path: Path, d: int) -> Array:
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+def _from_csv(path: Path, d: int) -> Array:
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline()
+    names = [name.strip().strip('"') for name in first.split(",")]
+    try:
+        [float(name) for name in names]
+        header = False
+    except ValueError:
+        header = True
+    columns: list[int] | None = None
+    if header and len(names) > d:
+        lower = [name.lower() for name in names]
+        families = [
+            [f"points:{k}" for k in range(d)],
+            [f"x{k + 1}" for k in range(d)],
+            list("xyz"[:d]),
+        ]
+        wanted = next((f for f in families if len(f) == d and set(f) <= set(lower)), None)
+        if wanted is None:
+            raise InputError(
+                f"{path}: the columns {', '.join(names[:8])} found, {d} columns expected, or "
+                f"x1 to x{d} among them"
+            )
+        columns = [lower.index(name) for name in wanted]
+    return np.loadtxt(
+        path, delimiter=",", skiprows=int(header), usecols=columns, ndmin=2, encoding="utf-8-sig"
+    )
+
+
+def _from_vtk(path: Path, d: int) -> Array:
+    import pyvista  # here, since it takes a second and nothing else needs it
+
+    with pyvista.VtkErrorCatcher(raise_errors=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a damaged file may come as a warning and no points
+        points = np.asarray(pyvista.read(path).points, dtype=np.float64)
+    if d == 2 and points.shape[1] == 3 and not np.any(np.abs(points[:, 2]) > _UNIT):
+        return points[:, :2]
+    return points

@@ -1,0 +1,173 @@
+"""Run by test_mpi.py under mpirun: mpi_program.py FOLDER VERB... Rank 0 leaves what it found."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from meanfield.attention.field import Attention, embed
+from meanfield.dynamics.eulerian import EulerianSolver, Scheme
+from meanfield.dynamics.space import P1Space
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
+from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+
+COMM = MPI.COMM_WORLD
+TIMES = (0.1, 0.5, 1.0, 2.0)
+
+STAGES = Scheme(stepper="ssprk3", field="stages")
+# name: mesh, model, beta, V, law, scheme, times relative to TIMES
+CASES = {
+    "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Scheme(), 1.0),
+    "sphere-usa": (lambda: icosphere(3), "usa", 4.0, 1, standard_density(), Scheme(), 0.2),
+    "sphere-stages": (lambda: icosphere(3), "sa", 4.0, 1, standard_density(), STAGES, 1.0),
+    "sphere-upwind": (
+        lambda: icosphere(3), "sa", 4.0, -1, Cap((0.3, 0.4, 1.0), 0.9), Scheme("upwind"), 1.0,
+    ),
+    "unstructured": (
+        lambda: unstructured_sphere(700, 1), "sa", 4.0, 1, standard_density(), Scheme(), 1.0,
+    ),
+    "circle": (
+        lambda: circle(201), "sa", 4.0, 1, VonMisesFisher((1.0, 2.0), 2.0), Scheme(), 1.0,
+    ),
+    "zonal": (
+        lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), Scheme(), 1.0,
+    ),
+    "linear": (
+        lambda: icosphere(3), "sa", 0.0, 1, PoissonKernel((0.1, 0.2, 0.1)), Scheme(), 1.0,
+    ),
+    # V = -I and negative beta push mass into empty regions, across ranks
+    "negative-beta": (
+        lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Scheme(), 1.0,
+    ),
+}  # fmt: skip
+
+
+def make(name: str) -> EulerianSolver:
+    """The solver of a case. Collective."""
+    build, model, beta, value, law, scheme, _ = CASES[name]
+    # Only rank 0's mesh counts: give the others another one.
+    space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
+    geometry, d = space.geometry, space.d
+    rho = law.density(embed(geometry, d, space.points[: space.n_owned]))
+    return EulerianSolver(space, Attention(model, beta, d, geometry, value), rho, scheme)
+
+
+def look(solver: EulerianSolver) -> dict[str, object]:
+    """What every number of ranks must agree on. Collective."""
+    space = solver.space
+    x = embed(space.geometry, space.d, space.points[: space.n_owned])
+    mass = solver.weights * solver.rho
+    sums = space.sum(float(mass.sum()), *(mass @ x).tolist())
+    return {
+        "t": solver.t,
+        "step": solver.step,
+        "energy": solver.field().energy(),
+        "mass": sums[0],
+        "mean": np.array(sums[1:]),
+        "rho": space.gather(solver.rho),
+        "velocity": space.gather(solver.velocity()),
+        "weights": space.gather(solver.weights),
+        "violations": solver.energy_violations,
+        "owned": COMM.gather(space.n_owned, root=0),
+    }
+
+
+def run_all(folder: Path) -> None:
+    found: dict[str, list[dict[str, object]]] = {}
+    for name in CASES:
+        solver = make(name)
+        found[name] = []
+        for t in TIMES:
+            while solver.t < t * CASES[name][-1]:
+                solver.advance(t * CASES[name][-1])
+            found[name].append(look(solver))
+    if COMM.rank == 0:
+        (folder / f"all-{COMM.size}.pickle").write_bytes(pickle.dumps(found))
+
+
+def save(folder: Path) -> None:
+    """Four steps, a state, four more."""
+    for name in ("sphere-sa", "circle", "zonal"):
+        solver = make(name)
+        for _ in range(4):
+            solver.advance(1e3)
+        state = solver.state()
+        assert (state is None) == (COMM.rank > 0)
+        for _ in range(4):
+            solver.advance(1e3)
+        after = look(solver)
+        if COMM.rank == 0:
+            (folder / f"state-{name}.pickle").write_bytes(pickle.dumps((state, after)))
+
+
+def resume(folder: Path) -> None:
+    """From that state, on another number of ranks."""
+    for name in ("sphere-sa", "circle", "zonal"):
+        state, expected = None, None
+        if COMM.rank == 0:
+            state, expected = pickle.loads((folder / f"state-{name}.pickle").read_bytes())
+        solver = make(name)
+        solver.restore(state)
+        for _ in range(4):
+            solver.advance(1e3)
+        after = look(solver)
+        if COMM.rank == 0:
+            (folder / f"resumed-{COMM.size}-{name}.pickle").write_bytes(
+                pickle.dumps((expected, after))
+            )
+
+
+def bad(folder: Path) -> None:
+    """Errors on one rank must come up on all of them: one line per rank and mistake."""
+    lines = []
+    space = P1Space(icosphere(3), COMM)
+    attention = Attention("sa", 4.0, 3, "sphere")
+    for value in (-1.0, np.nan):
+        rho = np.ones(space.n_owned)
+        if COMM.rank == COMM.size - 1:
+            rho[0] = value
+        try:
+            EulerianSolver(space, attention, rho)
+            lines.append("density: nothing raised")
+        except InputError as error:
+            lines.append(f"density: {error}")
+    mesh = icosphere(2)
+    if COMM.rank == 0:  # not Delaunay: flip one edge
+        cells = mesh.cells.copy()
+        a, b, c = cells[0]
+        other = next(k for k in range(1, len(cells)) if {a, b} <= set(cells[k].tolist()))
+        d = next(v for v in cells[other] if v not in (a, b))
+        cells[0], cells[other] = (a, d, c), (d, b, c)
+        mesh = Mesh("sphere", 3, mesh.points, cells)
+    try:
+        P1Space(mesh, COMM)
+        lines.append("mesh: nothing raised")
+    except InputError as error:
+        lines.append(f"mesh: {error}")
+    solver = make("sphere-usa")
+    good = solver._euler
+    poisoned = COMM.rank == COMM.size - 1
+    solver._euler = lambda *a: good(*a) * (np.nan if poisoned else 1.0)  # type: ignore[method-assign]
+    try:
+        for _ in range(3):
+            solver.advance(1.0)
+        lines.append("step: nothing raised")
+    except BrokenInvariantError as error:
+        lines.append(f"step: {error}")
+    (folder / f"bad-{COMM.size}-{COMM.rank}.txt").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        for verb in sys.argv[2:]:
+            {"all": run_all, "save": save, "resume": resume, "bad": bad}[verb](Path(sys.argv[1]))
+    except BaseException:  # one rank that fails must not leave the others waiting
+        traceback.print_exc()
+        sys.stderr.flush()
+        COMM.Abort(1)

@@ -1,0 +1,149 @@
+"""One, two and three ranks: the same numbers, the same errors, no hanging."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on the path"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("dolfinx") is None,
+        reason="no DOLFINx here: run the tests with scripts/env pytest",
+    ),
+]
+
+PROGRAM = Path(__file__).parent / "mpi_program.py"
+CASES = (
+    "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
+    "linear", "negative-beta",
+)  # fmt: skip
+
+
+def mpirun(ranks: int, folder: Path, *verbs: str, timeout: float = 240.0) -> None:
+    """Run verbs of mpi_program.py on some ranks; fails with its output."""
+    # This process has initialised MPI itself; a child that inherits that would think it is part.
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_"))
+        or k.startswith(("OMPI_MCA_", "OMPI_ALLOW_RUN_AS_ROOT"))
+    }
+    kept.setdefault("OMP_NUM_THREADS", "1")
+    command = ["mpirun", "-n", str(ranks)]
+    if "Open MPI" in subprocess.run(["mpirun", "--version"], capture_output=True, text=True).stdout:
+        command.append("--oversubscribe")
+    command += [sys.executable, str(PROGRAM), str(folder), *verbs]
+    try:
+        done = subprocess.run(
+            command, env=kept, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as hung:
+        pytest.fail(f"{ranks} ranks hang in {verbs}: {hung.stderr!r}")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+# One launch for each number of ranks, made when it is first asked for. Those that resume need the
+# state that two ranks save.
+VERBS = {1: ("all", "resume"), 2: ("all", "save", "bad"), 3: ("all", "resume", "bad")}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The folder in which a number of ranks has left its results."""
+    folder = tmp_path_factory.mktemp("mpi")
+
+    def get(ranks: int) -> Path:
+        done = folder / f"done-{ranks}"
+        if not done.exists():
+            done.touch()  # a launch that fails is not repeated
+            if ranks != 2:
+                get(2)
+            mpirun(ranks, folder, *VERBS[ranks])
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def found(results: Callable[[int], Path]) -> Callable[[int], dict[str, Any]]:
+    """Results of all cases on a number of ranks."""
+
+    def get(ranks: int) -> dict[str, Any]:
+        file = results(ranks) / f"all-{ranks}.pickle"
+        result: dict[str, Any] = pickle.loads(file.read_bytes())
+        return result
+
+    return get
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_ranks_agree(name: str, ranks: int, found: Callable[[int], dict[str, Any]]) -> None:
+    one, many = found(1)[name], found(ranks)[name]
+    assert len(one) == len(many) == 4
+    assert len(many[0]["owned"]) == ranks
+    assert min(many[0]["owned"]) > 0
+    np.testing.assert_allclose(many[0]["weights"], one[0]["weights"], rtol=1e-12)
+    for a, b in zip(one, many, strict=True):
+        assert (b["t"], b["step"]) == (a["t"], a["step"])
+        assert b["energy"] == pytest.approx(a["energy"], rel=1e-10)
+        assert abs(a["mass"] - 1.0) < 1e-13
+        assert abs(b["mass"] - 1.0) < 1e-13
+        np.testing.assert_allclose(b["mean"], a["mean"], rtol=0.0, atol=1e-10)
+        # Pointwise: round-off times what neighbouring trajectories do to it.
+        np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-8, atol=1e-10)
+        scale = np.abs(a["velocity"]).max()
+        np.testing.assert_allclose(b["velocity"], a["velocity"], atol=1e-9 * scale)
+        assert b["violations"] == a["violations"] == 0
+
+
+def test_one_rank_of_mpirun_is_the_serial_run(
+    found: Callable[[int], dict[str, Any]], make_space: Any, make_solver: Any
+) -> None:
+    from meanfield.geometry.laws import standard_density
+
+    solver = make_solver(make_space("sphere", 4), "sa", 4.0, standard_density())
+    for result, t in zip(found(1)["sphere-sa"], (0.1, 0.5, 1.0, 2.0), strict=True):
+        while solver.t < t:
+            solver.advance(t)
+        assert solver.field().energy() == pytest.approx(result["energy"], rel=1e-12)
+        np.testing.assert_allclose(solver.space.gather(solver.rho), result["rho"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_restart_on_another_number_of_ranks(ranks: int, results: Callable[[int], Path]) -> None:
+    # Four steps and four more on two ranks; the second four again on one and on three.
+    folder = results(ranks)
+    for name in ("sphere-sa", "circle", "zonal"):
+        a, b = pickle.loads((folder / f"resumed-{ranks}-{name}.pickle").read_bytes())
+        assert len(a["owned"]) == 2
+        assert len(b["owned"]) == ranks
+        assert b["step"] == a["step"] == 8
+        assert b["t"] == pytest.approx(a["t"], rel=1e-11)
+        assert b["energy"] == pytest.approx(a["energy"], rel=1e-11)
+        np.testing.assert_allclose(b["mean"], a["mean"], atol=1e-11)
+        np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_errors_of_one_rank_are_raised_on_all(ranks: int, results: Callable[[int], Path]) -> None:
+    folder = results(ranks)
+    for rank in range(ranks):
+        lines = (folder / f"bad-{ranks}-{rank}.txt").read_text().splitlines()
+        assert [line.split(":")[0] for line in lines] == ["density", "density", "mesh", "step"]
+        assert "negative or not finite at 1 vertices" in lines[0]
+        assert "negative or not finite at 1 vertices" in lines[1]
+        assert "not Delaunay" in lines[2]
+        assert "NaN at" in lines[3]
