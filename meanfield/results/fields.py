@@ -1,0 +1,300 @@
+"""Fields on the vertices against time: one temporal VTKHDF file, written step by step, read back.
+
+Owns what is in the file (the mesh once, the values of each step appended) and the embedding of
+every geometry into the three dimensions of ParaView. Knows nothing of solvers: it takes arrays in
+the original vertex order of the mesh, on one process.
+
+The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read_fields`
+can give back the mesh of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import Array
+from meanfield.results.vtkhdf import (
+    TemporalWriter,
+    damaged,
+    open_file,
+    read_rows,
+    read_times,
+    stored,
+)
+
+__all__ = ["LOG10_FLOOR", "FieldSeries", "FieldWriter", "read_fields"]
+
+LOG10_FLOOR = -300.0
+"""What ``log10_rho`` holds where the density is zero (or below 1e-300): the smallest power of ten
+that is still a normal double with room to spare. It cannot be mistaken for a computed value."""
+
+_VTK_CELL_TYPE = {2: 3, 3: 5}
+"""VTK's number for cells with two vertices (line) and three (triangle)."""
+
+_KIND = "field file"
+
+
+class FieldWriter(TemporalWriter):
+    """Appends fields to a VTKHDF file, which ParaView (>= 5.13), VTK and pyvista read in time.
+
+    After each :meth:`write` the file on disk is complete: a viewer can open it during the run
+    (it is not locked) and a run that is killed later leaves it readable.
+
+    Points are stored in double precision and in three dimensions: the sphere as it is, the
+    circle as (x, y, 0), a zonal interval as the half circle (sin theta, 0, cos theta) with
+    ``theta`` as static point data.
+
+    Args:
+        path: the file to make; an existing one is replaced unless ``resume_at`` is given.
+        mesh: the mesh, with vertices in the order of the values.
+        names: number of components of every field as stored, 1 or 3.
+        precision: "float32" or "float64", how values are stored.
+        compression: "gzip" or "none".
+        static: further point data that do not change, by name, (n,) or (n, 3).
+        resume_at: append to an existing file after dropping its steps with t > resume_at.
+
+    Raises:
+        InputError: if precision, compression or a component number is not one of those, or the
+            file to resume is missing, unreadable or was written for another mesh or other fields.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        mesh: Mesh,
+        *,
+        names: Mapping[str, int],
+        precision: str = "float32",
+        compression: str = "gzip",
+        static: Mapping[str, Array] | None = None,
+        resume_at: float | None = None,
+    ) -> None:
+        super().__init__(
+            path, _KIND, len(mesh.points), precision=precision, compression=compression
+        )
+        for name, components in names.items():
+            if components not in (1, 3):
+                raise InputError(
+                    f"field '{name}' has {components} components: expected 1 (scalar) or 3 (vector)"
+                )
+        self._mesh = mesh
+        self._names = dict(names)
+        self._rows = {f"PointData/{name}": self._n for name in names}
+        self._points = _embed_points(mesh)
+        self._static = {k: np.asarray(v, dtype=np.float64) for k, v in (static or {}).items()}
+        if mesh.geometry == "zonal":
+            self._static.setdefault("theta", mesh.points[:, 0])
+        for name, values in self._static.items():
+            if name in self._names or values.shape not in ((self._n,), (self._n, 3)):
+                raise InputError(
+                    f"static field '{name}' of shape {values.shape}: expected ({self._n},) or "
+                    f"({self._n}, 3), and a name that no other field has"
+                )
+        self._begin(resume_at)
+
+    def _create(self) -> None:
+        cells = np.asarray(self._mesh.cells, dtype=np.int64)
+        about = {"geometry": self._mesh.geometry, "d": self._mesh.d}
+        self._create_grid(cells, _VTK_CELL_TYPE[cells.shape[1]], self._points, about)
+        for name, components in self._names.items():
+            self._create_point_data(name, components, self._dtype)
+        for name, values in self._static.items():
+            self._create_static(name, values)
+
+    def _resume(self) -> Array:
+        old = _describe(self._file, self.path)
+        wanted = f"to resume, {self.path} must hold the run's own mesh and fields"
+        if (
+            old.geometry != self._mesh.geometry
+            or old.d != self._mesh.d
+            or old.points.shape != self._points.shape
+            or not np.array_equal(old.points, self._points)
+            or not np.array_equal(old.cells, self._mesh.cells)
+        ):
+            raise InputError(
+                f"{wanted}: found {old.geometry} (d = {old.d}) with {len(old.points)} vertices, "
+                f"expected {self._mesh.geometry} (d = {self._mesh.d}) with {self._n} in the same "
+                "places; start again with --overwrite"
+            )
+        if old.names != self._names or set(old.static) != set(self._static):
+            raise InputError(
+                f"{wanted}: found the fields {sorted([*old.names, *old.static])}, expected "
+                f"{sorted([*self._names, *self._static])}; resume with the case of the run"
+            )
+        data = self._file["VTKHDF/PointData"]
+        for name in self._names:
+            if data[name].dtype != self._dtype:
+                raise InputError(
+                    f"{wanted}: '{name}' is {data[name].dtype}, expected {self._dtype}; "
+                    "resume with the output.precision of the run"
+                )
+        return old.times
+
+    def write(self, t: float, values: Mapping[str, Array]) -> None:
+        """Append one step and bring it to the file.
+
+        Args:
+            t: time, above that of the step before.
+            values: every field named at the start: (n,) for scalars, (n, 3) for vectors;
+                vectors on the circle may have two components, on a zonal interval one, the
+                speed along the meridian (d theta / dt for the velocity).
+
+        Raises:
+            BrokenInvariantError: if a value is NaN or infinite, or too large for the stored
+                precision. Only ``log10_rho`` may be -inf (zero density), stored as
+                :data:`LOG10_FLOOR`. Nothing is written then.
+            ValueError: if t does not increase or a field is missing, unknown or misshapen.
+        """
+        self._check_time(t)
+        if set(values) != set(self._names):
+            raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
+        self._append(
+            t,
+            {f"PointData/{name}": self._prepare(name, values[name], t) for name in self._names},
+        )
+
+    def _prepare(self, name: str, values: Array, t: float) -> NDArray[np.floating[Any]]:
+        """Check one field, embed it into three dimensions and convert it to the stored type."""
+        values = np.asarray(values, dtype=np.float64)
+        if name == "log10_rho":
+            # NaN stays NaN in np.maximum, and is refused below.
+            values = np.maximum(values, LOG10_FLOOR)
+        if self._names[name] == 3:
+            values = _embed_vectors(self._mesh, values)
+        elif values.shape == (self._n, 1):
+            values = values[:, 0]
+        shape = (self._n,) if self._names[name] == 1 else (self._n, 3)
+        if values.shape != shape:
+            raise ValueError(f"field '{name}' has shape {values.shape}, expected {shape}")
+        return stored(values, self._dtype, f"field '{name}'", t, ("vertices", "vertex"))
+
+
+def _embed_points(mesh: Mesh) -> Array:
+    """Vertices in three dimensions, (n, 3)."""
+    points = np.asarray(mesh.points, dtype=np.float64)
+    if mesh.geometry == "zonal":
+        theta = points[:, 0]
+        return np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)
+    if mesh.geometry == "circle":
+        return np.column_stack([points, np.zeros(len(points))])
+    return points
+
+
+def _embed_vectors(mesh: Mesh, values: Array) -> Array:
+    """Tangent vectors in three dimensions, (n, 3), from the components of the geometry."""
+    if values.ndim == 1:
+        values = values[:, None]
+    if mesh.geometry == "circle" and values.shape[1] == 2:
+        return np.column_stack([values, np.zeros(len(values))])
+    if mesh.geometry == "zonal" and values.shape[1] == 1:
+        theta = mesh.points[:, 0]
+        along = np.stack([np.cos(theta), np.zeros_like(theta), -np.sin(theta)], axis=1)
+        return np.asarray(values * along)
+    return values
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FieldSeries:
+    """What a field file holds. Values are read when asked for, one step at a time.
+
+    Attributes:
+        path: the file.
+        times: times of the steps, (k,), increasing.
+        names: number of components of every field that changes with time.
+        static: names of the fields that do not.
+        geometry: "sphere", "circle" or "zonal".
+        d: ambient dimension of the sphere.
+        points: vertices in three dimensions, (n, 3), as ParaView shows them.
+        cells: vertex numbers of the cells, (m, 3) or (m, 2).
+        mesh: the mesh of the run, in the coordinates of its geometry.
+    """
+
+    path: Path
+    times: Array
+    names: dict[str, int]
+    static: tuple[str, ...]
+    geometry: str
+    d: int
+    points: Array
+    cells: NDArray[np.int64]
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of all fields, those that change first."""
+        return (*self.names, *self.static)
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh of the run (see the class), vertices and cells in the run's order."""
+        if self.geometry == "zonal":
+            points = self.read("theta")[:, None]
+        else:
+            points = self.points[:, :2] if self.geometry == "circle" else self.points
+        return Mesh(geometry=self.geometry, d=self.d, points=points, cells=self.cells)
+
+    def read(self, name: str, k: int = 0) -> Array:
+        """Values of a field at step ``k`` (negative: from the end), (n,) or (n, 3), as doubles.
+
+        Vectors are in three dimensions (see :class:`FieldWriter`).
+
+        Raises:
+            InputError: if the file has no such field or the file cannot be read.
+            IndexError: if there is no such step.
+        """
+        if name not in self.all_names:
+            raise InputError(
+                f"no field '{name}' in {self.path}: it holds {', '.join(self.all_names)}"
+                + suggest(name, self.all_names)
+            )
+        steps = len(self.times)
+        if name in self.names and not -steps <= k < steps:
+            raise IndexError(f"step {k} of {self.path}, which has {steps}")
+        n = len(self.points)
+        start = (k % steps) * n if name in self.names else 0
+        values = read_rows(self.path, _KIND, f"PointData/{name}", start, start + n)
+        return np.asarray(values, dtype=np.float64)
+
+
+def read_fields(path: str | Path) -> FieldSeries:
+    """Open a field file of a finished, running or killed run.
+
+    Raises:
+        InputError: if there is no such file or it was not written by :class:`FieldWriter`.
+    """
+    path = Path(path)
+    with open_file(path, "r", _KIND) as file:
+        return _describe(file, path)
+
+
+def _describe(file: h5py.File, path: Path) -> FieldSeries:
+    try:
+        times = read_times(file, path)
+        own, root = file["meanfield"], file["VTKHDF"]
+        data = root["PointData"]
+        # The static fields are the ones that cannot grow.
+        growing = {name: set_ for name, set_ in data.items() if set_.maxshape[0] is None}
+        cells = np.asarray(root["Connectivity"][:], dtype=np.int64)
+        return FieldSeries(
+            path=path,
+            times=times,
+            names={k: 1 if v.ndim == 1 else int(v.shape[1]) for k, v in growing.items()},
+            static=tuple(k for k in data if k not in growing),
+            geometry=str(own.attrs["geometry"]),
+            d=int(own.attrs["d"]),
+            points=np.asarray(root["Points"][:], dtype=np.float64),
+            cells=cells.reshape(int(root["NumberOfCells"][0]), -1),
+        )
+    except (KeyError, OSError) as error:
+        raise damaged(path, _KIND, error) from error

@@ -1,0 +1,254 @@
+"""What all figures share: letters, colours, scales of time, how a file is written.
+
+Knows nothing of what is drawn. No pyplot and no display: matplotlib's Agg draws everything.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+from PIL import Image
+
+from meanfield.geometry.sphere import Array
+
+__all__ = [
+    "CLUSTER_COLOURS",
+    "CLUSTER_MASS",
+    "FAINT",
+    "INK",
+    "STYLE",
+    "angle_axis",
+    "angle_profile",
+    "cluster_colours",
+    "footnote",
+    "headline",
+    "is_geometric",
+    "logarithmic_time",
+    "number",
+    "percent",
+    "save",
+    "shades",
+    "telling_steps",
+]
+
+_DPI = 150  # eight shaded discs stay below 300 kB
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
+    "font.size": 8.0,
+    "mathtext.fontset": "dejavusans",
+    "text.usetex": False,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+INK = "#1f3b73"
+FAINT = "0.45"
+# Okabe and Ito: told apart with any colour vision. Without black (text), grey (the rest) and yellow
+# (too light on white).
+CLUSTER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+CLUSTER_MASS = 0.05
+"""The smallest part of the mass of a cluster that has a colour of its own."""
+
+
+def shades(count: int) -> Array:
+    """Colours for as many curves in an order, dark to light, readable on white, (count, 4)."""
+    return np.asarray(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.82, count)))
+
+
+def cluster_colours(
+    labels: Sequence[NDArray[np.int64]], masses: Array, least: float = CLUSTER_MASS
+) -> list[NDArray[np.int64]]:
+    """Choose the colours of clusters at several times so that a cluster keeps its colour.
+
+    Only clusters of more than ``least`` of the mass have one. Those of the last time take the
+    colours in the order of their masses. Going back in time, a cluster takes the colour of the one
+    into which most of it goes; of several that merge, the largest does and the others take
+    further colours.
+
+    Args:
+        labels: cluster of each token at each time, (n,) integers, in any numbering.
+        masses: (n,), sum 1.
+
+    Returns:
+        For each time (n,): number of the colour, -1 for grey.
+    """
+    result: list[NDArray[np.int64]] = []
+    later: NDArray[np.int64] | None = None
+    for label in reversed(labels):
+        names, member = np.unique(label, return_inverse=True)
+        member = member.reshape(-1)
+        mass = np.bincount(member, masses)
+        colour_of = np.full(len(names), -1)
+        free = list(range(len(CLUSTER_COLOURS)))
+        if later is not None:  # colours that the next time has are for those that go there
+            free.sort(key=lambda colour: bool(np.any(later == colour)))
+        for c in np.argsort(-mass, kind="stable"):
+            if mass[c] <= least or not free:
+                break
+            chosen = free[0]
+            if later is not None:
+                inside = (member == c) & (later >= 0)
+                if np.any(inside):
+                    most = int(np.argmax(np.bincount(later[inside], masses[inside])))
+                    chosen = most if most in free else free[0]
+            free.remove(chosen)
+            colour_of[c] = chosen
+        later = colour_of[member]
+        result.append(later)
+    return result[::-1]
+
+
+def percent(part: float) -> str:
+    """A part as text: 5 %, with the thin space that keeps it together."""
+    return f"{100.0 * part:.0f}\N{THIN SPACE}%"
+
+
+def number(value: float) -> str:
+    """A time as mathtext: with four digits if that is all of it, else with three."""
+    text = f"{value:.4g}"
+    if float(text) != value:
+        text = f"{value:.3g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return rf"{mantissa}\times 10^{{{int(exponent)}}}"
+    return text
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Put a title above a figure, unless it is empty."""
+    if title:
+        # Some 14 letters to the inch; a title is text, whatever dollar signs it has.
+        lines = textwrap.fill(title, max(int(14 * figure.get_figwidth()), 20))
+        figure.suptitle(lines, fontsize=9.5, parse_math=False)
+
+
+def footnote(figure: Figure, *parts: str) -> None:
+    """Write what the reader must know below a figure; empty parts are left out."""
+    text = "; ".join(filter(None, parts))
+    if text:
+        lines = textwrap.fill(text, int(16.5 * figure.get_figwidth()))
+        figure.supxlabel(lines, fontsize=7, color=FAINT)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, making the folder where needed; gives the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.set_dpi(_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    # Without the alpha channel, which is the same everywhere but costs a tenth of the size.
+    image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
+    image.save(path, optimize=True, dpi=(_DPI, _DPI))
+    return path
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+def telling_steps(times: Array, energy: Array | None, count: int = 4) -> list[int]:
+    """First and last step and those between where the energy is nearest to equal parts of its way.
+
+    Without an energy, or when it does not change, equal parts of the time are taken.
+    """
+    last = len(times) - 1
+    if last < count:
+        return list(range(last + 1))
+    way = energy
+    if way is None or abs(way[-1] - way[0]) <= 1e-9 * np.abs(way).max():
+        way = times
+    way = (way - way[0]) / (way[-1] - way[0])
+    chosen = [0]
+    for part in range(1, count - 1):
+        # Leave enough steps for the parts to come, so that all are different.
+        candidates = np.arange(chosen[-1] + 1, last - (count - 2 - part))
+        chosen.append(int(candidates[np.argmin(np.abs(way[candidates] - part / (count - 1)))]))
+    return [*chosen, last]
+
+
+def is_geometric(times: Sequence[float] | Array) -> bool:
+    """Whether the times above 0 grow by the same factor each, and by 20 or more in all."""
+    positive = np.asarray([t for t in times if t > 0.0])
+    if len(positive) < 4 or positive[-1] < 20.0 * positive[0]:
+        return False
+    factors = positive[1:] / positive[:-1]
+    return bool(np.all(np.abs(factors / factors[0] - 1.0) < 0.02))
+
+
+def logarithmic_time(ax: Axes, first: float, last: float) -> None:
+    """Make a time axis logarithmic from ``first`` on, and linear from 0 to there."""
+    ax.set_xscale("symlog", linthresh=first, linscale=0.35)
+    decades = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
+    steps = (1.0,) if last / first > 300.0 else (1.0, 2.0, 5.0)
+    ticks = [m * 10.0**k for k in decades for m in steps if first <= m * 10.0**k <= last]
+    fine = [m * 10.0**k for k in decades for m in range(2, 10) if first < m * 10.0**k < last]
+    ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks]))
+    ax.xaxis.set_minor_locator(FixedLocator(fine))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"${number(t)}$"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+# -- angles ---------------------------------------------------------------------------------------
+
+
+def angle_profile(geometry: str, points: Array, values: Array) -> tuple[Array, Array]:
+    """Sort the values on a circle or a zonal interval by angle, from border to border.
+
+    Args:
+        geometry: "circle" or "zonal".
+        points: vertices in three dimensions, (n, 3), as field files have them.
+        values: (k, n).
+
+    Returns:
+        Angles, and values at them. The circle is closed: its outer vertices once more, beyond the
+        border at pi.
+    """
+    if geometry == "circle":
+        angle = np.arctan2(points[:, 1], points[:, 0])
+    else:
+        angle = np.arctan2(points[:, 0], points[:, 2])
+    order = np.argsort(angle)
+    angle, values = angle[order], values[:, order]
+    if geometry == "circle":
+        angle = np.concatenate([angle[-1:] - 2 * np.pi, angle, angle[:1] + 2 * np.pi])
+        values = np.concatenate([values[:, -1:], values, values[:, :1]], axis=1)
+    return angle, values
+
+
+def angle_axis(ax: Axes, which: str, geometry: str) -> None:
+    """Let the axis "x" or "y" go round the circle from -pi or, "zonal", from pole to pole."""
+    if geometry == "circle":
+        ticks, letters = (-1.0, -0.5, 0.0, 0.5, 1.0), ("−π", "−π/2", "0", "π/2", "π")
+    else:
+        ticks, letters = (0.0, 0.25, 0.5, 0.75, 1.0), ("0", "π/4", "π/2", "3π/4", "π")
+    places = [np.pi * tick for tick in ticks]
+    if which == "x":
+        ax.set_xticks(places, letters)
+        ax.set_xlim(places[0], places[-1])
+    else:
+        ax.set_yticks(places, letters)
+        ax.set_ylim(places[0], places[-1])

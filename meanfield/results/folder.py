@@ -1,0 +1,362 @@
+"""The folder of one run: its files, the series, the log, and where the numbers came from.
+
+Owns the names of the files and what may be overwritten. Writes what
+it is given on the rank that calls it (rank 0); knows nothing of cases, solvers or MPI.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = [
+    "RunFolder",
+    "SeriesWriter",
+    "utc_now",
+]
+
+CASE_FILE = "case.toml"
+RUN_FILE = "run.json"
+SERIES_FILE = "series.csv"
+FIELDS_FILE = "fields.vtkhdf"
+PARTICLES_FILE = "particles.vtkhdf"
+LOG_FILE = "run.log"
+CHECKPOINT_FILE = "checkpoint.npz"
+FIGURES_DIR = "figures"
+
+# The first line of a case.toml that a run wrote: without it the file may be the user's own.
+CASE_MARK = "# Resolved case, written by meanfield"
+
+
+class _HasToml(Protocol):
+    def to_toml(self) -> str: ...
+
+
+def utc_now() -> str:
+    """Give the time now in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+# --------------------------------------------------------------------------------------------
+# Writing so that a reader never sees half a file
+
+
+def _write_atomic(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy values, paths and tuples into JSON; NaN and infinity become texts."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
+
+
+# --------------------------------------------------------------------------------------------
+# The series
+
+
+def _complete_lines(path: Path) -> list[str]:
+    """Lines of a text file that end in a line break: a killed run may leave half a row."""
+    return [line[:-1] for line in path.read_text("utf-8").splitlines(True) if line.endswith("\n")]
+
+
+class SeriesWriter:
+    """Append rows of numbers to a CSV file, flushed row by row, exact to the last bit.
+
+    Args:
+        path: the file.
+        columns: names; the first one is the time ``t``.
+        resume_at: go on with an existing file: rows later than this time are cut off (a row at
+            exactly this time stays, so do not write it again). None: start a new file.
+
+    Raises:
+        InputError: the file to go on with has other columns.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], columns: Iterable[str], resume_at: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.columns = tuple(columns)
+        if not self.columns or self.columns[0] != "t":
+            raise ValueError(f"expected columns that start with 't', found {self.columns}")
+        kept: list[str] = []
+        if resume_at is not None and self.path.exists():
+            header, *rows = _complete_lines(self.path) or [""]
+            if header.split(",") != list(self.columns):
+                raise InputError(
+                    f"{self.path} has other columns than this version writes: start the run "
+                    "again with --overwrite"
+                )
+            kept = [row for row in rows if float(row.split(",", 1)[0]) <= resume_at]
+        _write_atomic(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
+        self._file = open(self.path, "a", encoding="utf-8")
+
+    def write(self, row: Mapping[str, float]) -> None:
+        """Append one row.
+
+        Raises:
+            ValueError: a column is missing or unknown.
+        """
+        if set(row) != set(self.columns):
+            missing = sorted(set(self.columns) - set(row))
+            unknown = sorted(set(row) - set(self.columns))
+            raise ValueError(f"a row of the series lacks {missing} and has unknown {unknown}")
+        self._file.write(",".join(f"{row[name]:.17g}" for name in self.columns) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> SeriesWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+# --------------------------------------------------------------------------------------------
+# The folder
+
+
+class RunFolder:
+    """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one)."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    # ---- where things are --------------------------------------------------------------------
+
+    @property
+    def case_path(self) -> Path:
+        """The resolved case."""
+        return self.path / CASE_FILE
+
+    @property
+    def run_path(self) -> Path:
+        """Versions, times, why it stopped."""
+        return self.path / RUN_FILE
+
+    @property
+    def series_path(self) -> Path:
+        """The numbers against time."""
+        return self.path / SERIES_FILE
+
+    @property
+    def fields_path(self) -> Path:
+        """The fields for ParaView."""
+        return self.path / FIELDS_FILE
+
+    @property
+    def particles_path(self) -> Path:
+        """The tokens for ParaView."""
+        return self.path / PARTICLES_FILE
+
+    @property
+    def log_path(self) -> Path:
+        """What happened, with time stamps."""
+        return self.path / LOG_FILE
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The state to resume from."""
+        return self.path / CHECKPOINT_FILE
+
+    @property
+    def figures_dir(self) -> Path:
+        """The folder of the pictures (made by who draws them)."""
+        return self.path / FIGURES_DIR
+
+    # ---- making and opening ------------------------------------------------------------------
+
+    @staticmethod
+    def check(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Refuse what ``create`` would refuse, without touching anything.
+
+        Raises:
+            InputError: the path is a file; or a folder with content and no ``overwrite``; or with
+                ``overwrite``, a folder that no run made.
+        """
+        path = Path(path)
+        for parent in path.parents:
+            if parent.exists():
+                if not parent.is_dir():
+                    raise InputError(f"{parent} is a file, expected a folder for the run {path}")
+                if not path.exists() and not os.access(parent, os.W_OK):
+                    raise InputError(f"the folder {parent} is not writable: give another one")
+                break
+        if not path.exists():
+            if path.is_symlink():
+                raise InputError(f"{path} is a link that leads nowhere: remove it")
+            return
+        if not path.is_dir():
+            raise InputError(f"{path} is a file, expected a folder for the run: give another name")
+        if not os.access(path, os.W_OK):
+            raise InputError(f"the folder {path} is not writable: give another one")
+        if not any(path.iterdir()):
+            return
+        ours = _made_by_run(path)
+        if overwrite and not ours:
+            raise InputError(
+                f"the folder {path} is not empty and no run made it (no {RUN_FILE} or "
+                f"{CASE_FILE} of a run inside): it is left alone, give another folder"
+            )
+        if not overwrite:
+            what = "already holds a run" if ours else "is not empty and no run made it"
+            do = "add --overwrite, or give another folder" if ours else "give another folder"
+            raise InputError(f"the folder {path} {what}: {do}")
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], overwrite: bool = False) -> RunFolder:
+        """Make the folder of a new run.
+
+        With ``overwrite`` the files that a run made are deleted, and nothing else.
+
+        Raises:
+            InputError: as ``check``, or the folder cannot be made.
+        """
+        cls.check(path, overwrite)
+        folder = cls(path)
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
+                folder._delete_run_files()
+        except OSError as error:
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Open the folder of an earlier run.
+
+        Raises:
+            InputError: it is no run folder; says what is missing.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise InputError(f"there is no folder {path}")
+        if not path.is_dir():
+            raise InputError(f"{path} is a file, expected the folder of a run")
+        missing = [name for name in (CASE_FILE, RUN_FILE) if not (path / name).is_file()]
+        if missing:
+            raise InputError(f"{path} is no run folder: {' and '.join(missing)} missing")
+        return cls(path)
+
+    def _delete_run_files(self) -> None:
+        # The markers go last: if deleting stops half-way, the rest is still known as a run's.
+        names = (SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, LOG_FILE, CHECKPOINT_FILE)
+        figures: tuple[str, ...] = ()
+        if self.run_path.is_file():
+            try:
+                listed = self.read_run().get("figures", [])
+            except InputError:
+                listed = []
+            figures = tuple(name for name in listed if isinstance(name, str))
+        if self.figures_dir.is_dir() and not self.figures_dir.is_symlink():
+            for name in {"energy.png", "density.png", *(Path(name).name for name in figures)}:
+                (self.figures_dir / name).unlink(missing_ok=True)
+            if not any(self.figures_dir.iterdir()):
+                self.figures_dir.rmdir()
+        for name in (*names, CASE_FILE, RUN_FILE):
+            (self.path / name).unlink(missing_ok=True)
+            (self.path / f"{name}.tmp").unlink(missing_ok=True)
+
+    # ---- writing and reading -----------------------------------------------------------------
+
+    def write_case(self, case: _HasToml) -> None:
+        """Write the resolved case."""
+        _write_atomic(self.case_path, f"{CASE_MARK}\n{case.to_toml()}")
+
+    def write_run(self, data: Mapping[str, Any]) -> None:
+        """Write run.json in one move: a reader sees the old file or the new one."""
+        text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+        _write_atomic(self.run_path, text + "\n")
+
+    def read_run(self) -> dict[str, Any]:
+        """Read run.json.
+
+        Raises:
+            InputError: it is missing or not what a run writes.
+        """
+        try:
+            data = json.loads(self.run_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self.path} is no run folder: {RUN_FILE} missing") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {self.run_path}: {error}") from None
+        if not isinstance(data, dict):
+            raise InputError(f"{self.run_path}: expected a JSON object")
+        return data
+
+    def series(self, columns: Iterable[str], resume_at: float | None = None) -> SeriesWriter:
+        """Open the series for writing; see ``SeriesWriter``."""
+        return SeriesWriter(self.series_path, columns, resume_at)
+
+    def read_series(self) -> dict[str, Array]:
+        """Read the series: one array (rows,) for each column; half a last row is left out.
+
+        Raises:
+            InputError: there is no series, or it is damaged.
+        """
+        if not self.series_path.is_file():
+            raise InputError(f"{self.path} has no {SERIES_FILE}")
+        header, *rows = _complete_lines(self.series_path) or [""]
+        columns = header.split(",")
+        try:
+            table = np.array([[float(v) for v in row.split(",")] for row in rows])
+            table = table.reshape(len(rows), len(columns))
+        except ValueError as error:
+            raise InputError(f"{self.series_path} is damaged: {error}") from None
+        return {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(columns)}
+
+    def log(self, line: str) -> None:
+        """Append a line, with the time, to run.log."""
+        with open(self.log_path, "a", encoding="utf-8") as file:
+            file.write(f"{utc_now()}  {line}\n")
+
+
+def _made_by_run(path: Path) -> bool:
+    """Say whether a run made this folder: by its own marks, not by file names alone."""
+    try:
+        run = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+        if isinstance(run, dict) and "meanfield" in run:
+            return True
+    except (OSError, ValueError):
+        pass
+    try:
+        with open(path / CASE_FILE, encoding="utf-8") as file:
+            return file.readline().startswith(CASE_MARK)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,322 @@
+"""Tokens against time: one temporal VTKHDF file of moving points, written step by step, read back.
+
+Owns what is in the file and how tokens of any dimension become points in three. Knows nothing of
+solvers, and is no record to go on from: that is the checkpoint's. Points are stored in single
+precision unless asked otherwise, so that their lengths are 1 to 1e-7 only, and of tokens in more
+than three dimensions the file has three coordinates.
+
+The group ``/meanfield`` keeps the ambient dimension, the frame of those coordinates and, where they
+do not tell how near tokens are to each other (d > 3), the distribution of inner products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.sphere import Array
+from meanfield.results.vtkhdf import (
+    TemporalWriter,
+    damaged,
+    open_file,
+    read_rows,
+    read_times,
+    stored,
+)
+
+__all__ = ["INNER_PRODUCT_EDGES", "TokenSeries", "TokenWriter", "read_tokens_file"]
+
+INNER_PRODUCT_EDGES = np.linspace(-1.0, 1.0, 201)
+"""Edges of the bins of the distribution of inner products."""
+
+_KIND = "particle file"
+_VERTEX = 1  # VTK's number for cells of one point
+_PAIRS = 400_000  # all of 900 tokens; of more, a sample that shows a hundredth of the pairs to 2 %
+_BLOCK = 2_000_000  # coordinates gathered at a time
+
+# Out of sight of VTK: it has nothing to do with points or cells.
+_INNER_PRODUCTS = "/meanfield/inner_products"
+
+
+class TokenWriter(TemporalWriter):
+    """Appends tokens to a VTKHDF file, which ParaView (>= 5.13), VTK and pyvista read in time.
+
+    Every step has all points, with ``cluster`` and ``velocity``; ``id`` (0 to n - 1) and ``mass``
+    do not change. After each :meth:`write` the file on disk is complete: a viewer can open it
+    during the run (it is not locked) and a run that is killed later leaves it readable.
+
+    Points are in three dimensions: on the circle (x, y, 0), on S^2 as they are, for d > 3 the
+    coordinates of their projection onto the three rows of ``frame``. Velocities likewise, so that
+    they are those of the points shown.
+
+    For d > 3 each step also keeps the distribution of the inner products <x_i, x_j>, i < j, each
+    weighted by m_i m_j: of all pairs or, above 400 000, of a fixed sample.
+
+    Args:
+        path: the file to make; an existing one is replaced unless ``resume_at`` is given.
+        d: ambient dimension of the sphere, at least 2.
+        n: number of tokens, at least 1.
+        masses: (n,) masses as they are to be stored; None: 1/n each.
+        frame: (3, d) orthonormal rows, for d > 3 only; None: the first three axes.
+        precision: "float32" or "float64", how points and velocities are stored.
+        compression: "gzip" or "none".
+        resume_at: append to an existing file after dropping its steps with t > resume_at.
+
+    Raises:
+        InputError: if precision or compression is not one of those, or the file to resume is
+            missing, unreadable or was written for other tokens.
+        ValueError: if d, n, masses or frame are not as said.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        d: int,
+        n: int,
+        *,
+        masses: Array | None = None,
+        frame: ArrayLike | None = None,
+        precision: str = "float32",
+        compression: str = "gzip",
+        resume_at: float | None = None,
+    ) -> None:
+        if d < 2 or n < 1:
+            raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
+        super().__init__(path, _KIND, n, precision=precision, compression=compression)
+        self._d = d
+        self._masses = np.full(n, 1.0 / n) if masses is None else np.array(masses, dtype=np.float64)
+        if self._masses.shape != (n,) or not np.all(np.isfinite(self._masses)):
+            raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
+        self._frame = _checked_frame(frame, d)
+        self._rows = dict.fromkeys(("Points", "PointData/cluster", "PointData/velocity"), n)
+        if d > 3:
+            self._rows[_INNER_PRODUCTS] = 1
+            self._pairs = _chosen_pairs(n)
+        self._begin(resume_at)
+
+    def _create(self) -> None:
+        cells = np.arange(self._n, dtype=np.int64)[:, None]
+        self._create_grid(cells, _VERTEX, None, {"content": "tokens", "d": self._d})
+        self._create_static("id", np.arange(self._n, dtype=np.int32))
+        self._create_static("mass", self._masses)
+        self._create_point_data("cluster", 1, np.int32)
+        self._create_point_data("velocity", 3, self._dtype)
+        if self._frame is not None:
+            self._file["meanfield"]["frame"] = self._frame
+            self._create_per_step("inner_products", len(INNER_PRODUCT_EDGES) - 1)
+
+    def _resume(self) -> Array:
+        old = _describe(self._file, self.path)
+        root = self._file["VTKHDF"]
+        wanted = f"to resume, {self.path} must hold the run's own tokens"
+        if (old.n, old.d) != (self._n, self._d):
+            raise InputError(
+                f"{wanted}: found {old.n} of dimension {old.d}, expected {self._n} of dimension "
+                f"{self._d}; start again with --overwrite"
+            )
+        if not np.array_equal(root["PointData/mass"][:], self._masses):
+            raise InputError(f"{wanted}: found other masses; start again with --overwrite")
+        if self._frame is not None and (
+            old.frame is None or not np.array_equal(old.frame, self._frame)
+        ):
+            raise InputError(f"{wanted}: found another frame; start again with --overwrite")
+        if root["Points"].dtype != self._dtype:
+            raise InputError(
+                f"{wanted}: found {root['Points'].dtype}, expected {self._dtype}; "
+                "resume with the output.precision of the run"
+            )
+        return old.times
+
+    def write(self, t: float, x: Array, cluster: NDArray[np.integer[Any]], velocity: Array) -> None:
+        """Append one step and bring it to the file.
+
+        Args:
+            t: time, above that of the step before.
+            x: tokens in the order of their numbers, (n, d).
+            cluster: number of the cluster of each token, (n,) integers.
+            velocity: (n, d).
+
+        Raises:
+            BrokenInvariantError: if a coordinate is NaN or infinite, or too large for the stored
+                precision. Nothing is written then.
+            ValueError: if t does not increase, shapes are not as said or a number of a cluster is
+                no integer or beyond 2^31.
+        """
+        self._check_time(t)
+        labels = np.asarray(cluster)
+        if labels.shape != (self._n,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"clusters of shape {labels.shape} and type {labels.dtype}: expected ({self._n},) "
+                "integers"
+            )
+        if np.abs(labels).max() > np.iinfo(np.int32).max:
+            raise ValueError(f"number of a cluster {np.abs(labels).max()}: expected below 2^31")
+        values: dict[str, NDArray[Any]] = {
+            "Points": self._prepare("position", x, t),
+            "PointData/velocity": self._prepare("velocity", velocity, t),
+            "PointData/cluster": labels.astype(np.int32),
+        }
+        if self._d > 3:
+            values[_INNER_PRODUCTS] = self._inner_products(np.asarray(x, dtype=np.float64))
+        self._append(t, values)
+
+    def _prepare(self, name: str, values: Array, t: float) -> NDArray[np.floating[Any]]:
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (self._n, self._d):
+            raise ValueError(f"{name} of shape {values.shape}: expected ({self._n}, {self._d})")
+        if self._d == 2:
+            values = np.column_stack([values, np.zeros(self._n)])
+        if self._frame is not None and np.all(np.isfinite(values)):
+            # What is not finite is refused next: also where the frame does not see it.
+            values = values @ self._frame.T
+        return stored(values, self._dtype, f"the {name} of the tokens", t, ("tokens", "token"))
+
+    def _inner_products(self, x: Array) -> Array:
+        """Parts of the pairs in each bin, (1, bins), sum 1; zeros if there is no pair."""
+        parts = np.zeros(len(INNER_PRODUCT_EDGES) - 1)
+        size = max(1, _BLOCK // self._d)
+        for start in range(0, self._pairs.shape[1], size):
+            i, j = self._pairs[:, start : start + size]
+            # Tokens that coincide have 1 + 1e-16.
+            products = np.clip(np.einsum("pk,pk->p", x[i], x[j]), -1.0, 1.0)
+            weights = self._masses[i] * self._masses[j]
+            parts += np.histogram(products, INNER_PRODUCT_EDGES, weights=weights)[0]
+        total = parts.sum()
+        return (parts / total if total > 0.0 else parts)[None]
+
+
+def _checked_frame(frame: ArrayLike | None, d: int) -> Array | None:
+    """The frame for d > 3, else None."""
+    if d <= 3:
+        if frame is not None:
+            raise ValueError(f"a frame is for d > 3, d = {d} needs none")
+        return None
+    rows = np.eye(3, d) if frame is None else np.array(frame, dtype=np.float64)
+    if rows.shape != (3, d) or not np.allclose(rows @ rows.T, np.eye(3), rtol=0.0, atol=1e-12):
+        raise ValueError(f"frame of shape {rows.shape}: expected (3, {d}) with orthonormal rows")
+    return rows
+
+
+def _chosen_pairs(n: int) -> NDArray[np.int64]:
+    """Numbers of two different tokens each, (2, pairs): the same in every run with n tokens."""
+    if n * (n - 1) // 2 <= _PAIRS:
+        return np.stack(np.triu_indices(n, 1)).astype(np.int64)
+    rng = np.random.default_rng(0)
+    first = rng.integers(n, size=_PAIRS)
+    return np.stack([first, (first + rng.integers(1, n, size=_PAIRS)) % n])
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TokenSeries:
+    """What a particle file holds. Values are read when asked for, one step at a time.
+
+    Attributes:
+        path: the file.
+        times: times of the steps, (k,), increasing.
+        n: number of tokens.
+        d: ambient dimension of the sphere.
+        frame: for d > 3 the (3, d) rows that the points are coordinates along, else None.
+        names: names of the data that change with time: "cluster", "velocity".
+        static: names of those that do not: "id", "mass".
+    """
+
+    path: Path
+    times: Array
+    n: int
+    d: int
+    frame: Array | None
+    names: tuple[str, ...]
+    static: tuple[str, ...]
+
+    def points(self, k: int) -> Array:
+        """Points at step ``k`` (negative: from the end), (n, 3), as doubles; see the writer."""
+        start = self._step(k) * self.n
+        points = read_rows(self.path, _KIND, "Points", start, start + self.n)
+        return np.asarray(points, dtype=np.float64)
+
+    def read(self, name: str, k: int = 0) -> NDArray[Any]:
+        """Data of the tokens at step ``k`` (negative: from the end).
+
+        Returns:
+            ``velocity``: (n, 3) doubles; ``mass``: (n,) doubles; ``cluster``, ``id``: (n,)
+            integers.
+
+        Raises:
+            InputError: if the file has no such data or cannot be read.
+            IndexError: if there is no such step.
+        """
+        valid = (*self.names, *self.static)
+        if name not in valid:
+            raise InputError(
+                f"no data '{name}' in {self.path}: it holds {', '.join(valid)}"
+                + suggest(name, valid)
+            )
+        start = self._step(k) * self.n if name in self.names else 0
+        values = read_rows(self.path, _KIND, f"PointData/{name}", start, start + self.n)
+        return values.astype(np.int64 if values.dtype.kind == "i" else np.float64)
+
+    def inner_products(self, k: int) -> Array:
+        """Parts of the pairs of tokens with <x_i, x_j> in each bin, for d > 3.
+
+        Returns:
+            (bins,) for the bins between :data:`INNER_PRODUCT_EDGES`, sum 1; zeros for one token.
+
+        Raises:
+            InputError: if the file has none: d <= 3, where the points tell them.
+            IndexError: if there is no such step.
+        """
+        if self.d <= 3:
+            raise InputError(
+                f"{self.path} has d = {self.d}: inner products are kept for d > 3 only, take them "
+                "from the points"
+            )
+        step = self._step(k)
+        return read_rows(self.path, _KIND, _INNER_PRODUCTS, step, step + 1)[0]
+
+    def _step(self, k: int) -> int:
+        steps = len(self.times)
+        if not -steps <= k < steps:
+            raise IndexError(f"step {k} of {self.path}, which has {steps}")
+        return k % steps
+
+
+def read_tokens_file(path: str | Path) -> TokenSeries:
+    """Open a particle file of a finished, running or killed run.
+
+    Raises:
+        InputError: if there is no such file or it was not written by :class:`TokenWriter`.
+    """
+    path = Path(path)
+    with open_file(path, "r", _KIND) as file:
+        return _describe(file, path)
+
+
+def _describe(file: h5py.File, path: Path) -> TokenSeries:
+    try:
+        times = read_times(file, path)
+        own, root = file["meanfield"], file["VTKHDF"]
+        if own.attrs["content"] != "tokens":
+            raise KeyError(f"content {own.attrs['content']}")
+        data = root["PointData"]
+        # What is static cannot grow.
+        names = tuple(name for name, values in data.items() if values.maxshape[0] is None)
+        return TokenSeries(
+            path=path,
+            times=times,
+            n=int(root["NumberOfPoints"][0]),
+            d=int(own.attrs["d"]),
+            frame=np.asarray(own["frame"][:]) if "frame" in own else None,
+            names=names,
+            static=tuple(name for name in data if name not in names),
+        )
+    except (KeyError, OSError) as error:
+        raise damaged(path, _KIND, error) from error

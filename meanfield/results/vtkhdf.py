@@ -1,0 +1,369 @@
+"""Temporal VTKHDF files: what the writers and readers of fields and of tokens share.
+
+Owns the skeleton of the file (VTKHDF 2.2, type UnstructuredGrid, cells stored once, values
+appended step by step), the order of writing that keeps a killed run's file readable, and how a
+run goes on with an earlier file. Knows neither meshes nor tokens, only data sets and their rows.
+
+The layout is that of https://docs.vtk.org, "VTKHDF File Format". The group ``/meanfield`` beside
+``/VTKHDF`` (readers must ignore it) keeps what the specification has no place for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.geometry.sphere import Array
+
+__all__ = ["TemporalWriter", "damaged", "open_file", "read_rows", "read_times", "stored"]
+
+_FORMAT = 1
+"""Version of the ``/meanfield`` group."""
+
+_GROW = 256
+"""Steps per chunk of the small per-step data sets: one chunk serves nearly every run."""
+
+_LARGEST_CHUNK = 2**27
+"""Rows: HDF5 allows 4 GB a chunk, and a row has up to three doubles."""
+
+# What a step has besides its time and the offsets of its point data, as numbers or rows of one.
+_STEP_ARRAYS: dict[str, tuple[int, ...]] = {
+    "NumberOfParts": (),
+    "PartOffsets": (),
+    "PointOffsets": (),
+    "CellOffsets": (1,),
+    "ConnectivityIdOffsets": (1,),
+}
+
+
+class TemporalWriter(ABC):
+    """Appends steps to a file: each is there as a whole, or readers do not see it.
+
+    A child makes the data sets in ``_create``, checks those of an earlier file in ``_resume`` and
+    says which of them grow by :attr:`_rows`.
+
+    Args:
+        path: the file to make; an existing one is replaced unless ``resume_at`` is given.
+        kind: what to call such a file in messages.
+        n: number of points.
+        precision: "float32" or "float64", how values are stored.
+        compression: "gzip" or "none".
+
+    Raises:
+        InputError: if precision or compression is not one of those.
+    """
+
+    def __init__(
+        self, path: str | Path, kind: str, n: int, *, precision: str, compression: str
+    ) -> None:
+        for key, value, valid in (
+            ("precision", precision, ("float32", "float64")),
+            ("compression", compression, ("gzip", "none")),
+        ):
+            if value not in valid:
+                raise InputError(
+                    f"output.{key} = {value!r}: expected one of {', '.join(valid)}"
+                    + suggest(str(value), valid)
+                )
+        self.path = Path(path)
+        self._kind = kind
+        self._n = n
+        self._dtype = np.dtype(precision)
+        # Shuffle groups equal bytes of neighbouring values: it is what makes floats compressible.
+        self._filters: dict[str, Any] = (
+            {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+            if compression == "gzip"
+            else {}
+        )
+        self._rows: dict[str, int] = {}
+        """Data sets that grow, by their names below ``/VTKHDF`` or from the root: rows a step."""
+        self._steps = 0
+        self._last = -np.inf
+
+    @abstractmethod
+    def _create(self) -> None:
+        """Make the data sets of a new file."""
+
+    @abstractmethod
+    def _resume(self) -> Array:
+        """Check that the file is of the same run; give its times, (k,). Writes nothing.
+
+        Raises:
+            InputError: if it is not.
+        """
+
+    def _begin(self, resume_at: float | None) -> None:
+        """Open the file; to be called once the child is ready for ``_create`` or ``_resume``."""
+        if resume_at is None:
+            self._file = h5py.File(self.path, "w", locking=False)
+            self._create()
+            self._file.flush()
+            return
+        self._file = open_file(self.path, "r+", self._kind)
+        try:
+            self._cut(self._resume(), resume_at)
+        except BaseException:
+            self._file.close()
+            raise
+
+    # -- layout ---------------------------------------------------------------------------------
+
+    def _create_grid(
+        self, cells: NDArray[np.int64], cell_type: int, points: Array | None, about: dict[str, Any]
+    ) -> None:
+        """Make everything but the point data.
+
+        Args:
+            cells: point numbers, (m, corners).
+            cell_type: VTK's number for cells with so many corners.
+            points: (n, 3) points that stay; None: ``Points`` grows.
+            about: attributes of the group ``/meanfield``.
+        """
+        m, corners = cells.shape
+        own = self._file.create_group("meanfield")
+        own.attrs["format"] = _FORMAT
+        for name, value in about.items():
+            own.attrs[name] = value
+
+        root = self._file.create_group("VTKHDF")
+        root.attrs["Version"] = np.array([2, 2], dtype=np.int64)
+        # VTK wants a string of fixed length in ASCII, which h5py does not choose by itself.
+        kind = b"UnstructuredGrid"
+        root.attrs.create("Type", kind, dtype=h5py.string_dtype("ascii", len(kind)))
+        root["NumberOfPoints"] = np.array([self._n], dtype=np.int64)
+        root["NumberOfCells"] = np.array([m], dtype=np.int64)
+        root["NumberOfConnectivityIds"] = np.array([m * corners], dtype=np.int64)
+        if points is None:
+            self._create_growing("Points", (3,), self._dtype)
+        else:
+            root.create_dataset("Points", data=points, **self._filters)
+        for name, values in (
+            ("Connectivity", cells.ravel()),
+            ("Offsets", np.arange(m + 1, dtype=np.int64) * corners),
+            ("Types", np.full(m, cell_type, dtype=np.uint8)),
+        ):
+            root.create_dataset(name, data=values, **self._filters)
+
+        steps = root.create_group("Steps")
+        steps.attrs["NSteps"] = np.int64(0)
+        _growing(steps, "Values", (), np.float64, _GROW)
+        for name, shape in _STEP_ARRAYS.items():
+            _growing(steps, name, shape, np.int64, _GROW)
+        root.create_group("PointData")
+        steps.create_group("PointDataOffsets")
+
+    def _create_growing(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        """Make a data set of ``n`` values of this shape a step, below ``/VTKHDF``."""
+        # One chunk is one step: appending compresses each value once and touches nothing that was
+        # there before; reading one step touches nothing else.
+        chunk = min(self._n, _LARGEST_CHUNK)
+        _growing(self._file["VTKHDF"], name, shape, dtype, chunk, self._filters)
+
+    def _create_point_data(self, name: str, components: int, dtype: Any) -> None:
+        """Make point data that change."""
+        self._create_growing(f"PointData/{name}", () if components == 1 else (components,), dtype)
+        _growing(self._file["VTKHDF/Steps/PointDataOffsets"], name, (), np.int64, _GROW)
+
+    def _create_static(self, name: str, values: NDArray[Any]) -> None:
+        """Make point data that do not change, (n,) or (n, 3)."""
+        self._file["VTKHDF/PointData"].create_dataset(name, data=values, **self._filters)
+        _growing(self._file["VTKHDF/Steps/PointDataOffsets"], name, (), np.int64, _GROW)
+
+    def _create_per_step(self, name: str, length: int) -> None:
+        """Make a table in the group ``/meanfield`` with one row of doubles a step."""
+        _growing(self._file["meanfield"], name, (length,), np.float64, 1, self._filters)
+
+    # -- writing --------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        """Number of steps in the file."""
+        return self._steps
+
+    @property
+    def last_time(self) -> float:
+        """Time of the last step, -inf before the first; after resuming, never above resume_at."""
+        return self._last
+
+    def _check_time(self, t: float) -> None:
+        if not (np.isfinite(t) and t > self._last):
+            raise ValueError(f"time {t!r} of a step must be finite and above {self._last!r}")
+
+    def _append(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write one step: for each name in :attr:`_rows`, so many rows."""
+        root, k = self._file["VTKHDF"], self._steps
+        for name, rows in self._rows.items():
+            root[name].resize((k + 1) * rows, axis=0)
+            root[name][k * rows : (k + 1) * rows] = values[name]
+        steps = root["Steps"]
+        row = dict.fromkeys(_STEP_ARRAYS, 0) | {"NumberOfParts": 1}
+        row["PointOffsets"] = k * self._rows.get("Points", 0)
+        for name in steps["PointDataOffsets"]:
+            row[f"PointDataOffsets/{name}"] = k * self._rows.get(f"PointData/{name}", 0)
+        for name, entry in row.items():
+            steps[name].resize(k + 1, axis=0)
+            steps[name][k] = entry
+        self._file.flush()
+        # Only now that all of the step is there may readers learn of it. VTK (9.4, 9.7) reads the
+        # whole of Values into memory for NSteps numbers: one time too many and it crashes, one too
+        # few is harmless. So NSteps goes first, for viewers of a running or killed run.
+        steps.attrs.modify("NSteps", np.int64(k + 1))
+        self._file.flush()
+        steps["Values"].resize(k + 1, axis=0)
+        steps["Values"][k] = float(t)
+        self._file.flush()
+        self._steps = k + 1
+        self._last = float(t)
+
+    def _cut(self, times: Array, resume_at: float) -> None:
+        """Drop the steps with t > resume_at."""
+        # A time that went through a decimal representation may be off in the last digit.
+        slack = 1e-12 * max(1.0, abs(resume_at))
+        keep = int(np.searchsorted(times, resume_at + slack, side="right"))
+        root = self._file["VTKHDF"]
+        steps = root["Steps"]
+        # In this order for the reason given in `_append`: Values is never longer than NSteps says.
+        steps["Values"].resize(keep, axis=0)
+        self._file.flush()
+        steps.attrs.modify("NSteps", np.int64(keep))
+        self._file.flush()
+        for name in (*_STEP_ARRAYS, *(f"PointDataOffsets/{k}" for k in steps["PointDataOffsets"])):
+            steps[name].resize(keep, axis=0)
+        for name, rows in self._rows.items():
+            root[name].resize(keep * rows, axis=0)
+        self._file.flush()
+        self._steps = keep
+        self._last = float(times[keep - 1]) if keep else -np.inf
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _growing(
+    group: h5py.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunk: int,
+    filters: Mapping[str, Any] | None = None,
+) -> None:
+    """Make an empty data set that grows along its first axis by chunks of ``chunk`` rows."""
+    group.create_dataset(
+        name,
+        shape=(0, *shape),
+        maxshape=(None, *shape),
+        chunks=(chunk, *shape),
+        dtype=dtype,
+        **(filters or {}),
+    )
+
+
+def stored(
+    values: Array, dtype: np.dtype[Any], what: str, t: float, item: tuple[str, str]
+) -> NDArray[np.floating[Any]]:
+    """Convert doubles to the stored type.
+
+    Args:
+        values: (n,) or (n, 3).
+        dtype: of the data set.
+        what: what they are, for messages, with quotation marks if it is a name.
+        t: time, for messages.
+        item: what has these values, for messages: ("vertices", "vertex").
+
+    Raises:
+        BrokenInvariantError: if a value is NaN, infinite or too large for the type.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        converted = values.astype(dtype)
+    good = np.isfinite(converted)
+    if np.all(good):
+        return converted
+    if np.all(np.isfinite(values)):
+        raise BrokenInvariantError(
+            f"{what} at t = {t:.6g} reaches {np.abs(values).max():.3g}, beyond "
+            f'{dtype}: set output.precision = "float64"'
+        )
+    where = np.argwhere(~good)
+    first = int(where[0, 0])
+    raise BrokenInvariantError(
+        f"{what} at t = {t:.6g} is not finite at {len(set(where[:, 0]))} of "
+        f"{len(values)} {item[0]} (first: {item[1]} {first}, value {values[first]}); "
+        "expected finite values, so the step is not written"
+    )
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def open_file(path: Path, mode: str, kind: str) -> h5py.File:
+    """Open an existing file.
+
+    Raises:
+        InputError: if it is missing or no HDF5 file.
+    """
+    if not path.is_file():
+        raise InputError(f"no {kind} at {path}")
+    try:
+        # Unlocked, so that viewer and run can have it open at the same time.
+        return h5py.File(path, mode, locking=False)
+    except OSError as error:
+        raise damaged(path, kind, error) from error
+
+
+def damaged(path: Path, kind: str, error: Exception) -> InputError:
+    """Make the error to raise when a file is not what a run writes."""
+    return InputError(
+        f"{path} cannot be read as a {kind} of meanfield ({error}): it is damaged or was "
+        "written by another program"
+    )
+
+
+def read_times(file: h5py.File, path: Path) -> Array:
+    """Times of the steps, (k,).
+
+    Raises:
+        InputError: if the file was written by a later version.
+        KeyError, OSError: if it is damaged.
+    """
+    own = file["meanfield"]
+    if int(own.attrs["format"]) != _FORMAT:
+        raise InputError(
+            f"{path} has format {own.attrs['format']}, this version reads {_FORMAT}: "
+            "use the meanfield version that wrote it"
+        )
+    steps = file["VTKHDF/Steps"]
+    # One of the two may be a step ahead in the file of a running or killed run.
+    return np.asarray(steps["Values"][: int(steps.attrs["NSteps"])], dtype=np.float64)
+
+
+def read_rows(path: Path, kind: str, name: str, start: int, stop: int) -> NDArray[Any]:
+    """Rows of a data set below ``/VTKHDF`` (or from the root, with a slash).
+
+    Raises:
+        InputError: if they cannot be read.
+    """
+    with open_file(path, "r", kind) as file:
+        try:
+            return np.asarray(file["VTKHDF"][name][start:stop])
+        except (KeyError, OSError) as error:
+            raise damaged(path, kind, error) from error

@@ -1,0 +1,678 @@
+"""Figures show the data at the right places, legibly, and need no display."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.integrate import trapezoid
+from scipy.spatial import cKDTree
+
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+from meanfield.geometry.sphere import Array, normalize, random_rotation, uniform_points
+from meanfield.results import globe, plots
+from meanfield.results.fields import FieldWriter
+from meanfield.results.figures import CLUSTER_COLOURS, cluster_colours, telling_steps
+from meanfield.results.folder import RunFolder
+from meanfield.results.tokens import TokenWriter
+
+CENTRES = normalize(np.array([[0.0, 0.0, 1.0], [1.0, 0.3, -0.2], [-1.0, 1.0, -0.5]]))
+COLUMNS = ("t", "energy_scaled", "mean_norm", "clusters")
+
+
+class _Case:
+    def __init__(self, title: str, beta: float = 4.0, outputs: str = "{ every = 1.0 }") -> None:
+        self.text = (
+            f"title = '{title}'\n[model]\nattention = \"sa\"\nbeta = {beta}\n"
+            f"[time]\noutputs = {outputs}\n"
+        )
+
+    def to_toml(self) -> str:
+        return self.text
+
+
+def density(mesh: Mesh, t: float) -> Array:
+    """Three clusters that sharpen from k = 4 at t = 0 to k = 400 at t = 12, and a background."""
+    k = 4.0 * 100.0 ** (t / 12.0)
+    x = mesh.embedded()
+    if mesh.geometry == "sphere":
+        k = k * np.array([1.0, 1.5, 1.2])
+        clusters = 2.0 * k * np.exp(k * (x @ CENTRES.T - 1.0)) / (1.0 - np.exp(-2.0 * k))
+        return np.asarray(clusters @ np.array([0.25, 0.35, 0.2]) + 0.2 / k[0])
+    if mesh.geometry == "zonal":
+        return np.asarray(np.exp(k * (x[:, -1] - 1.0)) * k + 0.3 / k)
+    return np.asarray(np.exp(k * (x @ np.array([-0.8, 0.6]) - 1.0)) * np.sqrt(k) + 0.1 / k)
+
+
+def make_run(
+    path: Path,
+    mesh: Mesh | None,
+    *,
+    title: str = "Three clusters",
+    times: tuple[float, ...] = (0, 1, 2, 3, 4, 6, 8, 10, 12),
+    rho: Callable[[Mesh, float], Array] = density,
+    names: tuple[str, ...] = ("rho", "log10_rho"),
+    outputs: str = "{ every = 1.0 }",
+) -> RunFolder:
+    run = RunFolder.create(path)
+    run.write_case(_Case(title, outputs=outputs))
+    run.write_run({"meanfield": "0"})
+    with run.series(COLUMNS) as series:
+        for t in np.linspace(0.0, 12.0, 61):
+            energy = 0.02 + 0.1 / (1.0 + np.exp(6.0 - t))
+            row = (t, energy, np.tanh(0.1 + t / 6.0), 3.0 - t // 5)
+            series.write(dict(zip(COLUMNS, row, strict=True)))
+    if mesh is not None:
+        with FieldWriter(run.fields_path, mesh, names=dict.fromkeys(names, 1)) as writer:
+            for t in times:
+                values = rho(mesh, t)
+                with np.errstate(divide="ignore"):
+                    both = {"rho": values, "log10_rho": np.log10(values), "other": values}
+                writer.write(t, {name: both[name] for name in names})
+    return run
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Collects the figures at the moment they are saved."""
+    collected: list[Figure] = []
+    save = plots.save
+
+    def collect(figure: Figure, path: Path) -> Path:
+        collected.append(figure)
+        return save(figure, path)
+
+    monkeypatch.setattr(plots, "save", collect)
+    return collected
+
+
+MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval(150, 8)}
+
+
+# -- files and looks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("geometry", list(MESHES))
+def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str) -> None:
+    run = make_run(tmp_path / "run", MESHES[geometry])
+    made = plots.make_figures(run.path)
+    assert made == [run.figures_dir / "energy.png", run.figures_dir / "density.png"]
+    for path in made:
+        assert path.stat().st_size < 300_000
+        with Image.open(path) as image:
+            assert image.mode == "RGB" and min(image.size) > 400
+            pixels = np.asarray(image)
+        assert (pixels[:, [0, -1]] == 255).all(), "something reaches the edge"
+        inked = (pixels < 250).any(axis=2).mean()
+        assert inked > (0.3 if geometry == "sphere" and path.stem == "density" else 0.01)
+
+
+@pytest.mark.parametrize("geometry", list(MESHES))
+def test_no_text_overlaps_another_or_leaves_the_figure(
+    tmp_path: Path, geometry: str, figures: list[Figure]
+) -> None:
+    title = (
+        "A title with $ and _ of a hundred letters or so, which must go onto two lines: "
+        + "β " * 12
+    )
+    run = make_run(tmp_path / "run", MESHES[geometry], title=title)
+    plots.make_figures(run)
+    assert len(figures) == 2
+    for figure in figures:
+        assert_texts_do_not_overlap(figure)
+        assert sum(text.get_text().startswith("A title with $") for text in shown(figure)) == 1
+
+
+def assert_texts_do_not_overlap(figure: Figure) -> None:
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown(figure)]
+    assert len(boxes) > 6
+    width, height = figure.canvas.get_width_height()
+    for i, (name, box) in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, name
+        for other_name, other in boxes[:i]:
+            assert not box.overlaps(other), (name, other_name)
+
+
+def shown(figure: Figure) -> Iterator[Text]:
+    """Every text that a figure draws."""
+    texts = list(figure.texts)
+    for ax in figure.axes:
+        texts += [ax.title, *ax.texts]
+        if ax.get_legend() is not None:
+            texts += ax.get_legend().get_texts()
+        if ax.axison:
+            for axis in (ax.xaxis, ax.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                texts.append(axis.label)
+                for tick in axis.get_major_ticks():
+                    if low <= tick.get_loc() <= high:
+                        texts += [tick.label1, tick.label2]
+    yield from (text for text in texts if text.get_visible() and text.get_text().strip())
+
+
+def test_no_display_no_pyplot_and_no_trace_in_the_settings(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", MESHES["sphere"])
+    before = dict(matplotlib.rcParams)
+    plots.make_figures(run)
+    assert dict(matplotlib.rcParams) == before
+    code = (
+        "import sys; from meanfield.results.plots import make_figures; "
+        f"made = make_figures({str(run.path)!r}); "
+        "assert len(made) == 2 and 'matplotlib.pyplot' not in sys.modules; "
+        "assert not any(m.startswith(('vtk', 'pyvista')) for m in sys.modules)"
+    )
+    bare = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=bare | {"MPLBACKEND": "TkAgg"})
+
+
+# -- the sphere -----------------------------------------------------------------------------------
+
+
+def test_panels_show_the_density_where_it_is(tmp_path: Path, figures: list[Figure]) -> None:
+    """The value at a pixel of a panel is log10 rho at the point of the sphere behind it."""
+    mesh = MESHES["sphere"]
+    run = make_run(tmp_path / "run", mesh, times=(0.0, 1.0, 2.0, 3.0))
+    plots.plot_density(run)
+    axes = [ax for ax in figures[0].axes if ax.images]
+    assert len(axes) == 8
+    assert [ax.get_title() for ax in axes[:4]] == [f"$t = {t}$" for t in range(4)]
+    label = axes[0].texts[0].get_text()
+    assert label.startswith("front, seen from")
+    written = label.split("(")[1].rstrip(")").replace("\N{MINUS SIGN}", "-")
+    toward = normalize(np.array([[float(c) for c in written.split(",")]]))[0]
+    for row, direction in enumerate((toward, -toward)):
+        up = np.array([0.0, 0.0, 1.0]) - direction[2] * direction
+        up /= np.linalg.norm(up)
+        right = np.cross(up, direction)
+        for t in range(4):
+            image = np.asarray(axes[4 * row + t].images[0].get_array())
+            n = len(image)
+            for u, v in ((0.0, 0.0), (0.5, 0.1), (-0.3, 0.8), (0.6, -0.6), (-0.95, 0.0)):
+                column, line = round((u + 1) * n / 2 - 0.5), round((v + 1) * n / 2 - 0.5)
+                u, v = (column + 0.5) * 2 / n - 1, (line + 0.5) * 2 / n - 1
+                x = u * right + v * up + np.sqrt(1.0 - u**2 - v**2) * direction
+                exact = np.log10(density(Mesh("sphere", 3, x[None], np.zeros((0, 3))), t))[0]
+                # Level 4 has edges of 0.07: linear interpolation, and two digits of direction.
+                assert abs(image[line, column] - exact) < 0.03
+
+
+def test_linear_fields_are_interpolated_on_any_mesh() -> None:
+    rng = np.random.default_rng(5)
+    slope = rng.standard_normal(3)
+    frame = globe.frame_towards(normalize(rng.standard_normal((1, 3)))[0])
+    np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-14)
+    assert np.linalg.det(frame) == pytest.approx(1.0)
+    pixels = 50
+    centres = (np.arange(pixels) + 0.5) * 2.0 / pixels - 1.0
+    u, v = np.meshgrid(centres, centres)
+    disc = np.hypot(u, v) < 0.999
+    w = np.sqrt(np.maximum(1.0 - u**2 - v**2, 0.0))
+    exact = (np.stack([u, v, w], axis=-1) @ frame) @ slope
+    bounds = {}
+    for name, mesh in (
+        ("level 2", icosphere(2)),
+        ("level 4", icosphere(4)),
+        ("level 7", icosphere(7)),  # nearest vertex
+        ("unstructured", unstructured_sphere(2000, seed=1)),
+    ):
+        images = globe.hemisphere_images(
+            mesh.points, np.stack([mesh.points @ slope, np.ones(mesh.n_vertices)]), frame, pixels
+        )
+        assert images.shape == (2, pixels, pixels)
+        assert np.isfinite(images).all()  # also outside, where the rim goes on
+        np.testing.assert_allclose(images[1], 1.0, atol=1e-12)
+        bounds[name] = np.abs(images[0] - exact)[disc].max() / np.linalg.norm(slope)
+    assert bounds["level 2"] < 0.04  # (edge 0.3)^2 / 4 between point and chord and projection
+    assert bounds["level 4"] < 0.0025  # second order: sixteen times less
+    assert bounds["level 7"] < 0.01
+    assert bounds["unstructured"] < 0.006
+
+
+def test_view_shows_the_mass_and_turns_with_it() -> None:
+    mesh = icosphere(4)
+    weights = globe.vertex_weights(mesh.points, mesh.cells)
+    assert weights.sum() == pytest.approx(1.0) and (weights > 0.0).all()
+    rng = np.random.default_rng(2)
+
+    def view(centres: Array) -> Array:
+        mass = weights * np.exp(80.0 * (mesh.points @ centres.T - 1.0)).sum(axis=1)
+        return globe.view_direction(mesh.points, (mass / mass.sum())[None])
+
+    for _ in range(5):
+        rotation = random_rotation(3, rng)
+        one = rotation[:1]
+        assert view(one) @ one[0] > 0.8
+        # Three at right angles and one opposite: none may be at the rim.
+        four = np.vstack([rotation, -rotation[:1]])
+        assert np.abs(four @ view(four)).min() > 0.35
+    uniform = globe.view_direction(mesh.points, weights[None])
+    assert uniform @ normalize(np.array([[1.0, -1.0, 0.7]]))[0] > 0.9
+
+
+def test_rings_go_round_what_is_gathered_even_in_one_vertex() -> None:
+    mesh = icosphere(5)
+    weights = globe.vertex_weights(mesh.points, mesh.cells)
+    assert globe.gathered(mesh.points, weights).shape == (0, 3)
+    rng = np.random.default_rng(8)
+    rotation = random_rotation(3, rng)
+    narrow = weights * np.exp(3000.0 * (mesh.points @ rotation[0] - 1.0))
+    vertex = int(np.argmax(mesh.points @ rotation[1]))
+    slight = int(np.argmax(mesh.points @ rotation[2]))
+    mass = 0.5 * weights + 0.36 * narrow / narrow.sum()
+    mass[vertex] += 0.1
+    mass[slight] += 0.04  # 4.1 % with its share of the rest
+    centres = globe.gathered(mesh.points, mass)
+    assert centres.shape == (2, 3)
+    assert centres[np.argmax(centres @ rotation[0])] @ rotation[0] > np.cos(0.01)
+    assert centres[np.argmax(centres @ rotation[1])] @ mesh.points[vertex] > np.cos(0.01)
+    ring = globe.ring(centres[0])
+    np.testing.assert_allclose(centres[0] @ ring, np.cos(0.1), atol=1e-14)
+    np.testing.assert_allclose(np.linalg.norm(ring, axis=0), 1.0, atol=1e-14)
+
+
+def test_rings_are_drawn_and_explained_only_where_needed(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    """Each of three clusters has one ring, on one side, in the last panel."""
+    plots.plot_density(make_run(tmp_path / "run", icosphere(4), times=(0.0, 12.0)))
+    plots.plot_density(make_run(tmp_path / "smooth", icosphere(4), times=(0.0,)))
+    panels = [ax for ax in figures[0].axes if ax.images]
+    rings = [
+        sum(
+            len(line.get_xdata()) == 61 and np.isfinite(line.get_xdata()).any() for line in ax.lines
+        )
+        for ax in panels
+    ]
+    assert rings[0] == rings[2] == 0
+    assert rings[1] + rings[3] == 3
+    assert [bool(figure.get_supxlabel()) for figure in figures] == [True, False]
+
+
+def test_colour_range_is_robust() -> None:
+    mesh = icosphere(4)
+    weights = globe.vertex_weights(mesh.points, mesh.cells)
+
+    def colour_range(*rows: Array) -> tuple[float, float]:
+        values = np.stack(rows)
+        masses = weights * 10.0**values
+        return globe.colour_range(values, weights, masses / masses.sum(axis=1, keepdims=True))
+
+    smooth = 0.9 * mesh.points[:, 2]
+    assert colour_range(smooth) == (-1.0, 1.0)
+    assert colour_range(0.0 * smooth) == (0.0, 0.5)  # never empty
+    spoiled = smooth.copy()
+    spoiled[17] = -300.0  # one empty vertex
+    spoiled[99] = 1.4  # and one peak with a hundredth of the mass
+    assert colour_range(spoiled) == (-1.0, 1.0)
+    clusters = np.log10(density(mesh, 12.0))
+    low, high = colour_range(smooth, clusters - 200.0 * (clusters < -2.0))
+    assert low == -2.0  # voids are cut
+    assert clusters.max() - 0.6 < high < clusters.max() + 0.5  # but not the clusters
+
+
+def test_rho_alone_serves_as_well(tmp_path: Path, figures: list[Figure]) -> None:
+    """Also with zeros, which have no logarithm."""
+
+    def cap(mesh: Mesh, t: float) -> Array:
+        return np.where(mesh.points[:, 2] > 0.0, 2.0, 0.0)
+
+    run = make_run(tmp_path / "run", icosphere(3), rho=cap, names=("rho",), times=(0.0, 1.0))
+    plots.plot_density(run)
+    image = np.asarray(next(ax for ax in figures[0].axes if ax.images).images[0].get_array())
+    assert np.isfinite(image).all()
+    assert image.max() == pytest.approx(np.log10(2.0))
+    assert figures[0].axes[-1].get_ylim() == (-2.0, 0.5)
+
+
+# -- the choice of times --------------------------------------------------------------------------
+
+
+def test_times_follow_the_energy() -> None:
+    times = np.arange(11.0)
+    rise = np.array([0, 0, 0, 0, 0, 1, 2, 3, 3, 3, 3]) / 3.0
+    assert telling_steps(times, rise) == [0, 5, 6, 10]
+    assert telling_steps(times, -rise) == [0, 5, 6, 10]  # repulsion: E falls
+    assert telling_steps(times, None) == [0, 3, 7, 10]
+    assert telling_steps(times, np.full(11, 0.3)) == [0, 3, 7, 10]
+    # All at once, at the start or at the end: still four different steps.
+    assert telling_steps(times, (times > 0).astype(float)) == [0, 1, 2, 10]
+    late = telling_steps(times, (times > 9).astype(float))
+    assert len(set(late)) == 4 and late == sorted(late) and late[-1] == 10
+    for count in range(1, 5):
+        assert telling_steps(np.arange(count, dtype=float), None) == list(range(count))
+    assert telling_steps(np.arange(5.0), np.arange(5.0) ** 4) == [0, 2, 3, 4]
+
+
+def test_the_panels_are_those_times(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_run(tmp_path / "run", MESHES["circle"])
+    plots.plot_density(run)
+    # E = 0.02 + 0.1 / (1 + e^(6 - t)): a third of the way at 5.3, two thirds at 6.7.
+    labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert labels == ["$t = 0$", "$t = 6$", "$t = 8$", "$t = 12$"]
+
+
+# -- circle, zonal, series ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("geometry", ["circle", "zonal"])
+def test_profiles_are_the_density_over_the_angle(
+    tmp_path: Path, geometry: str, figures: list[Figure]
+) -> None:
+    run = make_run(tmp_path / "run", MESHES[geometry], times=(0.0, 6.0))
+    plots.plot_density(run)
+    (ax,) = figures[0].axes
+    assert ax.get_yscale() == "log"
+    curves = [line for line in ax.lines if line.get_label().startswith("$t")]
+    low, high = ax.get_xlim()
+    assert (low, high) == pytest.approx((0.0 if geometry == "zonal" else -np.pi, np.pi))
+    for line, t in zip(curves, (0.0, 6.0), strict=True):
+        angle, value = line.get_data()
+        assert (np.diff(angle) > 0.0).all()
+        assert angle[0] <= low + 1e-12 and angle[-1] >= high - 1e-12  # from border to border
+        if geometry == "circle":
+            x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            exact = density(Mesh("circle", 2, x, np.zeros((0, 2))), t)
+        else:
+            exact = density(Mesh("zonal", 8, angle[:, None], np.zeros((0, 2))), t)
+        np.testing.assert_allclose(value, exact, rtol=1e-5)
+
+
+def test_series_curves_are_the_series(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_run(tmp_path / "run", None)
+    assert plots.make_figures(run) == [run.figures_dir / "energy.png"]
+    series = run.read_series()
+    energy, order, clusters = figures[0].axes
+    for ax, name in ((energy, "energy_scaled"), (order, "mean_norm"), (clusters, "clusters")):
+        np.testing.assert_array_equal(ax.lines[0].get_xdata(), series["t"])
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), series[name])
+    # The largest energy there is, at one Dirac: 1 / (2 beta) after scaling, beta = 4.
+    assert energy.lines[1].get_ydata()[0] == 0.125
+    assert energy.get_ylim()[1] > 0.125
+
+
+@pytest.mark.parametrize(
+    ("outputs", "first"),
+    [
+        ("{ every = 0.1 }", None),
+        ("{ geometric = { first = 0.05, number = 9 } }", 0.05),
+        ("{ geometric = { first = 4.0, number = 3 } }", None),  # no decade: nothing is gained
+        ("[0.0, 0.012, 0.12, 1.2, 12.0]", 0.012),
+        ("[0.0, 1.0, 2.0, 4.0, 12.0]", None),
+    ],
+)
+def test_time_is_logarithmic_where_the_outputs_are(
+    tmp_path: Path, outputs: str, first: float | None, figures: list[Figure]
+) -> None:
+    plots.plot_series(make_run(tmp_path / "run", None, outputs=outputs))
+    for ax in figures[0].axes:
+        assert ax.get_xscale() == ("linear" if first is None else "symlog")
+        assert ax.lines[0].get_xdata()[0] == 0.0
+        assert ax.lines[0].get_xdata()[-1] == 12.0
+        if first is not None:
+            # From the first output on, each factor of ten is as long as the next one.
+            at = ax.transData.transform(np.column_stack([[first, 0.5, 5.0], np.ones(3)]))[:, 0]
+            assert (at[1] - at[0]) / np.log10(0.5 / first) == pytest.approx(at[2] - at[1])
+    if first is not None:
+        texts = [text.get_text() for text in figures[0].axes[-1].get_xticklabels()]
+        assert texts[0] == "$0$" and {"$1$", "$10$"} <= set(texts)
+
+
+# -- tokens ---------------------------------------------------------------------------------------
+
+
+def make_token_run(
+    path: Path,
+    d: int,
+    n: int,
+    *,
+    times: tuple[float, ...] = (0, 1, 2, 3, 4, 6, 8, 10, 12),
+    masses: Array | None = None,
+    **options: str,
+) -> RunFolder:
+    """Three clusters of 1/2, 1/3 and 1/6 of the tokens, which gather from all over the sphere."""
+    run = make_run(path, None, **options)  # type: ignore[arg-type]
+    x, centres, member = gathering(d, n)
+    with TokenWriter(run.particles_path, d, n, masses=masses) as writer:
+        for t in times:
+            x_t = normalize(x + 0.5 * t**2 * centres[member])
+            label = member if t > 2 else np.arange(n)
+            writer.write(t, x_t, label, np.zeros((n, d)))
+    return run
+
+
+def gathering(d: int, n: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Tokens at the start, where the clusters will be, and which is whose."""
+    rng = np.random.default_rng(n + d)
+    centres = uniform_points(3, d, np.random.default_rng(5 * d))
+    member = np.searchsorted([n // 2, n // 2 + n // 3], np.arange(n), side="right")
+    return uniform_points(n, d, rng), centres, member.astype(np.int64)
+
+
+TOKEN_RUNS = {"circle": (2, 200), "sphere": (3, 700), "any": (8, 120), "one": (3, 1)}
+
+
+@pytest.mark.parametrize("kind", list(TOKEN_RUNS))
+def test_figures_of_tokens(tmp_path: Path, kind: str, figures: list[Figure]) -> None:
+    title = (
+        "A title with $ and _ of a hundred letters or so, which goes onto two lines: " + "β " * 9
+    )
+    run = make_token_run(tmp_path / "run", *TOKEN_RUNS[kind], title=title)
+    made = plots.make_figures(run.path)
+    assert made == [run.figures_dir / "energy.png", run.figures_dir / "particles.png"]
+    assert made[1].stat().st_size < 300_000
+    with Image.open(made[1]) as image:
+        assert image.mode == "RGB" and min(image.size) > 400
+        pixels = np.asarray(image)
+    assert (pixels[:, [0, -1]] == 255).all(), "something reaches the edge"
+    assert (pixels < 250).any(axis=2).mean() > 0.01
+    assert_texts_do_not_overlap(figures[1])
+
+
+def test_a_folder_may_have_fields_and_tokens(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", MESHES["circle"], times=(0.0, 1.0))
+    other = make_token_run(tmp_path / "other", 2, 20)
+    run.particles_path.write_bytes(other.particles_path.read_bytes())
+    names = [path.name for path in plots.make_figures(run)]
+    assert names == ["energy.png", "density.png", "particles.png"]
+
+
+def test_dots_are_where_the_tokens_are(tmp_path: Path, figures: list[Figure]) -> None:
+    """Each token is in one of the two views, at its place, in the colour of its cluster."""
+    d, n, times = 3, 600, (0.0, 3.0, 6.0, 12.0)
+    run = make_token_run(tmp_path / "run", d, n, times=times)
+    plots.plot_tokens(run)
+    axes = figures[0].axes
+    assert [ax.get_title() for ax in axes[:4]] == ["$t = 0$", "$t = 3$", "$t = 6$", "$t = 12$"]
+    label = axes[0].texts[0].get_text()
+    written = label.split("(")[1].rstrip(")").replace("\N{MINUS SIGN}", "-")
+    toward = normalize(np.array([[float(c) for c in written.split(",")]]))[0]
+    x, centres, member = gathering(d, n)
+    # The largest has the first colour; at the start tokens belong to no cluster.
+    colours = [matplotlib.colors.to_rgb(colour) for colour in CLUSTER_COLOURS[:3]]
+    for k, t in enumerate(times):
+        x_t = normalize(x + 0.5 * t**2 * centres[member])
+        count = 0
+        for ax, direction in ((axes[k], toward), (axes[4 + k], -toward)):
+            local = x_t @ globe.frame_towards(direction).T
+            for dots in ax.collections:
+                places = np.asarray(dots.get_offsets())
+                count += len(places)
+                colour = tuple(dots.get_facecolors()[0, :3])
+                whose = colours.index(colour) if t > 0 else slice(None)
+                assert t > 0 or colour == (0.5, 0.5, 0.5)
+                ours = local[member == whose] if t > 0 else local
+                ours = ours[ours[:, 2] > -0.02][:, :2]
+                # The direction is written with two digits.
+                assert cKDTree(ours).query(places)[0].max() < 0.015
+        assert count == n
+
+
+def test_many_tokens_are_thinned_and_that_is_said(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_token_run(tmp_path / "run", 3, 30_000, times=(12.0,))
+    plots.plot_tokens(run)
+    assert "20000 of 30000 tokens drawn" in figures[0].get_supxlabel().replace("\n", " ")
+    drawn = sum(len(dots.get_offsets()) for ax in figures[0].axes for dots in ax.collections)
+    assert drawn == 20_000
+
+
+def test_rings_go_round_gathered_tokens() -> None:
+    rng = np.random.default_rng(3)
+    n = 20_000
+    x, masses = uniform_points(n, 3, rng), np.full(n, 1.0 / n)
+    assert globe.gathered_tokens(x, masses).shape == (0, 3)
+    rotation = random_rotation(3, rng)
+    x[:2000] = rotation[0]  # a point
+    x[2000:4000] = normalize(rotation[1] + 0.03 * rng.standard_normal((2000, 3)))
+    x[4000:4800] = rotation[2]  # 4 % and what happens to be there
+    centres = globe.gathered_tokens(x, masses)
+    assert len(centres) == 2
+    np.testing.assert_allclose(np.max(centres @ rotation[:2].T, axis=0), 1.0, atol=1e-4)
+    # By mass, not by number.
+    masses = np.where(np.arange(n) < 4000, 1e-9, 1.0)
+    masses[4000:4800] *= 100.0
+    (centre,) = globe.gathered_tokens(x, masses / masses.sum())
+    assert centre @ rotation[2] > 1.0 - 1e-4
+    assert globe.gathered_tokens(rotation[:1], np.ones(1)) == pytest.approx(rotation[:1])
+
+
+def test_lines_on_the_circle_follow_the_tokens(tmp_path: Path, figures: list[Figure]) -> None:
+    """Angles against time for tokens that turn by 5 pi, out at one border and in at the other."""
+    run = make_run(tmp_path / "run", None, outputs="{ geometric = { first = 0.1, number = 9 } }")
+    times = np.linspace(0.0, 12.0, 60)
+    start = np.array([0.3, -2.0, 3.0])
+    turn = 5.0 * np.pi * times / 12.0
+    with TokenWriter(run.particles_path, 2, 3, precision="float64") as writer:
+        for t, by in zip(times, turn, strict=True):
+            x = np.stack([np.cos(start + by), np.sin(start + by)], axis=1)
+            writer.write(t, x, np.array([0, 0, 1]), 0.0 * x)
+    plots.plot_tokens(run)
+    (ax,) = figures[0].axes
+    assert ax.get_xscale() == "symlog"
+    assert ax.get_ylim() == pytest.approx((-np.pi, np.pi))
+    lines = [line for part in ax.collections for line in part.get_segments()]
+    for angle in start:
+        exact = angle + turn
+        near = np.zeros(60, dtype=int)
+        for line in lines:
+            np.testing.assert_array_equal(line[:, 0], times)
+            turns = (line[:, 1] - exact) / (2.0 * np.pi)
+            if np.abs(turns - np.round(turns[0])).max() < 1e-6:
+                near += np.abs(line[:, 1]) < np.pi
+        # At every time the token is on exactly one visible line.
+        assert (near == 1).all()
+    # Two thirds of the mass end with the first colour, one third with the second.
+    texts = [(text.get_text(), text.get_color()) for text in ax.texts]
+    assert texts == [
+        ("67\N{THIN SPACE}%", CLUSTER_COLOURS[0]), ("33\N{THIN SPACE}%", CLUSTER_COLOURS[1])
+    ]  # fmt: skip
+
+
+def test_a_single_step_on_the_circle_is_dots(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_token_run(tmp_path / "run", 2, 50, times=(1.0,))
+    plots.plot_tokens(run)
+    (dots,) = figures[0].axes[0].collections
+    x, centres, member = gathering(2, 50)
+    x = normalize(x + 0.5 * centres[member])
+    angles = np.sort(np.arctan2(x[:, 1], x[:, 0]))
+    np.testing.assert_allclose(np.sort(dots.get_offsets()[:, 1]), angles, atol=1e-6)
+
+
+def test_inner_products_are_drawn_as_a_density(tmp_path: Path, figures: list[Figure]) -> None:
+    d, n, times = 8, 120, (0.0, 12.0)
+    run = make_token_run(tmp_path / "run", d, n, times=times)
+    plots.plot_tokens(run)
+    (ax,) = figures[0].axes
+    assert ax.get_yscale() == "log"
+    x, centres, member = gathering(d, n)
+    i, j = np.triu_indices(n, 1)
+    for patch, t in zip(ax.patches, times, strict=True):
+        values, edges, _ = patch.get_data()
+        assert patch.get_label() == f"$t = {t:g}$"
+        x_t = normalize(x + 0.5 * t**2 * centres[member])
+        exact, _ = np.histogram((x_t @ x_t.T)[i, j], edges, density=True)
+        np.testing.assert_allclose(values, exact, atol=1e-9)
+    s, uniform = ax.lines[0].get_data()
+    assert ax.lines[0].get_label() == "uniform"
+    assert trapezoid(uniform, s) == pytest.approx(1.0, abs=1e-3)
+    assert trapezoid(uniform * s**2, s) == pytest.approx(1.0 / d, abs=1e-3)
+
+
+# -- colours of clusters --------------------------------------------------------------------------
+
+
+def test_clusters_keep_their_colours_whatever_their_numbers() -> None:
+    masses = np.full(100, 0.01)
+    end = np.repeat([7, 3, 5], [50, 30, 20])  # any numbers; by mass: 0, 1, 2
+    middle = np.repeat([1, 2, 9, 0], [20, 30, 30, 20])  # the first two will merge
+    start = np.arange(100)
+    colours = cluster_colours([start, middle, end], masses)
+    assert colours[2].tolist() == np.repeat([0, 1, 2], [50, 30, 20]).tolist()
+    # The larger one of the two keeps the colour, the other has one that nobody has later.
+    assert colours[1].tolist() == np.repeat([3, 0, 1, 2], [20, 30, 30, 20]).tolist()
+    assert set(colours[0]) == {-1}
+
+
+def test_only_large_clusters_have_colours() -> None:
+    masses = np.full(1000, 1e-3)
+    sizes = [300, 51, 49, 150, 450]
+    (colours,) = cluster_colours([np.repeat(np.arange(5), sizes)], masses)
+    assert [int(colours[k]) for k in np.cumsum(sizes) - 1] == [1, 3, -1, 2, 0]
+    # By mass, not by number.
+    masses = np.repeat([0.04 / 500, 0.96 / 500], 500)
+    (colours,) = cluster_colours([np.repeat([0, 1], 500)], masses)
+    assert (colours[0], colours[-1]) == (-1, 0)
+    # No more than there are colours.
+    (colours,) = cluster_colours([np.arange(1000) // 100], np.full(1000, 1e-3))
+    assert sorted(set(colours)) == list(range(-1, len(CLUSTER_COLOURS)))
+    assert (cluster_colours([np.zeros(1, dtype=int)], np.ones(1))[0] == 0).all()
+
+
+# -- incomplete folders ---------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no folder"):
+        plots.make_figures(tmp_path / "nowhere")
+    run = make_run(tmp_path / "run", None)
+    with pytest.raises(InputError, match="no field file"):
+        plots.plot_density(run)
+    empty = make_run(tmp_path / "empty", MESHES["circle"], times=())
+    with pytest.raises(InputError, match="has no steps"):
+        plots.plot_density(empty)
+    other = make_run(tmp_path / "other", MESHES["circle"], names=("other",))
+    with pytest.raises(InputError, match="has no density, only other"):
+        plots.plot_density(other)
+    for folder in (run, empty, other):
+        assert plots.make_figures(folder) == [folder.figures_dir / "energy.png"]
+    nothing = make_token_run(tmp_path / "nothing", 3, 5, times=())
+    with pytest.raises(InputError, match="has no steps"):
+        plots.plot_tokens(nothing)
+    single = make_token_run(tmp_path / "single", 8, 1)
+    with pytest.raises(InputError, match="single token"):
+        plots.plot_tokens(single)
+    with pytest.raises(InputError, match="no particle file"):
+        plots.plot_tokens(run)
+    for folder in (nothing, single):
+        assert plots.make_figures(folder) == [folder.figures_dir / "energy.png"]
+    other.series_path.write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(InputError, match="has no rows"):
+        plots.plot_series(other)
+    assert plots.make_figures(other) == []
+
+
+def test_a_run_that_stopped_at_once_has_its_first_state_drawn(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", MESHES["sphere"], times=(0.0,))
+    run.series_path.write_text(",".join(COLUMNS) + "\n0,0.02,0.1,0\n")
+    assert [path.name for path in plots.make_figures(run)] == ["energy.png", "density.png"]
