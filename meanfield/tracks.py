@@ -1,0 +1,409 @@
+"""What a run of each kind measures, writes and needs to go on: densities and tokens.
+
+One time loop (``simulation``) serves all solvers; a *track* stands between them. Owns which solver
+a case asks for, the columns of its series, its field file and the form of its checkpoint; knows
+nothing of when any of this is due.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from meanfield.analysis.diagnostics import (
+    PeakCounter,
+    density_diagnostics,
+    diagnostic_names,
+    rms_speed,
+    token_diagnostic_names,
+    token_diagnostics,
+    token_speed,
+)
+from meanfield.attention.field import Attention, embed
+from meanfield.case import Case, Eulerian, Layers, Particles
+from meanfield.collective import everywhere, on_root
+from meanfield.dynamics.clusters import cluster_labels
+from meanfield.dynamics.eulerian import EulerianSolver, EulerianState, Scheme
+from meanfield.dynamics.layers import LayerSolver, LayerState
+from meanfield.dynamics.particles import ParticleSolver, ParticleState
+from meanfield.dynamics.space import P1Space, load_dolfinx
+from meanfield.dynamics.tokens import initial_tokens
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.mesh import Mesh, inspect_mesh
+from meanfield.results.fields import FieldWriter
+from meanfield.results.folder import RunFolder
+from meanfield.results.tokens import TokenWriter
+
+__all__ = ["DensityTrack", "TokenTrack", "Track", "make_attention", "make_track", "token_solver"]
+
+_UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
+
+
+class Track(ABC):
+    """A solver with what is measured and written of it. Methods are collective unless said.
+
+    Attributes:
+        solver: with ``t``, ``step``, ``dt``, ``advance``, ``timings``, ``state`` and ``restore``.
+        comm: the communicator of the solver.
+        columns: names in a row of the series.
+        before: what run.json has recorded before a resumption.
+    """
+
+    solver: Any
+    comm: Any
+    columns: tuple[str, ...]
+    before: Mapping[str, Any] = MappingProxyType({})
+
+    @abstractmethod
+    def row(self) -> dict[str, float]:
+        """The diagnostics of the current state.
+
+        Raises:
+            BrokenInvariantError: one is not finite. On every rank.
+        """
+
+    @abstractmethod
+    def check(self) -> None:
+        """The solver checks its own steps; this is for what came between them.
+
+        Raises:
+            BrokenInvariantError: on every rank.
+        """
+
+    @abstractmethod
+    def speed(self) -> float:
+        """Root mean square speed over the mass."""
+
+    @abstractmethod
+    def snapshot(self) -> Any:
+        """What ``write`` needs, on rank 0."""
+
+    @abstractmethod
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        """Open the field file. Rank 0 only."""
+
+    @abstractmethod
+    def write(self, t: float, snapshot: Any) -> None:
+        """Write one time to the field file. Rank 0 only."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the field file. Rank 0 only."""
+
+    @abstractmethod
+    def saved_state(self, saved: dict[str, Any]) -> Any:
+        """The solver's state from what a checkpoint holds. Rank 0 only.
+
+        Raises:
+            InputError: the checkpoint is of another run.
+        """
+
+    def initial_notes(self) -> list[str]:
+        """What should be known about the initial state. Not collective."""
+        return []
+
+    def about(self) -> dict[str, Any]:
+        """For run.json, at the start. Rank 0 only."""
+        attention = self.solver.attention
+        return {
+            "harmonic_degree": attention.harmonics.degree if attention.harmonics else None,
+            "accuracy": attention.epsilon,
+        }
+
+    def outcome(self) -> tuple[dict[str, Any], list[str]]:
+        """For run.json, at the end, and warnings. Not collective."""
+        return {}, []
+
+    def remember(self, before: dict[str, Any]) -> None:
+        """Take over what run.json has recorded before a resumption. Rank 0 only."""
+        self.before = before
+
+
+# ------------------------------------------------------------------ densities
+
+
+class DensityTrack(Track):
+    """A P1 density on a mesh."""
+
+    def __init__(self, case: Case, solver: EulerianSolver, mesh: Mesh | None) -> None:
+        self.case, self.solver, self.mesh = case, solver, mesh
+        space = solver.space
+        self.comm = space.comm
+        self.columns = ("t", "step", "dt", *diagnostic_names(space.geometry, space.d))
+        self._counter = PeakCounter(mesh) if mesh is not None else None
+        self._fields: FieldWriter | None = None
+        self._unresolved_from: float | None = None
+
+    def row(self) -> dict[str, float]:
+        solver = self.solver
+        row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
+        row |= density_diagnostics(solver, self._counter)
+        # E itself may be beyond all floats, and only rank 0 counts clusters.
+        _refuse_non_finite(row, {"energy", "clusters"})
+        (fullest,) = solver.space.max(float(np.max(solver.weights * solver.rho, initial=0.0)))
+        if fullest > _UNRESOLVED and self._unresolved_from is None:
+            self._unresolved_from = solver.t
+        return row
+
+    def check(self) -> None:
+        solver = self.solver
+        (bad,) = solver.space.sum(
+            float(np.count_nonzero(~(np.isfinite(solver.rho) & (solver.rho >= 0.0))))
+        )
+        if bad:
+            raise BrokenInvariantError(
+                f"density negative or not finite at {int(bad)} vertices at t = {solver.t:.6g}"
+            )
+
+    def speed(self) -> float:
+        return rms_speed(self.solver)
+
+    def snapshot(self) -> Any:
+        space = self.solver.space
+        rho, velocity = space.gather(self.solver.rho), None
+        if "velocity" in self.case.output.fields:
+            velocity = space.gather(self.solver.velocity())
+        return rho, velocity
+
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        output = self.case.output
+        if not output.fields:
+            return
+        assert self.mesh is not None
+        self._fields = FieldWriter(
+            folder.fields_path,
+            self.mesh,
+            names={name: 3 if name == "velocity" else 1 for name in output.fields},
+            precision=output.precision,
+            compression=output.compression,
+            resume_at=resume_at,
+        )
+
+    def write(self, t: float, snapshot: Any) -> None:
+        if self._fields is None or t <= self._fields.last_time:
+            return
+        rho, velocity = snapshot
+        with np.errstate(divide="ignore"):
+            values = {"rho": rho, "log10_rho": np.log10(rho), "velocity": velocity}
+        self._fields.write(t, {name: values[name] for name in self.case.output.fields})
+
+    def close(self) -> None:
+        if self._fields is not None:
+            self._fields.close()
+
+    def saved_state(self, saved: dict[str, Any]) -> EulerianState:
+        if "rho" not in saved or saved["rho"].size != self.solver.space.n_global:
+            size = saved["rho"].size if "rho" in saved else "no"
+            raise InputError(
+                f"a checkpoint of {size} vertices found, {self.solver.space.n_global} expected: "
+                "the mesh file has changed"
+            )
+        return EulerianState(**{name: saved[name] for name in EulerianState.__annotations__})
+
+    def initial_notes(self) -> list[str]:
+        error = self.solver.initial_mass_error
+        if abs(error) <= 0.01:
+            return []
+        return [
+            f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
+            "resolves this law"
+        ]
+
+    def about(self) -> dict[str, Any]:
+        assert self.mesh is not None
+        report = inspect_mesh(self.mesh)
+        names = ("vertices", "cells", "h_min", "h_max")
+        return {
+            **super().about(),
+            "sweep_threads": self.solver.threads,
+            "mesh": {name: getattr(report, name) for name in names},
+            "normalisation": "densities are relative to the uniform probability (uniform = 1)",
+            "balanced_degree": self.solver.balanced_degree,
+        }
+
+    def remember(self, before: dict[str, Any]) -> None:
+        super().remember(before)
+        self._unresolved_from = before.get("unresolved_from")
+
+    def outcome(self) -> tuple[dict[str, Any], list[str]]:
+        solver, notes = self.solver, []
+        if solver.energy_violations:
+            notes.append(
+                f"E moved the wrong way in {solver.energy_violations} of {solver.step} steps, by "
+                f"up to {solver.energy_violation:.1e} of its value"
+            )
+        if self._unresolved_from is not None:
+            notes.append(
+                f"from t = {self._unresolved_from:.4g} on, one vertex holds more than "
+                f"{_UNRESOLVED:.0%} of all mass: clusters are narrower than the mesh there, and "
+                "their further motion is not resolved"
+            )
+        many, largest = "energy_violations", "largest_energy_violation"
+        record = {
+            many: self.before.get(many, 0) + solver.energy_violations,
+            largest: max(self.before.get(largest, 0.0), solver.energy_violation),
+            "unresolved_from": self._unresolved_from,
+            "dark_points": solver.dark_points,
+        }
+        return record, notes
+
+
+# ------------------------------------------------------------------ tokens
+
+
+class TokenTrack(Track):
+    """Tokens, in continuous time or layer by layer. One process; threads share the work."""
+
+    def __init__(self, case: Case, solver: ParticleSolver | LayerSolver, comm: Any) -> None:
+        assert not isinstance(case.solver, Eulerian)
+        self.case, self.solver, self.comm = case, solver, comm
+        self.angle = case.solver.cluster_angle
+        self.columns = ("t", "step", "dt", *token_diagnostic_names(solver.d))
+        self._writer: TokenWriter | None = None
+        self._labels: tuple[float, Any] = (math.nan, None)
+
+    def _clusters(self) -> Any:
+        if self._labels[0] != self.solver.t:
+            self._labels = (self.solver.t, cluster_labels(self.solver.x, self.angle))
+        return self._labels[1]
+
+    def row(self) -> dict[str, float]:
+        solver = self.solver
+        row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
+        row |= token_diagnostics(solver, self._clusters())
+        _refuse_non_finite(row, {"energy"})
+        return row
+
+    def check(self) -> None:
+        if not np.all(np.isfinite(self.solver.x)):
+            raise BrokenInvariantError(f"tokens not finite at t = {self.solver.t:.6g}")
+
+    def speed(self) -> float:
+        return token_speed(self.solver)
+
+    def snapshot(self) -> Any:
+        return self.solver.x.copy(), self._clusters(), self.solver.velocity()
+
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        output = self.case.output
+        self._writer = TokenWriter(
+            folder.particles_path,
+            self.solver.d,
+            self.solver.n,
+            masses=self.solver.weights,
+            precision=output.precision,
+            compression=output.compression,
+            resume_at=resume_at,
+        )
+
+    def write(self, t: float, snapshot: Any) -> None:
+        if self._writer is not None and t > self._writer.last_time:
+            self._writer.write(t, *snapshot)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def saved_state(self, saved: dict[str, Any]) -> ParticleState | LayerState:
+        kind = LayerState if isinstance(self.solver, LayerSolver) else ParticleState
+        missing = {f.name for f in fields(kind)} - saved.keys()
+        if missing:
+            raise InputError("the checkpoint is of another kind of run: start again with overwrite")
+        return kind(**{f.name: saved[f.name] for f in fields(kind)})
+
+    def about(self) -> dict[str, Any]:
+        return {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}
+
+    def outcome(self) -> tuple[dict[str, Any], list[str]]:
+        solver = self.solver
+        if isinstance(solver, LayerSolver):
+            return {}, []
+        return {"rejected_steps": solver.rejected, "different_points": solver.points}, []
+
+
+# ------------------------------------------------------------------ which one
+
+
+def make_attention(case: Case) -> Attention:
+    """The interaction of a case."""
+    solver = case.solver
+    return Attention(
+        "sa" if case.model.attention == "sa" else "usa",
+        case.model.beta,
+        case.geometry.d,
+        case.geometry.kind,
+        value=case.model.value,
+        method="auto" if isinstance(solver, Eulerian) else solver.interaction,
+        accuracy=solver.tolerance if isinstance(solver, Eulerian) else None,
+    )
+
+
+def token_solver(
+    case: Case, number: int | None, kind: str, seed: int
+) -> ParticleSolver | LayerSolver:
+    """Tokens of a case's law, and the solver that moves them.
+
+    Args:
+        case: its solver may be of any kind: for a density, the defaults of ``Particles`` are taken.
+        number, kind, seed: as for ``dynamics.tokens.initial_tokens``.
+    """
+    x = initial_tokens(case.initial, number, seed, kind)
+    attention, solver = make_attention(case), case.solver
+    if isinstance(solver, Layers):
+        return LayerSolver(attention, x, layer_step=1.0 / solver.layers)
+    options = solver if isinstance(solver, Particles) else Particles(number=len(x))
+    return ParticleSolver(
+        attention,
+        x,
+        method=options.method,
+        rtol=options.rtol,
+        atol=options.atol,
+        kappa=case.model.kappa,
+        dt=options.dt,
+        seed=seed,
+    )
+
+
+def make_track(case: Case, comm: Any) -> Track:
+    """Build everything that a case asks for. Collective.
+
+    Raises:
+        InputError: on every rank, if the case cannot be run.
+    """
+    if isinstance(case.solver, Eulerian):
+        return _density_track(case, case.solver, comm)
+    if comm.size > 1:
+        raise InputError(
+            f"{comm.size} processes found, one expected: tokens use the threads of one process"
+        )
+    kind = str(case.solver.tokens)
+    return TokenTrack(case, token_solver(case, case.solver.number, kind, case.seed), comm)
+
+
+def _density_track(case: Case, options: Eulerian, comm: Any) -> DensityTrack:
+    load_dolfinx()
+    mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
+    space = P1Space(mesh, comm)
+    rho = everywhere(
+        comm,
+        lambda: case.initial.density(embed(space.geometry, space.d, space.points[: space.n_owned])),
+    )
+    scheme = Scheme(
+        limiter=options.scheme,  # type: ignore[arg-type]  # both are checked at run time
+        stepper=options.stepper,  # type: ignore[arg-type]
+        cfl=options.cfl,
+        field=options.field,  # type: ignore[arg-type]
+    )
+    return DensityTrack(case, EulerianSolver(space, make_attention(case), rho, scheme), mesh)
+
+
+def _refuse_non_finite(row: dict[str, float], but: set[str]) -> None:
+    bad = sorted(name for name in row.keys() - but if not math.isfinite(row[name]))
+    if bad:
+        raise BrokenInvariantError(f"{', '.join(bad)} not finite at t = {row['t']:.6g}")

@@ -1,0 +1,177 @@
+"""The cases that come with the package: each loads, runs, and does what its file says."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield import cli
+
+ROOT = Path(__file__).parents[1]
+CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
+
+each_case = pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+
+# What makes any of them small, by the type of its geometry.
+TINY: dict[str, dict[str, object]] = {
+    "sphere": {"geometry.level": 2},
+    "circle": {"geometry.vertices": 64},
+    "zonal": {"geometry.vertices": 65},
+}
+
+
+def tiny(path: Path) -> mf.Case:
+    """A case with a coarse mesh, few tokens and two or three outputs."""
+    full = mf.Case.from_toml(path)
+    changes = dict(TINY.get(full.geometry.type, {}))
+    if not isinstance(full.solver, mf.Eulerian):
+        changes["solver.number"] = 64
+    outputs = full.time.outputs
+    if isinstance(outputs, mf.Geometric):
+        changes["time.end"] = min(full.time.end, 4.0 * outputs.first)
+        changes["time.outputs.geometric.number"] = 3
+    elif isinstance(outputs, mf.Every):
+        changes["time.end"] = min(full.time.end, 2.0 * outputs.every)
+    else:
+        changes["time.outputs"] = []
+        changes["time.end"] = full.time.end / 20
+    return mf.Case.from_toml(path, changes)
+
+
+def test_there_are_cases_and_the_readme_lists_them() -> None:
+    assert "clustering" in {path.stem for path in CASES}
+    listed = re.findall(r"^\| \[`([\w-]+)\.toml`\]\(scripts/cases/\1\.toml\)",
+                        (ROOT / "README.md").read_text("utf-8"), re.M)  # fmt: skip
+    assert "clustering" in listed
+    assert set(listed) <= {path.stem for path in CASES}
+
+
+@each_case
+def test_case_loads_and_says_how_to_run_it(path: Path) -> None:
+    case = mf.Case.from_toml(path)
+    assert case.title and case.title != path.stem
+    assert f"#   meanfield run scripts/cases/{path.name}\n" in path.read_text("utf-8")
+    # Resolved and read again it is the same case.
+    assert mf.Case.from_dict(case.to_dict(), path.parent) == case
+
+
+@each_case
+def test_case_passes_a_dry_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(path), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "REFUSED" not in shown and "nothing was run or written" in shown
+    assert not any(tmp_path.iterdir())
+
+
+@each_case
+def test_case_runs_when_made_small(path: Path, tmp_path: Path) -> None:
+    case = tiny(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mf.MeanfieldWarning)  # too coarse: that is meant
+        result = mf.run(case, tmp_path / "run", progress=False)
+    assert result.stop_reason in ("end", "stationary")
+    pictures = list((tmp_path / "run" / "figures").glob("*.png"))
+    assert case.output.figures and pictures
+    assert all(path.stat().st_size > 10_000 for path in pictures)
+    series = result.series
+    assert len(series["t"]) >= 2 and series["t"][-1] == case.time.end
+    if isinstance(case.solver, mf.Eulerian):
+        np.testing.assert_allclose(series["mass"], 1.0, atol=1e-12)
+        assert np.all(series["rho_min"] >= 0.0)
+    if case.model.kappa == 0.0:
+        assert np.all(case.model.value * np.diff(series["energy"]) > 0.0)
+
+
+# ------------------------------------------------------------------ what the files say
+
+
+def full_run(name: str, folder: Path) -> mf.Result:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mf.MeanfieldWarning)  # of clusters narrower than the mesh
+        case = mf.Case.from_toml(ROOT / "scripts" / "cases" / f"{name}.toml")
+        return mf.run(case, folder / name, progress=False)
+
+
+def at(result: mf.Result, t: float, name: str) -> float:
+    return float(np.interp(t, result.series["t"], result.series[name]))
+
+
+def merging(result: mf.Result, before: int) -> float:
+    """The time after which there are fewer clusters than this for good."""
+    many = result.series["clusters"] >= before
+    return float(result.series["t"][np.flatnonzero(many)[-1]])
+
+
+@pytest.mark.slow
+def test_clustering(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    result = full_run("clustering", tmp_path)
+    assert time.perf_counter() - start < 90.0
+    assert result.stop_reason == "end" and result.t == 12.0
+    assert np.all(np.diff(result.series["energy"]) > 0.0)
+    assert at(result, 4.0, "clusters") == 3.0 and at(result, 12.0, "clusters") == 2.0
+    assert merging(result, 3) == pytest.approx(11.0, abs=1.0)
+    # The masses of the three clusters, by the nearest peak.
+    fields = mf.read_fields(tmp_path / "clustering" / "fields.vtkhdf")
+    k = int(np.flatnonzero(fields.times == 4.0)[0])
+    weights = result.solver.space.gather(result.solver.weights)
+    m, x = weights * fields.read("rho", k), fields.mesh.points
+    masses: list[float] = []
+    while len(masses) < 3:
+        near = np.sum((x - x[np.argmax(m)]) ** 2, axis=1) < 0.5**2
+        masses.append(float(m[near].sum()))
+        m = np.where(near, 0.0, m)
+    assert sorted(masses) == pytest.approx([0.25, 0.26, 0.48], abs=0.02)
+    # A picture of clusters has both dark and bright in it.
+    from PIL import Image
+
+    with Image.open(tmp_path / "clustering" / "figures" / "density.png") as picture:
+        grey = np.asarray(picture.convert("L"))
+    assert (grey < 40).mean() > 0.05 and np.ptp(grey[grey < 250]) > 180
+
+
+@pytest.mark.slow
+def test_circle(tmp_path: Path) -> None:
+    result = full_run("circle", tmp_path)
+    assert at(result, 5.0, "clusters") == 3.0 == result.series["clusters"][-1]
+    # They hardly move any more.
+    assert abs(at(result, 10.0, "mean_norm") - at(result, 7.0, "mean_norm")) < 0.01
+    fields = mf.read_fields(tmp_path / "circle" / "fields.vtkhdf")
+    k = int(np.flatnonzero(fields.times == 5.0)[0])
+    weights = result.solver.space.gather(result.solver.weights)
+    near = fields.mesh.points[:, 0] > np.cos(np.pi / 3)
+    assert (weights * fields.read("rho", k))[near].sum() == pytest.approx(0.37, abs=0.01)
+
+
+@pytest.mark.slow
+def test_zonal8(tmp_path: Path) -> None:
+    result = full_run("zonal8", tmp_path)
+    assert result.series["clusters"][-1] == 1.0
+    assert at(result, 4.0, "mean_norm") < 0.7 < 0.95 < at(result, 6.0, "mean_norm")
+    assert result.series["mean_1"][-1] > 0.95  # at the north pole
+
+
+@pytest.mark.slow
+def test_usa(tmp_path: Path) -> None:
+    result = full_run("usa", tmp_path)
+    assert at(result, 0.4, "clusters") == 3.0
+    assert merging(result, 3) == pytest.approx(1.0, abs=0.1)
+    assert np.all(np.diff(result.series["energy"]) > 0.0)
+
+
+@pytest.mark.slow
+def test_repulsive(tmp_path: Path) -> None:
+    result = full_run("repulsive", tmp_path)
+    assert np.all(np.diff(result.series["energy"]) < 0.0)
+    uniform = np.sinh(4.0) / 4.0 / 8.0
+    assert result.series["energy"][-1] == pytest.approx(uniform, rel=1e-4)
+    assert result.series["mean_norm"][-1] < 1e-3

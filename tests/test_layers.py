@@ -1,0 +1,263 @@
+"""The order of the package: who may import whom, who may print, what an import may do."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import meanfield
+
+PACKAGE = Path(meanfield.__path__[0])
+
+# Each may import from the rows above it, and from itself.
+ORDER = (
+    "errors",
+    "software",
+    "collective",
+    "geometry",
+    "attention",
+    "dynamics",
+    "analysis",
+    "results",
+    "case",
+    "tracks",
+    "simulation",
+    "study",
+    "cli",
+    "__main__",
+    "__init__",  # the names for users: nobody inside may use them
+)
+MAY_PRINT = {("cli", None), ("simulation", "_Progress")}
+
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+"""Path of each module by its name below ``meanfield``, packages as ``geometry.__init__``."""
+
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.items()}
+
+
+def layer(module: str) -> str:
+    return module.split(".")[0]
+
+
+def resolved(name: str) -> str | None:
+    """The module of this package that a dotted name leads to: ``meanfield.case.Case`` -> case."""
+    first, *parts = name.split(".")
+    if first != "meanfield":
+        return None
+    while parts:
+        for module in (".".join(parts), ".".join([*parts, "__init__"])):
+            if module in SOURCES:
+                return module
+        parts.pop()
+    return "__init__"
+
+
+def imports(module: str) -> Iterator[tuple[str, int]]:
+    """What a module imports of this package and in which line, wherever it stands in the code."""
+    package = ["meanfield", *module.split(".")[:-1]]
+    for node in ast.walk(TREES[module]):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*parent, *filter(None, [node.module])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and module != "__init__":
+            called = ast.unparse(node.func)
+            assert not called.endswith(("import_module", "__import__")), (
+                f"{module}, line {node.lineno}: an import that this test cannot see"
+            )
+        for name in names:
+            target = resolved(name)
+            if target is not None:
+                yield target, getattr(node, "lineno", 0)
+
+
+def test_the_walk_sees_imports_of_every_kind() -> None:
+    # Facts about the package that hold for as long as it has these modules.
+    assert ("geometry.mesh", "geometry.meshcore") in {
+        (module, target) for module in SOURCES for target, _ in imports(module)
+    }
+    assert "simulation" in {target for target, _ in imports("cli")}  # inside a function
+    assert "case" in {target for target, _ in imports("__init__")}  # for type checkers
+    assert resolved("meanfield.case.Case") == "case"
+    assert resolved("meanfield.geometry.laws.Law") == "geometry.laws.__init__"
+    assert resolved("meanfield.Case") == "__init__"
+    assert resolved("numpy.linalg") is None
+
+
+def test_every_module_has_a_place_in_the_order() -> None:
+    assert {layer(module) for module in SOURCES} <= set(ORDER)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_point_downwards(module: str) -> None:
+    own = ORDER.index(layer(module))
+    upwards = [
+        f"line {line}: {layer(module)} imports {target}"
+        for target, line in imports(module)
+        if ORDER.index(layer(target)) > own
+    ]
+    assert not upwards
+
+
+def test_no_circles_within_a_layer() -> None:
+    graph = {
+        module: {target for target, _ in imports(module) if target != module}
+        for module in SOURCES
+        if module not in ("__init__", "__main__")
+    }
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_star_imports(module: str) -> None:
+    stars = [
+        node.lineno
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    ]
+    assert not stars
+
+
+def prints(module: str) -> Iterator[tuple[str | None, int]]:
+    """Class (None: outside) and line of each print or write to the standard streams."""
+
+    def visit(node: ast.AST, inside: str | None) -> Iterator[tuple[str | None, int]]:
+        for child in ast.iter_child_nodes(node):
+            within = child.name if isinstance(child, ast.ClassDef) else inside
+            if isinstance(child, ast.Call):
+                called = ast.unparse(child.func)
+                if called in ("print", "sys.stdout.write", "sys.stderr.write"):
+                    yield inside, child.lineno
+            yield from visit(child, within)
+
+    yield from visit(TREES[module], None)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_the_command_line_and_the_progress_print(module: str) -> None:
+    found = [
+        f"line {line}, in {inside or 'the module'}"
+        for inside, line in prints(module)
+        if not {(module, inside), (module, None)} & MAY_PRINT
+    ]
+    assert not found
+
+
+def test_the_walk_sees_prints() -> None:
+    assert {inside for inside, _ in prints("simulation")} == {"_Progress"}
+
+
+# ------------------------------------------------------------------ what an import does
+
+WITHOUT_DOLFINX = {
+    "geometry": [name for name in SOURCES if layer(name) == "geometry"],
+    "attention": [name for name in SOURCES if layer(name) == "attention"],
+    "wasserstein": [name for name in SOURCES if name == "analysis.wasserstein"],
+    "results": [name for name in SOURCES if layer(name) == "results"],
+    "case": ["case"],
+    "cli": ["cli", "software", "errors", "__main__"],
+}
+
+
+def dotted(module: str) -> str:
+    return f"meanfield.{module}".removesuffix(".__init__")
+
+
+def python(code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_case_is_among_those_that_need_no_dolfinx() -> None:
+    assert "case" in SOURCES
+    assert len(WITHOUT_DOLFINX["geometry"]) > 5 and len(WITHOUT_DOLFINX["attention"]) > 3
+
+
+@pytest.mark.parametrize("part", [part for part, names in WITHOUT_DOLFINX.items() if names])
+def test_imports_without_dolfinx(part: str, tmp_path: Path) -> None:
+    # None in sys.modules makes the import fail, wherever the package may be installed.
+    code = "\n".join(
+        [
+            "import sys",
+            "for name in ('dolfinx', 'ufl', 'basix', 'ffcx', 'petsc4py', 'mpi4py'):",
+            "    sys.modules[name] = None",
+            *(f"import {dotted(name)}" for name in WITHOUT_DOLFINX[part]),
+            "try:",
+            "    import dolfinx",
+            "except ImportError:",
+            "    print('imported without')",
+        ]
+    )
+    done = python(code, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "imported without\n"), done.stderr
+
+
+def test_a_case_is_read_and_its_mesh_made_without_dolfinx(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['dolfinx'] = None\n"
+        "import meanfield as mf\n"
+        "case = mf.Case(title='t', geometry=mf.Sphere(level=1), time=mf.Time(end=1.0),\n"
+        "    model=mf.Model(attention='sa', beta=1.0), initial=mf.standard_density())\n"
+        "print(len(case.geometry.build_mesh().points))\n"
+        "try:\n"
+        "    mf.run(case)\n"
+        "except mf.InputError as error:\n"
+        "    print(error)\n"
+    )
+    done = python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    count, message = done.stdout.splitlines()
+    assert count == "42"
+    assert "DOLFINx" in message and "scripts/env" in message
+
+
+def test_importing_everything_does_nothing(tmp_path: Path) -> None:
+    """No files, no threads, no signal handlers, no output, no MPI, nothing from the network."""
+    homes = {name: tmp_path / name for name in ("here", "home", "cache", "temporary")}
+    for home in homes.values():
+        home.mkdir()
+    modules = [dotted(name) for name in SOURCES if name != "__main__"]
+    code = "\n".join(
+        [
+            "import signal, sys, threading",
+            "before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]",
+            *(f"import {name}" for name in modules),
+            "assert before == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]",
+            "assert threading.active_count() == 1",
+            "heavy = {'dolfinx', 'mpi4py.MPI', 'pyvista', 'matplotlib.pyplot'} & set(sys.modules)",
+            "assert not heavy, heavy",
+        ]
+    )
+    done = python(
+        code,
+        homes["here"],
+        HOME=str(homes["home"]),
+        XDG_CACHE_HOME=str(homes["cache"]),
+        TMPDIR=str(homes["temporary"]),
+        # numba and matplotlib keep caches of their own, wherever they are told to.
+        NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", str(tmp_path / "numba")),
+        MPLCONFIGDIR=os.environ.get("MPLCONFIGDIR", str(tmp_path / "matplotlib")),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    made = [path for home in homes.values() for path in home.rglob("*") if path.is_file()]
+    assert not made
