@@ -514,7 +514,11 @@ class Layers:
         _set(self, "cluster_angle", angle)
 
 
-Solver = Eulerian | Particles | Layers
+Density = Eulerian
+"""Solvers of a density on a mesh."""
+Tokens = Particles | Layers
+"""Solvers of tokens."""
+Solver = Density | Tokens
 SOLVERS: dict[str, type[Solver]] = {c.type: c for c in (Eulerian, Particles, Layers)}
 
 
@@ -715,7 +719,7 @@ class Case:
                 f"'{self.geometry.type}' has d = {self.geometry.d}"
             )
         self._check_solver()
-        density = isinstance(self.solver, Eulerian)
+        density = isinstance(self.solver, Density)
         if (
             self.model.attention == "usa"
             and abs(self.model.beta) > MAX_BETA_FLOAT32
@@ -736,11 +740,11 @@ class Case:
     def _check_solver(self) -> None:
         """Refuse what the solver cannot do on this geometry, or with this model."""
         kind = self.geometry.type
-        if isinstance(self.solver, Eulerian):
+        if isinstance(self.solver, Density):
             if isinstance(self.geometry, Unmeshed):
                 raise InputError(
-                    f"geometry.type: the eulerian solver needs a mesh, found 'unmeshed'; expected "
-                    f"another geometry{_MESHED}, or solver.type = 'particles'"
+                    f"geometry.type: the {self.solver.type} solver needs a mesh, found 'unmeshed'; "
+                    f"expected another geometry{_MESHED}, or solver.type = 'particles'"
                 )
             if self.model.kappa != 0.0:
                 raise InputError(
@@ -839,7 +843,7 @@ class Case:
         solver_table = dict(_section(raw, "solver"))
         solver_class = SOLVERS[_pop_type("solver", solver_table, tuple(SOLVERS), "eulerian")]
         tokens = solver_table.get("tokens")
-        if solver_class is not Eulerian and isinstance(tokens, str) and tokens not in TOKEN_KINDS:
+        if isinstance(tokens, str) and tokens not in TOKEN_KINDS:
             solver_table["tokens"] = base / Path(tokens).expanduser()
         time_table = dict(_section(raw, "time"))
         if isinstance(time_table.get("outputs"), Mapping):

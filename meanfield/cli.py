@@ -293,9 +293,9 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
 
 
 def _of_tokens(case: Case) -> bool:
-    from meanfield.case import Eulerian
+    from meanfield.case import Tokens
 
-    return not isinstance(case.solver, Eulerian)
+    return isinstance(case.solver, Tokens)
 
 
 def _written(case: Case) -> tuple[Sequence[str], int]:
@@ -309,10 +309,10 @@ def _written(case: Case) -> tuple[Sequence[str], int]:
 
 def _token_count(case: Case) -> int:
     """Count the tokens of a case; those of a file are read, and so checked."""
-    from meanfield.case import TOKEN_KINDS, Eulerian
+    from meanfield.case import TOKEN_KINDS, Tokens
     from meanfield.dynamics.tokens import initial_tokens
 
-    assert not isinstance(case.solver, Eulerian)
+    assert isinstance(case.solver, Tokens)
     number, tokens = case.solver.number, case.solver.tokens
     if tokens in TOKEN_KINDS and number is not None:
         return number
@@ -321,10 +321,10 @@ def _token_count(case: Case) -> int:
 
 def _mesh_words(case: Case) -> str:
     """Words for what the state of a run is: a mesh, or tokens."""
-    from meanfield.case import TOKEN_KINDS, Eulerian, Layers
+    from meanfield.case import TOKEN_KINDS, Layers, Tokens
 
     solver, d = case.solver, case.geometry.d
-    if not isinstance(solver, Eulerian):
+    if isinstance(solver, Tokens):
         origin = solver.tokens if solver.tokens in TOKEN_KINDS else Path(solver.tokens).name
         layers = f", {solver.layers:,} layers a unit of time" if isinstance(solver, Layers) else ""
         return f"{_token_count(case):,} tokens on S^{d - 1} ({origin}){layers}"

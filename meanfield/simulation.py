@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from meanfield.case import Case, Eulerian
+from meanfield.case import Case, Density
 from meanfield.collective import Alone, on_root
 from meanfield.dynamics.space import load_dolfinx
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
@@ -149,7 +149,7 @@ def run(
 
 def _communicator(case: Case, comm: Any) -> Any:
     """The world by default; tokens need no MPI, and no DOLFINx."""
-    density = isinstance(case.solver, Eulerian)
+    density = isinstance(case.solver, Density)
     if density:
         load_dolfinx()
     if comm is not None:

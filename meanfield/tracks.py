@@ -26,7 +26,7 @@ from meanfield.analysis.diagnostics import (
     token_speed,
 )
 from meanfield.attention.field import Attention, embed
-from meanfield.case import Case, Eulerian, Layers, Particles
+from meanfield.case import Case, Density, Eulerian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.eulerian import EulerianSolver, EulerianState, Scheme
@@ -261,7 +261,7 @@ class TokenTrack(Track):
     """Tokens, in continuous time or layer by layer. One process; threads share the work."""
 
     def __init__(self, case: Case, solver: ParticleSolver | LayerSolver, comm: Any) -> None:
-        assert not isinstance(case.solver, Eulerian)
+        assert isinstance(case.solver, Tokens)
         self.case, self.solver, self.comm = case, solver, comm
         self.angle = case.solver.cluster_angle
         self.columns = ("t", "step", "dt", *token_diagnostic_names(solver.d))
@@ -339,8 +339,8 @@ def make_attention(case: Case) -> Attention:
         case.geometry.d,
         case.geometry.kind,
         value=case.model.value,
-        method="auto" if isinstance(solver, Eulerian) else solver.interaction,
-        accuracy=solver.tolerance if isinstance(solver, Eulerian) else None,
+        method=solver.interaction if isinstance(solver, Tokens) else "auto",
+        accuracy=solver.tolerance if isinstance(solver, Density) else None,
     )
 
 
@@ -376,7 +376,7 @@ def make_track(case: Case, comm: Any) -> Track:
     Raises:
         InputError: on every rank, if the case cannot be run.
     """
-    if isinstance(case.solver, Eulerian):
+    if isinstance(case.solver, Density):
         return _density_track(case, case.solver, comm)
     if comm.size > 1:
         raise InputError(
