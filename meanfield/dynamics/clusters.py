@@ -16,10 +16,14 @@ from scipy.spatial import cKDTree
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["cluster_labels"]
+__all__ = ["cluster_labels", "collapsed_groups"]
 
 IntArray = NDArray[np.int64]
 
+_PROBE = 2000  # points looked at first, to see whether a full search would pay
+_ROUND_OFF = (
+    2e-14  # distance below which unit vectors are the same up to some units in the last place
+)
 _HIGH_DIMENSION = 4  # above it, a cell has too many neighbours for trees to help
 _BLOCK = 4_000_000  # pairs at a time
 
@@ -55,6 +59,64 @@ def cluster_labels(x: Array, angle: float) -> IntArray:
         _join_by_cells(x, chord, parent)
     _flatten(parent)
     return _by_size(parent)
+
+
+def collapsed_groups(
+    points: Array, masses: Array, velocity: Array, radius: float
+) -> tuple[IntArray, Array] | None:
+    """Find groups of points that are as good as one: close to their mean and getting closer.
+
+    Args:
+        points: (m, d) unit vectors; masses: (m,) >= 0; velocity: (m, d).
+        radius: largest distance of a member of a group from its mean (a chord).
+
+    Returns:
+        (m,) the lowest number of a member of each point's group (its own where it stays alone) and
+        (m, d) unit vectors: the mean of its group (the point itself where it stays alone); None if
+        there is nothing to join.
+    """
+    m, d = points.shape
+    near = 2.0 * math.asin(min(1.0, 0.5 * radius))
+    if m > _PROBE:  # a full search costs as much as some steps: look at a part first
+        probe = points[:: m // _PROBE]
+        if len(np.unique(cluster_labels(probe, near))) > 0.9 * len(probe):
+            return None
+    labels = cluster_labels(points, near)
+    count = int(labels.max()) + 1
+    if count == m:
+        return None
+    share = masses + 1e-300  # points of mass zero have a mean, too
+    total = np.bincount(labels, weights=share)
+
+    def means(values: Array, weights: Array) -> Array:
+        sums = (np.bincount(labels, weights=weights * values[:, k]) for k in range(d))
+        return np.stack(list(sums), axis=1) / total[:, None]
+
+    # A chain of neighbours may be long: only its core, what is near the mean, is joined.
+    core = np.sum((points - means(points, share)[labels]) ** 2, axis=1) <= radius**2
+    share = np.where(core, share, 0.0)
+    total = np.bincount(labels, weights=share)
+    total = np.where(total > 0.0, total, 1.0)
+    mean = means(points, share)
+    away = points - mean[labels]
+    growth = np.bincount(
+        labels, weights=share * np.sum(away * (velocity - means(velocity, share)[labels]), axis=1)
+    )
+    members = np.bincount(labels, weights=core)
+    spread = np.zeros(count)
+    np.maximum.at(spread, labels, np.where(core, np.sum(away * away, axis=1), 0.0))
+    # At distances of round-off, differences of velocities are noise: whatever came so near stays.
+    nearing = (growth <= 0.0) | (spread <= _ROUND_OFF**2)
+    joined = core & ((members > 1) & nearing & (spread <= radius**2))[labels]
+    if not np.any(joined):
+        return None
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    centre = mean / np.where(length > 0.0, length, 1.0)
+    numbers = np.arange(m)
+    lowest = np.full(count, m)
+    np.minimum.at(lowest, labels[joined], numbers[joined])
+    group = np.where(joined, lowest[labels], numbers)
+    return group, np.where(joined[:, None], centre[labels], points)
 
 
 def _join_by_products(x: Array, chord: float, parent: IntArray) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from meanfield.attention.field import Attention, Field, Measure
 from meanfield.attention.harmonics import Located
-from meanfield.dynamics.clusters import cluster_labels
+from meanfield.dynamics.clusters import collapsed_groups
 from meanfield.dynamics.noise import brownian_step, step_generator
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retract, try_step
 from meanfield.dynamics.stepping import fitted_step, grown_step
@@ -29,8 +29,7 @@ __all__ = ["ParticleSolver", "ParticleState"]
 
 _BETA_MAX_USA = 600.0  # e^600: beyond, velocities and their inverses are no doubles
 _FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
-_MERGE_EVERY = 10  # steps
-_PROBE = 2000  # tokens looked at first, to see whether merging would pay
+_MERGE_EVERY = 10  # steps between searches for what has collapsed, among many tokens
 _TURN = 0.3  # noise: root mean square angle of a step over the width of the kernel
 _BEND = 0.02  # noise: largest difference between the drifts of Euler's and the midpoint rule
 
@@ -224,7 +223,8 @@ class ParticleSolver:
         self.t = t_end if dt >= t_end - self.t else self.t + dt
         self.step += 1
         self.dt = dt
-        if self.kappa == 0.0 and self.merge and self.step % _MERGE_EVERY == 0:
+        few = len(self._points) <= _FEW
+        if self.kappa == 0.0 and self.merge and (few or self.step % _MERGE_EVERY == 0):
             self._merge()
         return dt
 
@@ -303,38 +303,12 @@ class ParticleSolver:
 
     def _merge(self) -> None:
         """Make one point of tokens within ``atol`` whose distances the flow shrinks."""
-        points, m = self._points, len(self._points)
-        near = 2.0 * math.asin(min(1.0, 0.5 * self._control.atol))
-        if m > _PROBE:  # a full search costs as much as some steps: look at a part first
-            probe = points[:: m // _PROBE]
-            if len(np.unique(cluster_labels(probe, near))) > 0.9 * len(probe):
-                return
-        labels = cluster_labels(points, near)
-        count = int(labels.max()) + 1
-        if count == m:
-            return
-        velocity = self._first_velocity()
-        share = self._masses + 1e-300  # tokens of mass zero have a mean, too
-        total = np.bincount(labels, weights=share)
-        mean, mean_velocity = np.empty((count, self.d)), np.empty((count, self.d))
-        for k in range(self.d):
-            mean[:, k] = np.bincount(labels, weights=share * points[:, k]) / total
-            mean_velocity[:, k] = np.bincount(labels, weights=share * velocity[:, k]) / total
-        away = points - mean[labels]
-        growth = np.bincount(
-            labels, weights=share * np.sum(away * (velocity - mean_velocity[labels]), axis=1)
+        found = collapsed_groups(
+            self._points, self._masses, self._first_velocity(), self._control.atol
         )
-        spread = np.zeros(count)
-        np.maximum.at(spread, labels, np.sum(away * away, axis=1))
-        size = np.bincount(labels)
-        # A chain of neighbours may be long: only what is small as a whole.
-        merged = (size > 1) & (growth <= 0.0) & (spread <= self._control.atol**2)
-        if not np.any(merged):
-            return
-        centre = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        moved = np.where(merged[labels][:, None], centre[labels], points)
-        group = np.where(merged[labels], labels, count + np.arange(m))
-        self._set_points(moved[self._group], group[self._group])
+        if found is not None:
+            group, x = found
+            self._set_points(x[self._group], group[self._group])
 
 
 # ------------------------------------------------------------------ checks of what users give

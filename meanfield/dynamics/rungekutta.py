@@ -8,6 +8,10 @@ The coefficients are SciPy's. Its stepping classes are not used: they change ``t
 being made anew (which loses the step size at each output time), have no PI control, take their
 error norm over coordinates instead of tokens, and hold copies of the stages.
 
+A field may have more columns than the points have coordinates: the rates of quantities that are
+*carried* along the paths without acting back on them (log rho of a characteristic). They are summed
+with the same stages, to the same order.
+
 Knows nothing of attention or of what the points are.
 """
 
@@ -26,6 +30,7 @@ from meanfield.geometry.sphere import Array
 __all__ = ["PAIRS", "Control", "Pair", "Trial", "largest_row", "pair_named", "retract", "try_step"]
 
 Velocity = Callable[[Array, float], Array]
+_NOTHING: Array = np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,53 +88,89 @@ class Trial(NamedTuple):
 
     Attributes:
         x: (n, d) unit vectors at the end, or None if the step led nowhere (overflow).
-        velocity: (n, d) field at ``x``, the first stage of the next step.
+        velocity: (n, d + k) field at ``x``, the first stage of the next step.
         error: largest estimated error of a token, as an angle.
         moved: largest distance that a token has moved, as a chord.
+        carried: (n, k) change of the carried quantities.
+        carried_error, carried_moved: the largest error and change of one.
     """
 
     x: Array | None
     velocity: Array
     error: float
     moved: float
+    carried: Array = _NOTHING
+    carried_error: float = 0.0
+    carried_moved: float = 0.0
 
 
 def try_step(
-    pair: Pair, field: Velocity, x: Array, first: Array, t: float, dt: float, t_new: float
+    pair: Pair,
+    field: Velocity,
+    x: Array,
+    first: Array,
+    t: float,
+    dt: float,
+    t_new: float,
+    together: Callable[[bool], bool] = bool,
+    largest: Callable[[Array], float] | None = None,
 ) -> Trial:
     """One step of the pair; whether it is good enough is for the ``Control`` to say.
 
     Args:
         pair: the method.
-        field: velocity (n, d) at unit vectors (n, d) and a time.
+        field: velocity (n, d) at unit vectors (n, d) and a time; with k >= 0 more columns, the
+            rates of quantities that are carried along.
         x: (n, d) unit vectors at time t.
-        first: (n, d) field at ``x``.
+        first: (n, d + k) field at ``x``.
         t, dt: time and step.
         t_new: t + dt, or the output time that it stands for.
+        together: whether something is so on all ranks that share the points, so that all of them
+            give up if one has to.
+        largest: length of the longest row over all of these ranks; None: ``largest_row``.
     """
-    count = pair.b.size
-    stages = np.empty((count + 1, *x.shape))
+    largest = largest or largest_row
+    count, d = pair.b.size, x.shape[1]
+    nowhere = Trial(None, first, np.inf, np.inf, first[:, d:])
+    stages = np.empty((count + 1, *first.shape))
     stages[0] = first
     for i in range(1, count):
-        y = retract(x + np.tensordot(dt * pair.a[i, :i], stages[:i], axes=1))
-        if y is None:
-            return Trial(None, first, np.inf, np.inf)
+        y = retract(x + np.tensordot(dt * pair.a[i, :i], stages[:i], axes=1)[:, :d])
+        if not together(y is not None):
+            return nowhere
+        assert y is not None
         stages[i] = field(y, t + pair.c[i] * dt)
-    end = retract(x + np.tensordot(dt * pair.b, stages[:-1], axes=1))
-    if end is None:
-        return Trial(None, first, np.inf, np.inf)
+    step = np.tensordot(dt * pair.b, stages[:-1], axes=1)
+    end = retract(x + step[:, :d])
+    if not together(end is not None):
+        return nowhere
+    assert end is not None
     stages[-1] = field(end, t_new)
-    # Only the tangential part of an error survives the retraction.
-    sizes = []
+    sizes, carried_sizes = [], []
     for weights in pair.errors:
         wrong = np.tensordot(dt * weights, stages, axes=1)
+        carried_sizes.append(largest(wrong[:, d:]))
+        wrong = wrong[:, :d]
+        # Only the tangential part of an error survives the retraction.
         wrong -= np.einsum("ij,ij->i", end, wrong)[:, None] * end
-        sizes.append(largest_row(wrong))
+        sizes.append(largest(wrong))
+    return Trial(
+        end,
+        stages[-1].copy(),  # so that the other stages can go
+        _blend(sizes),
+        largest(end - x),
+        step[:, d:],
+        _blend(carried_sizes),
+        largest(step[:, d:]),
+    )
+
+
+def _blend(sizes: list[float]) -> float:
+    """One estimate from those of a pair; of two, Hairer's blend of the orders 5 and 3."""
     error = sizes[0]
-    if len(sizes) == 2 and error > 0.0:  # Hairer's blend of the orders 5 and 3
+    if len(sizes) == 2 and error > 0.0:
         error *= sizes[0] / np.hypot(sizes[0], 0.1 * sizes[1])
-    # A copy, so that the other stages can go.
-    return Trial(end, stages[-1].copy(), float(error), largest_row(end - x))
+    return float(error)
 
 
 def largest_row(v: Array) -> float:
@@ -147,7 +188,8 @@ class Control:
 
     A step is good if the largest error of a token is at most ``atol + rtol * moved``, ``moved``
     being the largest distance that a token has moved in the step. So rtol bounds the error
-    relative to the length of the path, and atol what a token at rest is allowed.
+    relative to the length of the path, and atol what a token at rest is allowed. The same holds
+    for carried quantities, by their own change.
 
     Attributes:
         rtol, atol: tolerances (angles in radians).
@@ -167,7 +209,11 @@ class Control:
 
     def accepts(self, dt: float, trial: Trial) -> bool:
         """Judge a step and choose the next one."""
-        ratio = trial.error / (self.atol + self.rtol * trial.moved) if trial.x is not None else 1e9
+        ratio = 1e9
+        if trial.x is not None:
+            ratio = trial.error / (self.atol + self.rtol * trial.moved)
+            carried = trial.carried_error / (self.atol + self.rtol * trial.carried_moved)
+            ratio = max(ratio, carried) if np.isfinite(carried) else 1e9
         if not ratio <= 1.0:
             ratio = min(ratio, 1e9) if np.isfinite(ratio) else 1e9
             self.longest = dt * max(0.1, 0.9 * ratio ** (-1.0 / self.order))
@@ -184,16 +230,25 @@ class Control:
         self._after_rejection = False
         return True
 
-    def start(self, field: Velocity, x: Array, first: Array, t: float, t_end: float) -> None:
+    def start(
+        self,
+        field: Velocity,
+        x: Array,
+        first: Array,
+        t: float,
+        t_end: float,
+        largest: Callable[[Array], float] | None = None,
+    ) -> None:
         """Choose the first step from the size of the field and of its change along the flow."""
-        speed = largest_row(first)
+        largest = largest or largest_row
+        speed = largest(first)
         if speed == 0.0:
             self.longest = t_end - t
             return
         h = min(0.01 / speed, t_end - t)
-        y = retract(x + h * first)
+        y = retract(x + h * first[:, : x.shape[1]])
         assert y is not None
-        bend = largest_row(field(y, t + h) - first) / (h * speed)  # a rate
+        bend = largest(field(y, t + h) - first) / (h * speed)  # a rate
         tolerance = self.atol + self.rtol * 0.01
         rate = max(speed, bend, 1e-300)
         self.longest = min(100.0 * h, tolerance ** (1.0 / self.order) / rate)
