@@ -36,6 +36,7 @@ __all__ = [
     "Every",
     "Geometric",
     "Geometry",
+    "Lagrangian",
     "Layers",
     "MeshFile",
     "Model",
@@ -514,12 +515,57 @@ class Layers:
         _set(self, "cluster_angle", angle)
 
 
-Density = Eulerian
+@dataclass(frozen=True, kw_only=True)
+class Lagrangian:
+    """Characteristics: the vertices of the mesh follow the flow and carry their mass (kappa = 0).
+
+    Attributes:
+        method: "dop853" (order 8) or "dopri5" (order 5).
+        rtol, atol: tolerances of a step: error of a position (and of log rho) against how far it
+            has moved, and absolute.
+        merge: make one point of vertices that have collapsed, so that steps can grow.
+        refine: insert vertices where moved edges become long.
+        refine_longest: length from which on, as a multiple of the longest edge of the mesh.
+        refine_mass: mass below which an edge is left alone.
+        refine_vertices: most vertices in all.
+        tolerance: accuracy of the harmonic transforms, as for ``Eulerian``.
+    """
+
+    method: str = "dop853"
+    rtol: float = 1e-8
+    atol: float = 1e-10
+    merge: bool = True
+    refine: bool = False
+    refine_longest: float = 1.5
+    refine_mass: float = 1e-5
+    refine_vertices: int = 100_000
+    tolerance: float | None = None
+
+    type: ClassVar[str] = "lagrangian"
+
+    def __post_init__(self) -> None:
+        _choice("solver.method", self.method, ("dop853", "dopri5"))
+        _set(self, "rtol", _number("solver.rtol", self.rtol, 1e-13, 1e-1))
+        _set(self, "atol", _number("solver.atol", self.atol, 1e-14, 1e-1))
+        _flag("solver.merge", self.merge)
+        _flag("solver.refine", self.refine)
+        longest = _number("solver.refine_longest", self.refine_longest, high=1e3, above=1.0)
+        _set(self, "refine_longest", longest)
+        _set(self, "refine_mass", _number("solver.refine_mass", self.refine_mass, 1e-15, 0.1))
+        most = _integer("solver.refine_vertices", self.refine_vertices, 1, MAX_VERTICES)
+        _set(self, "refine_vertices", most)
+        if self.tolerance is not None:
+            _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
+
+
+FixedMesh = Eulerian
+"""Solvers of a density on a mesh that stays; they need DOLFINx."""
+Density = FixedMesh | Lagrangian
 """Solvers of a density on a mesh."""
 Tokens = Particles | Layers
 """Solvers of tokens."""
 Solver = Density | Tokens
-SOLVERS: dict[str, type[Solver]] = {c.type: c for c in (Eulerian, Particles, Layers)}
+SOLVERS: dict[str, type[Solver]] = {c.type: c for c in (Eulerian, Lagrangian, Particles, Layers)}
 
 
 @dataclass(frozen=True)
@@ -676,7 +722,7 @@ class Case:
         geometry: ``Sphere``, ``Circle``, ``Zonal`` or ``MeshFile``; for tokens ``Unmeshed``, too.
         model: the interaction.
         initial: the initial law (``meanfield.geometry.laws``), in the same dimension.
-        solver: ``Eulerian`` (a density), ``Particles`` or ``Layers`` (tokens).
+        solver: ``Eulerian`` or ``Lagrangian`` (a density), ``Particles`` or ``Layers`` (tokens).
         time: end, output times, stopping.
         output: files.
 
@@ -748,8 +794,8 @@ class Case:
                 )
             if self.model.kappa != 0.0:
                 raise InputError(
-                    f"model.kappa: found {self.model.kappa:g}, but the eulerian solver has "
-                    "kappa = 0 only, so far (the solver 'particles' takes any)"
+                    f"model.kappa: found {self.model.kappa:g}, but the {self.solver.type} solver "
+                    "has kappa = 0 only (the solver 'particles' takes any)"
                 )
             return
         if self.geometry.kind == "zonal":
@@ -840,7 +886,10 @@ class Case:
             geometry_table["file"] = base / Path(geometry_table["file"]).expanduser()
         geometry: Geometry = _build(geometry_class, "geometry", geometry_table)
         model = _build(Model, "model", _section(raw, "model"))
-        solver_table = dict(_section(raw, "solver"))
+        solver_table = raw.get("solver", {})
+        if isinstance(solver_table, str):  # solver = "lagrangian": the type is all that is said
+            solver_table = {"type": solver_table}
+        solver_table = dict(_section({"solver": solver_table}, "solver"))
         solver_class = SOLVERS[_pop_type("solver", solver_table, tuple(SOLVERS), "eulerian")]
         tokens = solver_table.get("tokens")
         if isinstance(tokens, str) and tokens not in TOKEN_KINDS:

@@ -170,7 +170,7 @@ def _run(args: argparse.Namespace) -> int:
         elif _rank() == 0:
             # Not on the others: they may come after rank 0 has made the folder.
             RunFolder.check(folder_path, args.overwrite)
-        if not _of_tokens(case):
+        if _needs_dolfinx(case):
             require_dolfinx()
         return case
 
@@ -271,7 +271,7 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
         state = f"REFUSED: {error}"
     tokens = _of_tokens(case)
     try:
-        software = "not needed for tokens" if tokens else require_dolfinx()
+        software = require_dolfinx() if _needs_dolfinx(case) else "not needed"
     except InputError as error:
         software = f"REFUSED: {error}"
     times = case.output_times()
@@ -296,6 +296,12 @@ def _of_tokens(case: Case) -> bool:
     from meanfield.case import Tokens
 
     return isinstance(case.solver, Tokens)
+
+
+def _needs_dolfinx(case: Case) -> bool:
+    from meanfield.case import FixedMesh
+
+    return isinstance(case.solver, FixedMesh)
 
 
 def _written(case: Case) -> tuple[Sequence[str], int]:
@@ -330,7 +336,8 @@ def _mesh_words(case: Case) -> str:
         return f"{_token_count(case):,} tokens on S^{d - 1} ({origin}){layers}"
     kind = case.geometry.kind
     name = f"zonal, d = {d}" if kind == "zonal" else kind
-    return f"{name}, {case.geometry.vertex_count:,} vertices"
+    words = "" if solver.type == "eulerian" else f", {solver.type}"
+    return f"{name}, {case.geometry.vertex_count:,} vertices{words}"
 
 
 def _model_words(case: Case) -> str:

@@ -19,6 +19,14 @@ class Alone:
     rank = 0
     size = 1
 
+    def bcast(self, value: T, root: int = 0) -> T:
+        """The value."""
+        return value
+
+    def allgather(self, value: T) -> list[T]:
+        """The value, as a list."""
+        return [value]
+
 
 def on_root(comm: Any, action: Callable[[], T], share: bool = True) -> T | None:
     """Do something on rank 0; what goes wrong there is raised on every rank. Collective.

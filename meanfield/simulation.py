@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from meanfield.case import Case, Density
+from meanfield.case import Case, FixedMesh
 from meanfield.collective import Alone, on_root
 from meanfield.dynamics.space import load_dolfinx
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
@@ -148,8 +148,8 @@ def run(
 
 
 def _communicator(case: Case, comm: Any) -> Any:
-    """The world by default; tokens need no MPI, and no DOLFINx."""
-    density = isinstance(case.solver, Density)
+    """The world by default; tokens and characteristics do without MPI, and without DOLFINx."""
+    density = isinstance(case.solver, FixedMesh)
     if density:
         load_dolfinx()
     if comm is not None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from meanfield.analysis.diagnostics import (
     PeakCounter,
+    characteristic_diagnostics,
     density_diagnostics,
     diagnostic_names,
     rms_speed,
@@ -26,10 +27,11 @@ from meanfield.analysis.diagnostics import (
     token_speed,
 )
 from meanfield.attention.field import Attention, embed
-from meanfield.case import Case, Density, Eulerian, Layers, Particles, Tokens
+from meanfield.case import Case, Density, Lagrangian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.eulerian import EulerianSolver, EulerianState, Scheme
+from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, Refinement
 from meanfield.dynamics.layers import LayerSolver, LayerState
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
 from meanfield.dynamics.space import P1Space, load_dolfinx
@@ -40,8 +42,18 @@ from meanfield.results.fields import FieldWriter
 from meanfield.results.folder import RunFolder
 from meanfield.results.tokens import TokenWriter
 
-__all__ = ["DensityTrack", "TokenTrack", "Track", "make_attention", "make_track", "token_solver"]
+__all__ = [
+    "DensityTrack",
+    "LagrangianTrack",
+    "TokenTrack",
+    "Track",
+    "make_attention",
+    "make_track",
+    "token_solver",
+]
 
+_NORMALISATION = "densities are relative to the uniform probability (uniform = 1)"
+_LOG_MOST = {"float32": 87.0, "float64": 690.0}  # log of the largest density that is written
 _UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
 
 
@@ -128,6 +140,21 @@ class Track(ABC):
 # ------------------------------------------------------------------ densities
 
 
+def _mass_notes(error: float) -> list[str]:
+    """What to say of nodal weights that integrate the initial law to 1 + ``error``."""
+    if abs(error) <= 0.01:
+        return []
+    return [
+        f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
+        "resolves this law"
+    ]
+
+
+def _mesh_record(mesh: Mesh) -> dict[str, Any]:
+    report = inspect_mesh(mesh)
+    return {name: getattr(report, name) for name in ("vertices", "cells", "h_min", "h_max")}
+
+
 class DensityTrack(Track):
     """A P1 density on a mesh."""
 
@@ -207,23 +234,15 @@ class DensityTrack(Track):
         return EulerianState(**{name: saved[name] for name in EulerianState.__annotations__})
 
     def initial_notes(self) -> list[str]:
-        error = self.solver.initial_mass_error
-        if abs(error) <= 0.01:
-            return []
-        return [
-            f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
-            "resolves this law"
-        ]
+        return _mass_notes(self.solver.initial_mass_error)
 
     def about(self) -> dict[str, Any]:
         assert self.mesh is not None
-        report = inspect_mesh(self.mesh)
-        names = ("vertices", "cells", "h_min", "h_max")
         return {
             **super().about(),
             "sweep_threads": self.solver.threads,
-            "mesh": {name: getattr(report, name) for name in names},
-            "normalisation": "densities are relative to the uniform probability (uniform = 1)",
+            "mesh": _mesh_record(self.mesh),
+            "normalisation": _NORMALISATION,
             "balanced_degree": self.solver.balanced_degree,
         }
 
@@ -251,6 +270,104 @@ class DensityTrack(Track):
             "unresolved_from": self._unresolved_from,
             "dark_points": solver.dark_points,
         }
+        return record, notes
+
+
+class LagrangianTrack(Track):
+    """A P1 density on a mesh that moves with the flow."""
+
+    def __init__(self, case: Case, solver: LagrangianSolver, mesh: Mesh | None) -> None:
+        self.case, self.solver, self.mesh, self.comm = case, solver, mesh, solver.comm
+        geometry, d = solver.attention.geometry, solver.attention.d
+        self.columns = ("t", "step", "dt", *diagnostic_names(geometry, d), "points")
+        self._fields: FieldWriter | None = None
+
+    def row(self) -> dict[str, float]:
+        solver = self.solver
+        row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
+        row |= characteristic_diagnostics(solver)
+        _refuse_non_finite(row, {"energy", "rho_max"})
+        return row
+
+    def check(self) -> None:
+        solver = self.solver
+        x, log_rho = solver.positions(), solver.log_density()
+        if not np.all(np.isfinite(x)) or np.any(np.isnan(log_rho) | (log_rho == np.inf)):
+            raise BrokenInvariantError(f"vertices or log rho not finite at t = {solver.t:.6g}")
+
+    def speed(self) -> float:
+        return self.solver.rms_speed()
+
+    def snapshot(self) -> Any:
+        solver = self.solver
+        velocity = solver.velocity() if "velocity" in self.case.output.fields else None
+        return solver.moved_mesh(), solver.log_density(), velocity, solver.mass
+
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        output = self.case.output
+        assert self.mesh is not None
+        names = {name: 3 if name == "velocity" else 1 for name in output.fields}
+        self._fields = FieldWriter(
+            folder.fields_path,
+            self.mesh,
+            names=names | {"mass": 1},
+            precision=output.precision,
+            compression=output.compression,
+            moving=True,
+            resume_at=resume_at,
+        )
+
+    def write(self, t: float, snapshot: Any) -> None:
+        if self._fields is None or t <= self._fields.last_time:
+            return
+        mesh, log_rho, velocity, mass = snapshot
+        # A collapsed cluster has a density beyond all numbers; log10_rho goes on.
+        most = _LOG_MOST[self.case.output.precision]
+        values = {"rho": np.exp(np.minimum(log_rho, most)), "log10_rho": log_rho / math.log(10.0)}
+        values |= {"velocity": velocity, "mass": mass}
+        if velocity is not None and mesh.geometry == "zonal":
+            # Along (cos theta, -sin theta) in the half plane: its speed.
+            theta = mesh.points[:, 0]
+            along = np.stack([np.cos(theta), -np.sin(theta)], axis=1)
+            values["velocity"] = np.sum(velocity * along, axis=1)
+        names = (*self.case.output.fields, "mass")
+        self._fields.write(t, {name: values[name] for name in names}, mesh)
+
+    def close(self) -> None:
+        if self._fields is not None:
+            self._fields.close()
+
+    def saved_state(self, saved: dict[str, Any]) -> LagrangianState:
+        names = {f.name for f in fields(LagrangianState)}
+        if names - saved.keys():
+            raise InputError("the checkpoint is of another kind of run: start again with overwrite")
+        return LagrangianState(**{name: saved[name] for name in names})
+
+    def initial_notes(self) -> list[str]:
+        return _mass_notes(self.solver.initial_mass_error)
+
+    def about(self) -> dict[str, Any]:
+        assert self.mesh is not None
+        return {
+            **super().about(),
+            "mesh": _mesh_record(self.mesh),
+            "normalisation": _NORMALISATION,
+            "balanced_degree": self.solver.balanced_degree,
+            "largest_rho_written": math.exp(_LOG_MOST[self.case.output.precision]),
+        }
+
+    def outcome(self) -> tuple[dict[str, Any], list[str]]:
+        solver, notes = self.solver, []
+        record: dict[str, Any] = {
+            "rejected_steps": solver.rejected,
+            "different_points": solver.points,
+            "merge_error": solver.merge_error,
+        }
+        if solver.inserted:
+            record |= {"inserted_vertices": solver.inserted, "insert_error": solver.insert_error}
+        if solver.refined_until is not None:
+            t, why = solver.refined_until
+            notes.append(f"from t = {t:.4g} on, no vertices could be inserted: {why}")
         return record, notes
 
 
@@ -386,9 +503,11 @@ def make_track(case: Case, comm: Any) -> Track:
     return TokenTrack(case, token_solver(case, case.solver.number, kind, case.seed), comm)
 
 
-def _density_track(case: Case, options: Eulerian, comm: Any) -> DensityTrack:
-    load_dolfinx()
+def _density_track(case: Case, options: Density, comm: Any) -> Track:
     mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
+    if isinstance(options, Lagrangian):
+        return LagrangianTrack(case, _lagrangian_solver(case, options, mesh, comm), mesh)
+    load_dolfinx()
     space = P1Space(mesh, comm)
     rho = everywhere(
         comm,
@@ -401,6 +520,27 @@ def _density_track(case: Case, options: Eulerian, comm: Any) -> DensityTrack:
         field=options.field,  # type: ignore[arg-type]
     )
     return DensityTrack(case, EulerianSolver(space, make_attention(case), rho, scheme), mesh)
+
+
+def _lagrangian_solver(
+    case: Case, options: Lagrangian, mesh: Mesh | None, comm: Any
+) -> LagrangianSolver:
+    refinement = None
+    if options.refine:
+        refinement = Refinement(
+            options.refine_longest, options.refine_mass, options.refine_vertices
+        )
+    return LagrangianSolver(
+        make_attention(case),
+        mesh,
+        case.initial.density,
+        comm=comm,
+        method=options.method,
+        rtol=options.rtol,
+        atol=options.atol,
+        merge=options.merge,
+        refinement=refinement,
+    )
 
 
 def _refuse_non_finite(row: dict[str, float], but: set[str]) -> None:

@@ -12,8 +12,9 @@ import numba as nb
 import numpy as np
 
 from meanfield.attention.field import sum_over_ranks
-from meanfield.attention.harmonics import harmonics_for
+from meanfield.attention.harmonics import Located, harmonics_for
 from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
@@ -22,6 +23,7 @@ from meanfield.geometry.sphere import Array
 __all__ = [
     "POWER_DEGREE",
     "PeakCounter",
+    "characteristic_diagnostics",
     "density_diagnostics",
     "diagnostic_names",
     "rms_speed",
@@ -97,6 +99,52 @@ def density_diagnostics(solver: EulerianSolver, counter: PeakCounter | None) -> 
     ]
     names = diagnostic_names(space.geometry, space.d)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
+    """The numbers of ``density_diagnostics`` for characteristics, the same on every rank.
+
+    Collective. Integrals over mu are sums over the vertices with their masses; ``rho_min`` and
+    ``rho_max`` are those of the vertices, inf beyond 1e304. ``clusters``: peaks over the edges of
+    the moved mesh, collapsed vertices counted as one. Also ``points``: number of different points.
+    """
+    x, log_rho, m = solver.positions(), solver.log_density(), solver.mass
+    field, d = solver.field(), solver.attention.d
+    geometry = solver.attention.geometry
+    if geometry == "zonal":
+        x = x[:, 1:]
+    held = m > 0.0
+    second = (x * m[:, None]).T @ x
+    mean = m @ x
+    group = solver.group
+    top = np.full(solver.points, -np.inf)
+    np.maximum.at(top, group, log_rho)
+    with np.errstate(over="ignore"):
+        extremes = np.exp([log_rho.min(), log_rho.max()])
+    values = [
+        float(m.sum()),
+        *extremes,
+        field.energy(),
+        field.energy(scaled=True),
+        float(np.dot(m[held], log_rho[held])),
+        *mean,
+        float(np.linalg.norm(mean)),
+        *np.linalg.eigvalsh(second),
+        *_power_of(solver),
+        float(PeakCounter(solver.reference, group).count_log(top)),
+    ]
+    names = diagnostic_names(geometry, d)
+    row = {name: float(value) for name, value in zip(names, values, strict=True)}
+    return row | {"points": float(solver.points)}
+
+
+def _power_of(solver: LagrangianSolver) -> Array:
+    att = solver.attention
+    harmonics = harmonics_for(att.geometry, att.d, POWER_DEGREE, 1e-12)
+    points, weights, _ = solver.measure()
+    at = points.points if isinstance(points, Located) else points
+    comm = solver.comm if solver.comm.size > 1 else None
+    return harmonics.power(sum_over_ranks(comm, harmonics.moments(at, weights)))
 
 
 def _power(solver: EulerianSolver) -> Array:
@@ -191,11 +239,16 @@ class PeakCounter:
 
     Args:
         mesh: the whole mesh.
+        group: (n,) for a mesh that has moved: vertices with the same number are in one place, and
+            count as one.
     """
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, group: IntArray | None = None) -> None:
         edges = mesh_edges(mesh)
         n = mesh.points.shape[0]
+        if group is not None:
+            edges, n = group[edges], int(group.max()) + 1
+            edges = edges[edges[:, 0] != edges[:, 1]]
         ends = np.concatenate([edges[:, 0], edges[:, 1]])
         order = np.argsort(ends, kind="stable")
         self._neighbour = np.concatenate([edges[:, 1], edges[:, 0]])[order].astype(np.int32)
@@ -204,15 +257,18 @@ class PeakCounter:
 
     def count(self, rho: Array) -> int:
         """Number of clusters of a density (n,) at the vertices, in the order of the mesh."""
-        order = np.argsort(-rho, kind="stable").astype(np.int32)
-        return int(_count_peaks(self._start, self._neighbour, rho, order, PROMINENCE))
+        return self.count_log(np.log(np.maximum(rho, 1e-300)))
+
+    def count_log(self, log_rho: Array) -> int:
+        """The same from log rho, which may be beyond what a double's logarithm can be."""
+        order = np.argsort(-log_rho, kind="stable").astype(np.int32)
+        return int(_count_peaks(self._start, self._neighbour, log_rho, order, PROMINENCE))
 
 
 @nb.njit(cache=True)
-def _count_peaks(start: Array, neighbour: Array, rho: Array, order: Array, least: float) -> int:
-    """Sweep down from the top; where two hills meet, the lower one ends."""
-    n = rho.size
-    parent = np.full(n, -1, dtype=np.int32)  # union-find; the root of a hill is its peak
+def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, least: float) -> int:
+    """Sweep down from the top; where two hills meet, the lower one ends. ``height``: log rho."""
+    parent = np.full(height.size, -1, dtype=np.int32)  # union-find; a hill's root is its peak
     peaks = 0
     for v in order:
         own = -1
@@ -227,13 +283,13 @@ def _count_peaks(start: Array, neighbour: Array, rho: Array, order: Array, least
             if own < 0:
                 own = root
             elif root != own:
-                low, high = (own, root) if rho[own] < rho[root] else (root, own)
-                if rho[low] > 1.0 and math.log(rho[low] / max(rho[v], 1e-300)) >= least:
+                low, high = (own, root) if height[own] < height[root] else (root, own)
+                if height[low] > 0.0 and height[low] - height[v] >= least:
                     peaks += 1
                 parent[low] = high
                 own = high
         parent[v] = v if own < 0 else own
-    top, bottom = rho[order[0]], rho[order[-1]]
-    if top > 1.0 and math.log(top / max(bottom, 1e-300)) >= least:
+    top, bottom = height[order[0]], height[order[-1]]
+    if top > 0.0 and (top - bottom >= least or height.size == 1):
         peaks += 1
     return peaks

@@ -1,8 +1,8 @@
 """Fields on the vertices against time: one temporal VTKHDF file, written step by step, read back.
 
-Owns what is in the file (the mesh once, the values of each step appended) and the embedding of
-every geometry into the three dimensions of ParaView. Knows nothing of solvers: it takes arrays in
-the original vertex order of the mesh, on one process.
+Owns what is in the file (the mesh once, or where it is at each step if it moves; the values of each
+step appended) and the embedding of every geometry into the three dimensions of ParaView. Knows
+nothing of solvers: it takes arrays in the original vertex order of the mesh, on one process.
 
 The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read_fields`
 can give back the mesh of the run.
@@ -11,7 +11,7 @@ can give back the mesh of the run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.vtkhdf import (
+    PART_SIZES,
     TemporalWriter,
     damaged,
     open_file,
@@ -60,6 +61,7 @@ class FieldWriter(TemporalWriter):
         precision: "float32" or "float64", how values are stored.
         compression: "gzip" or "none".
         static: further point data that do not change, by name, (n,) or (n, 3).
+        moving: the mesh changes from step to step: :meth:`write` is told where it is.
         resume_at: append to an existing file after dropping its steps with t > resume_at.
 
     Raises:
@@ -76,11 +78,18 @@ class FieldWriter(TemporalWriter):
         precision: str = "float32",
         compression: str = "gzip",
         static: Mapping[str, Array] | None = None,
+        moving: bool = False,
         resume_at: float | None = None,
     ) -> None:
         super().__init__(
-            path, _KIND, len(mesh.points), precision=precision, compression=compression
+            path,
+            _KIND,
+            len(mesh.points),
+            precision=precision,
+            compression=compression,
+            changing=moving,
         )
+        self._points_dtype = np.dtype(np.float64)
         for name, components in names.items():
             if components not in (1, 3):
                 raise InputError(
@@ -88,10 +97,14 @@ class FieldWriter(TemporalWriter):
                 )
         self._mesh = mesh
         self._names = dict(names)
-        self._rows = {f"PointData/{name}": self._n for name in names}
+        if moving and mesh.geometry == "zonal":
+            self._names["theta"] = 1
+        self._rows = tuple(f"PointData/{name}" for name in self._names)
+        if moving:
+            self._rows += ("Points",)
         self._points = _embed_points(mesh)
         self._static = {k: np.asarray(v, dtype=np.float64) for k, v in (static or {}).items()}
-        if mesh.geometry == "zonal":
+        if mesh.geometry == "zonal" and not moving:
             self._static.setdefault("theta", mesh.points[:, 0])
         for name, values in self._static.items():
             if name in self._names or values.shape not in ((self._n,), (self._n, 3)):
@@ -104,7 +117,8 @@ class FieldWriter(TemporalWriter):
     def _create(self) -> None:
         cells = np.asarray(self._mesh.cells, dtype=np.int64)
         about = {"geometry": self._mesh.geometry, "d": self._mesh.d}
-        self._create_grid(cells, _VTK_CELL_TYPE[cells.shape[1]], self._points, about)
+        points = None if self._changing else self._points
+        self._create_grid(cells, _VTK_CELL_TYPE[cells.shape[1]], points, about)
         for name, components in self._names.items():
             self._create_point_data(name, components, self._dtype)
         for name, values in self._static.items():
@@ -116,9 +130,9 @@ class FieldWriter(TemporalWriter):
         if (
             old.geometry != self._mesh.geometry
             or old.d != self._mesh.d
-            or old.points.shape != self._points.shape
-            or not np.array_equal(old.points, self._points)
-            or not np.array_equal(old.cells, self._mesh.cells)
+            or old.moving != self._changing
+            or (not self._changing and not np.array_equal(old.points, self._points))
+            or (not self._changing and not np.array_equal(old.cells, self._mesh.cells))
         ):
             raise InputError(
                 f"{wanted}: found {old.geometry} (d = {old.d}) with {len(old.points)} vertices, "
@@ -139,7 +153,7 @@ class FieldWriter(TemporalWriter):
                 )
         return old.times
 
-    def write(self, t: float, values: Mapping[str, Array]) -> None:
+    def write(self, t: float, values: Mapping[str, Array], mesh: Mesh | None = None) -> None:
         """Append one step and bring it to the file.
 
         Args:
@@ -147,6 +161,7 @@ class FieldWriter(TemporalWriter):
             values: every field named at the start: (n,) for scalars, (n, 3) for vectors;
                 vectors on the circle may have two components, on a zonal interval one, the
                 speed along the meridian (d theta / dt for the velocity).
+            mesh: where the mesh is now, if it moves; it may have other cells than before.
 
         Raises:
             BrokenInvariantError: if a value is NaN or infinite, or too large for the stored
@@ -155,12 +170,24 @@ class FieldWriter(TemporalWriter):
             ValueError: if t does not increase or a field is missing, unknown or misshapen.
         """
         self._check_time(t)
-        if set(values) != set(self._names):
+        before, given = self._mesh, dict(values)
+        if (mesh is not None) != self._changing:
+            raise ValueError("a mesh that moves must be given at each step, and no other one")
+        if mesh is not None:
+            self._mesh, self._n = mesh, mesh.n_vertices
+            if mesh.geometry == "zonal":
+                given["theta"] = mesh.points[:, 0]
+        if set(given) != set(self._names):
             raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
-        self._append(
-            t,
-            {f"PointData/{name}": self._prepare(name, values[name], t) for name in self._names},
-        )
+        data = {f"PointData/{name}": self._prepare(name, given[name], t) for name in self._names}
+        if mesh is not None:
+            self._points = _embed_points(mesh)
+            data["Points"] = stored(
+                self._points, self._points_dtype, "the mesh", t, ("vertices", "vertex")
+            )
+            if not np.array_equal(mesh.cells, before.cells):
+                self._new_part(mesh.cells, _VTK_CELL_TYPE[mesh.cells.shape[1]])
+        self._append(t, data)
 
     def _prepare(self, name: str, values: Array, t: float) -> NDArray[np.floating[Any]]:
         """Check one field, embed it into three dimensions and convert it to the stored type."""
@@ -216,9 +243,11 @@ class FieldSeries:
         static: names of the fields that do not.
         geometry: "sphere", "circle" or "zonal".
         d: ambient dimension of the sphere.
-        points: vertices in three dimensions, (n, 3), as ParaView shows them.
-        cells: vertex numbers of the cells, (m, 3) or (m, 2).
-        mesh: the mesh of the run, in the coordinates of its geometry.
+        points: vertices in three dimensions, (n, 3), as ParaView shows them; of a mesh that moves,
+            at the first step.
+        cells: vertex numbers of the cells, (m, 3) or (m, 2); at the first step.
+        mesh: the mesh of the run, in the coordinates of its geometry; at the first step.
+        moving: whether the mesh is another one at each step, see :meth:`at`.
     """
 
     path: Path
@@ -229,6 +258,8 @@ class FieldSeries:
     d: int
     points: Array
     cells: NDArray[np.int64]
+    moving: bool = False
+    shown: int = 0
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -239,10 +270,31 @@ class FieldSeries:
     def mesh(self) -> Mesh:
         """The mesh of the run (see the class), vertices and cells in the run's order."""
         if self.geometry == "zonal":
-            points = self.read("theta")[:, None]
+            points = self.read("theta", self.shown)[:, None]
         else:
             points = self.points[:, :2] if self.geometry == "circle" else self.points
         return Mesh(geometry=self.geometry, d=self.d, points=points, cells=self.cells)
+
+    def at(self, k: int) -> FieldSeries:
+        """The same file, with the points and cells of step ``k`` (negative: from the end).
+
+        Its ``mesh`` is that of the step, and its ``read`` gives values for it at the same ``k``.
+        """
+        if not self.moving:
+            return self
+        k = self._step(k)
+        with open_file(self.path, "r", _KIND) as file:
+            try:
+                points, cells = _grid(file["VTKHDF"], k)
+            except (KeyError, OSError, IndexError) as error:
+                raise damaged(self.path, _KIND, error) from error
+        return replace(self, points=points, cells=cells, shown=k)
+
+    def _step(self, k: int) -> int:
+        steps = len(self.times)
+        if not -steps <= k < steps:
+            raise IndexError(f"step {k} of {self.path}, which has {steps}")
+        return k % steps
 
     def read(self, name: str, k: int = 0) -> Array:
         """Values of a field at step ``k`` (negative: from the end), (n,) or (n, 3), as doubles.
@@ -258,13 +310,36 @@ class FieldSeries:
                 f"no field '{name}' in {self.path}: it holds {', '.join(self.all_names)}"
                 + suggest(name, self.all_names)
             )
-        steps = len(self.times)
-        if name in self.names and not -steps <= k < steps:
-            raise IndexError(f"step {k} of {self.path}, which has {steps}")
-        n = len(self.points)
-        start = (k % steps) * n if name in self.names else 0
-        values = read_rows(self.path, _KIND, f"PointData/{name}", start, start + n)
+        if name not in self.names:
+            values = read_rows(self.path, _KIND, f"PointData/{name}", 0, len(self.points))
+            return np.asarray(values, dtype=np.float64)
+        k = self._step(k)
+        with open_file(self.path, "r", _KIND) as file:
+            try:
+                root = file["VTKHDF"]
+                start = int(root[f"Steps/PointDataOffsets/{name}"][k])
+                count = int(root["NumberOfPoints"][_part(root, k)])
+                values = root[f"PointData/{name}"][start : start + count]
+            except (KeyError, OSError, IndexError) as error:
+                raise damaged(self.path, _KIND, error) from error
         return np.asarray(values, dtype=np.float64)
+
+
+def _part(root: h5py.Group, k: int) -> int:
+    """Which of the triangulations in the file a step has."""
+    return int(root["Steps/PartOffsets"][k])
+
+
+def _grid(root: h5py.Group, k: int) -> tuple[Array, NDArray[np.int64]]:
+    """Points and cells of a step; before the first step, of a file that has none."""
+    part, begin, first = 0, 0, 0
+    if k < root["Steps/PartOffsets"].shape[0]:
+        part, first = _part(root, k), int(root["Steps/PointOffsets"][k])
+        begin = int(root["Steps/ConnectivityIdOffsets"][k].item())
+    n, m, used = (int(root[name][part]) for name in PART_SIZES)
+    points = np.asarray(root["Points"][first : first + n], dtype=np.float64)
+    cells = np.asarray(root["Connectivity"][begin : begin + used], dtype=np.int64)
+    return points, cells.reshape(m, -1)
 
 
 def read_fields(path: str | Path) -> FieldSeries:
@@ -285,7 +360,7 @@ def _describe(file: h5py.File, path: Path) -> FieldSeries:
         data = root["PointData"]
         # The static fields are the ones that cannot grow.
         growing = {name: set_ for name, set_ in data.items() if set_.maxshape[0] is None}
-        cells = np.asarray(root["Connectivity"][:], dtype=np.int64)
+        points, cells = _grid(root, 0)
         return FieldSeries(
             path=path,
             times=times,
@@ -293,8 +368,9 @@ def _describe(file: h5py.File, path: Path) -> FieldSeries:
             static=tuple(k for k in data if k not in growing),
             geometry=str(own.attrs["geometry"]),
             d=int(own.attrs["d"]),
-            points=np.asarray(root["Points"][:], dtype=np.float64),
-            cells=cells.reshape(int(root["NumberOfCells"][0]), -1),
+            points=points,
+            cells=cells,
+            moving=root["Points"].maxshape[0] is None,
         )
-    except (KeyError, OSError) as error:
+    except (KeyError, OSError, IndexError) as error:
         raise damaged(path, _KIND, error) from error

@@ -22,7 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results import globe
@@ -182,24 +184,48 @@ def plot_density(folder: RunFolder | str | Path) -> Path:
             "'log10_rho' in output.fields"
         )
     steps = telling_steps(fields.times, _energy_at(run, fields.times))
-    values = np.stack([fields.read(name, k) for k in steps])
-    if name == "rho":
-        values = np.log10(np.maximum(values, 1e-300))
     times = [float(fields.times[k]) for k in steps]
     with matplotlib.rc_context(STYLE):
         if fields.geometry == "sphere":
-            figure = _draw_sphere(fields, values, times)
+            figure = _draw_sphere(fields, *_at_rest(fields, name, steps), times)
         else:
-            figure = _draw_profile(fields, values, times)
+            figure = _draw_profile(fields, name, steps)
         headline(figure, str(_case(run).get("title", "")))
         return save(figure, run.figures_dir / "density.png")
 
 
-def _draw_sphere(fields: FieldSeries, values: Array, times: Sequence[float]) -> Figure:
+def _log10(fields: FieldSeries, name: str, k: int) -> Array:
+    values = fields.read(name, k)
+    return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
+
+
+def _at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array, Array]:
+    """log10 of the density at the vertices of the first step, and the masses there, (k, n) each.
+
+    Of a mesh that moves: the P1 density where it is then, and the masses where the nearest of
+    these vertices is.
+    """
+    weights = globe.vertex_weights(fields.points, fields.cells)
+    if not fields.moving:
+        values = np.stack([_log10(fields, name, k) for k in steps])
+        masses = weights * 10.0 ** np.clip(values, -300.0, 300.0)
+    else:
+        tree, rows, held = cKDTree(fields.points), [], []
+        for k in steps:
+            there = fields.at(k)
+            log_rho = math.log(10.0) * _log10(there, name, k)
+            rows.append(log_density_at(there.mesh, log_rho, fields.points) / math.log(10.0))
+            place, mass = tree.query(there.points)[1], there.read("mass", k)
+            held.append(np.bincount(place, mass, minlength=len(fields.points)))
+        values, masses = np.stack(rows), np.stack(held)
+    return values, masses / masses.sum(axis=1, keepdims=True)
+
+
+def _draw_sphere(
+    fields: FieldSeries, values: Array, masses: Array, times: Sequence[float]
+) -> Figure:
     """Rows: the two hemispheres; columns: times. ``values`` (k, n) is log10 of the density."""
     weights = globe.vertex_weights(fields.points, fields.cells)
-    masses = weights * 10.0 ** np.clip(values, -300.0, 300.0)
-    masses /= masses.sum(axis=1, keepdims=True)
     front = globe.view_direction(fields.points, masses)
     low, high = globe.colour_range(values, weights, masses)
     norm = Normalize(low, high)
@@ -227,22 +253,28 @@ def _globes(columns: int, bar: bool = True) -> Figure:
     return Figure(figsize=(1.55 * columns + (1.25 if bar else 0.45), 3.6), layout=tight)
 
 
-def _draw_profile(fields: FieldSeries, values: Array, times: Sequence[float]) -> Figure:
-    """Density against the angle on the circle or theta, logarithmic; ``values`` (k, n) is log10."""
+def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figure:
+    """Density against the angle on the circle or theta, logarithmic."""
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
     ax = figure.subplots()
-    angle, values = angle_profile(fields.geometry, fields.points, values)
     angle_axis(ax, "x", fields.geometry)
     if fields.geometry == "circle":
         ax.set_xlabel("angle")
     else:
         ax.set_xlabel(rf"angle $\theta$ to the axis of symmetry  ($d = {fields.d}$)")
     ax.axhline(1.0, color=FAINT, linewidth=0.7, linestyle=":")
-    for row, t, shade in zip(values, times, shades(len(times)), strict=True):
-        ax.plot(angle, 10.0**row, color=shade, label=f"$t = {number(t)}$")
+    lowest, high = math.inf, -math.inf
+    for k, shade in zip(steps, shades(len(steps)), strict=True):
+        there = fields.at(k)
+        # A collapsed cluster is beyond all scales, and where it is there is a vertical line.
+        row = np.clip(_log10(there, name, k), -300.0, 300.0)
+        angle, values = angle_profile(fields.geometry, there.points, row[None])
+        t = float(fields.times[k])
+        ax.plot(angle, 10.0 ** values[0], color=shade, label=f"$t = {number(t)}$")
+        lowest, high = min(lowest, float(row.min())), max(high, float(row.max()))
     ax.set_yscale("log")
     # Voids fall below any bound: two decades under the uniform density tell enough.
-    low, high = max(float(values.min()), -2.0), float(values.max())
+    low, high = max(lowest, -2.0), min(high, 12.0)
     pad = 0.04 * max(high - low, 1.0)
     ax.set_ylim(10.0 ** (low - pad), 10.0 ** (high + pad))
     ax.set_ylabel("density relative to uniform")

@@ -94,9 +94,9 @@ class TokenWriter(TemporalWriter):
         if self._masses.shape != (n,) or not np.all(np.isfinite(self._masses)):
             raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
         self._frame = _checked_frame(frame, d)
-        self._rows = dict.fromkeys(("Points", "PointData/cluster", "PointData/velocity"), n)
+        self._rows = ("Points", "PointData/cluster", "PointData/velocity")
         if d > 3:
-            self._rows[_INNER_PRODUCTS] = 1
+            self._rows += (_INNER_PRODUCTS,)
             self._pairs = _chosen_pairs(n)
         self._begin(resume_at)
 

@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.sphere import Array
 
-__all__ = ["TemporalWriter", "damaged", "open_file", "read_rows", "read_times", "stored"]
+__all__ = [
+    "PART_SIZES",
+    "TemporalWriter",
+    "damaged",
+    "open_file",
+    "read_rows",
+    "read_times",
+    "stored",
+]
 
 _FORMAT = 1
 """Version of the ``/meanfield`` group."""
@@ -33,6 +41,10 @@ _GROW = 256
 
 _LARGEST_CHUNK = 2**27
 """Rows: HDF5 allows 4 GB a chunk, and a row has up to three doubles."""
+
+_PARTS = {"Connectivity": np.int64, "Offsets": np.int64, "Types": np.uint8}
+_PART_OFFSETS = ("PartOffsets", "CellOffsets", "ConnectivityIdOffsets")
+PART_SIZES = ("NumberOfPoints", "NumberOfCells", "NumberOfConnectivityIds")
 
 # What a step has besides its time and the offsets of its point data, as numbers or rows of one.
 _STEP_ARRAYS: dict[str, tuple[int, ...]] = {
@@ -56,13 +68,21 @@ class TemporalWriter(ABC):
         n: number of points.
         precision: "float32" or "float64", how values are stored.
         compression: "gzip" or "none".
+        changing: whether points and cells may become more from one step to the next.
 
     Raises:
         InputError: if precision or compression is not one of those.
     """
 
     def __init__(
-        self, path: str | Path, kind: str, n: int, *, precision: str, compression: str
+        self,
+        path: str | Path,
+        kind: str,
+        n: int,
+        *,
+        precision: str,
+        compression: str,
+        changing: bool = False,
     ) -> None:
         for key, value, valid in (
             ("precision", precision, ("float32", "float64")),
@@ -77,14 +97,17 @@ class TemporalWriter(ABC):
         self._kind = kind
         self._n = n
         self._dtype = np.dtype(precision)
+        self._points_dtype = self._dtype
+        self._changing = changing
+        self._part: dict[str, int] = {}
         # Shuffle groups equal bytes of neighbouring values: it is what makes floats compressible.
         self._filters: dict[str, Any] = (
             {"compression": "gzip", "compression_opts": 4, "shuffle": True}
             if compression == "gzip"
             else {}
         )
-        self._rows: dict[str, int] = {}
-        """Data sets that grow, by their names below ``/VTKHDF`` or from the root: rows a step."""
+        self._rows: tuple[str, ...] = ()
+        """Data sets that grow with each step, by their names below ``/VTKHDF`` or from the root."""
         self._steps = 0
         self._last = -np.inf
 
@@ -138,19 +161,16 @@ class TemporalWriter(ABC):
         # VTK wants a string of fixed length in ASCII, which h5py does not choose by itself.
         kind = b"UnstructuredGrid"
         root.attrs.create("Type", kind, dtype=h5py.string_dtype("ascii", len(kind)))
-        root["NumberOfPoints"] = np.array([self._n], dtype=np.int64)
-        root["NumberOfCells"] = np.array([m], dtype=np.int64)
-        root["NumberOfConnectivityIds"] = np.array([m * corners], dtype=np.int64)
         if points is None:
-            self._create_growing("Points", (3,), self._dtype)
+            self._create_growing("Points", (3,), self._points_dtype)
         else:
             root.create_dataset("Points", data=points, **self._filters)
-        for name, values in (
-            ("Connectivity", cells.ravel()),
-            ("Offsets", np.arange(m + 1, dtype=np.int64) * corners),
-            ("Types", np.full(m, cell_type, dtype=np.uint8)),
-        ):
-            root.create_dataset(name, data=values, **self._filters)
+        if self._changing:
+            for name, dtype in _PARTS.items():
+                _growing(root, name, (), dtype, min(m * corners, _LARGEST_CHUNK), self._filters)
+            for name in PART_SIZES:
+                _growing(root, name, (), np.int64, _GROW)
+        self._new_part(cells, cell_type)
 
         steps = root.create_group("Steps")
         steps.attrs["NSteps"] = np.int64(0)
@@ -159,6 +179,34 @@ class TemporalWriter(ABC):
             _growing(steps, name, shape, np.int64, _GROW)
         root.create_group("PointData")
         steps.create_group("PointDataOffsets")
+
+    def _new_part(self, cells: NDArray[np.int64], cell_type: int) -> None:
+        """Add a triangulation, which the steps that follow have.
+
+        ``cells``: (m, corners) numbers of points.
+        """
+        root, (m, corners) = self._file["VTKHDF"], cells.shape
+        values: dict[str, NDArray[Any]] = {
+            "Connectivity": cells.ravel(),
+            "Offsets": np.arange(m + 1, dtype=np.int64) * corners,
+            "Types": np.full(m, cell_type, dtype=np.uint8),
+        }
+        sizes = dict(zip(PART_SIZES, (self._n, m, m * corners), strict=True))
+        if not self._changing:
+            for name, size in sizes.items():
+                root[name] = np.array([size], dtype=np.int64)
+            for name, data in values.items():
+                root.create_dataset(name, data=data, **self._filters)
+            return
+        self._part = {
+            "PartOffsets": root["NumberOfCells"].shape[0],
+            "CellOffsets": root["Types"].shape[0],
+            "ConnectivityIdOffsets": root["Connectivity"].shape[0],
+        }
+        for name, size in sizes.items():
+            _extend(root[name], np.array([size]))
+        for name, data in values.items():
+            _extend(root[name], data)
 
     def _create_growing(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
         """Make a data set of ``n`` values of this shape a step, below ``/VTKHDF``."""
@@ -198,16 +246,16 @@ class TemporalWriter(ABC):
             raise ValueError(f"time {t!r} of a step must be finite and above {self._last!r}")
 
     def _append(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write one step: for each name in :attr:`_rows`, so many rows."""
+        """Write one step: rows for each name in :attr:`_rows`."""
         root, k = self._file["VTKHDF"], self._steps
-        for name, rows in self._rows.items():
-            root[name].resize((k + 1) * rows, axis=0)
-            root[name][k * rows : (k + 1) * rows] = values[name]
+        begun = {name: root[name].shape[0] for name in self._rows}
+        for name in self._rows:
+            _extend(root[name], values[name])
         steps = root["Steps"]
-        row = dict.fromkeys(_STEP_ARRAYS, 0) | {"NumberOfParts": 1}
-        row["PointOffsets"] = k * self._rows.get("Points", 0)
+        row = dict.fromkeys(_STEP_ARRAYS, 0) | {"NumberOfParts": 1} | self._part
+        row["PointOffsets"] = begun.get("Points", 0)
         for name in steps["PointDataOffsets"]:
-            row[f"PointDataOffsets/{name}"] = k * self._rows.get(f"PointData/{name}", 0)
+            row[f"PointDataOffsets/{name}"] = begun.get(f"PointData/{name}", 0)
         for name, entry in row.items():
             steps[name].resize(k + 1, axis=0)
             steps[name][k] = entry
@@ -235,10 +283,21 @@ class TemporalWriter(ABC):
         self._file.flush()
         steps.attrs.modify("NSteps", np.int64(keep))
         self._file.flush()
+        # What the last step to stay begins at, and the points it has.
+        count = 0
+        if keep:
+            self._part = {name: int(steps[name][keep - 1].item()) for name in _PART_OFFSETS}
+            count = int(root["NumberOfPoints"][self._part["PartOffsets"]])
+        begun = {f"PointData/{name}": v for name, v in steps["PointDataOffsets"].items()}
+        begun["Points"] = steps["PointOffsets"]
+        for name in self._rows:
+            # Tables of our own (from the root) have one row a step.
+            end = keep
+            if name in begun:
+                end = int(begun[name][keep - 1]) + count if keep else 0
+            root[name].resize(end, axis=0)
         for name in (*_STEP_ARRAYS, *(f"PointDataOffsets/{k}" for k in steps["PointDataOffsets"])):
             steps[name].resize(keep, axis=0)
-        for name, rows in self._rows.items():
-            root[name].resize(keep * rows, axis=0)
         self._file.flush()
         self._steps = keep
         self._last = float(times[keep - 1]) if keep else -np.inf
@@ -257,6 +316,13 @@ class TemporalWriter(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _extend(data: h5py.Dataset, values: NDArray[Any]) -> None:
+    """Append rows."""
+    begun = data.shape[0]
+    data.resize(begun + len(values), axis=0)
+    data[begun:] = values
 
 
 def _growing(

@@ -1,0 +1,629 @@
+"""Characteristics: the vertices of a mesh follow the flow and carry their mass (kappa = 0).
+
+x_i' = X(x_i), masses m_i = w_i rho_0(x_i) stay for good, and d/dt log rho = -div X along each path,
+with X and div X exact from the harmonics of the moved masses. There is no numerical diffusion, mass
+is exact, and with nodal weights that integrate harmonics exactly the accuracy is spectral as long
+as the flow is smooth. The moving triangulation carries the P1 density for output.
+
+Vertices are distributed over ranks in blocks; only moments are summed, so that no mesh library is
+needed. A collapsed cluster becomes one point (``clusters.collapsed_groups``), and steps grow to the
+time scale of the clusters. Where neighbours drift apart new vertices can be inserted from the
+initial law: their whole history is integrated again through the fields of all stages so far.
+
+Knows a mesh (NumPy), an attention and a law's density; nothing of files, cases or observers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.attention.field import Attention, Field, Measure, embed, sum_over_ranks
+from meanfield.attention.harmonics import Located
+from meanfield.collective import Alone
+from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.clusters import collapsed_groups
+from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, try_step
+from meanfield.dynamics.stepping import fitted_step
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.mesh import Mesh, delaunay_weights, hull_cells, mesh_edges
+from meanfield.geometry.sphere import Array
+
+__all__ = ["LagrangianSolver", "LagrangianState", "Refinement"]
+
+IntArray = NDArray[np.int64]
+
+# Points for which direct sums are faster than transforms, and free of their noise.
+_FEW = {"sphere": 400, "circle": 400, "zonal": 8}
+_MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
+_REFINE_EVERY = 4  # steps between searches for edges that have become long
+_CARRIES = 0.6  # degree that N quasi-uniform points integrate, over sqrt(N) (on S^2)
+_CARRIES_1D = 0.3  # the same over N, on the circle and for zonal measures
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """When new vertices are inserted.
+
+    Attributes:
+        longest: length (radians) above which a moved edge is cut, as a multiple of the longest edge
+            of the initial mesh.
+        mass: edges that carry less than this are left alone.
+        vertices: no more are inserted beyond so many in all.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    longest: float = 2.0
+    mass: float = 1e-5
+    vertices: int = 100_000
+
+    def __post_init__(self) -> None:
+        if not 1.0 < self.longest < math.inf:
+            raise InputError(f"refinement longest = {self.longest:g} found, more than 1 expected")
+        if not 0.0 < self.mass < 1.0:
+            raise InputError(f"refinement mass = {self.mass:g} found, 0 < mass < 1 expected")
+
+
+@dataclass(frozen=True)
+class LagrangianState:
+    """All that a restart needs, in the order of the vertices (rank 0 holds it).
+
+    Attributes:
+        t: time; step: steps done; dt: size of the last one.
+        reference: (n, gdim) where the vertices started; cells: (m, k) their triangulation.
+        x: (n, k) unit vectors (zonal: (sin theta, cos theta)).
+        log_rho: (n,) log of the density with respect to sigma; mass: (n,).
+        group: (n,) vertices with the same number are one point for good.
+        longest, previous, rejected: what the step control remembers.
+        merge_error, insert_error: estimates made so far, see ``LagrangianSolver``.
+        history: (k, 2 + stages * coefficients) time, step and the moments of all stages of each
+            step; empty without refinement.
+    """
+
+    t: float
+    step: int
+    dt: float
+    reference: Array
+    cells: IntArray
+    x: Array
+    log_rho: Array
+    mass: Array
+    group: IntArray
+    longest: float
+    previous: float
+    rejected: int
+    merge_error: float
+    insert_error: float
+    history: Array
+
+
+class LagrangianSolver:
+    """Advance a density along its characteristics.
+
+    kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere; a step is good if its
+    largest error of a position (angle) is at most ``atol + rtol * (largest distance moved)``, and
+    that of log rho likewise.
+
+    Points that have come within sqrt(2 ``atol``)/(1 + |beta|) of their joint mean, and still get
+    closer, become one of their joint mass: replacing masses by their mean changes e^{beta <x, y>}
+    by at most (1 + |beta|)^2 s^2/2 = ``atol`` of itself at distances s. What is given up is summed,
+    by mass, in ``merge_error``. Vertices keep their numbers, and their log rho goes on.
+
+    Args:
+        attention: the model; geometry and d are the mesh's.
+        mesh: the initial mesh (rank 0's is used).
+        density: values (m,) >= 0 of the initial density with respect to sigma at unit vectors
+            (m, d).
+        comm: an mpi4py communicator; None: one process.
+        method: "dop853" (order 8) or "dopri5" (order 5).
+        rtol, atol: tolerances of a step.
+        merge: whether collapsed points become one.
+        refinement: where new vertices are inserted; None: nowhere.
+        t: initial time.
+
+    Attributes:
+        t, step, dt: time, number of steps, last step size.
+        n: number of vertices; mass: (n,) their masses, sum one, on every rank.
+        weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
+            to ``balanced_degree`` with the error ``balance_error``.
+        rejected, evaluations: numbers of rejected steps, of field evaluations.
+        merge_error: estimated relative error of the field by merging so far.
+        insert_error: largest change of e^{beta <x, y>}'s moments by inserting vertices so far.
+        inserted: number of inserted vertices; refined_until: when, and why, no more could be.
+        timings: seconds in "field", "merge" and "insert".
+
+    Raises:
+        InputError: parameters that cannot be used, or an initial density that is negative, not
+            finite or zero everywhere. On every rank.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        mesh: Mesh | None,
+        density: Callable[[Array], Array],
+        *,
+        comm: Any = None,
+        method: str = "dop853",
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        merge: bool = True,
+        refinement: Refinement | None = None,
+        t: float = 0.0,
+    ) -> None:
+        if not 0.0 <= rtol <= 0.1 or not 1e-15 <= atol <= 0.1:
+            raise InputError(
+                f"rtol = {rtol:g} and atol = {atol:g} found, 0 to 0.1 and 1e-15 to 0.1 expected"
+            )
+        self.comm: Any = comm if comm is not None else Alone()
+        self.attention = attention
+        self.pair = pair_named(method)
+        self.merge, self.refinement = merge, refinement
+        self._density = density
+        given = self.comm.bcast(mesh, root=0)
+        assert given is not None
+        if (attention.geometry, attention.d) != (given.geometry, given.d):
+            raise InputError(
+                f"attention on '{attention.geometry}' (d = {attention.d}) found, the mesh's "
+                f"'{given.geometry}' (d = {given.d}) expected"
+            )
+        self.reference: Mesh = given
+        self._first_count = given.n_vertices
+        edges = mesh_edges(given)
+        self._h = float(np.max(_distances(_unit(given), edges)))
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.evaluations, self.dark_points = 0, 0
+        self.merge_error, self.insert_error = 0.0, 0.0
+        self.timings = {"field": 0.0, "merge": 0.0, "insert": 0.0}
+        self._control = Control(rtol, atol, self.pair.error_order)
+        self.refined_until: tuple[float, str] | None = None
+        self._history: list[Array] = []
+        self._stage_moments: list[Array] = []
+        self.initial_mass_error = 0.0
+        self._weigh()
+        x = _unit(given)
+        with np.errstate(divide="ignore"):
+            log_rho = np.log(self._initial_rho)
+        self._set_vertices(x, log_rho, np.arange(len(x)))
+
+    # ------------------------------------------------------------------ vertices and points
+
+    def _weigh(self) -> None:
+        """Weights, initial density and masses of the vertices, from where they started."""
+        mesh = self.reference
+        n = mesh.n_vertices
+        (start, stop), comm = _block(n, self.comm), self.comm
+        area = delaunay_weights(mesh)[2]
+        sphere = mesh.geometry == "sphere"
+        carries = (
+            int(_CARRIES * math.sqrt(self._first_count))
+            if sphere
+            else int(_CARRIES_1D * self._first_count)
+        )
+        weights, self.balanced_degree, self.balance_error = balance_weights(
+            mesh.geometry,
+            mesh.d,
+            mesh.points[start:stop],
+            area[start:stop] / area.sum(),
+            self._first_count,
+            self.attention.kernel.degree(1e-6),
+            lambda values: sum_over_ranks(comm, values),
+            at_most=max(carries, 2),
+        )
+        self.weights: Array = _joined(comm, weights)
+        rho = np.asarray(self._density(embed(mesh.geometry, mesh.d, mesh.points)), dtype=np.float64)
+        bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
+        if bad.size:
+            raise InputError(
+                f"an initial density that is negative or not finite at {bad.size} vertices found "
+                f"(the first is {rho[bad[0]]:g}), finite values >= 0 expected"
+            )
+        total = float(np.dot(self.weights, rho))
+        if total <= 0.0:
+            raise InputError("an initial density that vanishes at every vertex found")
+        self.initial_mass_error = total - 1.0
+        self._initial_rho = rho / total
+        self.mass: Array = self.weights * self._initial_rho
+
+    @property
+    def n(self) -> int:
+        """Number of vertices."""
+        return self.reference.n_vertices
+
+    @property
+    def inserted(self) -> int:
+        """Number of vertices inserted so far."""
+        return self.n - self._first_count
+
+    @property
+    def rejected(self) -> int:
+        """Number of rejected steps so far."""
+        return self._control.rejected
+
+    @property
+    def points(self) -> int:
+        """Number of different points: vertices that have not become one with others."""
+        return self._count
+
+    @property
+    def group(self) -> IntArray:
+        """(n,) number of the point that each vertex is at."""
+        return self._group
+
+    def _set_vertices(self, x: Array, log_rho: Array, group: IntArray) -> None:
+        """Keep one point of each group, in the order of their first vertices; share them out.
+
+        All arguments are those of all vertices, the same on every rank.
+        """
+        _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+        order = np.argsort(first, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size)
+        self._group: IntArray = rank[inverse.reshape(-1)]
+        self._count = int(order.size)
+        self._block = _block(self._count, self.comm)
+        own = slice(*self._block)
+        self._x: Array = np.ascontiguousarray(x[first[order]][own])
+        self._masses: Array = np.bincount(self._group, weights=self.mass)[own]
+        self._log_rho: Array = log_rho  # at the vertices, when they got this group
+        self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
+        att = self.attention
+        few = att.method == "auto" and self._count <= _FEW[att.geometry]
+        self._attention = replace(att, method="direct") if few else att
+        self._first: Array | None = None
+
+    def _all_points(self, own: Array) -> Array:
+        """Values at all points, from those at this rank's. Collective."""
+        return _joined(self.comm, own)
+
+    def positions(self) -> Array:
+        """(n, k) unit vectors of all vertices (zonal: (sin theta, cos theta)). Collective."""
+        return self._all_points(self._x)[self._group]
+
+    def log_density(self) -> Array:
+        """(n,) log rho with respect to sigma at all vertices. Collective."""
+        return self._log_rho + self._all_points(self._log_change)[self._group]
+
+    def moved_mesh(self) -> Mesh:
+        """The triangulation where it is now, in the coordinates of its geometry. Collective."""
+        mesh = self.reference
+        x = self.positions()
+        points = _colatitudes(x)[:, None] if mesh.geometry == "zonal" else x
+        return replace(mesh, points=points)
+
+    # ------------------------------------------------------------------ the field
+
+    def measure(self) -> Measure:
+        """This rank's points with their masses."""
+        return Measure(self._located(self._x), self._masses)
+
+    def _located(self, x: Array) -> Array | Located:
+        points = _colatitudes(x)[:, None] if self.attention.geometry == "zonal" else x
+        harmonics = self._attention.harmonics
+        return points if harmonics is None else harmonics.locate(points)
+
+    def field(self) -> Field:
+        """The field of the current state. Collective."""
+        return self._attention.field(self.measure(), self.t, self._communicator)
+
+    @property
+    def _communicator(self) -> Any:
+        return None if self.comm.size == 1 else self.comm
+
+    def _rates(self, x: Array, t: float) -> Array:
+        """Velocities and -div X at this rank's points, (m, k + 1). Collective."""
+        start = time.perf_counter()
+        at = self._located(x)
+        field = self._attention.field(Measure(at, self._masses), t, self._communicator)
+        rates = self._rates_in(field, x, at)
+        self.evaluations += 1
+        self.dark_points = max(self.dark_points, field.dark_points)
+        if field.moments is not None and self.refinement is not None:
+            self._stage_moments.append(field.moments)
+        self.timings["field"] += time.perf_counter() - start
+        return rates
+
+    def _rates_in(self, field: Field, x: Array, at: Array | Located) -> Array:
+        velocity, divergence = field.velocity_and_divergence(at)
+        if self.attention.geometry == "zonal":
+            # theta grows along (cos, -sin); beyond the pole it falls.
+            speed = velocity[:, 0] * np.where(x[:, 0] < 0.0, -1.0, 1.0)
+            velocity = speed[:, None] * np.stack([x[:, 1], -x[:, 0]], axis=1)
+        return np.column_stack([velocity, -divergence])
+
+    def _first_rates(self) -> Array:
+        if self._first is None:
+            self._stage_moments = []
+            self._first = self._rates(self._x, self.t)
+        return self._first
+
+    def velocity(self) -> Array:
+        """X at all vertices, (n, k) (zonal: along the meridian, (n, 2)). Collective."""
+        return self._all_points(self._first_rates()[:, :-1])[self._group]
+
+    def rms_speed(self) -> float:
+        """Root mean square of |X| over the mass. Collective."""
+        v = self._first_rates()[:, :-1]
+        local = np.array([float(np.dot(self._masses, np.sum(v * v, axis=1)))])
+        return math.sqrt(float(sum_over_ranks(self._communicator, local)[0]))
+
+    # ------------------------------------------------------------------ stepping
+
+    def _largest(self, rows: Array) -> float:
+        return float(np.max(self.comm.allgather(largest_row(rows))))
+
+    def _together(self, good: bool) -> bool:
+        return all(self.comm.allgather(good))
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, at most to ``t_end`` (and then exactly); returns its size. Collective.
+
+        Raises:
+            InputError: ``t_end`` is not after ``t``.
+            BrokenInvariantError: the step has become too small to move time. On every rank.
+        """
+        if not t_end > self.t:
+            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        first, control = self._first_rates(), self._control
+        if control.longest == 0.0:
+            kept = list(self._stage_moments)
+            control.start(self._rates, self._x, first, self.t, t_end, self._largest)
+            self._stage_moments = kept
+        while True:
+            dt = fitted_step(self.t, t_end, control.longest) if control.longest > 0.0 else 0.0
+            if not self.t + dt > self.t:
+                raise BrokenInvariantError(
+                    f"the step of {dt:.1e} no longer moves time at t = {self.t:.6g}: the velocity "
+                    "has a jump, or tolerances are below round-off"
+                )
+            t_new = t_end if dt >= t_end - self.t else self.t + dt
+            kept = self._stage_moments[:1]
+            self._stage_moments = list(kept)
+            trial = try_step(
+                self.pair, self._rates, self._x, first, self.t, dt, t_new,
+                self._together, self._largest,
+            )  # fmt: skip
+            if control.accepts(dt, trial):
+                break
+            self._stage_moments = kept
+        assert trial.x is not None
+        self._remember(dt)
+        self._x, self._first = trial.x, trial.velocity
+        self._log_change = self._log_change + trial.carried[:, 0]
+        self._stage_moments = self._stage_moments[-1:]
+        self.t, self.dt = t_new, dt
+        self.step += 1
+        if self.merge and (self._count <= _FEW["sphere"] or self.step % _MERGE_EVERY == 0):
+            self._merge()
+        if self.refinement is not None and self.step % _REFINE_EVERY == 0:
+            self._refine(self.refinement)
+        return dt
+
+    @property
+    def merge_radius(self) -> float:
+        """Largest distance from their mean at which points become one."""
+        return math.sqrt(2.0 * self._control.atol) / (1.0 + abs(self.attention.beta))
+
+    def _merge(self) -> None:
+        """Make one point of what has collapsed. Collective; the same decision on every rank."""
+        if self._count == 1:
+            return
+        rates = self._first_rates()
+        start = time.perf_counter()
+        x, v = self._all_points(self._x), self._all_points(rates[:, :-1])
+        masses = self._all_points(self._masses)
+        found = collapsed_groups(x, masses, v, self.merge_radius)
+        if found is not None:
+            group, centre = found
+            log_rho = self.log_density()
+            moved = np.sum((x - centre) ** 2, axis=1)
+            self.merge_error += float(
+                0.5 * (1.0 + abs(self.attention.beta)) ** 2 * np.dot(masses, moved)
+            )
+            self._set_vertices(centre[self._group], log_rho, group[self._group])
+        self.timings["merge"] += time.perf_counter() - start
+
+    # ------------------------------------------------------------------ new vertices
+
+    def _remember(self, dt: float) -> None:
+        """Keep the moments of the stages of a step, for vertices that are inserted later."""
+        if self.refinement is None:
+            return
+        if len(self._stage_moments) != self.pair.b.size + 1:
+            self._insert_no_more("so few points are left that they are summed directly")
+        else:
+            self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
+
+    def _insert_no_more(self, why: str) -> None:
+        self.refinement, self._history = None, []
+        self.refined_until = (self.t, why)
+
+    def _refine(self, refinement: Refinement) -> None:
+        """Insert vertices on edges that have become long and carry mass. Collective."""
+        start = time.perf_counter()
+        edges = mesh_edges(self.reference)
+        length = _distances(self.positions(), edges)
+        carried = self.mass[edges].sum(axis=1)
+        long = np.flatnonzero((length > refinement.longest * self._h) & (carried > refinement.mass))
+        room = refinement.vertices - self.n
+        if long.size > max(room, 0):
+            self._insert_no_more(f"{refinement.vertices} vertices are the most that was allowed")
+        elif long.size:
+            self._insert(edges[long])
+        self.timings["insert"] += time.perf_counter() - start
+
+    def _insert(self, edges: IntArray) -> None:
+        """Put vertices into the middle of edges of the reference mesh, with all their history."""
+        mesh = self.reference
+        new = _unit(mesh)[edges].sum(axis=1)
+        new /= np.linalg.norm(new, axis=1, keepdims=True)
+        own = slice(*_block(len(new), self.comm))
+        x, change, known = self._along_history(new[own])
+        if not self._together(known):
+            self._insert_no_more("new vertices came where the transforms do not resolve Z")
+            return
+        old_x, old_log = self.positions(), self.log_density()
+        before = self._moments()
+        points = _colatitudes(new)[:, None] if mesh.geometry == "zonal" else new
+        self.reference = _with_vertices(mesh, points, edges)
+        self._weigh()
+        with np.errstate(divide="ignore"):
+            new_log = np.log(self._initial_rho[len(old_x) :]) + _joined(self.comm, change)
+        self._set_vertices(
+            np.concatenate([old_x, _joined(self.comm, x)]),
+            np.concatenate([old_log, new_log]),
+            np.concatenate([self._group, self._count + np.arange(len(new))]),
+        )
+        after = self._moments()
+        harmonics = self._attention.harmonics
+        assert harmonics is not None
+        lam = np.abs(self.attention.kernel.coefficients(harmonics.degree))[harmonics.degrees]
+        change_size = math.sqrt(float(np.dot(lam, (after - before) ** 2)))
+        scale = math.sqrt(float(np.dot(lam, before**2)))
+        self.insert_error = max(self.insert_error, change_size / scale)
+
+    def _moments(self) -> Array:
+        moments = self.field().moments
+        assert moments is not None
+        return moments
+
+    def _along_history(self, x: Array) -> tuple[Array, Array, bool]:
+        """Where points that started at ``x`` are now, and how their log rho has changed.
+
+        The third value is false where the moments that are kept do not tell the field.
+        """
+        harmonics, stages = self._attention.harmonics, self.pair.b.size + 1
+        assert harmonics is not None
+        nobody = Measure(self._located(self._x[:0]), self._masses[:0])
+        change: Array = np.zeros(len(x))
+        known = True
+        for row in self._history:
+            moments = iter(row[2:].reshape(stages, -1))
+
+            def rates(y: Array, t: float, moments: Any = moments) -> Array:
+                nonlocal known
+                field, at = self.attention.field_of_moments(next(moments), nobody, t, None), y
+                with np.errstate(all="ignore"):  # dark points, see below
+                    values = self._rates_in(field, y, self._located(at))
+                known = known and not field.dark_points
+                return values
+
+            t, dt = float(row[0]), float(row[1])
+            trial = try_step(self.pair, rates, x, rates(x, t), t, dt, t + dt)
+            if trial.x is None or not known:
+                return x, change, False
+            x, change = trial.x, change + trial.carried[:, 0]
+        return x, change, True
+
+    # ------------------------------------------------------------------ restart
+
+    def state(self) -> LagrangianState | None:
+        """Everything that a restart needs, on rank 0 (None elsewhere). Collective."""
+        x, log_rho = self.positions(), self.log_density()
+        if self.comm.rank != 0:
+            return None
+        control = self._control
+        return LagrangianState(
+            t=self.t,
+            step=self.step,
+            dt=self.dt,
+            reference=self.reference.points,
+            cells=self.reference.cells,
+            x=x,
+            log_rho=log_rho,
+            mass=self.mass,
+            group=self._group.copy(),
+            longest=control.longest,
+            previous=control.previous,
+            rejected=control.rejected,
+            merge_error=self.merge_error,
+            insert_error=self.insert_error,
+            history=np.array(self._history) if self._history else np.zeros((0, 2)),
+        )
+
+    def restore(self, state: LagrangianState | None) -> None:
+        """Continue from a state that rank 0 holds; steps after it are those of one long run.
+
+        To round-off: sums over ranks may be added in another order. Collective.
+
+        Raises:
+            InputError: a state of another mesh.
+        """
+        known = self.comm.bcast(state, root=0)
+        assert known is not None
+        if known.reference.shape[1] != self.reference.gdim or len(known.x) < self._first_count:
+            raise InputError(
+                f"a state of {len(known.x)} vertices found, {self._first_count} or more expected"
+            )
+        self.t, self.step, self.dt = known.t, known.step, known.dt
+        if len(known.x) != self.n:
+            self.reference = replace(self.reference, points=known.reference, cells=known.cells)
+            self._weigh()
+        self.mass = known.mass
+        control = self._control
+        control.longest, control.previous = known.longest, known.previous
+        control.rejected = known.rejected
+        self.merge_error, self.insert_error = known.merge_error, known.insert_error
+        self._history = list(known.history) if known.history.shape[1] > 2 else []
+        self._set_vertices(known.x, known.log_rho, known.group)
+
+
+# ------------------------------------------------------------------ small things
+
+
+def _block(n: int, comm: Any) -> tuple[int, int]:
+    """First and last-plus-one of this rank's share of n things."""
+    return n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size
+
+
+def _joined(comm: Any, own: Array) -> Array:
+    """The blocks of all ranks, on every rank. Collective."""
+    return own if comm.size == 1 else np.concatenate(comm.allgather(own))
+
+
+def _unit(mesh: Mesh) -> Array:
+    """Vertices as unit vectors: zonal as (sin theta, cos theta)."""
+    if mesh.geometry != "zonal":
+        return mesh.points
+    theta = mesh.points[:, 0]
+    x = np.stack([np.sin(theta), np.cos(theta)], axis=1)
+    x[theta == math.pi, 0] = 0.0  # not 1e-16
+    return x
+
+
+def _colatitudes(x: Array) -> Array:
+    """theta in [0, pi] of (sin theta, cos theta); beyond a pole folded back."""
+    return np.arctan2(np.abs(x[:, 0]), x[:, 1])
+
+
+def _distances(x: Array, edges: IntArray) -> Array:
+    """Angles between the ends of edges."""
+    chord = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
+    return 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
+
+
+def _with_vertices(mesh: Mesh, points: Array, edges: IntArray) -> Mesh:
+    """The mesh with further vertices in the middle of edges, Delaunay again."""
+    everything = np.concatenate([mesh.points, points])
+    if mesh.geometry == "sphere":
+        return replace(mesh, points=everything, cells=hull_cells(everything))
+    n = mesh.n_vertices  # an edge is a cell here: one integer for each, to find it by
+    keys, cell_keys = (np.min(e, axis=1) * n + np.max(e, axis=1) for e in (edges, mesh.cells))
+    order = np.argsort(keys)
+    place = np.minimum(np.searchsorted(keys[order], cell_keys), len(keys) - 1)
+    number = np.where(keys[order][place] == cell_keys, order[place], -1)
+    cut = number >= 0
+    middle = n + number[cut]
+    halves = [
+        np.stack([mesh.cells[cut, 0], middle], axis=1),
+        np.stack([middle, mesh.cells[cut, 1]], axis=1),
+    ]
+    return replace(mesh, points=everything, cells=np.concatenate([mesh.cells[~cut], *halves]))
