@@ -498,7 +498,33 @@ def _plot(args: argparse.Namespace) -> int:
 # compare
 
 
+def _compare_runs(args: argparse.Namespace) -> int:
+    """Two run folders: tell how far apart their densities are."""
+    for path in (args.case, args.second):
+        if not Path(path).is_dir():
+            raise InputError(
+                f"{path}: no such folder; expected two run folders (or one case file, to compare "
+                "its density with particles)"
+            )
+    target = Path(args.output) / "differences.csv" if args.output else None
+    if target is not None and target.exists() and not args.overwrite:
+        raise InputError(f"{target} exists already: add --overwrite or choose another folder")
+
+    from meanfield.rundiff import compare_runs, difference_table, write_differences
+
+    rows = compare_runs(args.case, args.second, distances=not args.no_distances)
+    _say(f"meanfield: {args.case} against {args.second}")
+    _say("\n".join(difference_table(rows)))
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_differences(target, rows)
+        _say(f"\ntable  {target}")
+    return 0
+
+
 def _compare(args: argparse.Namespace) -> int:
+    if args.second is not None:
+        return _compare_runs(args)
     from meanfield.case import Case
     from meanfield.results.folder import RunFolder
     from meanfield.software import require_dolfinx
@@ -720,25 +746,30 @@ def _parser() -> argparse.ArgumentParser:
 def _add_compare_verb(verbs: Any, raw: Any) -> None:
     compare = verbs.add_parser(
         "compare",
-        help="do particles agree with the density?",
+        help="do particles agree with the density? how far apart are two runs?",
         description="""\
-Run the density of a case and clouds of particles from the same law, and compare them: the
+With a case: run its density and clouds of particles from the same law, and compare them: the
 Wasserstein distance of a cloud to the density, held against that of as many independent samples
 of the density (the sampling floor), differences of E and of moments in units of their Monte-Carlo
-error, and the p-value of a test that both have the same low moments.""",
+error, and the p-value of a test that both have the same low moments.
+
+With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
+the mean, at the output times that both have.""",
         epilog="""\
 examples:
   meanfield compare clustering.toml --particles 250 1000 4000 --replicas 8 --times 1 2
   meanfield compare clustering.toml --particles 250 --times 0.5 1 --jobs 2 -o results/quick
   meanfield compare clustering.toml --particles 4000 --times 1 --no-distances \\
       --particles-set model.beta=4.4 -o results/power       is a wrong beta noticed?
+  meanfield compare results/eulerian results/lagrangian     two runs of densities
 
 exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
 invariant, 130 interrupted""",
         formatter_class=raw,
     )
     add = compare.add_argument
-    add("case", metavar="CASE", help="a TOML case file of a density")
+    add("case", metavar="CASE", help="a TOML case file of a density, or the folder of a run")
+    add("second", metavar="DIR", nargs="?", help="the folder of a second run, to compare two runs")
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
     add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")

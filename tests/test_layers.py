@@ -30,6 +30,7 @@ ORDER = (
     "tracks",
     "simulation",
     "study",
+    "rundiff",
     "cli",
     "__main__",
     "__init__",  # the names for users: nobody inside may use them

@@ -2,7 +2,9 @@
 
 What a Lagrangian solver leaves is a value at each vertex of a mesh that the flow has deformed; to
 hold it against another density, or to draw it, it is read at fixed points. Linear interpolation of
-log rho: densities of clusters span many decades, and the result stays positive.
+log rho: densities of clusters span many decades, and the result stays positive. Between clusters
+the flow tears cells apart until all their corners are in dense places; what such a cell holds is
+bounded by its mass, which it has kept, over its area.
 
 NumPy only; knows nothing of solvers and files.
 """
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.mesh import Mesh, zonal_half_masses
+from meanfield.geometry.sphere import Array, log_area
 
 __all__ = ["LOG_FLOOR", "log_density_at"]
 
@@ -28,14 +30,19 @@ LOG_FLOOR = -700.0
 _BLOCK = 20_000  # triangles at a time
 
 
-def log_density_at(mesh: Mesh, log_rho: Array, points: Array) -> Array:
+def log_density_at(mesh: Mesh, log_rho: Array, mass: Array, points: Array) -> Array:
     """log rho of a moved P1 density at fixed points.
+
+    Linear in each cell, and at most the log of 4 times the mean density of the cell, its mass over
+    its area. (A cell that resolves the density varies less than that.)
 
     Args:
         mesh: the moved mesh, in the coordinates of its geometry. Its cells may be long, flat or
             turned over: a point takes the values of the cell that holds it (of several, the one
-            whose sides are farthest away), one in none of them those of the nearest vertex.
+            whose sides are farthest away). One that no cell holds, because all of them have been
+            drawn to one side of the sphere, gets ``LOG_FLOOR``.
         log_rho: (n,) at the vertices; -inf counts as ``LOG_FLOOR``.
+        mass: (n,) that the vertices carry, sum one; a cell has equal shares of its corners'.
         points: (q, gdim): unit vectors, or colatitudes (q, 1).
 
     Returns:
@@ -44,23 +51,74 @@ def log_density_at(mesh: Mesh, log_rho: Array, points: Array) -> Array:
     Raises:
         InputError: shapes that do not fit.
     """
-    if log_rho.shape != (mesh.n_vertices,) or points.ndim != 2 or points.shape[1] != mesh.gdim:
+    n = mesh.n_vertices
+    if (
+        log_rho.shape != (n,)
+        or mass.shape != (n,)
+        or points.ndim != 2
+        or points.shape[1] != mesh.gdim
+    ):
         raise InputError(
             f"values of shape {log_rho.shape} and points of shape {points.shape} found, "
             f"({mesh.n_vertices},) and (q, {mesh.gdim}) expected"
         )
     values = np.maximum(log_rho, LOG_FLOOR)
+    uses = np.bincount(mesh.cells.ravel(), minlength=n)
+    held = np.sum((mass / np.maximum(uses, 1))[mesh.cells], axis=1)
+    with np.errstate(divide="ignore"):
+        most = np.log(4.0 * held) - np.log(_sizes(mesh))
+    most = np.maximum(most, LOG_FLOOR)
     if mesh.geometry == "sphere":
-        return _on_sphere(mesh, values, points)
+        return _on_sphere(mesh, values, most, points)
     if mesh.geometry == "zonal":
-        order = np.argsort(mesh.points[:, 0], kind="stable")
-        return np.interp(points[:, 0], mesh.points[order, 0], values[order])
+        return _on_line(mesh.points[:, 0], mesh.cells, values, most, points[:, 0])
     at, angle = (np.arctan2(x[:, 1], x[:, 0]) for x in (points, mesh.points))
-    order = np.argsort(angle, kind="stable")
-    return np.interp(at, angle[order], values[order], period=2.0 * math.pi)
+    return _on_line(angle, mesh.cells, values, most, at, 2.0 * math.pi)
 
 
-def _on_sphere(mesh: Mesh, values: Array, points: Array) -> Array:
+def _sizes(mesh: Mesh) -> Array:
+    """Parts of the uniform probability that the cells have, (m,); at least 1e-300."""
+    if mesh.geometry == "zonal":
+        ends = np.sort(mesh.points[mesh.cells, 0], axis=1)
+        total = math.exp(log_area(mesh.d) - log_area(mesh.d - 1)) if mesh.d > 2 else math.pi
+        sizes = zonal_half_masses(ends[:, 0], ends[:, 1], mesh.d).sum(axis=1) / total
+    elif mesh.geometry == "circle":
+        a, b = (mesh.points[mesh.cells[:, k]] for k in (0, 1))
+        cross = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+        sizes = np.abs(np.arctan2(cross, np.sum(a * b, axis=1))) / (2.0 * math.pi)
+    else:
+        # The solid angle (van Oosterom and Strackee 1983): also for cells of half a sphere.
+        a, b, c = (mesh.points[mesh.cells[:, k]] for k in (0, 1, 2))
+        volume = np.abs(np.sum(a * np.cross(b, c), axis=1))
+        below = 1.0 + np.sum(a * b, axis=1) + np.sum(b * c, axis=1) + np.sum(c * a, axis=1)
+        sizes = 2.0 * np.arctan2(volume, below) / (4.0 * math.pi)
+    return np.asarray(np.maximum(sizes, 1e-300))
+
+
+def _on_line(
+    where: Array,
+    cells: NDArray[np.int64],
+    values: Array,
+    most: Array,
+    at: Array,
+    period: float | None = None,
+) -> Array:
+    """Interpolation in intervals that do not overlap; round a circle, they close at +-pi."""
+    first, last = where[cells[:, 0]], where[cells[:, 1]]
+    one, two = values[cells[:, 0]], values[cells[:, 1]]
+    if period is not None:
+        last = first + (last - first) % period
+        # Once more, a turn earlier: one of both holds any angle from -pi to pi.
+        first, last = np.concatenate([first, first - period]), np.concatenate([last, last - period])
+        one, two, most = np.tile(one, 2), np.tile(two, 2), np.tile(most, 2)
+    order = np.argsort(first, kind="stable")
+    cell = order[np.clip(np.searchsorted(first[order], at, side="right") - 1, 0, len(order) - 1)]
+    width = last[cell] - first[cell]
+    s = np.clip((at - first[cell]) / np.where(width > 0.0, width, 1.0), 0.0, 1.0)
+    return np.minimum((1.0 - s) * one[cell] + s * two[cell], most[cell])
+
+
+def _on_sphere(mesh: Mesh, values: Array, most: Array, points: Array) -> Array:
     corners = mesh.points[mesh.cells]
     centres = corners.sum(axis=1)
     length = np.linalg.norm(centres, axis=1)
@@ -78,16 +136,13 @@ def _on_sphere(mesh: Mesh, values: Array, points: Array) -> Array:
             continue
         candidates = np.concatenate([f for f in found if f]).astype(np.int64)
         cells = np.repeat(kept[block], counts)
-        _interpolate(points, corners, values[mesh.cells], cells, candidates, best, out)
-    lost = np.flatnonzero(best < -1e-9)
-    if lost.size:
-        out[lost] = values[cKDTree(mesh.points).query(points[lost])[1]]
-    return out
+        _interpolate(points, corners, values[mesh.cells], most, cells, candidates, best, out)
+    return np.where(best < -1e-9, LOG_FLOOR, out)
 
 
 @nb.njit(cache=True)
 def _interpolate(
-    points: Array, corners: Array, values: Array, cells: NDArray[np.int64],
+    points: Array, corners: Array, values: Array, most: Array, cells: NDArray[np.int64],
     candidates: NDArray[np.int64], best: Array, out: Array,
 ) -> None:  # fmt: skip
     """Barycentric coordinates of each candidate in its cell; the innermost cell wins."""
@@ -109,7 +164,7 @@ def _interpolate(
         if inside > best[i]:
             best[i] = inside
             v = values[cells[k]]
-            out[i] = (la * v[0] + lb * v[1] + lc * v[2]) / total
+            out[i] = min((la * v[0] + lb * v[1] + lc * v[2]) / total, most[cells[k]])
 
 
 @nb.njit(cache=True)

@@ -214,8 +214,10 @@ def _at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Arra
         for k in steps:
             there = fields.at(k)
             log_rho = math.log(10.0) * _log10(there, name, k)
-            rows.append(log_density_at(there.mesh, log_rho, fields.points) / math.log(10.0))
-            place, mass = tree.query(there.points)[1], there.read("mass", k)
+            mass = there.read("mass", k)
+            found = log_density_at(there.mesh, log_rho, mass, fields.points)
+            rows.append(found / math.log(10.0))
+            place = tree.query(there.points)[1]
             held.append(np.bincount(place, mass, minlength=len(fields.points)))
         values, masses = np.stack(rows), np.stack(held)
     return values, masses / masses.sum(axis=1, keepdims=True)
