@@ -2,10 +2,10 @@
 
 Reads run folders, never a live run. Densities are compared at the same nodes, those of a mesh that
 stays: that on a mesh that has moved is evaluated there (``analysis.evaluate``). As long as the
-nodes resolve both, W_2 is that of the masses at the nodes, too: what the nodes cost is the same on both
-sides, and two densities that agree have distance zero. Once a density has collapsed between the
-nodes (it has not mass one there), each run's own points take their place: a moved vertex with its
-mass, a cell of a mesh that stays.
+nodes resolve both, W_2 is that of the masses at the nodes, too: what the nodes cost is the same on
+both sides, and two densities that agree have distance zero. Once a density has collapsed between
+the nodes (it has not mass one there), each run's own points take their place: a moved vertex with
+its mass, a cell of a mesh that stays.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class _Nodes:
 def _distance(
     steps: Sequence[tuple[_Run, int]], values: Sequence[Array] | None, nodes: _Nodes
 ) -> tuple[float, float, bool]:
-    """W_2, its error, whether at the nodes; ``values``: densities at the nodes, if they are known."""
+    """W_2, its error, whether at the nodes; ``values``: densities there, if they are known."""
     if values is None:
         values = [run.at(k, nodes.mesh) for run, k in steps]
     masses = [nodes.weights * rho for rho in values]
