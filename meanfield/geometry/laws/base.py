@@ -142,7 +142,8 @@ def along_axis(s: Array, axis: Array, rng: np.random.Generator) -> Array:
     u[-1] += 1.0
     square = float(u @ u)
     if square > 0.0:
-        x -= np.outer(x @ u, (2.0 / square) * u)
+        # Not x @ u: the same draws on any processor and number of threads, which BLAS may not give.
+        x -= np.outer(np.sum(x * u, axis=1), (2.0 / square) * u)
     return x
 
 
