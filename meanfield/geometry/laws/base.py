@@ -108,7 +108,7 @@ def direction(value: object, name: str) -> tuple[tuple[float, ...], Array]:
     if largest == 0.0:
         raise InputError(f"{name}: found {list(given)}, expected a vector that has a direction")
     unit = np.array([v / largest for v in given])  # so that squares do not over- or underflow
-    return given, unit / np.linalg.norm(unit)
+    return given, unit / math.hypot(*unit)  # not by BLAS, see along_axis
 
 
 def check_dimension(d: object, name: str = "d") -> int:
@@ -140,9 +140,9 @@ def along_axis(s: Array, axis: Array, rng: np.random.Generator) -> Array:
     # The Householder reflection that takes e_d to the axis; the law of ``around`` is invariant.
     u = -axis.copy()
     u[-1] += 1.0
-    square = float(u @ u)
+    square = float(np.sum(u * u))
     if square > 0.0:
-        # Not x @ u: the same draws on any processor and number of threads, which BLAS may not give.
+        # Not x @ u: BLAS may give other bits for another place in memory, and draws must not.
         x -= np.outer(np.sum(x * u, axis=1), (2.0 / square) * u)
     return x
 
