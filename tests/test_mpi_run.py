@@ -119,6 +119,45 @@ def test_two_ranks_give_the_numbers_of_one(here: Path) -> None:
     assert all(value >= 0 for value in data["timings"].values()) and seconds > 0
 
 
+CHARACTERISTICS = {
+    "sphere": ("solver.refine=true", "solver.refine_mass=1e-3", "time.end=2.0"),
+    "collapse": ("model.beta=9", "geometry.level=2", "time.end=40", "time.outputs=[20]"),
+    "circle": ("geometry.type=circle", "geometry.vertices=65", "initial.type=fourier",
+               "initial.cos=[0.1, 0, 0.2]", "model.attention=usa"),
+    "zonal": ("geometry.type=zonal", "geometry.vertices=66", "geometry.d=6",
+              "initial.type=gegenbauer", "initial.coefficients=[0.3, 0.2]", "model.value=-1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ranks", "name"),
+    [
+        (2, "sphere"),
+        *(pytest.param(3, name, marks=pytest.mark.slow) for name in CHARACTERISTICS),
+    ],
+)
+def test_characteristics_on_several_ranks(here: Path, ranks: int, name: str) -> None:
+    changes = ("solver.type=lagrangian", *CHARACTERISTICS[name])
+    case = mf.Case.from_toml(here / "small.toml", changes)
+    one = mf.run(case, here / "serial", progress=False)
+    settings = [word for change in changes for word in ("--set", change)]
+    code, _, err = meanfield(ranks, here, "run", "small.toml", "-o", "out", *settings)
+    assert code == 0, err
+    if name == "collapse":  # hardly an error left: round-off decides how long the last steps are
+        assert one.solver.points < 100
+        rows = [mf.RunFolder(here / folder).read_series() for folder in ("serial", "out")]
+        for column in ("energy", "mean_1", "mean_2", "mean_3", "mass", "clusters"):
+            np.testing.assert_allclose(rows[0][column][-1], rows[1][column][-1], rtol=1e-10)
+    else:
+        same_runs(here / "serial", here / "out")
+    fields = [mf.read_fields(here / folder / "fields.vtkhdf") for folder in ("serial", "out")]
+    last = [f.at(-1) for f in fields]
+    np.testing.assert_allclose(last[0].points, last[1].points, rtol=0.0, atol=1e-10)
+    np.testing.assert_allclose(last[0].read("mass", -1), last[1].read("mass", -1), atol=1e-14)
+    if name == "sphere":  # with vertices that were not there at the start
+        assert len(last[0].points) > len(fields[0].points) == 642
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",

@@ -41,8 +41,10 @@ IntArray = NDArray[np.int64]
 
 # Points for which direct sums are faster than transforms, and free of their noise.
 _FEW = {"sphere": 400, "circle": 400, "zonal": 8}
+_FEW_REFINED = 8  # the same where vertices are inserted, which takes the moments of transforms
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
-_REFINE_EVERY = 4  # steps between searches for edges that have become long
+_REFINE_EVERY = 2  # steps between searches for edges that have become long
+_PASSES = 6  # halvings of one edge at such a time
 _CARRIES = 0.6  # degree that N quasi-uniform points integrate, over sqrt(N) (on S^2)
 _CARRIES_1D = 0.3  # the same over N, on the circle and for zonal measures
 
@@ -276,7 +278,8 @@ class LagrangianSolver:
         self._log_rho: Array = log_rho  # at the vertices, when they got this group
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
         att = self.attention
-        few = att.method == "auto" and self._count <= _FEW[att.geometry]
+        most = _FEW[att.geometry] if self.refinement is None else _FEW_REFINED
+        few = att.method == "auto" and self._count <= most
         self._attention = replace(att, method="direct") if few else att
         self._first: Array | None = None
 
@@ -449,14 +452,17 @@ class LagrangianSolver:
     def _refine(self, refinement: Refinement) -> None:
         """Insert vertices on edges that have become long and carry mass. Collective."""
         start = time.perf_counter()
-        edges = mesh_edges(self.reference)
-        length = _distances(self.positions(), edges)
-        carried = self.mass[edges].sum(axis=1)
-        long = np.flatnonzero((length > refinement.longest * self._h) & (carried > refinement.mass))
-        room = refinement.vertices - self.n
-        if long.size > max(room, 0):
-            self._insert_no_more(f"{refinement.vertices} vertices are the most that was allowed")
-        elif long.size:
+        for _ in range(_PASSES):
+            edges = mesh_edges(self.reference)
+            length = _distances(self.positions(), edges)
+            carried = self.mass[edges].sum(axis=1)
+            long = (length > refinement.longest * self._h) & (carried > refinement.mass)
+            count = int(np.count_nonzero(long))
+            if self.refinement is None or count == 0:
+                break
+            if self.n + count > refinement.vertices:
+                self._insert_no_more(f"{refinement.vertices} vertices are the most allowed")
+                break
             self._insert(edges[long])
         self.timings["insert"] += time.perf_counter() - start
 

@@ -1,0 +1,398 @@
+"""Characteristics: exact results, invariants, merging, insertion, restart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meanfield.analysis import exact
+from meanfield.attention.field import Attention
+from meanfield.dynamics.lagrangian import LagrangianSolver, Refinement
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.laws import (
+    Cap,
+    Fourier,
+    Gegenbauer,
+    Mixture,
+    PoissonKernel,
+    Uniform,
+    VonMisesFisher,
+    standard_density,
+)
+from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+from meanfield.geometry.sphere import random_rotation
+
+Density = Callable[[Any], Any]
+
+
+def make(
+    mesh: Mesh, model: str, beta: float, density: Density, value: int = 1, **options: Any
+) -> LagrangianSolver:
+    attention = Attention(model, beta, mesh.d, mesh.geometry, value)  # type: ignore[arg-type]
+    return LagrangianSolver(attention, mesh, density, **options)
+
+
+def run(solver: LagrangianSolver, t_end: float) -> LagrangianSolver:
+    while solver.t < t_end:
+        solver.advance(t_end)
+    assert solver.t == t_end
+    return solver
+
+
+def mean(solver: LagrangianSolver) -> Any:
+    return solver.mass @ solver.positions()
+
+
+# ------------------------------------------------------------------ accuracy
+
+
+def test_standard_density_is_spectrally_accurate() -> None:
+    """verification.md 1: E (relative) and mean to 1e-8 at T = 1 with 2 562 vertices."""
+    solver = run(make(icosphere(4), "sa", 4.0, standard_density().density), 1.0)
+    known = exact.STANDARD_SA[0]
+    assert solver.field().energy(scaled=True) == pytest.approx(known.energy_scaled, rel=1e-8)
+    np.testing.assert_allclose(mean(solver), known.mean, rtol=0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("level", "bound"), [(3, 1e-3), (5, 1e-4), pytest.param(6, 2e-5, marks=pytest.mark.slow)]
+)
+def test_standard_density_late(level: int, bound: float) -> None:
+    """At T = 4 the density has grown 150-fold."""
+    solver = run(make(icosphere(level), "sa", 4.0, standard_density().density), 4.0)
+    known = exact.STANDARD_SA[1]
+    assert np.max(np.abs(mean(solver) - known.mean)) < bound
+    if level >= 5:
+        top = known.max_log_rho
+        assert top is not None
+        # The reference is w.r.t. area, and the largest over the vertices of level 8.
+        largest = solver.log_density().max() - math.log(4.0 * math.pi)
+        assert top - 2e-3 < largest < top + 1e-5
+
+
+# The nodes must resolve where the flow tears apart: by ((1 + r)/(1 - r)) (1 - r_0)/(1 + r_0), 850
+# at t = 8 for d = 3, which has 1/850 of the mass there; the circle has more.
+@pytest.mark.parametrize(
+    ("d", "vertices", "end"), [(2, 513, 4.0), (3, 4097, 8.0), (8, 257, 8.0), (64, 257, 8.0)]
+)
+def test_conformal_flow_to_a_dirac(d: int, vertices: int, end: float) -> None:
+    """verification.md 3: beta = 0, the density stays a Poisson kernel; its peak at a vertex."""
+    mesh = zonal_interval(vertices, d)
+    law = PoissonKernel(0.2 * np.eye(d)[-1])
+    solver = make(mesh, "sa", 0.0, law.density, rtol=1e-11, atol=1e-13)
+    for t in (0.5 * end, end):
+        r = float(exact.poisson_radius(t, 0.2, d))
+        run(solver, t)
+        peak = (d - 1) * math.log((1.0 + r) / (1.0 - r))
+        assert solver.log_density()[0] == pytest.approx(peak, abs=1e-8)
+        assert solver.log_density()[-1] == pytest.approx(-peak, abs=1e-8)
+        length = float(exact.poisson_mean_length(r, d))
+        assert mean(solver)[1] == pytest.approx(length, abs=1e-8)
+
+
+def test_conformal_flow_on_the_sphere() -> None:
+    mesh = icosphere(5)
+    axis = mesh.points[17]
+    solver = make(mesh, "usa", 0.0, PoissonKernel(0.2 * axis).density, rtol=1e-11, atol=1e-13)
+    for point in exact.POISSON_SPHERE:
+        if not 0.0 < point.t <= 4.0:
+            continue  # until t = 8 these nodes are torn 850-fold apart
+        run(solver, point.t)
+        peak = 2.0 * math.log((1.0 + point.r) / (1.0 - point.r))
+        assert solver.log_density()[17] == pytest.approx(peak, abs=1e-8)
+        assert mean(solver) @ axis == pytest.approx(point.m, abs=1e-8)
+
+
+@pytest.mark.parametrize(("model", "known"), [("sa", exact.ZONAL_SA), ("usa", exact.ZONAL_USA)])
+@pytest.mark.parametrize("mesh", [zonal_interval(129, 3), icosphere(5)], ids=["zonal", "sphere"])
+def test_axially_symmetric_trajectories(model: str, known: Any, mesh: Mesh) -> None:
+    """verification.md 7 to all of its digits."""
+    law = Gegenbauer(3, (0.3, 0.25))
+    solver = make(mesh, model, 4.0, law.density, rtol=1e-10, atol=1e-12)
+    for point in known:
+        run(solver, point.t)
+        z = solver.positions()[:, -1]
+        c = [solver.mass @ z, solver.mass @ (1.5 * z * z - 0.5)]
+        np.testing.assert_allclose(c, point.moments, rtol=0.0, atol=1e-8)
+        assert solver.field().energy() == pytest.approx(point.energy, abs=1e-8)
+
+
+def test_circle_trajectory() -> None:
+    law = Fourier(cos=(0.1, 0.0, 0.2))
+    solver = run(make(circle(128), "sa", 4.0, law.density, rtol=1e-10, atol=1e-12), 2.0)
+    x = solver.positions()
+    angle = np.arctan2(x[:, 1], x[:, 0])
+    point = exact.CIRCLE_SA
+    c = [solver.mass @ np.cos(k * angle) for k in (1, 2, 3)]
+    np.testing.assert_allclose(c, point.moments, rtol=0.0, atol=1e-8)
+    assert solver.field().energy() == pytest.approx(point.energy, abs=1e-8)
+
+
+@pytest.mark.parametrize("d", [2, 4, 16, 64])
+@pytest.mark.parametrize("model", ["sa", "usa"])
+def test_growth_at_the_uniform_state_in_any_dimension(model: str, d: int) -> None:
+    """verification.md 2: a small mode of degree 2 grows by its rate."""
+    size, beta = 1e-5, 4.0
+    law = Gegenbauer(d, (0.0, size))
+    rate = exact.growth_rate(model, beta, d, 2)  # type: ignore[arg-type]
+    t = min(1.0, 1.0 / rate)
+    solver = make(zonal_interval(129, d), model, beta, law.density, rtol=1e-10, atol=1e-13)
+
+    def amplitude() -> float:
+        z = solver.positions()[:, 1]
+        return float(solver.mass @ ((d * z * z - 1.0) / (d - 1.0)))
+
+    before = amplitude()
+    run(solver, t)
+    assert math.log(amplitude() / before) / t == pytest.approx(rate, rel=1e-3)
+
+
+# ------------------------------------------------------------------ invariants
+
+
+@pytest.mark.parametrize("value", [1, -1])
+@pytest.mark.parametrize("model", ["sa", "usa"])
+@pytest.mark.parametrize(
+    "mesh",
+    [icosphere(3), unstructured_sphere(500, 3), circle(101), zonal_interval(101, 8)],
+    ids=["sphere", "unstructured", "circle", "zonal8"],
+)
+def test_mass_energy_and_the_bound_on_the_density(mesh: Mesh, model: str, value: int) -> None:
+    d = mesh.d
+    law = Mixture((VonMisesFisher(np.eye(d)[-1], 2.0), Uniform(d)), (0.6, 0.4))
+    solver = make(mesh, model, 3.0, law.density, value)
+    start = solver.log_density().max()
+    masses, energy = solver.mass.copy(), solver.field().energy_excess()
+    end = 0.5 if model == "sa" else 0.05
+    while solver.t < end:
+        solver.advance(end)
+        now = solver.field().energy_excess()
+        assert value * (now - energy) >= -1e-12 * abs(now)
+        energy = now
+        if model == "sa":  # ||rho(t)|| <= e^{(d-1)t} ||rho_0||
+            assert solver.log_density().max() <= start + (d - 1) * solver.t + 1e-12
+    assert np.array_equal(solver.mass, masses)
+    assert abs(masses.sum() - 1.0) < 1e-14 and np.all(masses >= 0.0)
+    assert np.max(np.abs(np.linalg.norm(solver.positions(), axis=1) - 1.0)) < 1e-15
+
+
+@pytest.mark.parametrize("mesh", [icosphere(4), circle(64), zonal_interval(65, 5)],
+                         ids=["sphere", "circle", "zonal5"])  # fmt: skip
+def test_uniform_state_is_stationary(mesh: Mesh) -> None:
+    solver = make(mesh, "sa", 4.0, Uniform(mesh.d).density)
+    x = solver.positions()
+    run(solver, 1.0)
+    assert np.max(np.abs(solver.positions() - x)) < 1e-12
+    assert np.max(np.abs(solver.log_density())) < 1e-12
+
+
+def test_rotation_equivariance() -> None:
+    """Another rotation of the law, the same energies: to the accuracy of the nodes."""
+    turn = random_rotation(3, np.random.default_rng(5))
+    law = standard_density()
+    energies = []
+    for q in (np.eye(3), turn):
+        solver = make(icosphere(4), "sa", 4.0, lambda x, q=q: law.density(x @ q))
+        energies.append(run(solver, 1.0).field().energy(scaled=True))
+    assert energies[0] == pytest.approx(energies[1], rel=1e-8)
+
+
+def test_lifted_mean_angle_on_the_circle_is_conserved() -> None:
+    """usa, d = 2 (verification.md 6): int phi dmu, phi followed continuously."""
+    law = Mixture((VonMisesFisher((1.0, 0.3), 3.0), VonMisesFisher((-1.0, 1.0), 2.0)), (0.7, 0.3))
+    solver = make(circle(256), "usa", 3.0, law.density, merge=False)
+    x = solver.positions()
+    lifted = np.arctan2(x[:, 1], x[:, 0])
+    begin = solver.mass @ lifted
+    while solver.t < 1.0:
+        solver.advance(1.0)
+        y = solver.positions()
+        lifted = lifted + np.arctan2(x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0], np.sum(x * y, axis=1))
+        x = y
+    assert np.max(np.abs(lifted)) > 1.0 and solver.log_density().max() > 3.0  # it did move
+    assert solver.mass @ lifted == pytest.approx(begin, abs=1e-9)
+
+
+def test_density_is_what_the_law_gives_to_vertices_of_no_mass() -> None:
+    solver = make(icosphere(3), "sa", 4.0, Cap((0.0, 0.0, 1.0), 0.8).density)
+    empty = solver.mass == 0.0
+    assert np.any(empty) and np.all(solver.log_density()[empty] == -np.inf)
+    run(solver, 0.5)
+    assert np.all(solver.log_density()[empty] == -np.inf)
+    assert np.all(np.isfinite(solver.log_density()[~empty]))
+
+
+# ------------------------------------------------------------------ collapse
+
+
+def two_blobs(k: float, angle: float) -> Mixture:
+    second = (math.cos(angle), math.sin(angle), 0.0)
+    return Mixture((VonMisesFisher((1.0, 0.0, 0.0), k), VonMisesFisher(second, k)), (0.5, 0.5))
+
+
+def test_two_narrow_clusters_merge_when_two_diracs_would() -> None:
+    """Metastable for 2e4 units of time, in a few hundred steps."""
+    beta, angle = 9.0, 2.0
+    law = two_blobs(200.0, angle)
+    solver = make(icosphere(4), "sa", beta, law.density)
+    start = solver.positions()
+    near = start @ np.array([1.0, 0.0, 0.0]) > start @ np.array(
+        [math.cos(angle), math.sin(angle), 0.0]
+    )
+    one, two = np.where(near, solver.mass, 0.0), np.where(near, 0.0, solver.mass)
+
+    def between() -> float:
+        x = solver.positions()
+        a, b = one @ x, two @ x
+        return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b))
+
+    before = (0.0, between())
+    while between() > 0.05:
+        before = (solver.t, between())
+        solver.advance(1e5)
+        assert solver.step < 5000
+    after = (solver.t, between())
+    # Logarithmic in the angle between the steps before and after.
+    s = math.log(before[1] / 0.05) / math.log(before[1] / after[1])
+    time = before[0] + s * (after[0] - before[0])
+    known = exact.two_dirac_time(angle, 0.05, "sa", beta)
+    assert known == pytest.approx(21364.58, rel=1e-4)
+    assert time == pytest.approx(known, rel=0.02)
+    assert solver.step < 400 and solver.merge_error < 1e-6
+    run(solver, 1e5)
+    assert solver.points == 1 and solver.step < 500
+    assert abs(solver.mass.sum() - 1.0) < 1e-14
+
+
+def test_merging_changes_less_than_the_tolerance() -> None:
+    law = two_blobs(100.0, 1.0)
+    found = []
+    for merge in (False, True):
+        solver = run(make(icosphere(3), "sa", 4.0, law.density, merge=merge), 20.0)
+        found.append((solver.points, mean(solver), solver.field().energy(scaled=True), solver.step))
+    assert found[0][0] == 642 and found[1][0] < 20
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=0.0, atol=1e-8)
+    assert found[0][2] == pytest.approx(found[1][2], rel=1e-8)
+
+
+# ------------------------------------------------------------------ new vertices
+
+
+def longest(solver: LagrangianSolver, mass: float) -> float:
+    """The longest edge that carries so much mass."""
+    mesh = solver.reference
+    sides = np.concatenate([mesh.cells[:, [0, 1]], mesh.cells[:, [1, -1]]])
+    x = solver.positions()
+    length = np.linalg.norm(x[sides[:, 0]] - x[sides[:, 1]], axis=1)
+    return float(np.max(length[solver.mass[sides].sum(axis=1) > mass]))
+
+
+@pytest.mark.parametrize(
+    ("mesh", "model", "end"),
+    [(icosphere(3), "sa", 3.0), (circle(64), "sa", 3.0), (zonal_interval(65, 3), "usa", 0.6)],
+    ids=["sphere", "circle", "zonal"],
+)
+def test_insertion_keeps_edges_short_and_mass_exact(mesh: Mesh, model: str, end: float) -> None:
+    d = mesh.d
+    weights = (0.6, 0.4)
+    law = Mixture(
+        (VonMisesFisher(np.eye(d)[-1], 2.0), VonMisesFisher(-np.eye(d)[-1], 3.0)), weights
+    )
+    plain = run(make(mesh, model, 4.0, law.density), end)
+    limits = Refinement(longest=1.5, mass=1e-4)
+    solver = run(make(mesh, model, 4.0, law.density, refinement=limits), end)
+    assert solver.inserted > 0 and solver.refined_until is None
+    h = longest(make(mesh, model, 4.0, law.density), 0.0)
+    # Edges that are cut every few steps, against those that are not.
+    assert longest(solver, 1e-4) < 3.0 * h < 0.5 * longest(plain, 1e-4)
+    assert abs(solver.mass.sum() - 1.0) < 1e-14 and np.all(solver.mass >= 0.0)
+    assert 0.0 < solver.insert_error < 1e-2
+
+
+def test_inserted_vertices_have_followed_the_flow() -> None:
+    """Where they are, and their density: those of a finer mesh that had them from the start."""
+    coarse, fine = icosphere(3), icosphere(5)
+    law = standard_density()
+    limits = Refinement(longest=1.2, mass=1e-4)
+    solver = run(make(coarse, "sa", 4.0, law.density, refinement=limits), 1.5)
+    reference = run(make(fine, "sa", 4.0, law.density), 1.5)
+    # The first insertions are middles of edges, which are vertices of the finer meshes.
+    distance, number = _nearest(fine.points, solver.reference.points)
+    same = np.flatnonzero((distance < 1e-12) & (np.arange(solver.n) >= coarse.n_vertices))
+    assert same.size > 20
+    apart = solver.positions()[same] - reference.positions()[number[same]]
+    assert np.max(np.abs(apart)) < 1e-3 * 0.3  # the coarse mesh's own error at this time
+    rho = solver.log_density()[same] - reference.log_density()[number[same]]
+    assert np.max(np.abs(rho)) < 5e-3
+
+
+def _nearest(points: Any, at: Any) -> tuple[Any, Any]:
+    from scipy.spatial import cKDTree
+
+    return cKDTree(points).query(at)
+
+
+def test_insertion_stops_at_its_limit() -> None:
+    limits = Refinement(longest=1.2, mass=1e-6, vertices=700)
+    solver = run(make(icosphere(3), "sa", 4.0, standard_density().density, refinement=limits), 3.0)
+    assert solver.n <= 700
+    assert solver.refined_until is not None and "700 vertices" in solver.refined_until[1]
+
+
+# ------------------------------------------------------------------ restart, refusals
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_restart_goes_on_as_one_run(refined: bool) -> None:
+    limits = Refinement(longest=2.0, mass=1e-3) if refined else None
+
+    def new() -> LagrangianSolver:
+        law = standard_density()
+        return make(icosphere(3), "sa", 9.0, law.density, refinement=limits)
+
+    whole = new()
+    for _ in range(24):
+        whole.advance(50.0)
+    first = new()
+    for _ in range(12):
+        first.advance(50.0)
+    second = new()
+    second.restore(first.state())
+    for _ in range(12):
+        second.advance(50.0)
+    assert (second.t, second.step, second.n) == (whole.t, whole.step, whole.n)
+    assert not refined or whole.inserted > first.inserted > 0
+    assert np.array_equal(second.positions(), whole.positions())
+    # Kept as the sum of a start and a change, which begins anew.
+    np.testing.assert_allclose(second.log_density(), whole.log_density(), rtol=0.0, atol=1e-13)
+    assert np.array_equal(second.mass, whole.mass)
+
+
+def test_refusals() -> None:
+    mesh = icosphere(1)
+    with pytest.raises(InputError, match="negative or not finite at 42 vertices"):
+        make(mesh, "sa", 1.0, lambda x: -np.ones(len(x)))
+    with pytest.raises(InputError, match="vanishes at every vertex"):
+        make(mesh, "sa", 1.0, lambda x: np.zeros(len(x)))
+    with pytest.raises(InputError, match="'circle'"):
+        LagrangianSolver(Attention("sa", 1.0, 2, "circle"), mesh, Uniform(3).density)
+    with pytest.raises(InputError, match="rtol = 1"):
+        make(mesh, "sa", 1.0, Uniform(3).density, rtol=1.0)
+    with pytest.raises(InputError, match="did you mean 'dop853'"):
+        make(mesh, "sa", 1.0, Uniform(3).density, method="dop854")
+    with pytest.raises(InputError, match="longest = 1 found"):
+        Refinement(longest=1.0)
+    with pytest.raises(InputError, match="a time after"):
+        make(mesh, "sa", 1.0, Uniform(3).density).advance(0.0)
+
+
+def test_a_step_that_no_longer_moves_time_is_told() -> None:
+    solver = make(icosphere(1), "sa", 1.0, standard_density().density)
+    solver.advance(1.0)
+    solver._control.longest = 1e-30
+    with pytest.raises(BrokenInvariantError, match="no longer moves time"):
+        solver.advance(1.0 + solver.t)
