@@ -13,17 +13,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from meanfield.attention.field import Attention, Field, Measure, sum_over_ranks
-from meanfield.attention.harmonics import available_cpus
-from meanfield.dynamics.balance import balance_weights
+from meanfield.attention.field import Attention
+from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
-from meanfield.dynamics.sweep import collect, emit, emit_to_halo, use_threads
+from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.sphere import Array
 
@@ -93,7 +91,7 @@ class EulerianState:
     history: Array
 
 
-class EulerianSolver:
+class EulerianSolver(DensitySolver):
     """Advance a P1 density by explicit limited fluxes.
 
     Args:
@@ -105,13 +103,7 @@ class EulerianSolver:
         t: initial time.
 
     Attributes:
-        t, step, dt: time, number of steps, last step size.
-        rho: (n_owned,) density.
-        weights: (n_owned,) balanced nodal weights, sum one over all ranks.
-        energy_violation: largest relative change of E in the wrong direction so far (0: none).
-        energy_violations: number of steps with one.
-        dark_points: largest number of this rank's vertices at which Z was summed directly.
-        timings: seconds spent in "field" and "sweep".
+        timings: seconds spent in "field" and "sweep"; all others are those of ``DensitySolver``.
 
     Raises:
         InputError: a density that is negative, not finite or zero everywhere, on any rank.
@@ -125,77 +117,20 @@ class EulerianSolver:
         scheme: Scheme | None = None,
         t: float = 0.0,
     ) -> None:
-        if (attention.geometry, attention.d) != (space.geometry, space.d):
-            raise InputError(
-                f"attention on '{attention.geometry}' (d = {attention.d}) found, the space's "
-                f"'{space.geometry}' (d = {space.d}) expected"
-            )
-        harmonics = attention.harmonics
-        assert harmonics is not None
-        self.space, self.attention = space, attention
+        super().__init__(space, attention, rho, t)
         self.scheme = scheme if scheme is not None else Scheme()
         self._stages = STEPPERS[self.scheme.stepper]
-        self.weights, self.balanced_degree, self.balance_error = balance_weights(
-            space.geometry,
-            space.d,
-            space.points[: space.n_owned],
-            space.weights,
-            space.n_global,
-            attention.kernel.degree(1e-6),
-            lambda values: sum_over_ranks(space.comm, values),
-        )
-        self._at_owned = harmonics.locate(space.points[: space.n_owned])
-        self._at_local = (
-            self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
-        )
-        self.t, self.step, self.dt = float(t), 0, 0.0
-        self.timings = {"field": 0.0, "sweep": 0.0}
-        self.energy_violation, self.energy_violations = 0.0, 0
-        self.dark_points = 0
-        self._set_density(np.asarray(rho, dtype=np.float64))
+        self.timings["sweep"] = 0.0
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0
-        self._field: Field | None = None
         self._last_energy: float | None = None
 
         n, width = space.n_owned, space.stars.neighbour.shape[0]
         self._flux = np.zeros(width * n + 1)
         self._outflow, self._outrate = np.zeros(n), np.zeros(n)
-        self.threads = use_threads(n, available_cpus())
-
-    def _set_density(self, rho: Array) -> None:
-        bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
-        (count,) = self.space.sum(float(bad.size))
-        if count:
-            worst = f" (the first is {rho[bad[0]]:g})" if bad.size else ""
-            raise InputError(
-                f"an initial density that is negative or not finite at {int(count)} vertices found"
-                f"{worst}, finite values >= 0 expected"
-            )
-        (mass,) = self.space.sum(float(np.dot(self.weights, rho)))
-        if mass <= 0.0:
-            raise InputError("an initial density that vanishes at every vertex found")
-        self.rho: Array = rho / mass
-        self.initial_mass_error = mass - 1.0
 
     # ------------------------------------------------------------------ the state
-
-    def measure(self) -> Measure:
-        """The density as masses w_i rho_i at this rank's vertices."""
-        return Measure(self._at_owned, self.weights * self.rho, self.weights)
-
-    def field(self) -> Field:
-        """The field of the current density (kept until the density changes). Collective."""
-        if self._field is None:
-            start = time.perf_counter()
-            self._field = self.attention.field(self.measure(), self.t, self.space.comm)
-            self.timings["field"] += time.perf_counter() - start
-        return self._field
-
-    def velocity(self) -> Array:
-        """X at this rank's vertices, (n_owned, gdim). Collective."""
-        return self.field().velocity(self._at_owned)
 
     def state(self) -> EulerianState | None:
         """Everything that a restart needs, on rank 0 (None elsewhere). Collective."""
@@ -289,31 +224,8 @@ class EulerianSolver:
         self._history.append(self.t, xi)
         return xi
 
-    def field_potential(self, field: Field) -> Array:
-        """The potential at all local vertices (n_local,). Collective."""
-        start = time.perf_counter()
-        xi = field.potential(self._at_local)
-        self.dark_points = max(self.dark_points, field.dark_points)
-        self.timings["field"] += time.perf_counter() - start
-        return xi
-
     def _potential_of(self, rho: Array) -> Array:
-        measure = Measure(self._at_owned, self.weights * rho, self.weights)
-        start = time.perf_counter()
-        field = self.attention.field(measure, self.t, self.space.comm)
-        self.timings["field"] += time.perf_counter() - start
-        return self.field_potential(field)
-
-    @cached_property
-    def _linear_rate(self) -> float:
-        """Fastest growth rate of perturbations of the uniform state."""
-        att = self.attention
-        assert att.harmonics is not None
-        l = np.arange(att.harmonics.degree + 1)
-        rates = l * (l + att.d - 2) * np.abs(att.kernel.potential_coefficients(l[-1]))
-        if att.model == "sa":
-            return float(np.max(rates)) / att.kernel.lam0
-        return float(np.max(rates)) * math.exp(min(att.log_scale, 700.0))
+        return self.field_potential(self._field_of(rho))
 
     def _longest_by_cfl(self, xi: Array) -> float:
         if self._rate == 0.0:

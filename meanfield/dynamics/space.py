@@ -24,7 +24,7 @@ from meanfield.geometry.mesh import Mesh, zonal_half_masses
 from meanfield.geometry.sphere import Array, log_area
 from meanfield.software import require_dolfinx
 
-__all__ = ["P1Space", "Stars", "load_dolfinx"]
+__all__ = ["P1Space", "Stars", "edge_tangents", "load_dolfinx"]
 
 IndexArray = NDArray[np.int32]
 
@@ -227,7 +227,7 @@ class P1Space:
         coefficient = np.zeros((size, n))
         coefficient[slot, rows] = values
 
-        t = self._edge_tangents(rows, columns)
+        t = edge_tangents(self.geometry, self.points[rows], self.points[columns])
         tangent = np.zeros((size, 2, n), dtype=np.float32)
         tangent[slot, 0, rows] = t[:, 0]
         tangent[slot, 1, rows] = t[:, 1]
@@ -249,20 +249,20 @@ class P1Space:
             columns[~inside].astype(np.int32),
         )
 
-    def _edge_tangents(self, rows: IndexArray, columns: IndexArray) -> Array:
-        """Initial direction times geodesic length of each edge, in a frame at its first vertex."""
-        x, y = self.points[rows], self.points[columns]
-        if self.geometry == "zonal":
-            return np.column_stack([y[:, 0] - x[:, 0], np.zeros(rows.size)])
-        chord = np.linalg.norm(y - x, axis=1)
-        angle = 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
-        v = y - np.sum(x * y, axis=1, keepdims=True) * x
-        v *= (angle / np.linalg.norm(v, axis=1))[:, None]
-        if self.geometry == "circle":
-            along = np.column_stack([-x[:, 1], x[:, 0]])
-            return np.column_stack([np.sum(v * along, axis=1), np.zeros(rows.size)])
-        first, second = _frames(self.points[: self.n_owned])
-        return np.column_stack([np.sum(v * first[rows], axis=1), np.sum(v * second[rows], axis=1)])
+
+def edge_tangents(geometry: str, x: Array, y: Array) -> Array:
+    """Initial directions times geodesic lengths of edges from x to y, in frames at x: (n, 2)."""
+    if geometry == "zonal":
+        return np.column_stack([y[:, 0] - x[:, 0], np.zeros(len(x))])
+    chord = np.linalg.norm(y - x, axis=1)
+    angle = 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
+    v = y - np.sum(x * y, axis=1, keepdims=True) * x
+    v *= (angle / np.linalg.norm(v, axis=1))[:, None]
+    if geometry == "circle":
+        along = np.column_stack([-x[:, 1], x[:, 0]])
+        return np.column_stack([np.sum(v * along, axis=1), np.zeros(len(x))])
+    first, second = _frames(x)
+    return np.column_stack([np.sum(v * first, axis=1), np.sum(v * second, axis=1)])
 
 
 def _frames(x: Array) -> tuple[Array, Array]:

@@ -1,0 +1,146 @@
+"""What all densities on a P1 space have in common: the state, its measure, its field.
+
+Knows a space, an attention and the state; nothing of how mass is moved, of files, cases or
+observers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import cached_property
+
+import numpy as np
+
+from meanfield.attention.field import Attention, Field, Measure, sum_over_ranks
+from meanfield.attention.harmonics import available_cpus
+from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.space import P1Space
+from meanfield.dynamics.sweep import use_threads
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["DensitySolver"]
+
+
+class DensitySolver:
+    """A P1 density with its attention field; subclasses advance it in time.
+
+    Args:
+        space: the finite-element space.
+        attention: the model; its geometry and d must be the space's.
+        rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
+            normalised to mass one.
+        t: initial time.
+
+    Attributes:
+        t, step, dt: time, number of steps, last step size.
+        rho: (n_owned,) density.
+        weights: (n_owned,) balanced nodal weights, sum one over all ranks.
+        kappa: diffusion.
+        initial_mass_error: mass of ``rho`` as given, minus one.
+        energy_violation: largest relative change of the energy in the wrong direction so far.
+        energy_violations: number of steps with one.
+        dark_points: largest number of this rank's vertices at which Z was summed directly.
+        timings: seconds by kind of work, "field" among them.
+        threads: of the sweeps.
+
+    Raises:
+        InputError: a density that is negative, not finite or zero everywhere, on any rank.
+    """
+
+    kappa = 0.0
+
+    def __init__(self, space: P1Space, attention: Attention, rho: Array, t: float = 0.0) -> None:
+        if (attention.geometry, attention.d) != (space.geometry, space.d):
+            raise InputError(
+                f"attention on '{attention.geometry}' (d = {attention.d}) found, the space's "
+                f"'{space.geometry}' (d = {space.d}) expected"
+            )
+        harmonics = attention.harmonics
+        assert harmonics is not None
+        self.space, self.attention = space, attention
+        self.weights, self.balanced_degree, self.balance_error = balance_weights(
+            space.geometry,
+            space.d,
+            space.points[: space.n_owned],
+            space.weights,
+            space.n_global,
+            attention.kernel.degree(1e-6),
+            lambda values: sum_over_ranks(space.comm, values),
+        )
+        self._at_owned = harmonics.locate(space.points[: space.n_owned])
+        self._at_local = (
+            self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
+        )
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.timings = {"field": 0.0}
+        self.energy_violation, self.energy_violations = 0.0, 0
+        self.dark_points = 0
+        self._set_density(np.asarray(rho, dtype=np.float64))
+        self._field: Field | None = None
+        self.threads = use_threads(space.n_owned, available_cpus())
+
+    def _set_density(self, rho: Array) -> None:
+        bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
+        (count,) = self.space.sum(float(bad.size))
+        if count:
+            worst = f" (the first is {rho[bad[0]]:g})" if bad.size else ""
+            raise InputError(
+                f"an initial density that is negative or not finite at {int(count)} vertices found"
+                f"{worst}, finite values >= 0 expected"
+            )
+        (mass,) = self.space.sum(float(np.dot(self.weights, rho)))
+        if mass <= 0.0:
+            raise InputError("an initial density that vanishes at every vertex found")
+        self.rho: Array = rho / mass
+        self.initial_mass_error = mass - 1.0
+
+    def measure(self) -> Measure:
+        """The density as masses w_i rho_i at this rank's vertices."""
+        return self._measure_of(self.rho)
+
+    def field(self) -> Field:
+        """The field of the current density (kept until the density changes). Collective."""
+        if self._field is None:
+            self._field = self._field_of(self.rho)
+        return self._field
+
+    def velocity(self) -> Array:
+        """X at this rank's vertices, (n_owned, gdim). Collective."""
+        return self.field().velocity(self._at_owned)
+
+    def speed(self) -> float:
+        """Root mean square of the velocity of the mass; zero at rest. Collective."""
+        v = self.velocity()
+        m = self.weights * self.rho
+        (total,) = self.space.sum(float(np.dot(m, np.sum(v * v, axis=1))))
+        return math.sqrt(total)
+
+    def field_potential(self, field: Field) -> Array:
+        """The potential at all local vertices (n_local,). Collective."""
+        start = time.perf_counter()
+        xi = field.potential(self._at_local)
+        self.dark_points = max(self.dark_points, field.dark_points)
+        self.timings["field"] += time.perf_counter() - start
+        return xi
+
+    def _measure_of(self, rho: Array) -> Measure:
+        return Measure(self._at_owned, self.weights * rho, self.weights)
+
+    def _field_of(self, rho: Array) -> Field:
+        start = time.perf_counter()
+        field = self.attention.field(self._measure_of(rho), self.t, self.space.comm)
+        self.timings["field"] += time.perf_counter() - start
+        return field
+
+    @cached_property
+    def _linear_rate(self) -> float:
+        """Fastest growth rate of perturbations of the uniform state, without diffusion."""
+        att = self.attention
+        assert att.harmonics is not None
+        l = np.arange(att.harmonics.degree + 1)
+        rates = l * (l + att.d - 2) * np.abs(att.kernel.potential_coefficients(l[-1]))
+        if att.model == "sa":
+            return float(np.max(rates)) / att.kernel.lam0
+        return float(np.max(rates)) * math.exp(min(att.log_scale, 700.0))

@@ -1,0 +1,255 @@
+"""Linear fluxes along edges for any diffusion: rates of the exchange between neighbours. Compiled.
+
+With s = (xi_j - xi_i)/kappa and B(s) = s/(e^s - 1), an edge carries (per unit of c_ij)
+
+    F_ij = g_ij kappa [ B(-s) rho_i - B(s) rho_j ],        g_ij = g_ji > 0.
+
+g = 1 is the flux of Scharfetter and Gummel (EAFE; Schlichting and Seis 2020): exact for constant
+fluxes in one dimension, upwind for kappa -> 0, of second order in s. *Any* positive symmetric g
+keeps what matters: the rates B(+-s) g are >= 0 (an M-matrix), what leaves i arrives at j (zero
+column sums), the flux vanishes exactly where rho ~ e^{xi/kappa}, and has the sign of the drop of
+kappa log rho - xi. So g is free to be chosen for accuracy. Where log rho is linear along the
+edge, changing by p from the upwind vertex to the downwind one, the true flux at its middle is
+rho_up e^{p/2} kappa (s - p), s > 0, and divided by the one above this is
+
+    g = sinhc(s/2) / sinhc((s - p)/2),        sinhc(x) = sinh(x)/x.
+
+It tends to 1 for s -> 0 and to e^{p/2} for kappa -> 0: the limited edge density of
+``dynamics.sweep``, whose limited difference p (from log rho, with least-squares gradients) is used
+here too, kept within |p| <= s so that edges with more diffusion than drift are left alone.
+
+Knows only arrays.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.geometry.sphere import Array
+
+__all__ = ["dissipation", "exchange_rates", "flow_up", "log_gradients", "relax", "remainder"]
+
+_KAPPA = 0.4
+_FORWARD, _BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
+_ALLOWANCE = 1.0  # as in dynamics.sweep
+_STEEP = 20.0
+_SHARP = 1e8  # s from which on the limit of pure drift is right to round-off
+
+
+@nb.njit(cache=True)
+def bernoulli(s: float) -> float:
+    """B(s) = s/(e^s - 1) for s >= 0, to round-off; B(-s) = B(s) + s without cancellation."""
+    if s < 1e-4:
+        return 1.0 - 0.5 * s + s * s / 12.0
+    return s / math.expm1(s) if s < 700.0 else 0.0
+
+
+@nb.njit(cache=True)
+def _log_sinhc(x: float) -> float:
+    """log(sinh(x)/x)."""
+    x = abs(x)
+    if x < 0.05:
+        y = x * x
+        return y * (1.0 / 6.0 - y * (1.0 / 180.0 - y / 2835.0))
+    return x + math.log(-math.expm1(-2.0 * x) / (2.0 * x))
+
+
+@nb.njit(cache=True)
+def _limited(forward: float, along: float) -> float:
+    """The limited difference of log rho towards the downwind vertex (``dynamics.sweep``)."""
+    backward = 2.0 * along - forward
+    p = _FORWARD * forward + _BACKWARD * backward
+    koren = 0.0
+    if forward * backward > 0.0:
+        koren = min(2.0 * abs(backward), min(abs(p), 2.0 * abs(forward)))
+        koren = koren if forward > 0.0 else -koren
+    return koren + max(-_ALLOWANCE, min(_ALLOWANCE, p - koren))
+
+
+@nb.njit(cache=True)
+def log_gradients(
+    neighbour: NDArray[np.int32],
+    tangent: NDArray[np.float32],
+    gram: Array,
+    log_rho: Array,
+    out: Array,
+) -> None:
+    """Least-squares gradients of log rho at the owned vertices: ``out`` (2, n_owned), written."""
+    width, n = neighbour.shape
+    out[:] = 0.0
+    for k in range(width):
+        for i in range(n):
+            ahead = max(-_STEEP, min(_STEEP, log_rho[neighbour[k, i]] - log_rho[i]))
+            out[0, i] += tangent[k, 0, i] * ahead
+            out[1, i] += tangent[k, 1, i] * ahead
+    for i in range(n):
+        a, b = out[0, i], out[1, i]
+        out[0, i] = gram[0, i] * a + gram[1, i] * b
+        out[1, i] = gram[1, i] * a + gram[2, i] * b
+
+
+@nb.njit(cache=True)
+def exchange_rates(
+    neighbour: NDArray[np.int32],
+    coefficient: Array,
+    tangent: NDArray[np.float32],
+    back: NDArray[np.float32],
+    xi: Array,
+    kappa: float,
+    limited: bool,
+    log_rho: Array,
+    gradient: Array,
+    arriving: Array,
+    leaving: Array,
+) -> None:
+    """Rates of the exchange: dm_i/dt = sum_k arriving[k, i] rho_j - leaving[i] rho_i.
+
+    Args:
+        neighbour, coefficient, tangent: the ``Stars`` of the space.
+        back: tangents of the same edges at their other ends.
+        xi, log_rho: (n_local,) potential and logarithm of the density, ghosts included.
+        kappa: diffusion, >= 0.
+        limited: whether g is to be used; ``log_rho`` and ``gradient`` matter only then.
+        gradient: (2, n_local) gradients of log rho, ghosts included.
+        arriving: (K, n_owned) and leaving: (n_owned,), written; all >= 0.
+    """
+    width, n = neighbour.shape
+    leaving[:] = 0.0
+    for k in range(width):
+        for i in range(n):
+            j = neighbour[k, i]
+            if j == i:
+                arriving[k, i] = 0.0
+                continue
+            u = xi[j] - xi[i]
+            drop = abs(u)
+            down, up = drop, 0.0  # with and against the drift
+            s = math.inf
+            if kappa > 0.0 and drop < _SHARP * kappa:
+                s = drop / kappa
+                up = kappa * bernoulli(s)
+                down = up + drop
+            factor = coefficient[k, i]
+            if limited and drop > 0.0:
+                if u > 0.0:
+                    forward = log_rho[j] - log_rho[i]
+                    along = gradient[0, i] * tangent[k, 0, i] + gradient[1, i] * tangent[k, 1, i]
+                else:
+                    forward = log_rho[i] - log_rho[j]
+                    along = gradient[0, j] * back[k, 0, i] + gradient[1, j] * back[k, 1, i]
+                p = _limited(max(-_STEEP, min(_STEEP, forward)), along)
+                p = max(-s, min(s, max(-160.0, min(160.0, p))))
+                if s == math.inf:
+                    factor *= math.exp(0.5 * p)
+                else:
+                    factor *= math.exp(_log_sinhc(0.5 * s) - _log_sinhc(0.5 * (s - p)))
+            if u > 0.0:
+                leaving[i] += factor * down
+                arriving[k, i] = factor * up
+            else:
+                leaving[i] += factor * up
+                arriving[k, i] = factor * down
+
+
+@nb.njit(cache=True)
+def flow_up(
+    order: NDArray[np.int64],
+    neighbour: NDArray[np.int32],
+    arriving: Array,
+    leaving: Array,
+    weights: Array,
+    old: Array,
+    dt: float,
+    new: Array,
+) -> None:
+    """Solve one implicit step where mass only flows towards higher potential (kappa = 0).
+
+    In the order of ascending potential the matrix is triangular: one sweep solves it, by sums,
+    products and quotients of numbers >= 0 alone. All vertices must be on this rank.
+    """
+    for i in order:
+        total = weights[i] * old[i]
+        for k in range(neighbour.shape[0]):
+            if arriving[k, i] > 0.0:
+                total += dt * arriving[k, i] * new[neighbour[k, i]]
+        new[i] = total / (weights[i] + dt * leaving[i])
+
+
+@nb.njit(cache=True)
+def relax(
+    neighbour: NDArray[np.int32],
+    arriving: Array,
+    leaving: Array,
+    weights: Array,
+    old: Array,
+    guess: Array,
+    dt: float,
+    new: Array,
+) -> None:
+    """One Jacobi sweep from a guess >= 0 (n_local,): ``new`` (n_owned,) >= 0, written."""
+    width, n = neighbour.shape
+    for i in range(n):
+        total = 0.0
+        for k in range(width):
+            total += arriving[k, i] * guess[neighbour[k, i]]
+        new[i] = (weights[i] * old[i] + dt * total) / (weights[i] + dt * leaving[i])
+
+
+@nb.njit(cache=True)
+def remainder(
+    neighbour: NDArray[np.int32],
+    arriving: Array,
+    leaving: Array,
+    weights: Array,
+    old: Array,
+    new: Array,
+    dt: float,
+) -> tuple[float, float]:
+    """1-norms of the residual of a step and of the terms that it is the difference of.
+
+    ``new``: (n_local,), ghosts included.
+    """
+    width, n = neighbour.shape
+    residual, size = 0.0, 0.0
+    for i in range(n):
+        total = 0.0
+        for k in range(width):
+            total += arriving[k, i] * new[neighbour[k, i]]
+        out = (weights[i] + dt * leaving[i]) * new[i]
+        residual += abs(weights[i] * old[i] + dt * total - out)
+        size += out
+    return residual, size
+
+
+@nb.njit(cache=True)
+def dissipation(
+    neighbour: NDArray[np.int32],
+    coefficient: Array,
+    xi: Array,
+    kappa: float,
+    rho: Array,
+    log_rho: Array,
+) -> float:
+    """int |grad(xi - kappa log rho)|^2 dmu: this rank's part (owned vertices).
+
+    The mean square velocity of the total flux, as the sum over edges of the flux (g = 1) times the
+    drop of kappa log rho - xi. All fields: (n_local,), ghosts included; kappa > 0.
+    """
+    width, n = neighbour.shape
+    total = 0.0
+    for k in range(width):
+        for i in range(n):
+            j = neighbour[k, i]
+            u = xi[j] - xi[i]
+            drop = abs(u)
+            up = kappa * bernoulli(drop / kappa)
+            down = up + drop
+            flux = down * rho[i] - up * rho[j] if u > 0.0 else up * rho[i] - down * rho[j]
+            force = u - kappa * (log_rho[j] - log_rho[i])
+            # Of one sign but for round-off; each edge is met from both its ends.
+            total += 0.5 * coefficient[k, i] * abs(flux * force)
+    return total

@@ -1,0 +1,388 @@
+"""The linear-implicit solver of a density with or without diffusion: any step, kappa >= 0.
+
+    (W + dt A(xi^n)) rho^{n+1} = W rho^n,        A: edge fluxes of ``dynamics.fluxes``
+
+with the potential xi^n of the old density. What is *proved*, for every dt, every rough density and
+with the limited fluxes as well as without (they only scale each edge by g_ij = g_ji > 0, taken
+from the old density):
+
+* rho >= 0 and mass is conserved (M-matrix with zero column sums), exactly as computed, too: see
+  ``dynamics.linear``.
+* rho ~ exp(xi/kappa) is at rest exactly, if xi is its own potential (Gibbs states).
+* usa, V = +I, beta > 0, any kappa >= 0: the free energy F = kappa H - E never increases. H is
+  convex: H(rho') - H(rho) <= <log rho', m' - m>; E is convex, its kernel being positive definite:
+  E(rho') - E(rho) >= <xi^n, m' - m>. So F(rho') - F(rho) <= <kappa log rho' - xi^n, m' - m> =
+  -dt sum_edges c_ij F_ij (mu_i - mu_j), mu = kappa log rho' - xi^n, and F_ij has the sign of
+  mu_i - mu_j.
+* sa, V = +I, beta > 0, kappa = 0: E never decreases: E(rho') - E(rho) >= <Z^n, m' - m>/beta =
+  dt sum_edges c_ij F_ij (Z_j - Z_i)/beta >= 0, as log Z and Z rise together.
+
+*Monitored*: the same signs (with V = -I: of kappa H + E, which must not increase, and of E for
+kappa = 0) where they are not proved, for V = -I or beta < 0, and for the extrapolated step below.
+Softmax attention with noise has no known Lyapunov functional: nothing is watched.
+
+Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
+the extrapolation of log rho: positive whatever the step, and equal to the Richardson extrapolation
+2h - f up to (h - f)^2/f = O(dt^4); its mass, 1 + O(dt^4), is divided out. h/f is kept within 1/2
+and 2, so that nothing wild happens in tails that no step resolves. If its energy moves the wrong
+way, h itself is taken, for which the above is proved; if that does, too (V = -I), the step is
+rejected and halved.
+
+Error control: the distance of h and f in total variation, sum w |h - f|, is at most ``rtol`` times
+the smaller of 1 and 100 times the change of the density over the step. The latter matters where
+hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
+only if steps resolve it. Changes below 1e-8 are not looked at: steps then double.
+
+Knows a space, an attention and the state; nothing of files, cases or observers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from meanfield.attention.field import Attention, Field
+from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
+from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
+from meanfield.dynamics.space import P1Space, edge_tangents
+from meanfield.dynamics.stepping import fitted_step
+from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.geometry.sphere import Array
+
+__all__ = ["ImplicitScheme", "ImplicitSolver", "ImplicitState"]
+
+_LOG_FLOOR = 1e-300
+_MASS_TOLERANCE = 1e-12
+_WATCHED_CHANGE = 1e-8  # changes of the density below this do not bound the step
+_RELATIVE = 100.0  # times rtol: error of a step relative to its change
+_GROWTH = 2.0
+_REFUSALS = 60  # of one step: by then it is 1e-18 of what was tried first
+
+
+@dataclass(frozen=True)
+class ImplicitScheme:
+    """Choices of the discretisation.
+
+    Attributes:
+        limiter: "log-muscl" (second order also where drift dominates) or "none" (Scharfetter and
+            Gummel: upwind for kappa = 0).
+        order: in time, 2 (extrapolated) or 1.
+        rtol: tolerance of a step's error in total variation.
+        dt: fixed step, which is then not controlled (and only refused for its energy); None:
+            steps follow the error.
+        tolerance: of linear solves, in the 1-norm of masses.
+        linear: "auto", "ilu", "lu" or "amg": see ``dynamics.linear``.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    limiter: Literal["log-muscl", "none"] = "log-muscl"
+    order: int = 2
+    rtol: float = 1e-3
+    dt: float | None = None
+    tolerance: float = 1e-12
+    linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name, valid in (
+            ("limiter", ("log-muscl", "none")),
+            ("linear", ("auto", "ilu", "lu", "amg")),
+        ):
+            value = getattr(self, name)
+            if value not in valid:
+                choices = ", ".join(f"'{v}'" for v in valid)
+                raise InputError(
+                    f"{name} '{value}' found, one of {choices} expected{suggest(str(value), valid)}"
+                )
+        if self.order not in (1, 2):
+            raise InputError(f"order = {self.order} found, 1 or 2 expected")
+        if not 0.0 < self.rtol < 1.0:
+            raise InputError(f"rtol = {self.rtol:g} found, 0 < rtol < 1 expected")
+        if self.dt is not None and not 0.0 < self.dt < math.inf:
+            raise InputError(f"dt = {self.dt:g} found, a finite number above 0 expected")
+        if not 1e-15 <= self.tolerance <= 1e-4:
+            raise InputError(f"tolerance = {self.tolerance:g} found, 1e-15 to 1e-4 expected")
+
+
+@dataclass(frozen=True)
+class ImplicitState:
+    """All that a restart needs, in the original vertex order (rank 0 holds it).
+
+    Attributes:
+        t: time; step: steps done; dt: size of the last one.
+        rho: (n,) density with respect to sigma.
+        allowed: the step that the error suggests next; 0 before the first.
+    """
+
+    t: float
+    step: int
+    rho: Array
+    dt: float
+    allowed: float
+
+
+class ImplicitSolver(DensitySolver):
+    """Advance a P1 density by linear-implicit steps.
+
+    Args:
+        space, attention, rho, t: as for ``DensitySolver``.
+        kappa: diffusion, >= 0.
+        scheme: choices of the discretisation.
+
+    Attributes:
+        rejected: steps refused for their error; refused: for their energy.
+        lowered: steps for which the extrapolation moved the energy the wrong way, and was left out.
+        residual: largest 1-norm of a linear residual so far (masses).
+        iterations: Krylov iterations so far; solves: number of linear solves by method.
+        timings: seconds in "field", "fluxes" and "linear".
+        All others are those of ``DensitySolver``.
+
+    Raises:
+        InputError: kappa negative or not finite, or a bad density, on any rank.
+    """
+
+    def __init__(
+        self,
+        space: P1Space,
+        attention: Attention,
+        rho: Array,
+        kappa: float = 0.0,
+        scheme: ImplicitScheme | None = None,
+        t: float = 0.0,
+    ) -> None:
+        if not 0.0 <= kappa < math.inf:
+            raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
+        super().__init__(space, attention, rho, t)
+        self.kappa = float(kappa)
+        self.scheme = scheme if scheme is not None else ImplicitScheme()
+        self.timings |= {"fluxes": 0.0, "linear": 0.0}
+        self.rejected = self.refused = self.lowered = self.iterations = 0
+        self.residual = 0.0
+        self.solves: dict[str, int] = {}
+        self._system = EdgeSystem(space, self.weights, self.scheme.tolerance, self.scheme.linear)
+        self._allowed = 0.0
+        self._back = _back_tangents(space)
+        # No functional is known for softmax attention with noise.
+        self._watched = attention.model == "usa" or self.kappa == 0.0
+
+    # ------------------------------------------------------------------ the state
+
+    def state(self) -> ImplicitState | None:
+        """Everything that a restart needs, on rank 0 (None elsewhere). Collective."""
+        rho = self.space.gather(self.rho)
+        if rho is None:
+            return None
+        return ImplicitState(self.t, self.step, rho, self.dt, self._allowed)
+
+    def restore(self, state: ImplicitState | None) -> None:
+        """Continue from a state that rank 0 holds; steps after it are those of one long run."""
+        scalars: Any = None
+        if state is not None:
+            scalars = (state.t, state.step, state.dt, state.allowed)
+        self.t, self.step, self.dt, self._allowed = self.space.comm.bcast(scalars, root=0)
+        self.rho = self.space.scatter(None if state is None else state.rho)
+        self._field = None
+
+    def speed(self) -> float:
+        """Root mean square velocity of the mass: of X - kappa grad log rho, zero at rest.
+
+        For kappa = 0 that of X itself. Collective.
+        """
+        if self.kappa == 0.0:
+            return super().speed()
+        rho = self.space.with_ghosts(self.rho).copy()
+        local = dissipation(
+            self.space.stars.neighbour,
+            self.space.stars.coefficient,
+            self.field_potential(self.field()),
+            self.kappa,
+            rho,
+            _log(rho),
+        )
+        (total,) = self.space.sum(local)
+        return math.sqrt(total)
+
+    def free_energy(self) -> float:
+        """(kappa H - V E) e^{-|beta|}, up to a constant: what decreases for usa. Collective."""
+        return self._functional(self.rho, self.field())
+
+    def _functional(self, rho: Array, field: Field) -> float:
+        energy = -self.attention.value * field.energy_excess()
+        if self.kappa == 0.0:
+            return energy
+        (entropy,) = self.space.sum(float(np.dot(self.weights * rho, _log(rho))))
+        return energy + self.kappa * math.exp(-self.attention.kernel.log_scale) * entropy
+
+    # ------------------------------------------------------------------ stepping
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, at most to ``t_end``; returns its size. Collective.
+
+        Raises:
+            BrokenInvariantError: NaN, a negative density, lost mass, or a linear system that can
+                not be solved; the state is then the one before the step. Raised on every rank.
+        """
+        rates = self._rates(self.field_potential(self.field()), self.rho)
+        fixed = self.scheme.dt
+        if self._allowed == 0.0:
+            self._allowed = self._first_step(rates)
+        longest = self._allowed if fixed is None else fixed
+        before = self._functional(self.rho, self.field()) if self._watched else 0.0
+        for attempt in range(_REFUSALS + 1):
+            dt = fitted_step(self.t, t_end, longest)
+            if dt <= 0.0 or self.t + dt == self.t:
+                raise BrokenInvariantError(
+                    f"the step of {dt:.1e} no longer moves time after t = {self.t:.6g}"
+                )
+            candidates, error, allowed = self._try(rates, dt)
+            if fixed is None and error > allowed:
+                self.rejected += 1
+                longest = dt * max(0.2, 0.8 * math.sqrt(allowed / error))
+                continue
+            chosen = self._choose(candidates, before, last=attempt == _REFUSALS)
+            if chosen is not None:
+                break
+            self.refused += 1
+            longest = 0.5 * dt
+        else:
+            raise BrokenInvariantError(
+                f"no step was accepted after t = {self.t:.6g}, down to {dt:.1e}"
+            )
+        rho, field = chosen
+        self._check(rho, dt)
+        self._suggest(dt, error, allowed)
+        # Landing: t_end itself, not the sum of steps towards it.
+        self.t = t_end if dt >= t_end - self.t else self.t + dt
+        self.rho, self._field = rho, field
+        self.step += 1
+        self.dt = dt
+        return dt
+
+    def _first_step(self, rates: Rates) -> float:
+        """A step over which little of the mass moves."""
+        (moved,) = self.space.sum(float(np.dot(self.rho, rates.leaving)))
+        fastest = max(min(moved, rates.fastest), self._linear_rate, 1e-300)
+        return 0.1 * math.sqrt(self.scheme.rtol) / fastest
+
+    def _try(self, rates: Rates, dt: float) -> tuple[list[Array], float, float]:
+        """Densities after ``dt``, the best first; the error of a step, and what it may be."""
+        scheme, w = self.scheme, self.weights
+        if scheme.order == 1 and scheme.dt is not None:
+            return [self._solve(rates, self.rho, dt)], 0.0, 1.0
+        full = self._solve(rates, self.rho, dt)
+        half = self._solve(rates, self.rho, 0.5 * dt)
+        between = self._rates(self.field_potential(self._field_of(half)), half)
+        twice = self._solve(between, half, 0.5 * dt)
+        error, change = self.space.sum(
+            float(np.dot(w, np.abs(twice - full))), float(np.dot(w, np.abs(twice - self.rho)))
+        )
+        allowed = scheme.rtol * min(1.0, _RELATIVE * max(change, _WATCHED_CHANGE))
+        if scheme.order == 1:
+            return [twice], error, allowed
+        return [self._extrapolated(full, twice), twice], error, allowed
+
+    def _extrapolated(self, full: Array, twice: Array) -> Array:
+        ratio = np.ones_like(full)
+        np.divide(twice, full, out=ratio, where=full > 0.0)
+        rho: Array = twice * np.clip(ratio, 0.5, 2.0)
+        w = self.weights
+        (mass,) = self.space.sum(float(np.dot(w, rho)))
+        rho /= mass
+        return rho
+
+    def _choose(
+        self, candidates: list[Array], before: float, last: bool
+    ) -> tuple[Array, Field] | None:
+        """The first density whose energy has moved the right way, with its field."""
+        for number, rho in enumerate(candidates):
+            field = self._field_of(rho)
+            if not self._watched:
+                return rho, field
+            after = self._functional(rho, field)
+            scale = abs(field.energy(scaled=True)) + abs(after)
+            noise = 4.0 * self.attention.epsilon * abs(field.energy_excess()) + 1e-13 * scale
+            if after - before <= noise:
+                self.lowered += number
+                return rho, field
+        if not last:
+            return None
+        self.energy_violations += 1
+        self.energy_violation = max(self.energy_violation, (after - before) / scale)
+        return rho, field
+
+    def _suggest(self, dt: float, error: float, allowed: float) -> None:
+        """The next step from the error of this one, which is of order dt^2."""
+        if self.scheme.dt is not None:
+            return
+        limit = _GROWTH * max(dt, self._allowed)
+        best = 0.9 * dt * math.sqrt(allowed / error) if error > 0.0 else math.inf
+        self._allowed = min(limit, max(best, 0.2 * dt))
+
+    def _rates(self, xi: Array, rho: Array) -> Rates:
+        """Rates of exchange in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,)."""
+        start = time.perf_counter()
+        space, stars, n = self.space, self.space.stars, self.space.n_owned
+        limited = self.scheme.limiter == "log-muscl"
+        log_rho: Array = np.zeros(0)
+        gradient: Array = np.zeros((2, 0))
+        if limited:
+            log_rho = _log(space.with_ghosts(rho))
+            gradient = np.empty((2, space.n_local))
+            own = gradient if space.n_local == n else np.empty((2, n))
+            log_gradients(stars.neighbour, stars.tangent, stars.gram, log_rho, own)
+            for k in range(2):
+                gradient[k] = space.with_ghosts(own[k])
+        arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
+        exchange_rates(
+            stars.neighbour, stars.coefficient, stars.tangent, self._back, xi, self.kappa, limited,
+            log_rho, gradient, arriving, leaving,
+        )  # fmt: skip
+        (fastest,) = space.max(float(np.max(leaving / self.weights, initial=0.0)))
+        order = None
+        if self.kappa == 0.0 and space.comm.size == 1:
+            order = np.argsort(xi, kind="stable")
+        self.timings["fluxes"] += time.perf_counter() - start
+        return Rates(arriving, leaving, order, fastest)
+
+    def _solve(self, rates: Rates, old: Array, dt: float) -> Array:
+        start = time.perf_counter()
+        solution: Solution = self._system.solve(rates, old, dt)
+        self.iterations += solution.iterations
+        self.residual = max(self.residual, solution.residual)
+        self.solves[solution.method] = self.solves.get(solution.method, 0) + 1
+        self.timings["linear"] += time.perf_counter() - start
+        return solution.rho
+
+    def _check(self, rho: Array, dt: float) -> None:
+        mass, negative = self.space.sum(
+            float(np.dot(self.weights, rho)), float(np.count_nonzero(~(rho >= 0.0)))
+        )
+        what = None
+        if negative or not math.isfinite(mass):
+            what = f"density negative or NaN at {int(negative)} vertices"
+        elif abs(mass - 1.0) > _MASS_TOLERANCE:
+            what = f"mass is off by {mass - 1.0:.1e}"
+        if what:
+            raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")
+
+
+def _log(rho: Array) -> Array:
+    return np.log(np.maximum(rho, _LOG_FLOOR))
+
+
+def _back_tangents(space: P1Space) -> Any:
+    """Tangents of all edges in the stars, seen from the neighbour: (K, 2, n_owned) float32."""
+    neighbour = space.stars.neighbour
+    back = np.zeros((neighbour.shape[0], 2, space.n_owned), dtype=np.float32)
+    own = np.arange(space.n_owned)
+    for k in range(neighbour.shape[0]):
+        real = neighbour[k] != own
+        there, here = space.points[neighbour[k, real]], space.points[own[real]]
+        back[k][:, real] = edge_tangents(space.geometry, there, here).T
+    return back
