@@ -36,6 +36,7 @@ __all__ = [
     "Every",
     "Geometric",
     "Geometry",
+    "Implicit",
     "Lagrangian",
     "Layers",
     "MeshFile",
@@ -421,6 +422,41 @@ class Eulerian:
             _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Implicit:
+    """Finite elements on a fixed mesh, linear-implicit in time: any diffusion, any step.
+
+    Attributes:
+        scheme: "log-muscl" (second order where smooth) or "fitted" (exponentially fitted fluxes
+            alone: upwind for kappa = 0).
+        order: of the steps in time, 2 or 1.
+        rtol: tolerance of the error of a step, in total variation.
+        dt: fixed step; None: steps follow the error.
+        linear_tolerance: of the linear solves, in the 1-norm of masses.
+        tolerance: accuracy of the harmonic transforms, as for ``Eulerian``.
+    """
+
+    scheme: str = "log-muscl"
+    order: int = 2
+    rtol: float = 1e-3
+    dt: float | None = None
+    linear_tolerance: float = 1e-12
+    tolerance: float | None = None
+
+    type: ClassVar[str] = "implicit"
+
+    def __post_init__(self) -> None:
+        _choice("solver.scheme", self.scheme, ("log-muscl", "fitted"))
+        _set(self, "order", _integer("solver.order", self.order, 1, 2))
+        _set(self, "rtol", _number("solver.rtol", self.rtol, 1e-9, 1e-1))
+        if self.dt is not None:
+            _set(self, "dt", _number("solver.dt", self.dt, above=0.0))
+        linear = _number("solver.linear_tolerance", self.linear_tolerance, 1e-15, 1e-6)
+        _set(self, "linear_tolerance", linear)
+        if self.tolerance is not None:
+            _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
+
+
 def _check_tokens(owner: Particles | Layers) -> None:
     """Check how many tokens there are and where they come from; a file's path becomes absolute."""
     number, tokens = owner.number, owner.tokens
@@ -558,14 +594,16 @@ class Lagrangian:
             _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
 
 
-FixedMesh = Eulerian
+FixedMesh = Eulerian | Implicit
 """Solvers of a density on a mesh that stays; they need DOLFINx."""
 Density = FixedMesh | Lagrangian
 """Solvers of a density on a mesh."""
 Tokens = Particles | Layers
 """Solvers of tokens."""
 Solver = Density | Tokens
-SOLVERS: dict[str, type[Solver]] = {c.type: c for c in (Eulerian, Lagrangian, Particles, Layers)}
+SOLVERS: dict[str, type[Solver]] = {
+    c.type: c for c in (Eulerian, Implicit, Lagrangian, Particles, Layers)
+}
 
 
 @dataclass(frozen=True)
@@ -722,7 +760,8 @@ class Case:
         geometry: ``Sphere``, ``Circle``, ``Zonal`` or ``MeshFile``; for tokens ``Unmeshed``, too.
         model: the interaction.
         initial: the initial law (``meanfield.geometry.laws``), in the same dimension.
-        solver: ``Eulerian`` or ``Lagrangian`` (a density), ``Particles`` or ``Layers`` (tokens).
+        solver: ``Eulerian``, ``Implicit`` or ``Lagrangian`` (a density), or ``Particles`` or
+            ``Layers`` (tokens).
         time: end, output times, stopping.
         output: files.
 
@@ -792,10 +831,10 @@ class Case:
                     f"geometry.type: the {self.solver.type} solver needs a mesh, found 'unmeshed'; "
                     f"expected another geometry{_MESHED}, or solver.type = 'particles'"
                 )
-            if self.model.kappa != 0.0:
+            if self.model.kappa != 0.0 and not isinstance(self.solver, Implicit):
                 raise InputError(
                     f"model.kappa: found {self.model.kappa:g}, but the {self.solver.type} solver "
-                    "has kappa = 0 only (the solver 'particles' takes any)"
+                    'has kappa = 0 only: expected solver.type = "implicit" (or "particles")'
                 )
             return
         if self.geometry.kind == "zonal":

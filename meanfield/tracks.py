@@ -21,16 +21,16 @@ from meanfield.analysis.diagnostics import (
     characteristic_diagnostics,
     density_diagnostics,
     diagnostic_names,
-    rms_speed,
     token_diagnostic_names,
     token_diagnostics,
     token_speed,
 )
 from meanfield.attention.field import Attention, embed
-from meanfield.case import Case, Density, Lagrangian, Layers, Particles, Tokens
+from meanfield.case import Case, Density, Implicit, Lagrangian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.eulerian import EulerianSolver, EulerianState, Scheme
+from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver, ImplicitState
 from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, Refinement
 from meanfield.dynamics.layers import LayerSolver, LayerState
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
@@ -158,11 +158,18 @@ def _mesh_record(mesh: Mesh) -> dict[str, Any]:
 class DensityTrack(Track):
     """A P1 density on a mesh."""
 
-    def __init__(self, case: Case, solver: EulerianSolver, mesh: Mesh | None) -> None:
+    def __init__(
+        self, case: Case, solver: EulerianSolver | ImplicitSolver, mesh: Mesh | None
+    ) -> None:
         self.case, self.solver, self.mesh = case, solver, mesh
         space = solver.space
         self.comm = space.comm
-        self.columns = ("t", "step", "dt", *diagnostic_names(space.geometry, space.d))
+        self.columns = (
+            "t",
+            "step",
+            "dt",
+            *diagnostic_names(space.geometry, space.d, solver.kappa > 0.0),
+        )
         self._counter = PeakCounter(mesh) if mesh is not None else None
         self._fields: FieldWriter | None = None
         self._unresolved_from: float | None = None
@@ -172,7 +179,7 @@ class DensityTrack(Track):
         row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
         row |= density_diagnostics(solver, self._counter)
         # E itself may be beyond all floats, and only rank 0 counts clusters.
-        _refuse_non_finite(row, {"energy", "clusters"})
+        _refuse_non_finite(row, {"energy", "free_energy", "clusters"})
         (fullest,) = solver.space.max(float(np.max(solver.weights * solver.rho, initial=0.0)))
         if fullest > _UNRESOLVED and self._unresolved_from is None:
             self._unresolved_from = solver.t
@@ -189,7 +196,7 @@ class DensityTrack(Track):
             )
 
     def speed(self) -> float:
-        return rms_speed(self.solver)
+        return self.solver.speed()
 
     def snapshot(self) -> Any:
         space = self.solver.space
@@ -224,14 +231,16 @@ class DensityTrack(Track):
         if self._fields is not None:
             self._fields.close()
 
-    def saved_state(self, saved: dict[str, Any]) -> EulerianState:
+    def saved_state(self, saved: dict[str, Any]) -> EulerianState | ImplicitState:
         if "rho" not in saved or saved["rho"].size != self.solver.space.n_global:
             size = saved["rho"].size if "rho" in saved else "no"
             raise InputError(
                 f"a checkpoint of {size} vertices found, {self.solver.space.n_global} expected: "
                 "the mesh file has changed"
             )
-        return EulerianState(**{name: saved[name] for name in EulerianState.__annotations__})
+        implicit = isinstance(self.solver, ImplicitSolver)
+        kind: type[EulerianState | ImplicitState] = ImplicitState if implicit else EulerianState
+        return kind(**_fields_of(kind, saved))
 
     def initial_notes(self) -> list[str]:
         return _mass_notes(self.solver.initial_mass_error)
@@ -270,6 +279,10 @@ class DensityTrack(Track):
             "unresolved_from": self._unresolved_from,
             "dark_points": solver.dark_points,
         }
+        if isinstance(solver, ImplicitSolver):
+            record["rejected_steps"] = solver.rejected + solver.refused
+            record["largest_linear_residual"] = solver.residual
+            record["linear_solves"] = solver.solves
         return record, notes
 
 
@@ -338,10 +351,7 @@ class LagrangianTrack(Track):
             self._fields.close()
 
     def saved_state(self, saved: dict[str, Any]) -> LagrangianState:
-        names = {f.name for f in fields(LagrangianState)}
-        if names - saved.keys():
-            raise InputError("the checkpoint is of another kind of run: start again with overwrite")
-        return LagrangianState(**{name: saved[name] for name in names})
+        return LagrangianState(**_fields_of(LagrangianState, saved))
 
     def initial_notes(self) -> list[str]:
         return _mass_notes(self.solver.initial_mass_error)
@@ -429,10 +439,7 @@ class TokenTrack(Track):
 
     def saved_state(self, saved: dict[str, Any]) -> ParticleState | LayerState:
         kind = LayerState if isinstance(self.solver, LayerSolver) else ParticleState
-        missing = {f.name for f in fields(kind)} - saved.keys()
-        if missing:
-            raise InputError("the checkpoint is of another kind of run: start again with overwrite")
-        return kind(**{f.name: saved[f.name] for f in fields(kind)})
+        return kind(**_fields_of(kind, saved))
 
     def about(self) -> dict[str, Any]:
         return {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}
@@ -513,13 +520,32 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
         comm,
         lambda: case.initial.density(embed(space.geometry, space.d, space.points[: space.n_owned])),
     )
+    attention = make_attention(case)
+    if isinstance(options, Implicit):
+        choices = ImplicitScheme(
+            limiter=options.scheme,  # type: ignore[arg-type]  # checked at run time
+            order=options.order,
+            rtol=options.rtol,
+            dt=options.dt,
+            tolerance=options.linear_tolerance,
+        )
+        implicit = ImplicitSolver(space, attention, rho, case.model.kappa, choices)
+        return DensityTrack(case, implicit, mesh)
     scheme = Scheme(
         limiter=options.scheme,  # type: ignore[arg-type]  # both are checked at run time
         stepper=options.stepper,  # type: ignore[arg-type]
         cfl=options.cfl,
         field=options.field,  # type: ignore[arg-type]
     )
-    return DensityTrack(case, EulerianSolver(space, make_attention(case), rho, scheme), mesh)
+    return DensityTrack(case, EulerianSolver(space, attention, rho, scheme), mesh)
+
+
+def _fields_of(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:
+    """What a state of this kind needs from a checkpoint."""
+    names = [f.name for f in fields(kind)]
+    if set(names) - saved.keys():
+        raise InputError("the checkpoint is of another kind of run: start again with overwrite")
+    return {name: saved[name] for name in names}
 
 
 def _lagrangian_solver(

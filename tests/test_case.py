@@ -203,7 +203,7 @@ def test_a_rewritten_mesh_file_is_read_again(tmp_path: Path) -> None:
         ({"model": {"attention": "sa", "beta": 1, "value": True}}, ["model.value", "found true"]),
         (
             {"model": {"attention": "sa", "beta": 1, "kappa": 0.1}},
-            ["model.kappa", "kappa = 0 only"],
+            ["model.kappa", "kappa = 0 only", 'solver.type = "implicit"'],
         ),
         ({"model": {"attention": "sa", "beta": 1, "kappa": -1}}, ["model.kappa", "0 or more"]),
         (

@@ -13,7 +13,7 @@ import numpy as np
 
 from meanfield.attention.field import sum_over_ranks
 from meanfield.attention.harmonics import Located, harmonics_for
-from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
@@ -26,7 +26,6 @@ __all__ = [
     "characteristic_diagnostics",
     "density_diagnostics",
     "diagnostic_names",
-    "rms_speed",
     "token_diagnostic_names",
     "token_diagnostics",
     "token_speed",
@@ -36,7 +35,7 @@ POWER_DEGREE = 8
 PROMINENCE = math.log(2.0)
 
 
-def diagnostic_names(geometry: str, d: int) -> tuple[str, ...]:
+def diagnostic_names(geometry: str, d: int, noisy: bool = False) -> tuple[str, ...]:
     """Names of the diagnostics of a density, in the order in which a table shows them."""
     moments = 1 if geometry == "zonal" else d
     return (
@@ -46,6 +45,7 @@ def diagnostic_names(geometry: str, d: int) -> tuple[str, ...]:
         "energy",
         "energy_scaled",
         "entropy",
+        *(("free_energy",) if noisy else ()),
         *(f"mean_{k + 1}" for k in range(moments)),
         "mean_norm",
         *(f"m2_{k + 1}" for k in range(moments)),
@@ -54,13 +54,15 @@ def diagnostic_names(geometry: str, d: int) -> tuple[str, ...]:
     )
 
 
-def density_diagnostics(solver: EulerianSolver, counter: PeakCounter | None) -> dict[str, float]:
+def density_diagnostics(solver: DensitySolver, counter: PeakCounter | None) -> dict[str, float]:
     """Diagnostics of a solver's density, the same on every rank (clusters: rank 0). Collective.
 
     * ``mass``: sum of masses, 1. ``rho_min``, ``rho_max``: with respect to sigma (uniform = 1).
     * ``energy``: E (arXiv 2312.10794, (3.5)), which increases for V = +I; ``energy_scaled``:
       E e^{-|beta|}.
     * ``entropy``: int rho log rho dsigma >= 0, zero for the uniform density.
+    * ``free_energy``, with diffusion only: F = kappa H - V E, which never increases for usa. (No
+      such functional is known for sa with noise.)
     * ``mean_1``..: int x dmu; ``mean_norm``: its length, the order parameter. ``m2_1``..:
       eigenvalues of int x x^T dmu, ascending. Zonal: int x_d dmu and int x_d^2 dmu alone.
     * ``power_l``: sum over the harmonics of degree l, orthonormal in L^2(sigma), of the squared
@@ -84,6 +86,7 @@ def density_diagnostics(solver: EulerianSolver, counter: PeakCounter | None) -> 
     clusters = math.nan
     if everything is not None and counter is not None:
         clusters = float(counter.count(everything))
+    free_energy = solver.kappa * totals[1] - solver.attention.value * field.energy()
     values = [
         totals[0],
         -bottom,
@@ -91,13 +94,14 @@ def density_diagnostics(solver: EulerianSolver, counter: PeakCounter | None) -> 
         field.energy(),
         field.energy(scaled=True),
         totals[1],
+        *((free_energy,) if solver.kappa > 0.0 else ()),
         *mean,
         float(np.linalg.norm(mean)),
         *np.linalg.eigvalsh(second),
         *_power(solver),
         clusters,
     ]
-    names = diagnostic_names(space.geometry, space.d)
+    names = diagnostic_names(space.geometry, space.d, solver.kappa > 0.0)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -147,7 +151,7 @@ def _power_of(solver: LagrangianSolver) -> Array:
     return harmonics.power(sum_over_ranks(comm, harmonics.moments(at, weights)))
 
 
-def _power(solver: EulerianSolver) -> Array:
+def _power(solver: DensitySolver) -> Array:
     space, field = solver.space, solver.field()
     harmonics = solver.attention.harmonics
     moments = field.moments
@@ -160,14 +164,6 @@ def _power(solver: EulerianSolver) -> Array:
         moments = sum_over_ranks(space.comm, harmonics.moments(x, weights - quadrature))
         moments = moments + harmonics.uniform()
     return harmonics.power(moments)[: POWER_DEGREE + 1]
-
-
-def rms_speed(solver: EulerianSolver) -> float:
-    """Root mean square of |X| over the mass: zero in a stationary state. Collective."""
-    v = solver.velocity()
-    m = solver.weights * solver.rho
-    (total,) = solver.space.sum(float(np.dot(m, np.sum(v * v, axis=1))))
-    return math.sqrt(total)
 
 
 _MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most

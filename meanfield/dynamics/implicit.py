@@ -69,8 +69,8 @@ class ImplicitScheme:
     """Choices of the discretisation.
 
     Attributes:
-        limiter: "log-muscl" (second order also where drift dominates) or "none" (Scharfetter and
-            Gummel: upwind for kappa = 0).
+        limiter: "log-muscl" (second order also where drift dominates) or "fitted" (g = 1: the
+            exponentially fitted fluxes alone, upwind for kappa = 0).
         order: in time, 2 (extrapolated) or 1.
         rtol: tolerance of a step's error in total variation.
         dt: fixed step, which is then not controlled (and only refused for its energy); None:
@@ -82,7 +82,7 @@ class ImplicitScheme:
         InputError: a value out of its range.
     """
 
-    limiter: Literal["log-muscl", "none"] = "log-muscl"
+    limiter: Literal["log-muscl", "fitted"] = "log-muscl"
     order: int = 2
     rtol: float = 1e-3
     dt: float | None = None
@@ -91,7 +91,7 @@ class ImplicitScheme:
 
     def __post_init__(self) -> None:
         for name, valid in (
-            ("limiter", ("log-muscl", "none")),
+            ("limiter", ("log-muscl", "fitted")),
             ("linear", ("auto", "ilu", "lu", "amg")),
         ):
             value = getattr(self, name)
