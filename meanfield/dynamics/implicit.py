@@ -28,6 +28,16 @@ and 2, so that nothing wild happens in tails that no step resolves. If its energ
 way, h itself is taken, for which the above is proved; if that does, too (V = -I), the step is
 rejected and halved.
 
+Implicit potential: where next to nothing moves, the old potential holds every cluster where it was:
+one that drifts at a speed v gets no further than v over its rate of relaxation, however long the
+step. Such phases are stepped through with the potential of the *new* density,
+(W + dt A(xi^{n+1})) rho^{n+1} = W rho^n, a fixed point in the few moments that make up the
+potential, found by Anderson acceleration (a linear solve an iteration). Positivity, mass and Gibbs
+states are untouched: these hold in any potential. For V = -I, beta > 0 the signs of the energy are
+proved now, to the tolerance of the fixed point (E(rho') - E(rho) <= <Z', m' - m>/beta); for V = +I
+they are monitored, and a step that fails is refused. "auto" takes, of the two ways, the one that
+gets further for a linear solve, by trying the other from time to time in slow phases.
+
 Error control: the distance of h and f in total variation, sum w |h - f|, is at most ``rtol`` times
 the smaller of 1 and 100 times the change of the density over the step. The latter matters where
 hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
@@ -40,12 +50,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from meanfield.attention.field import Attention, Field
+from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
@@ -61,6 +72,10 @@ _MASS_TOLERANCE = 1e-12
 _WATCHED_CHANGE = 1e-8  # changes of the density below this do not bound the step
 _RELATIVE = 100.0  # times rtol: error of a step relative to its change
 _GROWTH = 2.0
+_ITERATIONS = 25  # of the fixed point
+_FIXED_POINT = 0.02  # its tolerance over that of the step
+_SLOW = 1.0 / _RELATIVE  # change over a step below which the implicit potential is tried
+_WAIT, _LONGEST_WAIT, _TRIAL = 10, 320, 8  # steps before a trial, and in it
 _REFUSALS = 60  # of one step: by then it is 1e-18 of what was tried first
 
 
@@ -75,6 +90,7 @@ class ImplicitScheme:
         rtol: tolerance of a step's error in total variation.
         dt: fixed step, which is then not controlled (and only refused for its energy); None:
             steps follow the error.
+        potential: "explicit", "implicit" or "auto" (explicit with a fixed step).
         tolerance: of linear solves, in the 1-norm of masses.
         linear: "auto", "ilu", "lu" or "amg": see ``dynamics.linear``.
 
@@ -86,12 +102,14 @@ class ImplicitScheme:
     order: int = 2
     rtol: float = 1e-3
     dt: float | None = None
+    potential: Literal["auto", "explicit", "implicit"] = "auto"
     tolerance: float = 1e-12
     linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
 
     def __post_init__(self) -> None:
         for name, valid in (
             ("limiter", ("log-muscl", "fitted")),
+            ("potential", ("auto", "explicit", "implicit")),
             ("linear", ("auto", "ilu", "lu", "amg")),
         ):
             value = getattr(self, name)
@@ -117,14 +135,83 @@ class ImplicitState:
     Attributes:
         t: time; step: steps done; dt: size of the last one.
         rho: (n,) density with respect to sigma.
-        allowed: the step that the error suggests next; 0 before the first.
+        control: (6,) what the choice of the next step hangs on (``_Control``).
     """
 
     t: float
     step: int
     rho: Array
     dt: float
+    control: Array
+
+
+@dataclass
+class _Control:
+    """The next step: which potential, how long, and when to try the other one.
+
+    Attributes:
+        implicit: whether the potential is to be implicit.
+        explicit_step, implicit_step: the steps that the errors suggest; 0 before the first.
+        cost: linear solves of an implicit step over those of an explicit one.
+        countdown: slow steps until the next trial, or steps of a trial that are left.
+        wait: slow steps between trials.
+    """
+
+    implicit: float = 0.0
+    explicit_step: float = 0.0
+    implicit_step: float = 0.0
+    cost: float = 1.0
+    countdown: float = _WAIT
+    wait: float = _WAIT
+
+    @property
+    def step(self) -> float:
+        return self.implicit_step if self.implicit else self.explicit_step
+
+    def suggest(self, dt: float, error: float, allowed: float) -> None:
+        """The next step from the error of this one, which is of order dt^2."""
+        limit = _GROWTH * max(dt, self.step)
+        best = 0.9 * dt * math.sqrt(allowed / error) if error > 0.0 else math.inf
+        step = min(limit, max(best, 0.2 * dt))
+        if self.implicit:
+            self.implicit_step = step
+        else:
+            self.explicit_step = step
+
+    def choose(self, change: float, dt: float) -> None:
+        """Whether to go on with this potential after a step of ``dt`` that changed so much."""
+        if not self.implicit:
+            if change <= _SLOW and self.explicit_step < 0.9 * _GROWTH * dt:
+                self.countdown -= 1
+            if self.countdown <= 0:
+                self.implicit, self.countdown = 1.0, _TRIAL
+                self.implicit_step = self.explicit_step
+            return
+        self.countdown -= 1
+        if change > 4.0 * _SLOW:  # nothing is slow any more: what the explicit step was is long ago
+            self.implicit, self.wait, self.countdown = 0.0, _WAIT, _WAIT
+            self.explicit_step = self.implicit_step
+        elif self.countdown <= 0 and self.implicit_step < self.cost * self.explicit_step:
+            self.implicit, self.wait = 0.0, min(2 * self.wait, _LONGEST_WAIT)
+            self.countdown = self.wait
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A step that is not accepted yet.
+
+    Attributes:
+        densities: after it, the best first.
+        error, allowed: its error, and what that may be.
+        change: of the density, in total variation.
+        solves: linear solves that it took.
+    """
+
+    densities: list[Array]
+    error: float
     allowed: float
+    change: float
+    solves: int
 
 
 class ImplicitSolver(DensitySolver):
@@ -139,6 +226,7 @@ class ImplicitSolver(DensitySolver):
         rejected: steps refused for their error; refused: for their energy.
         lowered: steps for which the extrapolation moved the energy the wrong way, and was left out.
         residual: largest 1-norm of a linear residual so far (masses).
+        failed: steps whose fixed point was not found.
         iterations: Krylov iterations so far; solves: number of linear solves by method.
         timings: seconds in "field", "fluxes" and "linear".
         All others are those of ``DensitySolver``.
@@ -162,11 +250,11 @@ class ImplicitSolver(DensitySolver):
         self.kappa = float(kappa)
         self.scheme = scheme if scheme is not None else ImplicitScheme()
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
-        self.rejected = self.refused = self.lowered = self.iterations = 0
-        self.residual = 0.0
+        self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
+        self.residual, self._count = 0.0, 0
         self.solves: dict[str, int] = {}
         self._system = EdgeSystem(space, self.weights, self.scheme.tolerance, self.scheme.linear)
-        self._allowed = 0.0
+        self._control = _Control(implicit=float(self.scheme.potential == "implicit"))
         self._back = _back_tangents(space)
         # No functional is known for softmax attention with noise.
         self._watched = attention.model == "usa" or self.kappa == 0.0
@@ -178,14 +266,15 @@ class ImplicitSolver(DensitySolver):
         rho = self.space.gather(self.rho)
         if rho is None:
             return None
-        return ImplicitState(self.t, self.step, rho, self.dt, self._allowed)
+        return ImplicitState(self.t, self.step, rho, self.dt, np.array(astuple(self._control)))
 
     def restore(self, state: ImplicitState | None) -> None:
         """Continue from a state that rank 0 holds; steps after it are those of one long run."""
         scalars: Any = None
         if state is not None:
-            scalars = (state.t, state.step, state.dt, state.allowed)
-        self.t, self.step, self.dt, self._allowed = self.space.comm.bcast(scalars, root=0)
+            scalars = (state.t, state.step, state.dt, state.control.tolist())
+        self.t, self.step, self.dt, control = self.space.comm.bcast(scalars, root=0)
+        self._control = _Control(*control)
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._field = None
 
@@ -229,10 +318,10 @@ class ImplicitSolver(DensitySolver):
                 not be solved; the state is then the one before the step. Raised on every rank.
         """
         rates = self._rates(self.field_potential(self.field()), self.rho)
-        fixed = self.scheme.dt
-        if self._allowed == 0.0:
-            self._allowed = self._first_step(rates)
-        longest = self._allowed if fixed is None else fixed
+        fixed, control = self.scheme.dt, self._control
+        if control.step == 0.0:
+            control.explicit_step = control.implicit_step = self._first_step(rates)
+        longest = control.step if fixed is None else fixed
         before = self._functional(self.rho, self.field()) if self._watched else 0.0
         for attempt in range(_REFUSALS + 1):
             dt = fitted_step(self.t, t_end, longest)
@@ -240,12 +329,16 @@ class ImplicitSolver(DensitySolver):
                 raise BrokenInvariantError(
                     f"the step of {dt:.1e} no longer moves time after t = {self.t:.6g}"
                 )
-            candidates, error, allowed = self._try(rates, dt)
-            if fixed is None and error > allowed:
-                self.rejected += 1
-                longest = dt * max(0.2, 0.8 * math.sqrt(allowed / error))
+            trial = self._try(rates, dt)
+            if trial is None:
+                self.failed += 1
+                longest = 0.5 * dt
                 continue
-            chosen = self._choose(candidates, before, last=attempt == _REFUSALS)
+            if fixed is None and trial.error > trial.allowed:
+                self.rejected += 1
+                longest = dt * max(0.2, 0.8 * math.sqrt(trial.allowed / trial.error))
+                continue
+            chosen = self._choose(trial.densities, before, last=attempt == _REFUSALS)
             if chosen is not None:
                 break
             self.refused += 1
@@ -256,7 +349,12 @@ class ImplicitSolver(DensitySolver):
             )
         rho, field = chosen
         self._check(rho, dt)
-        self._suggest(dt, error, allowed)
+        if fixed is None:
+            control.suggest(dt, trial.error, trial.allowed)
+            if control.implicit:
+                control.cost = trial.solves / 3.0
+            if self.scheme.potential == "auto":
+                control.choose(trial.change, dt)
         # Landing: t_end itself, not the sum of steps towards it.
         self.t = t_end if dt >= t_end - self.t else self.t + dt
         self.rho, self._field = rho, field
@@ -270,22 +368,57 @@ class ImplicitSolver(DensitySolver):
         fastest = max(min(moved, rates.fastest), self._linear_rate, 1e-300)
         return 0.1 * math.sqrt(self.scheme.rtol) / fastest
 
-    def _try(self, rates: Rates, dt: float) -> tuple[list[Array], float, float]:
-        """Densities after ``dt``, the best first; the error of a step, and what it may be."""
-        scheme, w = self.scheme, self.weights
+    def _try(self, rates: Rates, dt: float) -> _Trial | None:
+        """A step of ``dt``; None if there is no fixed point to be found."""
+        scheme, w, before = self.scheme, self.weights, self._count
         if scheme.order == 1 and scheme.dt is not None:
-            return [self._solve(rates, self.rho, dt)], 0.0, 1.0
-        full = self._solve(rates, self.rho, dt)
-        half = self._solve(rates, self.rho, 0.5 * dt)
-        between = self._rates(self.field_potential(self._field_of(half)), half)
-        twice = self._solve(between, half, 0.5 * dt)
+            once = self._euler(rates, self.rho, dt, None)
+            return None if once is None else _Trial([once], 0.0, 1.0, 0.0, 1)
+        full = self._euler(rates, self.rho, dt, None)
+        half = None if full is None else self._euler(rates, self.rho, 0.5 * dt, None)
+        if full is None or half is None:
+            return None
+        field = self._field_of(half)
+        between = self._rates(self.field_potential(field), half)
+        twice = self._euler(between, half, 0.5 * dt, field)
+        if twice is None:
+            return None
         error, change = self.space.sum(
             float(np.dot(w, np.abs(twice - full))), float(np.dot(w, np.abs(twice - self.rho)))
         )
-        allowed = scheme.rtol * min(1.0, _RELATIVE * max(change, _WATCHED_CHANGE))
-        if scheme.order == 1:
-            return [twice], error, allowed
-        return [self._extrapolated(full, twice), twice], error, allowed
+        densities = [twice] if scheme.order == 1 else [self._extrapolated(full, twice), twice]
+        return _Trial(densities, error, self._allowed(change), change, self._count - before)
+
+    def _allowed(self, change: float) -> float:
+        """The error that a step may have which changes the density by so much."""
+        return self.scheme.rtol * min(1.0, _RELATIVE * max(change, _WATCHED_CHANGE))
+
+    def _euler(self, rates: Rates, old: Array, dt: float, field: Field | None) -> Array | None:
+        """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
+
+        With the implicit potential a fixed point of the moments of the new density: None if it is
+        not found.
+        """
+        rho = self._solve(rates, old, dt)
+        if not self._control.implicit:
+            return rho
+        moments = (self.field() if field is None else field).moments
+        assert moments is not None
+        anderson = Anderson(np.sqrt(np.abs(self.attention.multiplier)))
+        start = moments
+        for _ in range(_ITERATIONS):
+            found = self._field_of(rho)
+            assert found.moments is not None
+            moments, moved = anderson.next(moments, found.moments)
+            # Moments of degree l are as large as the root of the number of harmonics.
+            change = anderson.norm(moments - start)
+            if moved <= _FIXED_POINT * self._allowed(change):
+                return rho
+            guess = self.attention.field_of_moments(
+                moments, self._measure_of(rho), self.t, self.space.comm
+            )
+            rho = self._solve(self._rates(self.field_potential(guess), old), old, dt)
+        return None
 
     def _extrapolated(self, full: Array, twice: Array) -> Array:
         ratio = np.ones_like(full)
@@ -315,14 +448,6 @@ class ImplicitSolver(DensitySolver):
         self.energy_violations += 1
         self.energy_violation = max(self.energy_violation, (after - before) / scale)
         return rho, field
-
-    def _suggest(self, dt: float, error: float, allowed: float) -> None:
-        """The next step from the error of this one, which is of order dt^2."""
-        if self.scheme.dt is not None:
-            return
-        limit = _GROWTH * max(dt, self._allowed)
-        best = 0.9 * dt * math.sqrt(allowed / error) if error > 0.0 else math.inf
-        self._allowed = min(limit, max(best, 0.2 * dt))
 
     def _rates(self, xi: Array, rho: Array) -> Rates:
         """Rates of exchange in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,)."""
@@ -354,6 +479,7 @@ class ImplicitSolver(DensitySolver):
         start = time.perf_counter()
         solution: Solution = self._system.solve(rates, old, dt)
         self.iterations += solution.iterations
+        self._count += 1
         self.residual = max(self.residual, solution.residual)
         self.solves[solution.method] = self.solves.get(solution.method, 0) + 1
         self.timings["linear"] += time.perf_counter() - start

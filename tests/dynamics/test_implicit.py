@@ -1,0 +1,314 @@
+"""What the implicit solver promises for any step and any data: mass, positivity, energy, rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meanfield.attention.field import Attention, embed
+from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.dynamics.linear import EdgeSystem
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
+
+Make = Callable[..., Any]
+
+MESHES = [("sphere", 3, 3), ("unstructured", 400, 3), ("circle", 120, 2), ("zonal", 60, 8)]
+KAPPAS = (0.0, 1e-12, 1e-3, 0.1, 2.0)
+STEPS = (1e-4, 1e-2, 1.0, 1e2, 1e4)
+ROUGH = ("lognormal", "holes", "hot", "cap", "peak")
+
+# Whether a mesh resolves the kernel is no matter of positivity.
+pytestmark = pytest.mark.filterwarnings("ignore:a mesh of:meanfield.errors.MeanfieldWarning")
+
+meshes = pytest.mark.parametrize("which", MESHES, ids=lambda w: f"{w[0]}{w[1]}-{w[2]}")
+
+
+def rough(name: str, space: Any) -> np.ndarray:
+    """Densities that no scheme likes."""
+    rng = np.random.default_rng(3)
+    n = space.n_owned
+    x = embed(space.geometry, space.d, space.points[:n])
+    axis = np.zeros(space.d)
+    axis[-1] = 1.0
+    if name == "lognormal":
+        return np.exp(3.0 * rng.standard_normal(n))
+    if name == "holes":
+        return np.where(rng.random(n) < 0.5, 0.0, rng.random(n))
+    if name == "hot":  # one vertex holds everything
+        return np.eye(n)[n // 3]
+    if name == "cap":
+        return Cap(tuple(axis), 0.7).density(x)
+    assert name == "peak"
+    return VonMisesFisher(tuple(axis), 50.0).density(x)
+
+
+def solver_of(
+    space: Any,
+    model: str,
+    beta: float,
+    rho: Any,
+    kappa: float,
+    value: int = 1,
+    **choices: Any,
+) -> ImplicitSolver:
+    attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
+    if not isinstance(rho, np.ndarray):
+        rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
+    return ImplicitSolver(space, attention, rho, kappa, ImplicitScheme(**choices))
+
+
+def mass(solver: ImplicitSolver) -> float:
+    return math.fsum(solver.weights * solver.rho)
+
+
+def bump(d: int) -> Mixture:
+    """A smooth zonal law."""
+    return Mixture((VonMisesFisher((0.0,) * (d - 1) + (1.0,), 5.0), Uniform(d)), (0.5, 0.5))
+
+
+# ------------------------------------------------------------------ mass and positivity
+
+
+@pytest.mark.parametrize("kappa", KAPPAS)
+@pytest.mark.parametrize("beta", [1.0, 4.0, 9.0])
+@meshes
+def test_any_step_keeps_mass_and_sign(
+    which: Any, beta: float, kappa: float, make_space: Make
+) -> None:
+    space = make_space(*which)
+    for number, name in enumerate(ROUGH):
+        for model in ("sa", "usa"):
+            for dt in STEPS:
+                limiter = ("log-muscl", "fitted")[number % 2]
+                order = 1 + (number + len(model)) % 2
+                solver = solver_of(
+                    space, model, beta, rough(name, space), kappa, dt=dt, limiter=limiter,
+                    order=order,
+                )  # fmt: skip
+                for _ in range(2):
+                    solver.advance(1e9)
+                    assert np.all(solver.rho >= 0.0)  # false for NaN, too
+                    assert abs(mass(solver) - 1.0) < 1e-13
+                assert solver.step == 2
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.1])
+@pytest.mark.parametrize("name", ROUGH)
+@meshes
+def test_repulsion_keeps_mass_sign_and_energy(
+    which: Any, name: str, kappa: float, make_space: Make
+) -> None:
+    # Nothing is proved for V = -I and large steps: what would raise the energy is refused.
+    space = make_space(*which)
+    for model in ("sa", "usa"):
+        for dt in STEPS:
+            solver = solver_of(space, model, 4.0, rough(name, space), kappa, -1, dt=dt)
+            before = solver.free_energy()
+            for _ in range(2):
+                assert solver.advance(1e9) <= dt * (1.0 + 1e-11)
+                assert np.all(solver.rho >= 0.0)
+                assert abs(mass(solver) - 1.0) < 1e-13
+                after = solver.free_energy()
+                if model == "usa" or kappa == 0.0:
+                    assert after - before <= 1e-12 * max(1.0, abs(before))
+                before = after
+            assert solver.energy_violations == 0
+
+
+def test_the_tolerance_of_the_linear_solver_spoils_neither(make_space: Make) -> None:
+    # A solver that is wrong by a per cent: still positive, still of mass one.
+    space = make_space("sphere", 3)
+    solver = solver_of(space, "sa", 4.0, rough("lognormal", space), 0.1, tolerance=1e-2 * 1e-2)
+    exact = solver_of(space, "sa", 4.0, rough("lognormal", space), 0.1, tolerance=1e-13)
+    rates = solver._rates(solver.field_potential(solver.field()), solver.rho)
+    good = exact._system.solve(rates, solver.rho, 0.02)
+    for tolerance in (1e-1, 1e-3, 1e-6):
+        system = EdgeSystem(space, solver.weights, tolerance, "ilu")
+        loose = system.solve(rates, solver.rho, 0.02)
+        assert np.all(loose.rho >= 0.0)
+        assert math.fsum(solver.weights * loose.rho) == pytest.approx(1.0, abs=1e-14)
+        # The distance from the solution is at most the residual, in the 1-norm of masses.
+        distance = float(np.dot(solver.weights, np.abs(loose.rho - good.rho)))
+        assert good.residual < 1e-11 < distance <= loose.residual + 1e-11
+        assert loose.residual <= tolerance
+
+
+@pytest.mark.parametrize("method", ["ilu", "lu", "amg"])
+def test_linear_solvers_agree(method: str, make_space: Make) -> None:
+    for which in MESHES:
+        space = make_space(*which)
+        for kappa in (0.0, 0.01, 1.0):
+            solver = solver_of(space, "sa", 4.0, rough("peak", space), kappa)
+            rates = solver._rates(solver.field_potential(solver.field()), solver.rho)
+            for dt in (1e-3, 1e-1):
+                auto = solver._system.solve(rates, solver.rho, dt)
+                other = EdgeSystem(space, solver.weights, 1e-12, method)
+                found = other.solve(rates, solver.rho, dt)
+                assert found.method == method
+                distance = np.dot(solver.weights, np.abs(found.rho - auto.rho))
+                assert distance < 1e-10
+
+
+def test_a_system_that_cannot_be_solved_is_an_error(make_space: Make) -> None:
+    space = make_space("sphere", 5)
+    solver = solver_of(space, "sa", 4.0, standard_density(), 1.0, dt=1e2, linear="ilu")
+    before = solver.rho
+    with pytest.raises(BrokenInvariantError, match="linear solver left"):
+        solver.advance(1e9)
+    assert solver.rho is before and (solver.t, solver.step) == (0.0, 0)
+
+
+# ------------------------------------------------------------------ energy
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("limiter", ["log-muscl", "fitted"])
+@pytest.mark.parametrize(("model", "kappas"), [("usa", KAPPAS), ("sa", (0.0,))])
+@meshes
+def test_energy_is_monotone_for_every_step(
+    which: Any, model: str, kappas: Any, limiter: str, order: int, make_space: Make
+) -> None:
+    space = make_space(*which)
+    moved = 0.0
+    for beta in (1.0, 4.0, 9.0):
+        for kappa in kappas:
+            for name in ("lognormal", "hot", "peak"):
+                for dt in (1e-3, 1.0, 1e4):
+                    solver = solver_of(
+                        space, model, beta, rough(name, space), kappa, dt=dt, limiter=limiter,
+                        order=order,
+                    )  # fmt: skip
+                    values = [solver.free_energy()]
+                    for _ in range(3):
+                        solver.advance(1e9)
+                        values.append(solver.free_energy())
+                    # But for round-off and the accuracy of the transforms.
+                    scale = max(abs(v) for v in values) + solver.field().energy(scaled=True)
+                    noise = 4.0 * solver.attention.epsilon * abs(solver.field().energy_excess())
+                    assert np.max(np.diff(values)) <= 2e-13 * scale + noise
+                    assert (solver.refused, solver.energy_violations) == (0, 0)
+                    moved = max(moved, values[0] - values[-1])
+    assert moved > 1e-3
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.2])
+def test_free_energy_over_a_controlled_run(kappa: float, make_space: Make) -> None:
+    solver = solver_of(make_space("sphere", 3), "usa", 4.0, standard_density(), kappa)
+    values = [solver.free_energy()]
+    while solver.t < 10.0:
+        solver.advance(10.0)
+        values.append(solver.free_energy())
+    assert np.max(np.diff(values)) <= 1e-13 * abs(values[-1])
+    assert values[0] - values[-1] > 0.01
+    assert solver.energy_violations == 0
+    assert solver.lowered <= 0.1 * solver.step  # the extrapolation is rarely left out
+
+
+# ------------------------------------------------------------------ rest
+
+
+@pytest.mark.parametrize("limiter", ["log-muscl", "fitted"])
+@pytest.mark.parametrize("kappa", [0.03, 0.3, 3.0])
+@meshes
+def test_gibbs_states_are_at_rest(which: Any, kappa: float, limiter: str, make_space: Make) -> None:
+    # In a fixed potential rho ~ exp(xi/kappa) is stationary, whatever the mesh and the step.
+    space = make_space(*which)
+    solver = solver_of(space, "sa", 4.0, standard_or_bump(space), kappa, limiter=limiter)
+    xi = solver.field_potential(solver.field())
+    gibbs = np.exp((xi - xi.max()) / kappa)[: space.n_owned]
+    gibbs /= np.dot(solver.weights, gibbs)
+    rates = solver._rates(xi, gibbs)
+    for dt in STEPS:
+        after = solver._system.solve(rates, gibbs, dt).rho
+        # Round-off of a factorisation, 1e-16 times dt over the square of the mesh size.
+        bound = 1e-12 + 1e-16 * dt * rates.fastest
+        assert np.max(np.abs(after / gibbs - 1.0)) < bound
+
+
+def standard_or_bump(space: Any) -> Any:
+    return standard_density() if space.geometry == "sphere" else bump(space.d)
+
+
+@pytest.mark.parametrize("value", [1, -1])
+@pytest.mark.parametrize("kappa", [0.0, 0.1])
+@meshes
+def test_the_uniform_state_is_at_rest(
+    which: Any, kappa: float, value: int, make_space: Make
+) -> None:
+    space = make_space(*which)
+    solver = solver_of(space, "sa", 4.0, np.ones(space.n_owned), kappa, value)
+    while solver.t < 5.0:
+        solver.advance(5.0)
+    assert np.max(np.abs(solver.rho - 1.0)) < 1e-11
+    assert solver.speed() < 1e-11
+
+
+def test_speed_is_that_of_the_total_flux(make_space: Make) -> None:
+    # X - kappa grad log rho for rho = c e^{b cos theta}: -kappa b grad cos theta beside X.
+    for which in (("sphere", 5, 3), ("circle", 400, 2), ("zonal", 400, 5)):
+        space = make_space(*which)
+        axis = (0.0,) * (space.d - 1) + (1.0,)
+        kappa, b = 0.3, 2.0
+        solver = solver_of(space, "sa", 0.0, VonMisesFisher(axis, b), kappa)
+        x = embed(space.geometry, space.d, space.points[: space.n_owned])
+        z = np.cos(space.points[: space.n_owned, 0]) if which[0] == "zonal" else x[:, -1]
+        m = solver.weights * solver.rho
+        mean = float(m @ z)  # X = mean grad cos theta at beta = 0
+        exact = abs(mean - kappa * b) * math.sqrt(float(m @ (1.0 - z * z)))
+        assert solver.speed() == pytest.approx(exact, rel=3e-3)
+
+
+# ------------------------------------------------------------------ steps
+
+
+def test_restart_continues_the_same_run(make_space: Make) -> None:
+    space = make_space("sphere", 3)
+    one = solver_of(space, "sa", 4.0, standard_density(), 0.05)
+    for _ in range(8):
+        one.advance(1e3)
+    two = solver_of(space, "sa", 4.0, standard_density(), 0.05)
+    for _ in range(4):
+        two.advance(1e3)
+    other = solver_of(space, "sa", 4.0, np.ones(space.n_owned), 0.05)
+    other.restore(two.state())
+    for _ in range(4):
+        other.advance(1e3)
+    assert (other.t, other.step, other.dt) == (one.t, one.step, one.dt)
+    np.testing.assert_array_equal(other.rho, one.rho)
+
+
+def test_steps_land_on_the_times_asked_for(make_space: Make) -> None:
+    solver = solver_of(make_space("circle", 120, 2), "sa", 4.0, bump(2), 0.1)
+    for t in (0.1, 0.1 + 1e-9, 1.0, 1.0 / 3.0 + 1.0):
+        while solver.t < t:
+            solver.advance(t)
+        assert solver.t == t
+
+
+def test_a_fixed_step_is_kept(make_space: Make) -> None:
+    solver = solver_of(make_space("circle", 120, 2), "usa", 4.0, bump(2), 0.1, dt=0.25)
+    assert [solver.advance(1.0) for _ in range(4)] == [0.25] * 4
+
+
+def test_refusals(make_space: Make) -> None:
+    space = make_space("circle", 120, 2)
+    for kappa in (-1.0, math.nan, math.inf):
+        with pytest.raises(InputError, match="kappa"):
+            solver_of(space, "sa", 4.0, bump(2), kappa)
+    for choices, words in (
+        ({"limiter": "upwind"}, "limiter"),
+        ({"order": 3}, "order = 3"),
+        ({"rtol": 0.0}, "rtol"),
+        ({"dt": -1.0}, "dt = -1"),
+        ({"tolerance": 1.0}, "tolerance"),
+        ({"linear": "lux"}, "did you mean 'lu'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            ImplicitScheme(**choices)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="negative or not finite at 1"):
+        solver_of(space, "sa", 4.0, np.eye(120)[0] * -1.0, 0.1)
