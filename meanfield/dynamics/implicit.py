@@ -439,8 +439,7 @@ class ImplicitSolver(DensitySolver):
                 return rho, field
             after = self._functional(rho, field)
             scale = abs(field.energy(scaled=True)) + abs(after)
-            noise = 4.0 * self.attention.epsilon * abs(field.energy_excess()) + 1e-13 * scale
-            if after - before <= noise:
+            if after - before <= self._noise(field, scale):
                 self.lowered += number
                 return rho, field
         if not last:
@@ -448,6 +447,17 @@ class ImplicitSolver(DensitySolver):
         self.energy_violations += 1
         self.energy_violation = max(self.energy_violation, (after - before) / scale)
         return rho, field
+
+    def _noise(self, field: Field, scale: float) -> float:
+        """What the functional may change by without meaning anything.
+
+        The accuracies of transforms and of sums, and that of the linear solver: masses that are
+        wrong by its tolerance, times differences of the potential kappa log rho - xi.
+        """
+        kappa = self.kappa * math.exp(-self.attention.kernel.log_scale)
+        transforms = 4.0 * self.attention.epsilon * abs(field.energy_excess())
+        linear = self.scheme.tolerance * (scale + kappa)
+        return transforms + 1e-13 * scale + 1e-14 * kappa + linear
 
     def _rates(self, xi: Array, rho: Array) -> Rates:
         """Rates of exchange in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,)."""
