@@ -29,6 +29,9 @@ CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
     "linear", "negative-beta",
 )  # fmt: skip
+IMPLICIT = (
+    "implicit-noise", "implicit-usa", "implicit-drift", "implicit-circle", "implicit-zonal",
+)  # fmt: skip
 
 
 def mpirun(ranks: int, folder: Path, *verbs: str, timeout: float = 240.0) -> None:
@@ -109,6 +112,24 @@ def test_ranks_agree(name: str, ranks: int, found: Callable[[int], dict[str, Any
         assert b["violations"] == a["violations"] == 0
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("name", IMPLICIT)
+def test_ranks_agree_on_implicit_steps(
+    name: str, ranks: int, found: Callable[[int], dict[str, Any]]
+) -> None:
+    # Other factorisations, other iterations: to the tolerance of the linear solves.
+    one, many = found(1)[name], found(ranks)[name]
+    assert len(many[0]["owned"]) == ranks
+    for a, b in zip(one, many, strict=True):
+        assert (b["t"], b["step"]) == (a["t"], a["step"])
+        assert b["energy"] == pytest.approx(a["energy"], rel=1e-10)
+        assert abs(a["mass"] - 1.0) < 1e-13
+        assert abs(b["mass"] - 1.0) < 1e-13
+        np.testing.assert_allclose(b["mean"], a["mean"], rtol=0.0, atol=1e-10)
+        np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-6, atol=1e-9)
+        assert b["violations"] == a["violations"] == 0
+
+
 def test_one_rank_of_mpirun_is_the_serial_run(
     found: Callable[[int], dict[str, Any]], make_space: Any, make_solver: Any
 ) -> None:
@@ -126,7 +147,7 @@ def test_one_rank_of_mpirun_is_the_serial_run(
 def test_restart_on_another_number_of_ranks(ranks: int, results: Callable[[int], Path]) -> None:
     # Four steps and four more on two ranks; the second four again on one and on three.
     folder = results(ranks)
-    for name in ("sphere-sa", "circle", "zonal"):
+    for name in ("sphere-sa", "circle", "zonal", "implicit-noise"):
         a, b = pickle.loads((folder / f"resumed-{ranks}-{name}.pickle").read_bytes())
         assert len(a["owned"]) == 2
         assert len(b["owned"]) == ranks
