@@ -1,0 +1,233 @@
+"""Runs along characteristics: the run folder, the moving mesh in it, going on, comparing runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield import cli
+from meanfield.errors import InputError
+from meanfield.rundiff import compare_runs
+
+SPHERE: dict[str, Any] = {
+    "title": "small",
+    "geometry": {"type": "sphere", "level": 3},
+    "model": {"attention": "sa", "beta": 4.0},
+    "initial": {"type": "standard"},
+    "solver": {"type": "lagrangian"},
+    "time": {"end": 2.0, "outputs": {"every": 0.5}, "series_every": 2},
+    "output": {"precision": "float64", "figures": False},
+}
+CIRCLE = SPHERE | {
+    "geometry": {"type": "circle", "vertices": 100},
+    "initial": {"type": "fourier", "cos": [0.1, 0.0, 0.2]},
+}
+ZONAL = SPHERE | {
+    "geometry": {"type": "zonal", "d": 5, "vertices": 80},
+    "model": {"attention": "usa", "beta": 2.0},
+    "initial": {"type": "gegenbauer", "coefficients": [0.3, 0.2]},
+}
+REFINED = SPHERE | {"solver": {"type": "lagrangian", "refine": True, "refine_mass": 1e-3}}
+GEOMETRIES = {"sphere": SPHERE, "circle": CIRCLE, "zonal": ZONAL, "refined": REFINED}
+
+each = pytest.mark.parametrize("raw", GEOMETRIES.values(), ids=list(GEOMETRIES))
+
+
+def case(raw: dict[str, Any], **changes: Any) -> mf.Case:
+    from meanfield.case import apply_overrides
+
+    return mf.Case.from_dict(
+        apply_overrides(raw, {k.replace("__", "."): v for k, v in changes.items()})
+    )
+
+
+@each
+def test_run_folder_and_the_moving_mesh(raw: dict[str, Any], tmp_path: Path) -> None:
+    result = mf.run(case(raw), tmp_path / "run", progress=False)
+    assert result.stop_reason == "end" and result.t == 2.0
+    series = result.series
+    np.testing.assert_allclose(series["mass"], 1.0, atol=1e-13)
+    assert np.all(np.diff(series["energy"]) > 0.0) and np.all(np.diff(series["entropy"]) > 0.0)
+    assert np.all(series["rho_min"] > 0.0) and np.all(series["points"] >= 2)
+    fields = mf.read_fields(tmp_path / "run" / "fields.vtkhdf")
+    assert fields.moving and len(fields.times) == 5
+    solver = result.solver
+    last = fields.at(-1)
+    np.testing.assert_array_equal(last.read("mass", -1), solver.mass)
+    np.testing.assert_allclose(
+        last.read("log10_rho", -1) * math.log(10.0), solver.log_density(), rtol=0.0, atol=1e-12
+    )
+    np.testing.assert_allclose(last.mesh.points, solver.moved_mesh().points, rtol=0.0, atol=1e-15)
+    np.testing.assert_array_equal(last.cells, solver.reference.cells)
+    # Vectors are tangential, and as long as the velocity.
+    v = last.read("velocity", -1)
+    assert np.max(np.abs(np.sum(v * last.points, axis=1))) < 1e-12 * max(1.0, np.abs(v).max())
+    np.testing.assert_allclose(
+        np.linalg.norm(v, axis=1), np.linalg.norm(solver.velocity(), axis=1), rtol=1e-12, atol=1e-15
+    )
+    # Moments of the masses in the file are those of the series.
+    x = last.points if fields.geometry != "zonal" else last.points[:, 2:]
+    mean = last.read("mass", -1) @ x
+    assert np.linalg.norm(mean) == pytest.approx(series["mean_norm"][-1], abs=1e-12)
+    about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert about["merge_error"] == 0.0 and about["different_points"] == solver.points
+    assert ("inserted_vertices" in about) == (raw is REFINED)
+    if raw is REFINED:
+        assert len(last.points) == 642 + about["inserted_vertices"] > len(fields.points) == 642
+
+
+@each
+def test_viewers_read_every_step(raw: dict[str, Any], tmp_path: Path) -> None:
+    pyvista = pytest.importorskip("pyvista")
+    mf.run(case(raw), tmp_path / "run", progress=False)
+    path = tmp_path / "run" / "fields.vtkhdf"
+    fields = mf.read_fields(path)
+    reader = pyvista.get_reader(str(path))
+    for k in (4, 0, 2, 4):
+        reader.reader.SetStep(k)
+        reader.reader.Modified()
+        mesh = reader.read()
+        there = fields.at(k)
+        np.testing.assert_array_equal(mesh.points, there.points)
+        np.testing.assert_array_equal(mesh.cells_dict[5 if fields.geometry == "sphere" else 3],
+                                      there.cells)  # fmt: skip
+        for name in ("rho", "velocity", "mass"):
+            np.testing.assert_array_equal(mesh.point_data[name], there.read(name, k))
+
+
+@each
+def test_going_on_gives_the_run_that_was_not_interrupted(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = mf.run(case(raw), tmp_path / "whole", progress=False)
+    first = case(raw, time__end=1.0)
+    mf.run(first, tmp_path / "parts", progress=False)
+    second = mf.run(case(raw), tmp_path / "parts", resume=True, progress=False)
+    assert second.steps == whole.steps
+    for name in ("energy", "mean_norm", "entropy", "rho_max"):
+        assert second.series[name][-1] == pytest.approx(whole.series[name][-1], rel=1e-12)
+    one, two = (mf.read_fields(tmp_path / p / "fields.vtkhdf") for p in ("whole", "parts"))
+    np.testing.assert_array_equal(one.times, two.times)
+    for k in range(len(one.times)):
+        np.testing.assert_allclose(one.at(k).points, two.at(k).points, rtol=0.0, atol=1e-12)
+        np.testing.assert_array_equal(one.at(k).cells, two.at(k).cells)
+        np.testing.assert_allclose(one.read("rho", k), two.read("rho", k), rtol=1e-10)
+
+
+@each
+def test_pictures(raw: dict[str, Any], tmp_path: Path) -> None:
+    mf.run(case(raw, output__figures=True), tmp_path / "run", progress=False)
+    for name in ("density", "energy"):
+        assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_a_collapsed_cluster_is_beyond_float32_and_written_all_the_same(tmp_path: Path) -> None:
+    raw = case(SPHERE, model__beta=1.0, time__end=60.0, time__outputs=[30.0],
+               output__precision="float32", geometry__level=2)  # fmt: skip
+    result = mf.run(raw, tmp_path / "run", progress=False)
+    assert result.solver.points == 1 and result.series["clusters"][-1] == 1.0
+    fields = mf.read_fields(tmp_path / "run" / "fields.vtkhdf")
+    assert np.all(np.isfinite(fields.read("rho", -1)))
+    assert fields.read("log10_rho", -1).max() > 40.0
+    assert result.stop_reason == "end"
+
+
+def test_solver_can_be_one_word_in_a_case(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        'solver = "lagrangian"\n[geometry]\ntype = "sphere"\nlevel = 2\n'
+        '[model]\nattention = "sa"\nbeta = 4\n[initial]\ntype = "standard"\n[time]\nend = 1\n'
+    )
+    assert mf.Case.from_toml(tmp_path / "a.toml").solver == mf.Lagrangian()
+    assert mf.Case.from_toml(tmp_path / "a.toml", ["solver=eulerian"]).solver == mf.Eulerian()
+    with pytest.raises(InputError, match="did you mean 'lagrangian'"):
+        mf.Case.from_toml(tmp_path / "a.toml", ["solver=lagrangean"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__kappa": 0.1}, "the lagrangian solver has kappa = 0 only"),
+        ({"solver__rtol": 1.0}, "solver.rtol: expected a number from 1e-13 to 0.1"),
+        ({"solver__refine_longest": 1.0}, "solver.refine_longest: expected a number above 1"),
+        ({"solver__refine": 1}, "solver.refine: expected true or false"),
+        ({"solver__method": "rk4"}, "solver.method"),
+        ({"geometry": {"type": "unmeshed", "d": 3}}, "the lagrangian solver needs a mesh"),
+    ],
+)
+def test_refusals(changes: dict[str, Any], message: str) -> None:
+    raw = {**SPHERE}
+    if "geometry" in changes:
+        raw["geometry"] = changes.pop("geometry")
+    with pytest.raises(InputError, match=message):
+        case(raw, **changes)
+
+
+# ------------------------------------------------------------------ two runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same law by different solvers, on meshes of different fineness."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, level, solver in (
+        ("euler3", 3, "eulerian"), ("euler4", 4, "eulerian"), ("lagrange", 4, "lagrangian"),
+    ):  # fmt: skip
+        made = case(
+            SPHERE, geometry__level=level, solver__type=solver, time__end=1.0, output__figures=False
+        )
+        mf.run(made, folder / name, progress=False)
+    mf.run(case(CIRCLE, time__end=1.0), folder / "circle", progress=False)
+    return folder
+
+
+def test_a_run_is_no_distance_from_itself(runs: Path) -> None:
+    for name in ("euler3", "lagrange"):
+        for row in compare_runs(runs / name, runs / name, distances=name == "euler3"):
+            assert row.l1 < 1e-12 and row.energy == 0.0 and row.mean == 0.0
+            if name == "euler3":
+                assert row.w2 < 1e-6
+
+
+def test_eulerian_runs_come_closer_to_the_lagrangian_one(runs: Path) -> None:
+    coarse = compare_runs(runs / "euler3", runs / "lagrange")
+    fine = compare_runs(runs / "euler4", runs / "lagrange", distances=False)
+    assert [row.t for row in coarse] == [row.t for row in fine] == [0.0, 0.5, 1.0]
+    assert coarse[-1].l1 < 2e-2 and coarse[-1].l1 > 2.5 * fine[-1].l1
+    assert abs(coarse[-1].energy) > 2.5 * abs(fine[-1].energy)
+    assert coarse[-1].mean > 2.5 * fine[-1].mean
+    assert coarse[-1].w2 < 0.06 and math.isnan(fine[-1].w2)
+
+
+def test_compare_two_runs_on_the_command_line(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", str(runs / "euler3"), str(runs / "lagrange"), "--no-distances"]
+    assert cli.main([*words, "-o", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "L1" in shown and "dE e^-|beta|" in shown and "differences.csv" in shown
+    with open(tmp_path / "out" / "differences.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    known = compare_runs(runs / "euler3", runs / "lagrange", distances=False)
+    assert [float(row["l1"]) for row in rows] == [row.l1 for row in known]
+    assert cli.main([*words, "-o", str(tmp_path / "out")]) == 2
+    assert "add --overwrite" in capsys.readouterr().err
+    assert cli.main([*words, "-o", str(tmp_path / "out"), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [("nix", "no such folder"), ("circle", "the same geometry expected")],
+)
+def test_runs_that_cannot_be_compared(
+    runs: Path, second: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", str(runs / "euler3"), str(runs / second)]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
