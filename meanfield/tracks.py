@@ -299,7 +299,8 @@ class LagrangianTrack(Track):
         solver = self.solver
         row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
         row |= characteristic_diagnostics(solver)
-        _refuse_non_finite(row, {"energy", "rho_max"})
+        # A density of collapsed clusters alone is beyond all numbers, everywhere.
+        _refuse_non_finite(row, {"energy", "rho_min", "rho_max"})
         return row
 
     def check(self) -> None:

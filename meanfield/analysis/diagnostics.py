@@ -10,7 +10,10 @@ import math
 
 import numba as nb
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
+from meanfield.analysis.evaluate import log_bounds
 from meanfield.attention.field import sum_over_ranks
 from meanfield.attention.harmonics import Located, harmonics_for
 from meanfield.dynamics.density import DensitySolver
@@ -26,6 +29,7 @@ __all__ = [
     "characteristic_diagnostics",
     "density_diagnostics",
     "diagnostic_names",
+    "moved_clusters",
     "token_diagnostic_names",
     "token_diagnostics",
     "token_speed",
@@ -33,6 +37,7 @@ __all__ = [
 
 POWER_DEGREE = 8
 PROMINENCE = math.log(2.0)
+_COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
 
 
 def diagnostic_names(geometry: str, d: int, noisy: bool = False) -> tuple[str, ...]:
@@ -109,8 +114,8 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
     """The numbers of ``density_diagnostics`` for characteristics, the same on every rank.
 
     Collective. Integrals over mu are sums over the vertices with their masses; ``rho_min`` and
-    ``rho_max`` are those of the vertices, inf beyond 1e304. ``clusters``: peaks over the edges of
-    the moved mesh, collapsed vertices counted as one. Also ``points``: number of different points.
+    ``rho_max`` are those of the vertices, inf beyond 1e308. ``clusters``: ``moved_clusters``. Also
+    ``points``: number of different points.
     """
     x, log_rho, m = solver.positions(), solver.log_density(), solver.mass
     field, d = solver.field(), solver.attention.d
@@ -120,9 +125,6 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
     held = m > 0.0
     second = (x * m[:, None]).T @ x
     mean = m @ x
-    group = solver.group
-    top = np.full(solver.points, -np.inf)
-    np.maximum.at(top, group, log_rho)
     with np.errstate(over="ignore"):
         extremes = np.exp([log_rho.min(), log_rho.max()])
     values = [
@@ -135,7 +137,7 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
         float(np.linalg.norm(mean)),
         *np.linalg.eigvalsh(second),
         *_power_of(solver),
-        float(PeakCounter(solver.reference, group).count_log(top)),
+        float(moved_clusters(solver.moved_mesh(), log_rho, m, _COLLAPSED * solver.longest_edge)),
     ]
     names = diagnostic_names(geometry, d)
     row = {name: float(value) for name, value in zip(names, values, strict=True)}
@@ -235,16 +237,11 @@ class PeakCounter:
 
     Args:
         mesh: the whole mesh.
-        group: (n,) for a mesh that has moved: vertices with the same number are in one place, and
-            count as one.
     """
 
-    def __init__(self, mesh: Mesh, group: IntArray | None = None) -> None:
+    def __init__(self, mesh: Mesh) -> None:
         edges = mesh_edges(mesh)
         n = mesh.points.shape[0]
-        if group is not None:
-            edges, n = group[edges], int(group.max()) + 1
-            edges = edges[edges[:, 0] != edges[:, 1]]
         ends = np.concatenate([edges[:, 0], edges[:, 1]])
         order = np.argsort(ends, kind="stable")
         self._neighbour = np.concatenate([edges[:, 1], edges[:, 0]])[order].astype(np.int32)
@@ -253,10 +250,7 @@ class PeakCounter:
 
     def count(self, rho: Array) -> int:
         """Number of clusters of a density (n,) at the vertices, in the order of the mesh."""
-        return self.count_log(np.log(np.maximum(rho, 1e-300)))
-
-    def count_log(self, log_rho: Array) -> int:
-        """The same from log rho, which may be beyond what a double's logarithm can be."""
+        log_rho = np.log(np.maximum(rho, 1e-300))
         order = np.argsort(-log_rho, kind="stable").astype(np.int32)
         return int(_count_peaks(self._start, self._neighbour, log_rho, order, PROMINENCE))
 
@@ -286,6 +280,67 @@ def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, le
                 own = high
         parent[v] = v if own < 0 else own
     top, bottom = height[order[0]], height[order[-1]]
-    if top > 0.0 and (top - bottom >= least or height.size == 1):
+    if top > 0.0 and top - bottom >= least:
+        peaks += 1
+    return peaks
+
+
+def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
+    """Number of clusters (``PeakCounter``) of a density on a mesh that has moved.
+
+    Vertices joined by edges that have become short are one peak, whatever their densities: the
+    parts of a cluster that collapse at slightly different times are no clusters. The saddle on an
+    edge is the lower of its ends, and at most what its cells can hold (``analysis.evaluate``): a
+    cell that is torn apart between two clusters does not join them.
+
+    Args:
+        mesh: where it is now.
+        log_rho, mass: (n,) at the vertices.
+        near: an edge (chord) up to this length is short.
+    """
+    n, edges = mesh.n_vertices, mesh_edges(mesh)
+    x = mesh.points
+    if mesh.geometry == "zonal":
+        x = np.concatenate([np.sin(x), np.cos(x)], axis=1)
+    short = edges[np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1) <= near]
+    graph = coo_matrix((np.ones(len(short)), (short[:, 0], short[:, 1])), shape=(n, n))
+    group = connected_components(graph, directed=False)[1]
+    height = np.full(int(group.max()) + 1, -np.inf)
+    np.maximum.at(height, group, log_rho)
+    cells = mesh.cells
+    corners = cells.shape[1]
+    sides = [(0, 1), (1, 2), (2, 0)] if corners == 3 else [(0, 1)]
+    ends = group[np.concatenate([cells[:, list(side)] for side in sides])]
+    bound = np.tile(log_bounds(mesh, mass), len(sides))
+    saddle = np.minimum(np.min(height[ends], axis=1), bound)
+    apart = ends[:, 0] != ends[:, 1]
+    ends, saddle = ends[apart], saddle[apart]
+    order = np.argsort(-saddle, kind="stable")
+    return int(_join_peaks(ends[order], saddle[order], height, PROMINENCE))
+
+
+@nb.njit(cache=True)
+def _join_peaks(ends: IntArray, saddle: Array, height: Array, least: float) -> int:
+    """Join hills over falling saddles; where two meet, the lower one ends."""
+    parent = np.arange(height.size)
+    top = height.copy()
+    peaks, bottom = 0, np.inf
+    for k in range(ends.shape[0]):
+        a, b = ends[k, 0], ends[k, 1]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a == b:
+            continue
+        low, high = (a, b) if top[a] < top[b] else (b, a)
+        if top[low] > 0.0 and top[low] - saddle[k] >= least:
+            peaks += 1
+        parent[low] = high
+        bottom = saddle[k]
+    best = np.max(top)
+    if best > 0.0 and (best - bottom >= least or height.size == 1):
         peaks += 1
     return peaks

@@ -22,7 +22,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, zonal_half_masses
 from meanfield.geometry.sphere import Array, log_area
 
-__all__ = ["LOG_FLOOR", "log_density_at"]
+__all__ = ["LOG_FLOOR", "log_bounds", "log_density_at"]
 
 LOG_FLOOR = -700.0
 """log of a density of zero, for the interpolation: e^-700 is the smallest double, nearly."""
@@ -63,17 +63,27 @@ def log_density_at(mesh: Mesh, log_rho: Array, mass: Array, points: Array) -> Ar
             f"({mesh.n_vertices},) and (q, {mesh.gdim}) expected"
         )
     values = np.maximum(log_rho, LOG_FLOOR)
-    uses = np.bincount(mesh.cells.ravel(), minlength=n)
-    held = np.sum((mass / np.maximum(uses, 1))[mesh.cells], axis=1)
-    with np.errstate(divide="ignore"):
-        most = np.log(4.0 * held) - np.log(_sizes(mesh))
-    most = np.maximum(most, LOG_FLOOR)
+    most = log_bounds(mesh, mass)
     if mesh.geometry == "sphere":
         return _on_sphere(mesh, values, most, points)
     if mesh.geometry == "zonal":
         return _on_line(mesh.points[:, 0], mesh.cells, values, most, points[:, 0])
     at, angle = (np.arctan2(x[:, 1], x[:, 0]) for x in (points, mesh.points))
     return _on_line(angle, mesh.cells, values, most, at, 2.0 * math.pi)
+
+
+def log_bounds(mesh: Mesh, mass: Array) -> Array:
+    """log of 4 times the mean density of each cell, (m,), at least ``LOG_FLOOR``.
+
+    Args:
+        mesh: the moved mesh.
+        mass: (n,) that the vertices carry; a cell has equal shares of its corners'.
+    """
+    uses = np.bincount(mesh.cells.ravel(), minlength=mesh.n_vertices)
+    held = np.sum((mass / np.maximum(uses, 1))[mesh.cells], axis=1)
+    with np.errstate(divide="ignore"):
+        most = np.log(4.0 * held) - np.log(_sizes(mesh))
+    return np.asarray(np.maximum(most, LOG_FLOOR))
 
 
 def _sizes(mesh: Mesh) -> Array:
@@ -111,7 +121,7 @@ def _on_line(
         # Once more, a turn earlier: one of both holds any angle from -pi to pi.
         first, last = np.concatenate([first, first - period]), np.concatenate([last, last - period])
         one, two, most = np.tile(one, 2), np.tile(two, 2), np.tile(most, 2)
-    order = np.argsort(first, kind="stable")
+    order = np.lexsort((last, first))  # of cells that begin in one place, the longest comes last
     cell = order[np.clip(np.searchsorted(first[order], at, side="right") - 1, 0, len(order) - 1)]
     width = last[cell] - first[cell]
     s = np.clip((at - first[cell]) / np.where(width > 0.0, width, 1.0), 0.0, 1.0)

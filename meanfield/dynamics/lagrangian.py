@@ -134,6 +134,7 @@ class LagrangianSolver:
     Attributes:
         t, step, dt: time, number of steps, last step size.
         n: number of vertices; mass: (n,) their masses, sum one, on every rank.
+        longest_edge: of the initial mesh, an angle.
         weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
             to ``balanced_degree`` with the error ``balance_error``.
         rejected, evaluations: numbers of rejected steps, of field evaluations.
@@ -180,14 +181,14 @@ class LagrangianSolver:
         self.reference: Mesh = given
         self._first_count = given.n_vertices
         edges = mesh_edges(given)
-        self._h = float(np.max(_distances(_unit(given), edges)))
+        self.longest_edge = float(np.max(_distances(_unit(given), edges)))
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.evaluations, self.dark_points = 0, 0
         self.merge_error, self.insert_error = 0.0, 0.0
         self.timings = {"field": 0.0, "merge": 0.0, "insert": 0.0}
         self._control = Control(rtol, atol, self.pair.error_order)
         self.refined_until: tuple[float, str] | None = None
-        self._history: list[Array] = []
+        self.longest_edgeistory: list[Array] = []
         self._stage_moments: list[Array] = []
         self.initial_mass_error = 0.0
         self._weigh()
@@ -443,10 +444,10 @@ class LagrangianSolver:
         if len(self._stage_moments) != self.pair.b.size + 1:
             self._insert_no_more("so few points are left that they are summed directly")
         else:
-            self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
+            self.longest_edgeistory.append(np.concatenate([[self.t, dt], *self._stage_moments]))
 
     def _insert_no_more(self, why: str) -> None:
-        self.refinement, self._history = None, []
+        self.refinement, self.longest_edgeistory = None, []
         self.refined_until = (self.t, why)
 
     def _refine(self, refinement: Refinement) -> None:
@@ -456,7 +457,7 @@ class LagrangianSolver:
             edges = mesh_edges(self.reference)
             length = _distances(self.positions(), edges)
             carried = self.mass[edges].sum(axis=1)
-            long = (length > refinement.longest * self._h) & (carried > refinement.mass)
+            long = (length > refinement.longest * self.longest_edge) & (carried > refinement.mass)
             count = int(np.count_nonzero(long))
             if self.refinement is None or count == 0:
                 break
@@ -511,7 +512,7 @@ class LagrangianSolver:
         nobody = Measure(self._located(self._x[:0]), self._masses[:0])
         change: Array = np.zeros(len(x))
         known = True
-        for row in self._history:
+        for row in self.longest_edgeistory:
             moments = iter(row[2:].reshape(stages, -1))
 
             def rates(y: Array, t: float, moments: Any = moments) -> Array:
@@ -552,7 +553,9 @@ class LagrangianSolver:
             rejected=control.rejected,
             merge_error=self.merge_error,
             insert_error=self.insert_error,
-            history=np.array(self._history) if self._history else np.zeros((0, 2)),
+            history=np.array(self.longest_edgeistory)
+            if self.longest_edgeistory
+            else np.zeros((0, 2)),
         )
 
     def restore(self, state: LagrangianState | None) -> None:
@@ -578,7 +581,7 @@ class LagrangianSolver:
         control.longest, control.previous = known.longest, known.previous
         control.rejected = known.rejected
         self.merge_error, self.insert_error = known.merge_error, known.insert_error
-        self._history = list(known.history) if known.history.shape[1] > 2 else []
+        self.longest_edgeistory = list(known.history) if known.history.shape[1] > 2 else []
         self._set_vertices(known.x, known.log_rho, known.group)
 
 

@@ -268,9 +268,11 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     lowest, high = math.inf, -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
-        # A collapsed cluster is beyond all scales, and where it is there is a vertical line.
-        row = np.clip(_log10(there, name, k), -300.0, 300.0)
-        angle, values = angle_profile(fields.geometry, there.points, row[None])
+        points, row = there.points, _log10(there, name, k)
+        if fields.moving:
+            points, row = _fine_profile(there, row, there.read("mass", k))
+        row = np.clip(row, -30.0, 30.0)  # a collapsed cluster is beyond all scales
+        angle, values = angle_profile(fields.geometry, points, row[None])
         t = float(fields.times[k])
         ax.plot(angle, 10.0 ** values[0], color=shade, label=f"$t = {number(t)}$")
         lowest, high = min(lowest, float(row.min())), max(high, float(row.max()))
@@ -282,6 +284,26 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     ax.set_ylabel("density relative to uniform")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _fine_profile(fields: FieldSeries, log10_rho: Array, mass: Array) -> tuple[Array, Array]:
+    """A density on a mesh that has moved, at its vertices and evenly between them.
+
+    Vertices gather where the density is; between clusters there may be none.
+    """
+    angle = np.linspace(-np.pi, np.pi, 1441)[:-1]
+    even = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    if fields.geometry == "zonal":
+        even = np.linspace(0.0, np.pi, 721)[:, None]
+    mesh = fields.mesh
+    nodes, inverse = np.unique(np.concatenate([mesh.points, even]), axis=0, return_inverse=True)
+    values = log_density_at(mesh, math.log(10.0) * log10_rho, mass, nodes) / math.log(10.0)
+    # A collapsed cluster is a line at one angle, whatever the cells beside it hold.
+    np.maximum.at(values, inverse.reshape(-1)[: mesh.n_vertices], log10_rho)
+    if fields.geometry == "circle":
+        return np.column_stack([nodes, np.zeros(len(nodes))]), values
+    theta = nodes[:, 0]
+    return np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1), values
 
 
 # -- tokens ---------------------------------------------------------------------------------------
