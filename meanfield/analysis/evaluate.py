@@ -113,7 +113,9 @@ def _on_line(
     at: Array,
     period: float | None = None,
 ) -> Array:
-    """Interpolation in intervals that do not overlap; round a circle, they close at +-pi."""
+    """Interpolation in intervals that do not overlap; ``LOG_FLOOR`` outside all of them. Round a
+    circle, they close at +-pi.
+    """
     first, last = where[cells[:, 0]], where[cells[:, 1]]
     one, two = values[cells[:, 0]], values[cells[:, 1]]
     if period is not None:
@@ -125,7 +127,9 @@ def _on_line(
     cell = order[np.clip(np.searchsorted(first[order], at, side="right") - 1, 0, len(order) - 1)]
     width = last[cell] - first[cell]
     s = np.clip((at - first[cell]) / np.where(width > 0.0, width, 1.0), 0.0, 1.0)
-    return np.minimum((1.0 - s) * one[cell] + s * two[cell], most[cell])
+    found = np.minimum((1.0 - s) * one[cell] + s * two[cell], most[cell])
+    outside = (at > last[cell] + 1e-9) | (at < first[cell] - 1e-9)
+    return np.where(outside, LOG_FLOOR, found)
 
 
 def _on_sphere(mesh: Mesh, values: Array, most: Array, points: Array) -> Array:
