@@ -47,6 +47,8 @@ __all__ = [
     "Time",
     "Unmeshed",
     "Zonal",
+    "emit_toml",
+    "read_table",
 ]
 
 MAX_LEVEL = 10
@@ -880,25 +882,7 @@ class Case:
             InputError: naming the file, the key, what was expected and what was found.
         """
         path = Path(path)
-        try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            near = ""
-            if path.parent.is_dir():
-                # Without the ending, which all of them share and which says nothing.
-                near = suggest(path.stem, (p.stem for p in path.parent.glob("*.toml")))
-                near = near.replace("'?)", ".toml'?)")
-            raise InputError(f"there is no case file {path}{near}") from None
-        except IsADirectoryError:
-            raise InputError(f"{path} is a folder, expected a case file (TOML)") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: a case file is UTF-8 text, but {error}") from None
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path} is not valid TOML: {error}") from None
-        raw = apply_overrides(raw, overrides)
-        raw.setdefault("title", path.stem)
+        raw = read_table(path, overrides)
         try:
             return cls.from_dict(raw, path.parent)
         except InputError as error:
@@ -986,7 +970,7 @@ class Case:
 
         Except for a law made in Python, see ``to_dict``.
         """
-        return _emit(self.to_dict())
+        return emit_toml(self.to_dict())
 
     # ---- questions ---------------------------------------------------------------------------
 
@@ -1014,6 +998,35 @@ class Case:
 
 # --------------------------------------------------------------------------------------------
 # Dictionary -> dataclasses
+
+
+def read_table(path: Path, overrides: Iterable[str] | Mapping[str, object] = ()) -> dict[str, Any]:
+    """Read a case file as nested tables, with overrides, before anything in it is checked.
+
+    Raises:
+        InputError: no such file, no TOML, or an override of a key that no case has.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = ""
+        if path.parent.is_dir():
+            # Without the ending, which all of them share and which says nothing.
+            near = suggest(path.stem, (p.stem for p in path.parent.glob("*.toml")))
+            near = near.replace("'?)", ".toml'?)")
+        raise InputError(f"there is no case file {path}{near}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, expected a case file (TOML)") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: a case file is UTF-8 text, but {error}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+    raw = apply_overrides(raw, overrides)
+    raw.setdefault("title", path.stem)
+    return raw
+
 
 _SECTIONS = ("geometry", "model", "initial", "solver", "time", "output")
 _REQUIRED_SECTIONS = ("geometry", "model", "initial", "time")
@@ -1311,7 +1324,8 @@ def _value(value: Any, indent: str = "") -> str:
     raise TypeError(f"no TOML for {value!r}")
 
 
-def _emit(table: Mapping[str, Any]) -> str:
+def emit_toml(table: Mapping[str, Any]) -> str:
+    """Write nested tables, such as those of a case, as TOML."""
     lines = [f"{_key_text(k)} = {_value(v)}" for k, v in table.items() if not isinstance(v, dict)]
     for section, inner in table.items():
         if isinstance(inner, dict):

@@ -1,0 +1,302 @@
+"""Stability of stationary states: leading eigenvalues of the linearised equation.
+
+At a stationary state mu ~ exp(xi/kappa) the linearisation h -> kappa Laplace h - div(X h) -
+div(mu X'[h]) is, with h = sqrt(mu) f and Phi = xi/kappa,
+
+    f -> -G (f - S f/kappa),      G f = -kappa mu^{-1/2} div( mu grad( mu^{-1/2} f ) ),
+    S f = sqrt(mu) xi'[sqrt(mu) f].
+
+G is symmetric and >= 0 with the kernel sqrt(mu); S has the kernel's rank, and is symmetric for usa
+(then all eigenvalues are real: I - S/kappa is the Hessian of the free energy over kappa). Both are
+represented in harmonics that are orthonormal for sigma, which makes a well-conditioned Galerkin
+matrix however many decades mu spans. At the uniform state it is diagonal, with the growth rates
+l(l+d-2)[lam_l/beta - kappa] (usa).
+
+Knows nothing of how a state was found.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid, zonal_functions
+from meanfield.analysis.stationary import MomentMap, Point, StationaryState
+from meanfield.errors import BrokenInvariantError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Mode", "Spectrum", "spectrum", "zonal_spectrum"]
+
+ORDERS = (0, 1, 2)
+_NEUTRAL = 1e-9
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Eigenvalues of perturbations of one kind.
+
+    Attributes:
+        order: azimuthal order m about the axis of a zonal state; -1: all perturbations (circle,
+            sphere).
+        eigenvalues: leading ones, by descending real part, without mass (its eigenvalue 0 does not
+            move a probability) and without rotations.
+        rotations: eigenvalues of the modes that only rotate the state: 0 but for discretisation,
+            so that they tell the accuracy; empty for the uniform state.
+        vector: (k,) coefficients of the leading f in the basis, for a symmetric state the harmonics
+            of degrees order, order + 1, ...
+    """
+
+    order: int
+    eigenvalues: NDArray[np.complex128]
+    rotations: Array
+    vector: Array
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading eigenvalues of the linearised equation at a stationary state.
+
+    Attributes:
+        modes: one for each azimuthal order, or one for all.
+    """
+
+    modes: tuple[Mode, ...]
+
+    @property
+    def leading(self) -> float:
+        """Largest real part, rotations left out: the state is linearly stable if it is negative."""
+        return max(float(mode.eigenvalues[0].real) for mode in self.modes)
+
+    @property
+    def leading_mode(self) -> Mode:
+        """The mode with the largest real part."""
+        return max(self.modes, key=lambda mode: float(mode.eigenvalues[0].real))
+
+    @property
+    def rotation_error(self) -> float:
+        """Largest |eigenvalue| of a rotation; nan where there is none."""
+        found = [float(np.abs(mode.rotations).max()) for mode in self.modes if mode.rotations.size]
+        return max(found, default=math.nan)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether all perturbations but rotations decay (neutral to round-off is not stable)."""
+        error = self.rotation_error
+        return self.leading < -max(_NEUTRAL, 0.0 if math.isnan(error) else 10.0 * error)
+
+
+def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
+    """Leading eigenvalues at a state, on its own geometry.
+
+    Zonal: perturbations of azimuthal orders 0, 1 and 2 (d = 2: 0 and 1, which is all); dense.
+    Circle: all perturbations, dense. Sphere: all perturbations, by Arnoldi iteration.
+
+    Args:
+        state: the state.
+        count: eigenvalues of each mode.
+
+    Raises:
+        BrokenInvariantError: the Arnoldi iteration did not converge.
+    """
+    grid = state.grid
+    if isinstance(grid, ZonalGrid):
+        return zonal_spectrum(MomentMap(state.equation, grid), state.point, count)
+    if isinstance(grid, CircleGrid):
+        return Spectrum((_circle_mode(state, grid, count),))
+    assert isinstance(grid, SphereGrid)
+    return Spectrum((_sphere_mode(state, grid, count),))
+
+
+def zonal_spectrum(
+    moment_map: MomentMap, point: Point, count: int = 6, orders: tuple[int, ...] = ORDERS
+) -> Spectrum:
+    """Leading eigenvalues at a zonal state, given as a point on a zonal grid."""
+    grid = moment_map.grid
+    assert isinstance(grid, ZonalGrid)
+    d = grid.d
+    fine, at, degree = _fine(moment_map, point)
+    assert isinstance(fine, ZonalGrid)
+    t = fine.cosines
+    sine = np.sqrt((1.0 - t) * (1.0 + t))
+    dphi = at.slope * fine.gradient(moment_map.multiplier * point.moments)[0]
+    modes = []
+    for order in orders:
+        if d == 2 and order > 1:
+            continue
+        f, df = zonal_functions(d, order, degree, t)
+        parts = [df - 0.5 * f * dphi]
+        if order * (order + d - 3) > 0:
+            parts.append(math.sqrt(order * (order + d - 3)) * f / sine)
+        stiffness = sum((part * fine.weights) @ part.T for part in parts)
+        kept = np.arange(order, grid.degree + 1)
+        turn = np.sqrt(at.rho) * dphi if order == 1 else None
+        modes.append(
+            _dense_mode(
+                moment_map, fine.weights, at, f, np.asarray(stiffness), kept, count, order,
+                None if turn is None else turn[None],
+            )
+        )  # fmt: skip
+    return Spectrum(tuple(modes))
+
+
+def _fine(moment_map: MomentMap, point: Point) -> tuple[ZonalGrid | CircleGrid, Point, int]:
+    """A grid for products of sqrt(mu) with harmonics; the degree of the Galerkin basis."""
+    grid = moment_map.grid
+    probe = grid.resized(grid.size // 2, grid.size)
+    root = np.abs(probe.analyse(np.exp(0.5 * point.log_rho)))
+    needed = probe.degrees[np.flatnonzero(root > 1e-13 * root[0])]
+    degree = max(grid.degree, 8) + int(needed.max())
+    size = max(grid.size, 2 * degree + 32)
+    fine = grid.resized(grid.degree, size)
+    assert isinstance(fine, ZonalGrid | CircleGrid)
+    return fine, MomentMap(moment_map.equation, fine).at(point.moments), degree
+
+
+def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
+    moment_map = MomentMap(state.equation, grid)
+    fine, at, degree = _fine(moment_map, moment_map.at(state.moments))
+    dphi = at.slope * fine.gradient(moment_map.multiplier * state.moments)[0]
+    basis = fine.resized(degree, fine.size)
+    assert isinstance(basis, CircleGrid)
+    f, df = basis.functions
+    part = df - 0.5 * f * dphi
+    stiffness = (part * fine.weights) @ part.T
+    kept = grid.degrees
+    turn = None if state.is_uniform else (np.sqrt(at.rho) * dphi)[None]
+    return _dense_mode(moment_map, fine.weights, at, f, stiffness, kept, count, -1, turn)
+
+
+def _dense_mode(
+    moment_map: MomentMap,
+    weights: Array,
+    at: Point,
+    f: Array,
+    stiffness: Array,
+    kept: NDArray[np.int64],
+    count: int,
+    order: int,
+    turns: Array | None,
+) -> Mode:
+    """Eigenvalues of -G(I - S/kappa) in the basis f (k, n), G/kappa = ``stiffness``.
+
+    ``kept``: degrees of the first functions of the basis, those that the kernel sees.
+    """
+    equation = moment_map.equation
+    # For usa S/kappa = C P C^T gain, for sa with gain/Z in one factor; Phi' = slope is both.
+    p = equation.kernel.potential_coefficients(moment_map.grid.degree)[kept]
+    root = np.sqrt(at.rho) * weights
+    right = (f[: kept.size] * root) @ f.T
+    left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ f[: kept.size].T
+    g = equation.kappa * stiffness
+    if _symmetric(moment_map):
+        hessian = np.eye(len(f)) - (right.T * (p * equation.gain)) @ right
+        values, vectors = _symmetric_eigen(g, hessian)
+    else:
+        values, vectors = linalg.eig(-g @ (np.eye(len(f)) - (left * p) @ right))
+    vectors = vectors / np.linalg.norm(vectors, axis=0)
+    chosen = np.ones(values.size, dtype=bool)
+    if order <= 0:  # the mode that is not orthogonal to the left eigenvector sqrt(mu) of mass
+        mass = f @ root
+        chosen[int(np.argmax(np.abs(mass @ vectors)))] = False
+    rotations = np.zeros(0)
+    if turns is not None:
+        turned = turns * weights @ f.T
+        lengths = np.linalg.norm(turned, axis=1)
+        if lengths.min() > 1e-6:
+            overlap = np.abs((turned / lengths[:, None]) @ vectors).sum(axis=0) * chosen
+            index = int(np.argmax(overlap))
+            chosen[index] = False
+            rotations = np.abs(values[[index]])
+    values, vectors = values[chosen], vectors[:, chosen]
+    best = np.argsort(-values.real, kind="stable")[:count]
+    vector = vectors[:, best[0]]
+    vector = np.real(vector * np.conj(vector[int(np.argmax(np.abs(vector)))]))
+    return Mode(
+        order,
+        values[best].astype(np.complex128),
+        rotations,
+        np.asarray(vector / np.linalg.norm(vector)),
+    )
+
+
+def _symmetric(moment_map: MomentMap) -> bool:
+    return moment_map.equation.model == "usa" or moment_map.equation.beta == 0.0
+
+
+def _symmetric_eigen(g: Array, hessian: Array) -> tuple[Array, Array]:
+    """Eigenvalues of -G B for symmetric G >= 0 and B: those of -R B R, R = sqrt(G); real."""
+    squares, q = linalg.eigh(g)
+    root = np.sqrt(np.maximum(squares, 0.0))
+    values, y = linalg.eigh(-(root[:, None] * (q.T @ hessian @ q) * root))
+    vectors = q @ (root[:, None] * y)  # G B R y = R (R B R) y
+    flat = np.linalg.norm(vectors, axis=0) < 1e-9
+    vectors[:, flat] = (q @ y)[:, flat]  # the kernel of G
+    return values, vectors
+
+
+def _sphere_mode(state: StationaryState, grid: SphereGrid, count: int) -> Mode:
+    """Arnoldi iteration for the eigenvalues of largest real part, matrix-free."""
+    equation = state.equation
+    root_grid = SphereGrid(grid.size // 2, grid.size)
+    root_power = np.abs(root_grid.analyse(np.exp(0.5 * state.log_rho)))
+    needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
+    degree = max(grid.degree // 2, 8) + int(needed.max())
+    basis = SphereGrid(degree, max(grid.size, 2 * degree + 16))
+    low = basis.resized(grid.degree, basis.size)
+    moment_map = MomentMap(equation, low)
+    at = moment_map.at(state.moments)
+    root = np.sqrt(at.rho)
+    dphi = at.slope * low.gradient(moment_map.multiplier * state.moments)
+    steep = equation.gain if _symmetric(moment_map) else at.slope
+
+    def apply_g(f: Array) -> Array:
+        flux = basis.gradient(f) - 0.5 * basis.synthesise(f) * dphi
+        inner = np.sum(flux * dphi, axis=0)
+        return equation.kappa * (basis.analyse_gradient(flux) - 0.5 * basis.analyse(inner))
+
+    mass = basis.analyse(root)
+    mass /= np.linalg.norm(mass)
+    turned = np.zeros((0, mass.size))
+    if not state.is_uniform:
+        gradient = low.gradient(moment_map.multiplier * state.moments)
+        rows = np.array([basis.analyse(row * root * at.slope) for row in low.generators(gradient)])
+        _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
+        turned = axes[sizes > 1e-6 * sizes[0]]
+
+    # Degree by degree the operator is close to -kappa l(l+1): shifted far down for the mass, which
+    # is a left eigenvector, and left as it is for the rest.
+    def action(f: Array) -> Array:
+        f = np.ravel(f)
+        moments = low.analyse(root * basis.synthesise(f))
+        pulled = basis.analyse(root * steep * low.synthesise(moment_map.multiplier * moments))
+        return -apply_g(f - pulled) - 1e3 * equation.kappa * mass * (mass @ f)
+
+    n = mass.size
+    wanted = count + len(turned)
+    operator = LinearOperator((n, n), matvec=action, dtype=np.float64)
+    try:
+        values, vectors = eigs(
+            operator, k=wanted, which="LR", ncv=min(n - 1, max(4 * wanted, 80)),
+            maxiter=400, tol=1e-9, v0=np.random.default_rng(0).normal(size=n),
+        )  # fmt: skip
+    except ArpackNoConvergence as error:
+        raise BrokenInvariantError(
+            f"the eigenvalues of the linearisation did not converge ({error})"
+        ) from None
+    # Rotations: the modes that lie in the span of the generators.
+    overlap = np.sum(np.abs(turned @ vectors) ** 2, axis=0)
+    spun = np.argsort(-overlap)[: len(turned)]
+    chosen = np.ones(values.size, dtype=bool)
+    chosen[spun] = False
+    rest = values[chosen]
+    best = np.argsort(-rest.real, kind="stable")[:count]
+    vector = np.real(vectors[:, chosen][:, best[0]])
+    return Mode(
+        -1, rest[best].astype(np.complex128), np.abs(values[spun]),
+        np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-300)),
+    )  # fmt: skip
