@@ -48,6 +48,9 @@ examples:
   meanfield run clustering.toml --dry-run            show what would be run, write nothing
   meanfield info results/clustering                  what came out, and what it took
   meanfield plot results/clustering                  draw the pictures again
+  meanfield stationary hysteresis.toml               the stationary state, and is it stable?
+  meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
+                                                     a bifurcation diagram
   meanfield mesh inspect sphere.msh                  is this mesh good enough?
   mpirun -n 4 meanfield run clustering.toml          on four processes
 
@@ -426,6 +429,8 @@ def _info(args: argparse.Namespace) -> int:
     ]
     if run.get("kind") == "compare":
         rows.append(("compared", _compared_words(run)))
+    elif run.get("kind") in ("stationary", "branch"):
+        rows += [(str(name), str(text)) for name, text in run.get("summary", [])]
     else:
         rows.append(("t", f"{_short(t)} of {_short(end)}, {_short(steps)} steps"))
     if run.get("tokens"):
@@ -487,6 +492,8 @@ def _plot(args: argparse.Namespace) -> int:
     draw: Callable[[Path], list[Path]]
     if folder.read_run().get("kind") == "compare":
         from meanfield.study import draw
+    elif folder.read_run().get("kind") in ("stationary", "branch"):
+        from meanfield.steady import draw
     else:
         from meanfield.results.plots import make_figures as draw
     for path in draw(folder.path):
@@ -585,6 +592,83 @@ def _sets_solver_type(overrides: Sequence[str]) -> bool:
     from meanfield.case import parse_override
 
     return ("solver.type", "particles") in map(parse_override, overrides)
+
+
+# --------------------------------------------------------------------------------------------
+# stationary, branch
+
+
+def _stationary(args: argparse.Namespace) -> int:
+    from meanfield import steady
+
+    problem = steady.Problem.from_toml(args.case, args.set)
+    folder = Path(args.output or Path("results") / f"{Path(args.case).stem}-stationary")
+    equation = problem.equation()
+    _say(f"meanfield: {problem.title}")
+    _say(f"meanfield: {_equation_words(problem, equation.kappa)} -> {folder}")
+    try:
+        found = steady.stationary(
+            problem,
+            folder,
+            overwrite=args.overwrite,
+            progress=False if args.no_progress else None,
+        )
+    except BrokenInvariantError as error:
+        _complain(f"not found: {error}")
+        return EXIT_BROKEN
+    _say()
+    files = [("table", folder / "stationary.csv"), ("density", folder / "density.vtu")]
+    _say(_table([*found.rows(), *((name, str(path)) for name, path in files),
+                 *(("picture", str(path)) for path in _folder_pictures(folder))]))  # fmt: skip
+    return 0
+
+
+def _branch(args: argparse.Namespace) -> int:
+    from meanfield import steady
+
+    problem = steady.Problem.from_toml(args.case, args.set)
+    folder = Path(args.output or Path("results") / f"{Path(args.case).stem}-branch")
+    kappa = None if args.parameter == "kappa" else problem.model.kappa
+    _say(f"meanfield: {problem.title}")
+    _say(
+        f"meanfield: {_equation_words(problem, kappa)}, {args.parameter} from {args.start:g} to "
+        f"{args.end:g} -> {folder}"
+    )
+    try:
+        found = steady.branch(
+            problem,
+            args.parameter,
+            args.start,
+            args.end,
+            folder,
+            overwrite=args.overwrite,
+            progress=False if args.no_progress else None,
+        )
+    except KeyboardInterrupt:
+        _complain(f"interrupted: the points so far are in {folder / 'branch.csv'}")
+        return EXIT_INTERRUPTED
+    except BrokenInvariantError as error:
+        _complain(f"not finished: {error}; the points so far are in {folder / 'branch.csv'}")
+        return EXIT_BROKEN
+    _say()
+    _say(_table([*found.rows(), ("table", str(folder / "branch.csv")),
+                 *(("picture", str(path)) for path in _folder_pictures(folder))]))  # fmt: skip
+    return 0
+
+
+def _equation_words(problem: Any, kappa: float | None) -> str:
+    model, sign = problem.model, "+" if problem.model.value > 0 else "-"
+    noise = "" if kappa is None else f", kappa = {kappa:g}"
+    return (
+        f"{problem.kind}, d = {problem.geometry.d}, {model.attention}, beta = {model.beta:g}, "
+        f"V = {sign}I{noise}"
+    )
+
+
+def _folder_pictures(folder: Path) -> list[Path]:
+    from meanfield.results.folder import RunFolder
+
+    return _pictures(RunFolder(folder))
 
 
 # --------------------------------------------------------------------------------------------
@@ -739,6 +823,7 @@ def _parser() -> argparse.ArgumentParser:
     plot.set_defaults(verb=_plot)
 
     _add_compare_verb(verbs, raw)
+    _add_stationary_verbs(verbs, raw)
     _add_mesh_verbs(verbs, raw)
     return parser
 
@@ -803,6 +888,66 @@ invariant, 130 interrupted""",
     )
     add("--no-progress", action="store_true", help="no progress bar")
     compare.set_defaults(verb=_compare)
+
+
+def _add_stationary_verbs(verbs: Any, raw: Any) -> None:
+    stationary = verbs.add_parser(
+        "stationary",
+        help="find a stationary state with noise, and whether it is stable",
+        description="""\
+Find the stationary density mu ~ exp(xi/kappa) to which the initial law of a case leads, without
+time stepping, to round-off, and the leading eigenvalues of the equation linearised at it. Uses
+[geometry], [model] with kappa > 0, and [initial] of the case. No DOLFINx needed.""",
+        epilog="""\
+examples:
+  meanfield stationary hysteresis.toml
+  meanfield stationary hysteresis.toml --set model.kappa=1.7 -o results/above
+  meanfield stationary clustering.toml --set model.kappa=0.1
+  meanfield run noisy.toml --set initial.type=file \\
+      --set initial.path=results/above/density.vtu --set initial.array=rho
+                                                        start a run from the state
+
+exit codes: 0 done (whatever the verdict), 2 the case cannot be used, 3 no state was found,
+130 interrupted""",
+        formatter_class=raw,
+    )
+    branch = verbs.add_parser(
+        "branch",
+        help="follow stationary states in kappa or beta: a bifurcation diagram",
+        description="""\
+Follow the stationary states of a case through an interval of kappa or beta, around folds, by
+pseudo-arclength continuation in axial symmetry, any d: order parameter, energies and stability at
+each point; critical value, folds and equal free energy are located to round-off. A branch starts
+at the state to which the initial law leads at --from; if that is uniform, where the uniform state
+changes its stability. Needs no DOLFINx.""",
+        epilog="""\
+examples:
+  meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
+  meanfield branch hysteresis.toml --parameter beta --from 2 --to 5 --set model.kappa=1.4
+  meanfield branch zonal8.toml --parameter kappa --from 0.02 --to 0.12 -o results/d8
+
+exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
+kept), 130 interrupted (likewise)""",
+        formatter_class=raw,
+    )
+    add = branch.add_argument
+    stationary.add_argument("case", metavar="CASE", help="a TOML case file")
+    add("case", metavar="CASE", help="a TOML case file")
+    add("--parameter", required=True, choices=["kappa", "beta"], help="what is varied")
+    add(
+        "--from", dest="start", type=float, required=True, metavar="A", help="start of the interval"
+    )
+    add("--to", dest="end", type=float, required=True, metavar="B", help="end of the interval")
+    for verb, name in ((stationary, "stationary"), (branch, "branch")):
+        verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+            help="change one value of the case (can be repeated)")  # fmt: skip
+        verb.add_argument("-o", "--output", metavar="DIR",
+            help=f"folder (default: results/<CASE>-{name})")  # fmt: skip
+        verb.add_argument("--overwrite", action="store_true",
+            help="replace what an earlier one left in that folder")  # fmt: skip
+        verb.add_argument("--no-progress", action="store_true", help="no progress bar")
+    stationary.set_defaults(verb=_stationary)
+    branch.set_defaults(verb=_branch)
 
 
 def _add_mesh_verbs(verbs: Any, raw: Any) -> None:

@@ -31,6 +31,7 @@ ORDER = (
     "simulation",
     "study",
     "rundiff",
+    "steady",
     "cli",
     "__main__",
     "__init__",  # the names for users: nobody inside may use them

@@ -203,7 +203,7 @@ def _dense_mode(
     if order <= 0:  # the mode that is not orthogonal to the left eigenvector sqrt(mu) of mass
         mass = f @ root
         chosen[int(np.argmax(np.abs(mass @ vectors)))] = False
-    rotations = np.zeros(0)
+    rotations: Array = np.zeros(0)
     if turns is not None:
         turned = turns * weights @ f.T
         lengths = np.linalg.norm(turned, axis=1)

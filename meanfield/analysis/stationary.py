@@ -408,15 +408,15 @@ def _newton_step(moment_map: MomentMap, point: Point, unknown: Array) -> Array:
 def resolved(moment_map: MomentMap, point: Point) -> bool:
     """Whether a grid of twice the size gives the same T(a), to ten times the round-off.
 
-    Each moment counts by its part in the kernel: those of the largest degrees hardly matter, and
-    have lost digits in the recurrence of their polynomials.
+    At most to 1e-10. Each moment counts by its part in the kernel: those of the largest degrees
+    hardly matter, and have lost digits in the recurrence of their polynomials.
     """
     grid = moment_map.grid
     finer = MomentMap(moment_map.equation, grid.resized(grid.degree, 2 * grid.size))
     error = (finer.at(point.moments).image - point.image) * moment_map.scale
     part = np.abs(moment_map.multiplier) / moment_map.scale**2
     error *= part / part.max()
-    return float(np.abs(error).max()) <= 10.0 * moment_map.round_off(point)
+    return float(np.abs(error).max()) <= min(10.0 * moment_map.round_off(point), 1e-10)
 
 
 def find_stationary(
@@ -456,11 +456,19 @@ def find_stationary(
         moment_map = MomentMap(equation, grid)
         if moments is None:
             moments = _start(start, grid)
-            moments[np.abs(moments * moment_map.scale) < 1e-12] = 0.0  # the uniform law stays so
+            # Those that are zero stay so: uniform and even laws. A polynomial of degree l has lost
+            # some l^2 eps next to the poles, where its slope is l^2.
+            noise = 1e-13 * (1.0 + grid.degrees) ** 2
+            moments[np.abs(moments * moment_map.scale) < noise] = 0.0
+        if not np.any(moments[1:]):  # always a state, not to be left by round-off
+            return StationaryState(
+                equation, grid, moments, np.zeros(grid.weights.size),
+                moment_map.residual(moment_map.at(moments)), (0, 0),
+            )  # fmt: skip
         free = np.ones(moments.size, dtype=bool)
         odd = grid.degrees % 2 == 1
-        if np.all(np.abs(moments * moment_map.scale)[odd] < 1e-12):
-            free &= ~odd
+        if np.all(moments[odd] == 0.0):
+            free = ~odd
         moments = np.where(free, moments, 0.0)
         point, done = _iterate(moment_map, moments, free, progress)
         counts[0] += done[0]
@@ -483,9 +491,9 @@ def _start(start: Law | Array, grid: Grid) -> Array:
             return start.copy()
         if not isinstance(grid, MatrixGrid):
             raise InputError(f"{start.size} moments found, {grid.degrees.size} expected")
-        moments = np.zeros(grid.degrees.size)  # ordered by degree: those left out are small
-        moments[: start.size] = start[: moments.size]
-        return moments
+        padded = np.zeros(grid.degrees.size)  # ordered by degree: those left out are small
+        padded[: start.size] = start[: padded.size]
+        return padded
     fine = grid.resized(grid.degree, 2 * grid.size)
     moments = fine.analyse(start.density(fine.unit_vectors))
     return np.asarray(moments / moments[0])

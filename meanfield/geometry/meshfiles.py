@@ -10,7 +10,7 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +175,18 @@ def _zonal(theta: Array, dimension: Array, lines: IntArray) -> Mesh:
 # Writing
 
 
-def write_mesh(path: str | Path, mesh: Mesh, overwrite: bool = False) -> None:
+def write_mesh(
+    path: str | Path,
+    mesh: Mesh,
+    overwrite: bool = False,
+    fields: Mapping[str, Array] | None = None,
+) -> None:
     """Write a mesh; the extension chooses the format (see `WRITABLE`).
 
     Coordinates are written in double precision. Circles get z = 0. A zonal mesh becomes the
     meridian (sin theta, 0, cos theta) of lines with the point data "theta" and
-    "ambient_dimension" (= d at each point), from which `read_mesh` makes it again.
+    "ambient_dimension" (= d at each point), from which `read_mesh` makes it again. ``fields`` are
+    written as further point data, (n_vertices,) each.
 
     Raises:
         InputError: if the file exists and ``overwrite`` is false, if the format is unknown or
@@ -204,11 +210,11 @@ def write_mesh(path: str | Path, mesh: Mesh, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already: choose another name, or ask to overwrite it")
 
-    points, point_data = mesh.points, {}
+    points, point_data = mesh.points, dict(fields or {})
     if mesh.geometry == "zonal":
         theta = mesh.points[:, 0]
         points = np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)
-        point_data = {_THETA: theta, _DIMENSION: np.full(len(theta), float(mesh.d))}
+        point_data |= {_THETA: theta, _DIMENSION: np.full(len(theta), float(mesh.d))}
     elif mesh.geometry == "circle":
         points = np.column_stack([mesh.points, np.zeros(mesh.n_vertices)])
     kind = "triangle" if mesh.geometry == "sphere" else "line"

@@ -1,0 +1,117 @@
+"""Eigenvalues of the linearised equation: closed forms, rotations, two ways, and the dynamics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from meanfield.analysis import exact
+from meanfield.analysis.grids import ZonalGrid
+from meanfield.analysis.linearised import spectrum
+from meanfield.analysis.stationary import Equation, find_stationary
+from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.geometry.sphere import Array
+
+
+def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:
+    return VonMisesFisher(tuple(np.eye(d)[-1]), concentration)
+
+
+def clustered(profile: exact.StationaryProfile) -> Equation:
+    return Equation(profile.model, profile.beta, profile.kappa, profile.d)
+
+
+@pytest.mark.parametrize("model", ["sa", "usa"])
+@pytest.mark.parametrize("d", [2, 3, 8])
+@pytest.mark.parametrize("beta", [0.0, 4.0, -2.0, 9.0])
+@pytest.mark.parametrize("value", [1, -1])
+def test_uniform_state_grows_at_the_known_rates(
+    model: str, d: int, beta: float, value: int
+) -> None:
+    found = spectrum(find_stationary(Equation(model, beta, 0.05, d, value), Uniform(d), "zonal"))
+    rates = exact.growth_rates(model, beta, d, 60, 0.05, value)
+    assert len(found.modes) == (2 if d == 2 else 3)
+    for mode in found.modes:
+        wanted = np.sort(rates[max(mode.order, 1) :])[::-1][: mode.eigenvalues.size]
+        assert np.abs(mode.eigenvalues - wanted).max() < 1e-11 * max(1.0, np.abs(wanted).max())
+        assert mode.rotations.size == 0
+
+
+@pytest.mark.parametrize("geometry", ["circle", "sphere"])
+def test_uniform_state_on_the_full_geometry(geometry: str) -> None:
+    d = 2 if geometry == "circle" else 3
+    state = find_stationary(Equation("sa", 4.0, 0.1, d), Uniform(d), geometry)
+    found = spectrum(state, 6).modes[0].eigenvalues
+    rates = exact.growth_rates("sa", 4.0, d, 30, 0.1)
+    copies = [2 if d == 2 else 2 * l + 1 for l in range(31)]
+    wanted = np.sort(np.repeat(rates[1:], copies[1:]))[::-1][:6]
+    assert np.abs(found - wanted).max() < 1e-9
+
+
+@pytest.mark.parametrize("profile", exact.STATIONARY_PROFILES, ids=str)
+def test_clusters_are_stable_and_rotations_neutral(profile: exact.StationaryProfile) -> None:
+    state = find_stationary(clustered(profile), bump(profile.d), "zonal")
+    found = spectrum(state)
+    assert found.is_stable
+    first = found.modes[1]
+    assert first.order == 1 and first.rotations.size == 1
+    assert first.rotations[0] < 1e-10  # h = d mu/d theta: m = 1
+    if profile.model == "usa":
+        assert all(np.all(mode.eigenvalues.imag == 0.0) for mode in found.modes)
+
+
+@pytest.mark.parametrize("profile", exact.STATIONARY_PROFILES, ids=str)
+def test_full_geometry_agrees_with_azimuthal_orders(profile: exact.StationaryProfile) -> None:
+    d = profile.d
+    oblique = VonMisesFisher((1.0, 0.5, 0.3)[:d], 2.0)
+    geometry = "circle" if d == 2 else "sphere"
+    full = spectrum(find_stationary(clustered(profile), oblique, geometry), 5)
+    zonal = spectrum(find_stationary(clustered(profile), bump(d), "zonal"))
+    parts = [np.repeat(m.eigenvalues.real, 1 if d == 2 or m.order == 0 else 2) for m in zonal.modes]
+    wanted = np.sort(np.concatenate(parts))[::-1][:5]
+    assert np.abs(full.modes[0].eigenvalues.real - wanted).max() < 1e-7
+    assert full.modes[0].rotations.size == d - 1 and full.rotation_error < 1e-7
+
+
+def test_two_clusters_are_unstable_towards_merging() -> None:
+    # An even state that attracts even laws: what destroys it is odd, or of another order.
+    state = find_stationary(Equation("sa", 4.0, 0.05, 3), Gegenbauer(3, (0.0, 0.9)), "zonal")
+    assert state.mean_norm < 1e-12 and not state.is_uniform
+    found = spectrum(state)
+    assert not found.is_stable and found.leading > 1e-3
+    assert found.leading_mode.order == 1  # the two clusters turn towards each other
+    assert found.rotation_error < 1e-10
+
+
+@pytest.mark.parametrize(("model", "beta", "kappa"), [("sa", 4.0, 0.1), ("usa", 1.0, 0.3)])
+def test_disturbances_decay_in_time_at_the_leading_rate(
+    model: str, beta: float, kappa: float
+) -> None:
+    # Method of lines in zonal harmonics for the nonlinear equation, another discretisation:
+    # d a_k/dt = int rho <X, grad Y_k> - kappa l(l+1) a_k, X = grad xi.
+    equation = Equation(model, beta, kappa, 3)
+    state = find_stationary(equation, bump(3), "zonal")
+    grid = ZonalGrid(60, 160, 3)
+    rho = state.density(grid.points)
+    pull = equation.kernel.potential_coefficients(60)
+    diffusion = kappa * grid.degrees * (grid.degrees + 1)
+
+    def rate(a: Array) -> Array:
+        _, slope = equation.exponent(grid.synthesise(pull * a))
+        velocity = kappa * slope * grid.gradient(pull * a)
+        drift = grid.analyse_gradient(grid.synthesise(a) * velocity)
+        return drift - diffusion * a
+
+    steady = grid.analyse(rho)
+    assert np.abs(rate(steady)).max() < 1e-9
+    a = steady + 1e-4 * np.eye(61)[1]
+    dt, distances = 2e-3, []
+    for step in range(6001):
+        if step in (4500, 6000):
+            distances.append(abs(a[1] - steady[1]))
+        k1 = rate(a)
+        k2 = rate(a + 0.5 * dt * k1)
+        k3 = rate(a + 0.5 * dt * k2)
+        a = a + dt * (k1 + 2.0 * k2 + 2.0 * k3 + rate(a + dt * k3)) / 6.0
+    measured = np.log(distances[1] / distances[0]) / (1500 * dt)
+    assert measured == pytest.approx(spectrum(state).modes[0].eigenvalues[0].real, rel=2e-3)
