@@ -342,20 +342,31 @@ class BranchResult:
         return rows
 
     def _transition(self) -> str:
-        folds, critical = self.diagram.events("fold"), self.diagram.critical
-        if len(self.diagram.branches) == 1:
+        """What happens at the critical value, from the state next to it on the branch."""
+        diagram, name = self.diagram, self.diagram.parameter
+        if len(diagram.branches) == 1:
             return "no state but the uniform one was found on the interval"
-        if folds and critical:
-            ends = sorted((critical[0], folds[0].parameter))
-            return (
-                f"first order: both states are stable between {ends[0]:.6g} and {ends[1]:.6g} "
-                "(hysteresis)"
-            )
+        folds = [event.parameter for event in diagram.events("fold")]
+        for found in diagram.branches[1:]:
+            leading = found.column("leading")
+            for end, beside in ((0, 1), (-1, -2)):
+                joins = any(abs(found.table[end, 0] - p) <= 1e-9 * abs(p) for p in diagram.critical)
+                if abs(found.table[end, 1]) > 1e-9 or not joins:
+                    continue
+                if leading[beside] < 0.0:
+                    return "continuous: stable states branch off where the uniform one loses it"
+                if not folds:
+                    return (
+                        "first order: unstable states branch off; the fold is not in the interval"
+                    )
+                low, high = sorted((float(found.table[end, 0]), folds[0]))
+                return (
+                    f"first order: uniform and clustered are both stable for {name} between "
+                    f"{low:.6g} and {high:.6g} (hysteresis)"
+                )
         if folds:
-            return f"first order: hysteresis ends at {folds[0].parameter:.6g}"
-        if any(event.kind == "uniform" for event in self.diagram.events("uniform")):
-            return "continuous: no fold, |m| tends to 0"
-        return "no transition on the interval"
+            return f"first order: hysteresis ends at the fold, {name} = {folds[0]:.6g}"
+        return "none on the interval"
 
 
 def branch(

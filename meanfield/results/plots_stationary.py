@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
@@ -138,6 +139,7 @@ def draw_diagram(
         for ax in (left, right):
             ax.set_xlabel(_NAMES[parameter])
             ax.margins(x=0.02)
+            ax.xaxis.set_major_locator(MaxNLocator(6))
         left.set_ylabel(r"order parameter $|m|$")
         left.set_ylim(-0.03, 1.03)
         if second == "free_energy":
