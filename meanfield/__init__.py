@@ -58,6 +58,7 @@ _WHERE = {
     "meanfield.results.fields": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.simulation": ("Result", "Watch", "run"),
+    "meanfield.steady": ("branch", "stationary"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -114,3 +115,4 @@ if TYPE_CHECKING:
     from meanfield.results.fields import read_fields
     from meanfield.results.folder import RunFolder
     from meanfield.simulation import Result, Watch, run
+    from meanfield.steady import branch, stationary

@@ -18,22 +18,27 @@ Knows nothing of how a state was found.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import linalg, special
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid, zonal_functions
-from meanfield.analysis.stationary import MomentMap, Point, StationaryState
-from meanfield.errors import BrokenInvariantError
+from meanfield.analysis.stationary import Equation, MomentMap, Point, StationaryState
+from meanfield.attention.field import Measure
+from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Mode", "Spectrum", "spectrum", "zonal_spectrum"]
+__all__ = ["Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
 ORDERS = (0, 1, 2)
 _NEUTRAL = 1e-9
+_MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
+_DARK = 1e-7  # of the largest Z: below, sa takes the kernel itself instead of its harmonics
+_DARK_SPHERE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class Mode:
     """Eigenvalues of perturbations of one kind.
 
     Attributes:
-        order: azimuthal order m about the axis of a zonal state; -1: all perturbations (circle,
-            sphere).
+        order: azimuthal order m about the axis of a symmetric state; -1: all perturbations (circle,
+            sphere by Arnoldi iteration).
         eigenvalues: leading ones, by descending real part, without mass (its eigenvalue 0 does not
             move a probability) and without rotations.
         rotations: eigenvalues of the modes that only rotate the state: 0 but for discretisation,
@@ -91,10 +96,11 @@ class Spectrum:
 
 
 def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
-    """Leading eigenvalues at a state, on its own geometry.
+    """Leading eigenvalues at a state.
 
-    Zonal: perturbations of azimuthal orders 0, 1 and 2 (d = 2: 0 and 1, which is all); dense.
-    Circle: all perturbations, dense. Sphere: all perturbations, by Arnoldi iteration.
+    Axially symmetric states on S^{d-1}, d >= 3: perturbations of azimuthal orders 0, 1 and 2 about
+    the axis (a zonal state of d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
+    dense. Other states on the sphere: all perturbations, by Arnoldi iteration.
 
     Args:
         state: the state.
@@ -104,12 +110,13 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
         BrokenInvariantError: the Arnoldi iteration did not converge.
     """
     grid = state.grid
-    if isinstance(grid, ZonalGrid):
-        return zonal_spectrum(MomentMap(state.equation, grid), state.point, count)
     if isinstance(grid, CircleGrid):
         return Spectrum((_circle_mode(state, grid, count),))
-    assert isinstance(grid, SphereGrid)
-    return Spectrum((_sphere_mode(state, grid, count),))
+    if isinstance(grid, SphereGrid) and not state.is_axially_symmetric:
+        return arnoldi_spectrum(state, count)
+    zonal = ZonalGrid(grid.degree, grid.size, grid.d)
+    moment_map = MomentMap(state.equation, zonal)
+    return zonal_spectrum(moment_map, moment_map.at(state.zonal_moments()), count)
 
 
 def zonal_spectrum(
@@ -123,7 +130,7 @@ def zonal_spectrum(
     assert isinstance(fine, ZonalGrid)
     t = fine.cosines
     sine = np.sqrt((1.0 - t) * (1.0 + t))
-    dphi = at.slope * fine.gradient(moment_map.multiplier * point.moments)[0]
+    at, dphi, dark = _light_up(moment_map.equation, fine, at)
     modes = []
     for order in orders:
         if d == 2 and order > 1:
@@ -135,10 +142,11 @@ def zonal_spectrum(
         stiffness = sum((part * fine.weights) @ part.T for part in parts)
         kept = np.arange(order, grid.degree + 1)
         turn = np.sqrt(at.rho) * dphi if order == 1 else None
+        kernel = _zonal_kernel(moment_map.equation.beta, d, order, t) if dark else None
         modes.append(
             _dense_mode(
                 moment_map, fine.weights, at, f, np.asarray(stiffness), kept, count, order,
-                None if turn is None else turn[None],
+                None if turn is None else turn[None], kernel,
             )
         )  # fmt: skip
     return Spectrum(tuple(modes))
@@ -150,7 +158,7 @@ def _fine(moment_map: MomentMap, point: Point) -> tuple[ZonalGrid | CircleGrid, 
     probe = grid.resized(grid.size // 2, grid.size)
     root = np.abs(probe.analyse(np.exp(0.5 * point.log_rho)))
     needed = probe.degrees[np.flatnonzero(root > 1e-13 * root[0])]
-    degree = max(grid.degree, 8) + int(needed.max())
+    degree = max(grid.degree, 8) + min(int(needed.max()), _MOST)
     size = max(grid.size, 2 * degree + 32)
     fine = grid.resized(grid.degree, size)
     assert isinstance(fine, ZonalGrid | CircleGrid)
@@ -160,7 +168,7 @@ def _fine(moment_map: MomentMap, point: Point) -> tuple[ZonalGrid | CircleGrid, 
 def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
     moment_map = MomentMap(state.equation, grid)
     fine, at, degree = _fine(moment_map, moment_map.at(state.moments))
-    dphi = at.slope * fine.gradient(moment_map.multiplier * state.moments)[0]
+    at, dphi, dark = _light_up(state.equation, fine, at)
     basis = fine.resized(degree, fine.size)
     assert isinstance(basis, CircleGrid)
     f, df = basis.functions
@@ -168,7 +176,69 @@ def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
     stiffness = (part * fine.weights) @ part.T
     kept = grid.degrees
     turn = None if state.is_uniform else (np.sqrt(at.rho) * dphi)[None]
-    return _dense_mode(moment_map, fine.weights, at, f, stiffness, kept, count, -1, turn)
+    kernel = None
+    if dark:
+        beta = state.equation.beta
+        kernel = np.exp(beta * (fine.points @ fine.points.T) - abs(beta))
+    return _dense_mode(moment_map, fine.weights, at, f, stiffness, kept, count, -1, turn, kernel)
+
+
+def _light_up(
+    equation: Equation, grid: ZonalGrid | CircleGrid, at: Point
+) -> tuple[Point, Array, bool]:
+    """Phi' along the grid; for sa without loss of digits where Z is far below its maximum.
+
+    The moments of a state do not depend on such dark places, where there is no mass. Its stability
+    does: mass that strays there must come back at the right rate, and X = grad Z/(beta Z).
+
+    Returns:
+        The point with log_rho and slope put right, dPhi (n,), and whether that was necessary.
+    """
+    kernel = equation.kernel
+    dphi = at.slope * grid.gradient(kernel.potential_coefficients(grid.degree)[grid.degrees]
+                                    * at.moments)[0]  # fmt: skip
+    if equation.model == "usa" or equation.beta == 0.0:
+        return at, dphi, False
+    z = equation.gain / at.slope
+    if z.min() > _DARK * z.max():
+        return at, dphi, False
+    attention = replace(equation.attention(grid.geometry), method="direct")
+    field = attention.field(Measure(grid.points, grid.weights * at.rho))
+    log_z = field.log_partition(grid.points) - abs(equation.beta)
+    phi = equation.gain / equation.beta * (log_z - math.log(kernel.lam0))
+    light = int(np.argmax(at.log_rho))
+    log_rho = phi - phi[light] + at.log_rho[light]
+    slope = equation.gain * np.exp(np.minimum(-log_z, 650.0))
+    velocity = field.velocity(grid.points) / equation.kappa
+    if isinstance(grid, CircleGrid):
+        x = grid.points
+        dphi = x[:, 0] * velocity[:, 1] - x[:, 1] * velocity[:, 0]
+    else:
+        dphi = velocity[:, 0]
+    return replace(at, log_rho=log_rho, slope=slope), np.asarray(dphi), True
+
+
+def _zonal_kernel(beta: float, d: int, order: int, t: Array) -> Array:
+    """e^{beta <x, y> - |beta|} between circles of latitude, on harmonics of an azimuthal order.
+
+    Funk-Hecke on the S^{d-2} of longitudes: e^{beta c c'} lam_order(beta s s') there, all positive
+    (up to a common sign) and so exact where harmonics of S^{d-1} cancel; (n, n).
+    """
+    s = np.sqrt((1.0 - t) * (1.0 + t))
+    size = abs(beta) * np.outer(s, s)
+    half = 0.5 * (d - 1)
+    nu = half + order
+    small = size <= max(20.0, nu)
+    scaled = np.empty_like(size)
+    ratio = special.gammaln(half) - special.gammaln(nu)
+    z = size[small]
+    scaled[small] = np.exp(ratio - z) * (0.5 * z) ** order * special.hyp0f1(nu, 0.25 * z * z)
+    z = size[~small]
+    scaled[~small] = np.exp(special.gammaln(half) + (half - 1.0) * np.log(2.0 / z)) * special.ive(
+        nu - 1.0, z
+    )
+    sign = -1.0 if beta < 0.0 and order % 2 else 1.0
+    return sign * scaled * np.exp(beta * np.outer(t, t) - abs(beta) + size)
 
 
 def _dense_mode(
@@ -181,10 +251,12 @@ def _dense_mode(
     count: int,
     order: int,
     turns: Array | None,
+    pairs: Array | None = None,
 ) -> Mode:
     """Eigenvalues of -G(I - S/kappa) in the basis f (k, n), G/kappa = ``stiffness``.
 
-    ``kept``: degrees of the first functions of the basis, those that the kernel sees.
+    ``kept``: degrees of the first functions of the basis, those that the kernel sees. ``pairs``:
+    the kernel between the nodes (n, n), to be used instead of its harmonics.
     """
     equation = moment_map.equation
     # For usa S/kappa = C P C^T gain, for sa with gain/Z in one factor; Phi' = slope is both.
@@ -193,7 +265,10 @@ def _dense_mode(
     right = (f[: kept.size] * root) @ f.T
     left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ f[: kept.size].T
     g = equation.kappa * stiffness
-    if _symmetric(moment_map):
+    if pairs is not None:
+        pull = (f * (root * at.slope / equation.beta)) @ pairs @ (f * root).T
+        values, vectors = linalg.eig(-g @ (np.eye(len(f)) - pull))
+    elif _symmetric(moment_map):
         hessian = np.eye(len(f)) - (right.T * (p * equation.gain)) @ right
         values, vectors = _symmetric_eigen(g, hessian)
     else:
@@ -239,9 +314,17 @@ def _symmetric_eigen(g: Array, hessian: Array) -> tuple[Array, Array]:
     return values, vectors
 
 
-def _sphere_mode(state: StationaryState, grid: SphereGrid, count: int) -> Mode:
-    """Arnoldi iteration for the eigenvalues of largest real part, matrix-free."""
-    equation = state.equation
+def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
+    """Leading eigenvalues at any state on S^2: Arnoldi iteration, matrix-free.
+
+    For sa where Z falls below 1e-12 of its maximum, eigenvalues are less certain than they look:
+    the drift is lost in round-off where there is no mass, see ``_light_up``. It warns of that.
+
+    Raises:
+        BrokenInvariantError: no convergence.
+    """
+    equation, grid = state.equation, state.grid
+    assert isinstance(grid, SphereGrid)
     root_grid = SphereGrid(grid.size // 2, grid.size)
     root_power = np.abs(root_grid.analyse(np.exp(0.5 * state.log_rho)))
     needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
@@ -268,12 +351,19 @@ def _sphere_mode(state: StationaryState, grid: SphereGrid, count: int) -> Mode:
         _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
         turned = axes[sizes > 1e-6 * sizes[0]]
 
-    # Degree by degree the operator is close to -kappa l(l+1): shifted far down for the mass, which
-    # is a left eigenvector, and left as it is for the rest.
+    if not _symmetric(moment_map) and (at.slope.max() > at.slope.min() / _DARK_SPHERE):
+        warnings.warn(
+            "the partition function is lost in round-off where there is no mass: eigenvalues next "
+            "to 0 may be artefacts",
+            MeanfieldWarning,
+            stacklevel=2,
+        )
+
     def action(f: Array) -> Array:
         f = np.ravel(f)
         moments = low.analyse(root * basis.synthesise(f))
         pulled = basis.analyse(root * steep * low.synthesise(moment_map.multiplier * moments))
+        # Mass is a left eigenvector: its eigenvalue 0 is moved out of sight.
         return -apply_g(f - pulled) - 1e3 * equation.kappa * mass * (mass @ f)
 
     n = mass.size
@@ -296,7 +386,8 @@ def _sphere_mode(state: StationaryState, grid: SphereGrid, count: int) -> Mode:
     rest = values[chosen]
     best = np.argsort(-rest.real, kind="stable")[:count]
     vector = np.real(vectors[:, chosen][:, best[0]])
-    return Mode(
+    mode = Mode(
         -1, rest[best].astype(np.complex128), np.abs(values[spun]),
         np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-300)),
     )  # fmt: skip
+    return Spectrum((mode,))
