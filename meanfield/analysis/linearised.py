@@ -34,7 +34,6 @@ from meanfield.geometry.sphere import Array
 
 __all__ = ["Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
-ORDERS = (0, 1, 2)
 _NEUTRAL = 1e-9
 _MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
 _DARK = 1e-7  # of the largest Z: below, sa takes the kernel itself instead of its harmonics
@@ -98,8 +97,8 @@ class Spectrum:
 def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     """Leading eigenvalues at a state.
 
-    Axially symmetric states on S^{d-1}, d >= 3: perturbations of azimuthal orders 0, 1 and 2 about
-    the axis (a zonal state of d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
+    Axially symmetric states on S^{d-1}, d >= 3: perturbations by their azimuthal order about the
+    axis, see ``zonal_spectrum`` (d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
     dense. Other states on the sphere: all perturbations, by Arnoldi iteration.
 
     Args:
@@ -119,10 +118,13 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     return zonal_spectrum(moment_map, moment_map.at(state.zonal_moments()), count)
 
 
-def zonal_spectrum(
-    moment_map: MomentMap, point: Point, count: int = 6, orders: tuple[int, ...] = ORDERS
-) -> Spectrum:
-    """Leading eigenvalues at a zonal state, given as a point on a zonal grid."""
+def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spectrum:
+    """Leading eigenvalues at a zonal state, given as a point on a zonal grid.
+
+    Azimuthal orders 0, 1, 2 and on, until the leading eigenvalue is negative and falls with the
+    order (a belt around the axis breaks up at an order that its width sets). At the uniform state
+    0, 1 and 2.
+    """
     grid = moment_map.grid
     assert isinstance(grid, ZonalGrid)
     d = grid.d
@@ -131,10 +133,13 @@ def zonal_spectrum(
     t = fine.cosines
     sine = np.sqrt((1.0 - t) * (1.0 + t))
     at, dphi, dark = _light_up(moment_map.equation, fine, at)
-    modes = []
-    for order in orders:
-        if d == 2 and order > 1:
-            continue
+    modes: list[Mode] = []
+    for order in range(2 if d == 2 else max(grid.degree, 2) + 1):
+        if order > 2:
+            before, last = (float(mode.eigenvalues[0].real) for mode in modes[-2:])
+            uniform = not modes[1].rotations.size  # then all orders have the same eigenvalues
+            if uniform or last < min(0.0, before):
+                break
         f, df = zonal_functions(d, order, degree, t)
         parts = [df - 0.5 * f * dphi]
         if order * (order + d - 3) > 0:
@@ -378,9 +383,9 @@ def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
         raise BrokenInvariantError(
             f"the eigenvalues of the linearisation did not converge ({error})"
         ) from None
-    # Rotations: the modes that lie in the span of the generators.
-    overlap = np.sum(np.abs(turned @ vectors) ** 2, axis=0)
-    spun = np.argsort(-overlap)[: len(turned)]
+    # Rotations lie in the span of the generators; some may be below what was asked for.
+    overlap = np.linalg.norm(turned @ vectors, axis=0) / np.linalg.norm(vectors, axis=0)
+    spun = np.flatnonzero(overlap > 0.9)
     chosen = np.ones(values.size, dtype=bool)
     chosen[spun] = False
     rest = values[chosen]

@@ -9,7 +9,7 @@ from meanfield.analysis import exact, linearised
 from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.linearised import arnoldi_spectrum, spectrum
 from meanfield.analysis.stationary import Equation, find_stationary
-from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
 
 
@@ -85,6 +85,41 @@ def test_two_clusters_are_unstable_towards_merging() -> None:
     assert not found.is_stable and found.leading > 1e-3
     assert found.leading_mode.order == 1  # the two clusters turn towards each other
     assert found.rotation_error < 1e-10
+
+
+def test_a_belt_breaks_up_at_an_order_of_its_own() -> None:
+    state = find_stationary(Equation("sa", 9.0, 0.02, 3), Gegenbauer(3, (0.0, -0.9)), "zonal")
+    assert state.c2 == pytest.approx(-0.461264, abs=1e-6)
+    found = spectrum(state)
+    assert [mode.order for mode in found.modes] == [0, 1, 2, 3, 4, 5, 6]
+    assert found.leading_mode.order == 3
+    assert found.leading == pytest.approx(0.41595813, abs=1e-8)
+
+
+@pytest.mark.slow
+def test_a_belt_on_the_full_sphere() -> None:
+    equation, law = Equation("sa", 9.0, 0.02, 3), Gegenbauer(3, (0.0, -0.9))
+    zonal = spectrum(find_stationary(equation, law, "zonal"))
+    full = arnoldi_spectrum(find_stationary(equation, law, "sphere"), 8).modes[0].eigenvalues
+    tops = [mode.eigenvalues[0].real for mode in zonal.modes]
+    wanted = np.sort(np.repeat(tops, [1, *[2] * (len(tops) - 1)]))[::-1][:8]
+    assert np.abs(full.real - wanted).max() < 1e-7
+
+
+@pytest.mark.slow
+def test_four_clusters_are_found_and_nearly_stable() -> None:
+    # No axis of symmetry: the whole sphere is needed. Merging takes times ~ e^{beta(1 + 1/3)}.
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3.0)
+    law = Mixture(tuple(VonMisesFisher(tuple(x), 20.0) for x in corners), (0.25,) * 4)
+    state = find_stationary(Equation("sa", 9.0, 0.01, 3), law, "sphere")
+    assert state.residual < 1e-13 and state.mean_norm < 1e-12
+    assert not state.is_axially_symmetric
+    found = spectrum(state, 8).modes[0]
+    # The symmetry of the tetrahedron has a pair, a triple, and the triple of exchanged masses.
+    assert np.abs(np.diff(found.eigenvalues.real[:2])).max() < 1e-9
+    assert np.abs(np.diff(found.eigenvalues.real[2:5])).max() < 1e-9
+    assert 1e-4 < found.eigenvalues[0].real < 1e-3
+    assert np.all(found.rotations < 1e-9)
 
 
 def test_sa_where_the_partition_function_spans_many_decades() -> None:
