@@ -13,7 +13,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -331,15 +331,25 @@ class BranchResult:
         for found in diagram.branches[1:]:
             p = found.column("parameter")
             rows.append(
-                (found.name, f"{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}, "
-                             f"ends at {found.stopped}")
+                (found.name, f"{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}; "
+                             f"end: {found.stopped}")
             )  # fmt: skip
             for event in found.events:
                 if event.kind in ("fold", "equal free energy", "branch point"):
                     rows.append((event.kind, f"{name} = {event.parameter:.9g}, |m| = "
                                              f"{event.mean_norm:.6g}"))  # fmt: skip
         rows.append(("transition", self._transition()))
-        return rows
+        return [*rows, *(("warning", text) for text in self.warnings)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is missing: branches that were not followed to their end."""
+        ends = ("the uniform state", "the end of the interval")
+        return [
+            f"{b.name} was not followed to its end: {b.stopped}"
+            for b in self.diagram.branches
+            if b.stopped not in ends
+        ]
 
     def _transition(self) -> str:
         """What happens at the critical value, from the state next to it on the branch."""
@@ -443,7 +453,7 @@ def branch(
         raise
     result = BranchResult(diagram, note, run.path)
     _write_diagram(result, run)
-    _finish(run, result.rows(), problem.title)
+    _finish(run, result.rows(), problem.title, result.warnings)
     return result
 
 
@@ -522,9 +532,11 @@ def _open(problem: Problem, path: Path, overwrite: bool, about: Mapping[str, Any
     return run
 
 
-def _finish(run: RunFolder, rows: list[tuple[str, str]], title: str) -> None:
+def _finish(
+    run: RunFolder, rows: list[tuple[str, str]], title: str, warnings: Sequence[str] = ()
+) -> None:
     about = {**run.read_run(), "ended": utc_now(), "stop_reason": "done", "summary": rows,
-             "title": title}  # fmt: skip
+             "title": title, "warnings": list(warnings)}  # fmt: skip
     run.write_run(about)
     figures = draw(run.path)
     run.write_run({**about, "figures": [str(p.relative_to(run.path)) for p in figures]})

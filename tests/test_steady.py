@@ -15,7 +15,7 @@ from PIL import Image
 
 import meanfield as mf
 from meanfield import cli, steady
-from meanfield.analysis import exact
+from meanfield.analysis import continuation, exact
 from meanfield.analysis.stationary import find_stationary
 from meanfield.results.folder import RunFolder
 
@@ -173,6 +173,14 @@ def test_interrupted_branch_keeps_its_points(
     assert cli.main(["plot", str(folder)]) == 2
     monkeypatch.setattr(steady, "follow", follow)
     assert cli.main(["branch", HYSTERESIS, *words, "--overwrite"]) == 0
+
+
+def test_a_branch_that_stops_short_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuation, "_MAX_POINTS", 10)
+    problem = steady.Problem.from_toml(HYSTERESIS)
+    result = steady.branch(problem, "kappa", 1.0, 1.8, tmp_path / "b", progress=False)
+    assert ("warning", "clustered was not followed to its end: 10 points") in result.rows()
+    assert "10 points" in RunFolder.open(tmp_path / "b").read_run()["warnings"][0]
 
 
 @pytest.mark.parametrize(("words", "text"), [

@@ -190,7 +190,10 @@ class _Curve:
             along = float(np.sum(self.metric * tangent * (y - x))) - step
             right = -np.concatenate([self.defect(y), [along]])
             matrix = np.vstack([self.jacobian(y), self.metric * tangent])
-            change = linalg.solve(matrix, right)
+            try:
+                change = linalg.solve(matrix, right)
+            except linalg.LinAlgError:
+                return None
             y = y + change
             size = self.length(change)
             if not math.isfinite(size) or size > 10.0 * max(step, 1e-3):
@@ -408,7 +411,7 @@ def _follow(
     if not at_uniform and tangent[-1] * along[-1] < 0.0:
         tangent = -tangent
     step = min(_FIRST_STEP, largest)
-    stopped = f"{_MAX_POINTS} points"
+    stopped = f"{_MAX_POINTS} points"  # unless something better comes up
     while len(points) < _MAX_POINTS:
         found = curve.correct(x, tangent, step)
         following = None
@@ -429,8 +432,7 @@ def _follow(
         if curve.refine(new):
             continue
         past = new[-1] < low - 1e-12 * curve.width or new[-1] > high + 1e-12 * curve.width
-        joins = not at_uniform and _joins(curve, x, new)
-        if joins:
+        if not past and not at_uniform and _joins(curve, x, new):
             x = curve.meeting(x, new)
             points.append(x)
             rows.append(curve.row(x))
