@@ -46,7 +46,7 @@ __all__ = [
 
 _UNIFORM = 1e-7
 _SIZES = {"zonal": 4096, "circle": 8192, "sphere": 512}
-_ITERATIONS = {"zonal": 100_000, "circle": 20_000, "sphere": 4_000}
+_ITERATIONS = {"zonal": 20_000, "circle": 20_000, "sphere": 4_000}
 _LOG_MAX = 690.0
 
 
