@@ -903,9 +903,8 @@ examples:
   meanfield stationary hysteresis.toml
   meanfield stationary hysteresis.toml --set model.kappa=1.7 -o results/above
   meanfield stationary clustering.toml --set model.kappa=0.1
-  meanfield run noisy.toml --set initial.type=file \\
-      --set initial.path=results/above/density.vtu --set initial.array=rho
-                                                        start a run from the state
+  meanfield run hysteresis.toml --set initial.type=file --set initial.array=rho \\
+      --set initial.path=results/above/density.vtu      start a run from the state
 
 exit codes: 0 done (whatever the verdict), 2 the case cannot be used, 3 no state was found,
 130 interrupted""",

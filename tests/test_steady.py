@@ -99,7 +99,8 @@ def test_uniform_and_unstable_are_told(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_branch_writes_the_diagram(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "b"
-    words = ["--parameter", "kappa", "--from", "1", "--to", "1.8", "-o", str(folder)]
+    words = ["--parameter", "kappa", "--from", "1", "--to", "1.8", "-o", str(folder),
+             "--set", "geometry.type=sphere", "--set", "geometry.level=2"]  # fmt: skip
     assert cli.main(["branch", HYSTERESIS, *words]) == 0
     shown = capsys.readouterr().out
     assert "the state on the sphere is symmetric about (0, 0, 1): continued in that sym" in shown
