@@ -30,7 +30,7 @@ def tiny(path: Path) -> mf.Case:
     """A case with a coarse mesh, few tokens and two or three outputs."""
     full = mf.Case.from_toml(path)
     changes = dict(TINY.get(full.geometry.type, {}))
-    if not isinstance(full.solver, mf.Eulerian):
+    if not isinstance(full.solver, mf.Eulerian | mf.Implicit):
         changes["solver.number"] = 64
     outputs = full.time.outputs
     if isinstance(outputs, mf.Geometric):
