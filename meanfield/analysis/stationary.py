@@ -431,8 +431,9 @@ def find_stationary(
     repulsion). For usa with beta > 0 and V = +I each such step decreases the free energy (E is
     convex, so its linearisation bounds it from below). Once the iteration converges by itself to
     within 1e-6, Newton's method finishes it; so the state is one that attracts the iteration, save
-    that a law which is even (x -> -x) or uniform stays so. It need not be the state to which the
-    time-dependent equation leads from the same law.
+    that a law which is even (x -> -x) or uniform stays so, and that a state which is left only very
+    slowly (several clusters far apart) counts as found: ask ``linearised.spectrum``. It need not be
+    the state to which the time-dependent equation leads from the same law.
 
     Args:
         equation: the equation.

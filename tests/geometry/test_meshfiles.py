@@ -85,6 +85,15 @@ def test_round_trip(tmp_path: Path, geometry: str, extension: str) -> None:
         np.testing.assert_array_equal(again.cells, mesh.cells)
 
 
+@pytest.mark.parametrize("geometry", MESHES)
+def test_fields_go_along(tmp_path: Path, geometry: str) -> None:
+    mesh, path = MESHES[geometry], tmp_path / "mesh.vtu"
+    values = np.linspace(1.0, 2.0, mesh.n_vertices)
+    write_mesh(path, mesh, fields={"rho": values})
+    np.testing.assert_array_equal(meshio.read(path).point_data["rho"], values)
+    np.testing.assert_array_equal(read_mesh(path, silent).points, mesh.points)
+
+
 def test_upper_case_extension(tmp_path: Path) -> None:
     write_mesh(tmp_path / "a.vtu", icosphere(1))
     (tmp_path / "a.vtu").rename(tmp_path / "A.VTU")
