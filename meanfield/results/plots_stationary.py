@@ -139,7 +139,7 @@ def draw_diagram(
         for ax in (left, right):
             ax.set_xlabel(_NAMES[parameter])
             ax.margins(x=0.02)
-            ax.xaxis.set_major_locator(MaxNLocator(6))
+            ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         left.set_ylabel(r"order parameter $|m|$")
         left.set_ylim(-0.03, 1.03)
         if second == "free_energy":
