@@ -84,7 +84,7 @@ def test_case_runs_when_made_small(path: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 10_000 for path in pictures)
     series = result.series
     assert len(series["t"]) >= 2 and series["t"][-1] == case.time.end
-    if isinstance(case.solver, mf.Eulerian):
+    if isinstance(case.solver, mf.Eulerian | mf.Implicit):
         np.testing.assert_allclose(series["mass"], 1.0, atol=1e-12)
         assert np.all(series["rho_min"] >= 0.0)
     if case.model.kappa == 0.0:
@@ -175,3 +175,11 @@ def test_repulsive(tmp_path: Path) -> None:
     uniform = np.sinh(4.0) / 4.0 / 8.0
     assert result.series["energy"][-1] == pytest.approx(uniform, rel=1e-4)
     assert result.series["mean_norm"][-1] < 1e-3
+
+
+@pytest.mark.slow
+def test_noise(tmp_path: Path) -> None:
+    result = full_run("noise", tmp_path)
+    assert result.stop_reason == "stationary" and 20.0 < result.t < 60.0
+    assert result.series["mean_norm"][-1] == pytest.approx(0.8232, abs=1e-4)
+    assert result.series["clusters"][-1] == 1.0

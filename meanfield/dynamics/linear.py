@@ -164,7 +164,9 @@ class EdgeSystem:
         names = ["lu", "amg"]
         if self.space.n_global > _FACTORED_UP_TO:
             names = ["amg", "lu"]
-        return ["ilu", *names] if dt * rates.fastest <= self._short else names
+        # In one dimension factors are as cheap as the matrix; messages of iterations are not.
+        line = self.space.comm.size > 1 and self.space.geometry != "sphere"
+        return ["ilu", *names] if dt * rates.fastest <= self._short and not line else names
 
     def _attempt(
         self, name: str, rates: Rates, old: Array, dt: float
@@ -248,12 +250,15 @@ class EdgeSystem:
         petsc = self._petsc
         parallel = self.space.comm.size > 1
         packages = [p for p in ("mumps", "superlu_dist") if petsc.Sys.hasExternalPackage(p)]
-        if parallel and not packages:
+        if parallel and not packages and self.space.geometry == "sphere":
             return None
         solver = petsc.KSP().create(self.space.comm)
         solver.setOperators(self._matrix)
         solver.setType("preonly")
         pc = solver.getPC()
+        if parallel and self.space.geometry != "sphere":
+            pc.setType("redundant")  # every rank solves the whole small system
+            return solver
         pc.setType("lu")
         pc.setFactorSolverType(packages[0] if packages else "petsc")
         if packages[:1] == ["mumps"]:

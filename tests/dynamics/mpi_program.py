@@ -52,7 +52,7 @@ CASES = {
 TIGHT = ImplicitScheme(tolerance=1e-14)
 IMPLICIT = {
     "implicit-noise": (
-        lambda: icosphere(4), "sa", 4.0, 1, standard_density(), 0.1, TIGHT, 4.0,
+        lambda: icosphere(3), "sa", 4.0, 1, standard_density(), 0.1, TIGHT, 2.0,
     ),
     "implicit-usa": (
         lambda: unstructured_sphere(700, 1), "usa", 4.0, 1, standard_density(), 0.3, TIGHT, 0.2,
@@ -62,7 +62,7 @@ IMPLICIT = {
         lambda: circle(201), "sa", 4.0, -1, VonMisesFisher((1.0, 2.0), 2.0), 0.01, TIGHT, 1.0,
     ),
     "implicit-zonal": (
-        lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), 0.05, TIGHT, 10.0,
+        lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), 0.05, TIGHT, 2.0,
     ),
 }  # fmt: skip
 SAVED = ("sphere-sa", "circle", "zonal", "implicit-noise")
