@@ -83,7 +83,7 @@ def test_without_noise_there_is_no_free_energy() -> None:
 def test_it_comes_to_rest_and_stops() -> None:
     profile = STATIONARY_PROFILES[0]
     rest = {"time.end": 1e4, "time.outputs": [], "time.stationary": 1e-8}
-    result = run(case_of("zonal", geometry__d=3, **rest))
+    result = run(case_of("zonal", geometry__d=3, geometry__vertices=257, **rest))
     assert result.stop_reason == "stationary" and result.t < 200.0
     assert result.solver.speed() < 1e-8
     assert result.series["mean_norm"][-1] == pytest.approx(profile.moments[0], abs=1e-5)

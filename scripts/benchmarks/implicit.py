@@ -64,7 +64,7 @@ def main() -> None:
             )
             print(
                 f"level {level}, N = {space.n_global}, kappa = {kappa:g}: {1e3 * step:.1f} ms a "
-                f"step of second order ({split}), {solver.step} steps to t = 1, dt = {solver.dt:.2g}"
+                f"second-order step ({split}), {solver.step} steps to t = 1, dt = {solver.dt:.2g}"
             )
             print("    dt   ", " | ".join(f"{dt:>14g}" for dt in options.dt))
             linear_solves(solver, options.dt, options.methods)
