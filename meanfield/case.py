@@ -682,7 +682,8 @@ class Time:
             always output times.
         series_every: steps between rows of the series; each output has a row as well.
         wall_limit: seconds after which the run stops by itself and can be resumed.
-        stationary: stop when the root mean square speed falls below this.
+        stationary: stop when the root mean square speed falls below this; that of the total flux,
+            X - kappa grad log rho, for a density with diffusion.
     """
 
     end: float

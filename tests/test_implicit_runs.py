@@ -46,6 +46,7 @@ def run(case: mf.Case, folder: Path | None = None, **options: Any) -> mf.Result:
     return mf.run(case, folder, **{"progress": False, **options})
 
 
+@pytest.mark.filterwarnings("ignore:from t =:meanfield.errors.MeanfieldWarning")
 @pytest.mark.parametrize("model", ["sa", "usa"])
 @pytest.mark.parametrize("kind", GEOMETRIES)
 def test_a_noisy_density_on_every_geometry(kind: str, model: str, tmp_path: Path) -> None:

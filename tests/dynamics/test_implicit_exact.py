@@ -136,6 +136,7 @@ def test_law_of_the_linear_field(d: int, make_space: Make) -> None:
     assert np.max(np.abs(solver.rho - 1.0)) < 1e-7
 
 
+@pytest.mark.slow
 def test_hysteresis_of_usa(make_space: Make) -> None:
     # Between kappa_c and the end of the hysteresis both states are stable.
     space, beta = make_space("zonal", 200, 3), FIRST_ORDER_USA.beta
@@ -270,9 +271,10 @@ def test_order_in_space(kind: str, sizes: Any, d: int, kappa: float, make_space:
     # beta = 0; kappa = 0 against the exact conformal flow, noise against the next finer mesh.
     w = (0.0,) * (d - 1) + (0.3,)
     means: list[float] = []
+    rtol = 1e-4 if kind == "sphere" else 2e-5  # far below the errors in space
     for size in sizes:
-        solver = solver_of(make_space(kind, size, d), "sa", 0.0, PoissonKernel(w), kappa, rtol=2e-5)
-        run(solver, 1.0)
+        space = make_space(kind, size, d)
+        solver = run(solver_of(space, "sa", 0.0, PoissonKernel(w), kappa, rtol=rtol), 1.0)
         means.append(float((solver.weights * solver.rho) @ cosines(solver)))
     if kappa == 0.0:
         exact = float(poisson_mean_length(poisson_radius(1.0, 0.3, d), d))
