@@ -153,6 +153,17 @@ class Attention:
         assert self.harmonics is not None
         return self.kernel.potential_coefficients(self.harmonics.degree)[self.harmonics.degrees]
 
+    @cached_property
+    def largest_values(self) -> Array:
+        """(L + 1,): the most that moments of one degree and of norm one add to Z e^{-|beta|}."""
+        harmonics = self.harmonics
+        assert harmonics is not None
+        if harmonics.d == 3:
+            size = 2.0 * np.arange(harmonics.degree + 1) + 1.0
+        else:
+            size = np.bincount(harmonics.degrees).astype(np.float64)
+        return np.abs(self.kernel.coefficients(harmonics.degree)) * np.sqrt(size)
+
     @property
     def log_scale(self) -> float:
         """log of the factor in *scaled* velocities: 0 for sa, |beta| for usa."""
@@ -223,15 +234,10 @@ class Field:
     @cached_property
     def _noise(self) -> float:
         """Bound on the error of Z: accuracy times a bound on max |Z| (Cauchy-Schwarz by degree)."""
-        harmonics, kernel = self.attention.harmonics, self.attention.kernel
+        harmonics = self.attention.harmonics
         assert harmonics is not None and self.moments is not None
-        lam = np.abs(kernel.coefficients(harmonics.degree))
-        if harmonics.d == 3:
-            size = 2.0 * np.arange(harmonics.degree + 1) + 1.0
-        else:
-            size = np.bincount(harmonics.degrees).astype(np.float64)
-        bound = float(np.sum(lam * np.sqrt(size * harmonics.power(self.moments))))
-        return self.attention.epsilon * bound
+        bound = np.sum(self.attention.largest_values * np.sqrt(harmonics.power(self.moments)))
+        return self.attention.epsilon * float(bound)
 
     @cached_property
     def _sources(self) -> tuple[Array, Array]:
@@ -377,7 +383,11 @@ class Field:
         if self.attention.model == "usa":
             scale = factor * np.exp(parts.log_scale - abs(self.attention.beta))
             return scale[:, None] * parts.gradient
-        return factor * parts.gradient / parts.z[:, None]
+        v = parts.gradient
+        v /= parts.z[:, None]  # in place, as large arrays cost most by being made
+        if factor != 1.0:
+            v *= factor
+        return v
 
     def energy_excess(self) -> float:
         """(E - E_uniform) e^{-|beta|}: without the cancellation of two large numbers.

@@ -12,6 +12,7 @@ Knows nothing of beta: multipliers by degree come from the caller.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from functools import cache, cached_property, reduce
 from typing import Any, NamedTuple, TypeVar
 
 import ducc0
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -233,27 +235,39 @@ class SphereHarmonics(Harmonics):
             return np.zeros((0, 3))
         alm = (coefficients * self._inverse_scale).view(np.complex128).reshape(1, -1)
 
+        out = np.empty((n, 3))
+
         def part(nodes: slice) -> Array:
-            return ducc0.sht.synthesis_general(
+            slopes = ducc0.sht.synthesis_general(
                 alm=alm, loc=at.angles[nodes], spin=1, mode="DERIV1", **self._options
             )
+            _add_frame(at.points[nodes], slopes, out[nodes])
+            return out[nodes]
 
-        g = np.concatenate(_in_parts(n, part), axis=1)
-        # Sines and cosines from the coordinates: 0.4 ms less of 3.4 for 10 000 velocities. At the
-        # poles the longitude is that of ``locate``, 0 or pi by the sign of the zero.
-        x = at.points
-        rho = np.hypot(x[:, 0], x[:, 1])
-        pole = rho == 0.0
-        rho[pole] = 1.0
-        cp, sp = np.where(pole, np.copysign(1.0, x[:, 0]), x[:, 0] / rho), x[:, 1] / rho
-        rho[pole] = 0.0
-        radius = np.hypot(rho, x[:, 2])
-        ct, st = x[:, 2] / radius, rho / radius
-        out = np.empty((n, 3))
-        out[:, 0] = g[0] * ct * cp - g[1] * sp
-        out[:, 1] = g[0] * ct * sp + g[1] * cp
-        out[:, 2] = -g[0] * st
+        _in_parts(n, part)
         return out
+
+
+@nb.njit(nogil=True, error_model="numpy", cache=True)
+def _add_frame(x: Array, slopes: Array, out: Array) -> None:
+    """Tangent vectors (n, 3) from their components along theta and phi, (2, n), at points (n, 3).
+
+    Sines and cosines come from the coordinates. At the poles the longitude is that of ``locate``, 0
+    or pi by the sign of the zero. In one loop: as NumPy's, with ten arrays in between, this was
+    more than half of the time of a gradient at 40 000 points.
+    """
+    for i in range(x.shape[0]):
+        x0, x1, x2 = x[i, 0], x[i, 1], x[i, 2]
+        square = x0 * x0 + x1 * x1
+        # Squares of what is so near to a pole lose their digits.
+        rho = math.sqrt(square) if square > 1e-280 else math.hypot(x0, x1)
+        cp, sp = (x0 / rho, x1 / rho) if rho > 0.0 else (math.copysign(1.0, x0), 0.0)
+        radius = math.sqrt(rho * rho + x2 * x2)
+        ct, st = x2 / radius, rho / radius
+        g0, g1 = slopes[0, i], slopes[1, i]
+        out[i, 0] = g0 * ct * cp - g1 * sp
+        out[i, 1] = g0 * ct * sp + g1 * cp
+        out[i, 2] = -g0 * st
 
 
 @dataclass(frozen=True)
