@@ -181,9 +181,10 @@ def checked_measure(measure: Measure, name: str = "measure") -> tuple[Array, Arr
                 f"{_OFF_SPHERE:g}): divide points by their length if it is meant"
             )
         x = x / length
-    w = _in_units(w)
-    kept = np.flatnonzero(w > 0.0)
-    return np.ascontiguousarray(x[kept]), w[kept], kept
+    kept = np.flatnonzero(w > 0.0)  # first, so that nothing depends on points without mass
+    w = _in_units(w[kept])
+    kept, w = kept[w > 0.0], w[w > 0.0]  # less than 2^-54 is none either
+    return np.ascontiguousarray(x[kept]), w, kept
 
 
 def _in_units(w: Array) -> Array:
