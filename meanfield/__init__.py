@@ -43,6 +43,7 @@ _WHERE = {
         "Time",
         "Unmeshed",
         "Zonal",
+        "auto_solver",
     ),
     "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
     "meanfield.geometry.laws": (
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
         Time,
         Unmeshed,
         Zonal,
+        auto_solver,
     )
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
     from meanfield.geometry.laws import (

@@ -23,6 +23,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from meanfield.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -717,6 +719,32 @@ class Time:
         return tuple(sorted({0.0, *self.outputs, self.end}))
 
 
+AUTO_EXPLICIT = 20.0
+"""Growth times of the fastest mode up to which ``auto_solver`` takes explicit steps."""
+
+
+def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
+    """The solver of a density that fits a problem, with its default options (``type = "auto"``).
+
+    * kappa > 0: ``Implicit``, the only one with diffusion.
+    * kappa = 0 and an end within 20 growth times of the fastest mode of the uniform state, in which
+      clusters form: ``Eulerian``.
+    * kappa = 0 and later: clusters are narrower than any mesh and move on the time scale
+      e^{beta(1 - cos angle)}. ``Lagrangian``, whose clusters collapse to points; ``Implicit`` for
+      the repulsive flows (V beta < 0), which come to rest.
+    """
+    if model.kappa > 0.0:
+        return Implicit()
+    from meanfield.analysis.exact import growth_rates
+
+    attention: Any = model.attention
+    degrees = 8 + int(3.0 * math.sqrt(abs(model.beta)))
+    rates = growth_rates(attention, model.beta, geometry.d, degrees, value=model.value)
+    if time.end * float(np.max(np.abs(rates))) <= AUTO_EXPLICIT:
+        return Eulerian()
+    return Lagrangian() if model.value * model.beta >= 0.0 else Implicit()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """What the run folder holds beside the series.
@@ -914,15 +942,23 @@ class Case:
         if isinstance(solver_table, str):  # solver = "lagrangian": the type is all that is said
             solver_table = {"type": solver_table}
         solver_table = dict(_section({"solver": solver_table}, "solver"))
-        solver_class = SOLVERS[_pop_type("solver", solver_table, tuple(SOLVERS), "eulerian")]
+        solver_type = _pop_type("solver", solver_table, (*SOLVERS, "auto"), "eulerian")
         tokens = solver_table.get("tokens")
         if isinstance(tokens, str) and tokens not in TOKEN_KINDS:
             solver_table["tokens"] = base / Path(tokens).expanduser()
         time_table = dict(_section(raw, "time"))
         if isinstance(time_table.get("outputs"), Mapping):
             time_table["outputs"] = _schedule(time_table["outputs"])
-        solver = _build(solver_class, "solver", solver_table)
         time = _build(Time, "time", time_table)
+        if solver_type == "auto":
+            if solver_table:
+                raise InputError(
+                    f"solver: type 'auto' takes no other keys, found {', '.join(solver_table)}: "
+                    "name the solver to set its options"
+                )
+            solver: Solver = auto_solver(geometry, model, time)
+        else:
+            solver = _build(SOLVERS[solver_type], "solver", solver_table)
         output = _build(Output, "output", _section(raw, "output"))
         initial = law_from_spec(dict(_section(raw, "initial")), geometry.d, base)
         top = {name: raw[name] for name in ("title", "seed") if name in raw}

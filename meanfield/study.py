@@ -43,7 +43,7 @@ from meanfield.analysis.crosscheck import (
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, colatitudes, quantise, wasserstein
 from meanfield.attention.field import Attention, Measure
-from meanfield.case import Case, Eulerian, Layers, Output, Particles, Time, Unmeshed
+from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Time, Unmeshed
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.space import load_dolfinx
@@ -106,7 +106,7 @@ def compare(
     (``quadrature`` in the table) is in both.
 
     Args:
-        case: density to run: eulerian solver, any geometry, kappa = 0.
+        case: density to run: eulerian or implicit solver, any geometry.
         numbers: numbers of particles, at most 20 000 (1 000 000 without distances).
         replicas: clouds for each n, at least 2 (6 for a verdict by sign flips).
         folder: for the results.
@@ -223,9 +223,10 @@ def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
 
 def _check_cases(settings: _Settings) -> None:
     case, other = settings.case, settings.particle_case
-    if not isinstance(case.solver, Eulerian):
+    if not isinstance(case.solver, FixedMesh):
         raise InputError(
-            f"solver.type: '{case.solver.type}' found, a comparison needs the density: 'eulerian'"
+            f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
+            "that stays: 'eulerian' or 'implicit'"
         )
     if isinstance(other.solver, Layers):
         raise InputError(

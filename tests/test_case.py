@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import meanfield
+import meanfield as mf
 from meanfield.case import (
     MAX_OUTPUTS,
     Case,
@@ -602,3 +603,46 @@ def test_case_imports_without_dolfinx_and_heavy_libraries() -> None:
         cwd=Path(meanfield.__path__[0]).parent,
     )
     assert done.stdout.strip() == "[]"
+
+
+# ------------------------------------------------------------------ solver.type = "auto"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, mf.Eulerian()),  # t = 12, growth rate 0.655
+        ({"time.end": 31.0}, mf.Lagrangian()),
+        ({"time.end": 31.0, "model.value": -1}, mf.Implicit()),
+        ({"model.attention": "usa"}, mf.Lagrangian()),  # growth rate 4.47: t = 12 is late
+        ({"model.kappa": 1e-3}, mf.Implicit()),
+        ({"model.kappa": 1e-3, "time.end": 1e5}, mf.Implicit()),
+    ],
+)
+def test_auto_solver_follows_its_rule(changes: dict[str, object], expected: object) -> None:
+    from meanfield.case import apply_overrides
+
+    raw = {
+        "geometry": {"type": "sphere", "level": 3},
+        "model": {"attention": "sa", "beta": 4.0},
+        "initial": {"type": "standard"},
+        "solver": "auto",
+        "time": {"end": 12.0},
+    }
+    made = mf.Case.from_dict(apply_overrides(raw, changes))
+    assert made.solver == expected
+    # The resolved case names the solver that was picked.
+    assert mf.Case.from_dict(made.to_dict()) == made
+    assert mf.auto_solver(made.geometry, made.model, made.time) == expected
+
+
+def test_auto_solver_takes_no_options() -> None:
+    raw = {
+        "geometry": {"type": "sphere", "level": 3},
+        "model": {"attention": "sa", "beta": 4.0},
+        "initial": {"type": "standard"},
+        "solver": {"type": "auto", "cfl": 0.5},
+        "time": {"end": 12.0},
+    }
+    with pytest.raises(InputError, match="type 'auto' takes no other keys, found cfl"):
+        mf.Case.from_dict(raw)

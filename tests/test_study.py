@@ -454,7 +454,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "t = nan": ({"times": [math.nan]}, "time nan found"),
     "particles as the density": (
         {"case": {"solver.type": "particles", "solver.number": 9}},
-        "solver.type: 'particles' found, a comparison needs the density: 'eulerian'",
+        "solver.type: 'particles' found, a comparison needs a density on a mesh that stays",
     ),
     "layers as the density": (
         {"case": {"solver.type": "layers", "solver.number": 9, "solver.layers": 9}},
@@ -822,7 +822,7 @@ def test_other_particles_from_the_command_line(
         (["--overwrite", "--resume"], "not allowed with argument"),
         (["--resume"], "there is no folder results/small-compare"),
         (["--replica", "3"], "did you mean '--replicas'?"),
-        (["--set", "solver.type=particles", "--set", "solver.number=9"], "needs the density"),
+        (["--set", "solver.type=particles", "--set", "solver.number=9"], "needs a density"),
         (["--set", "model.bet=9"], "did you mean 'model.beta'?"),
         (["--particles-set", "model.bet=9"], "did you mean 'model.beta'?"),
         (["--particles-set", "model.kappa=0.1"], "eulerian solver has kappa = 0 only"),

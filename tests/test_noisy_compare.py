@@ -1,0 +1,61 @@
+"""Noisy tokens and the noisy density have the same law: two discretisations of one equation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.study import compare
+
+pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
+
+CIRCLE: dict[str, Any] = {
+    "geometry": {"type": "circle", "vertices": 200},
+    "model": {"attention": "sa", "beta": 4.0, "kappa": 0.1},
+    "initial": {"type": "von-mises-fisher", "mean": [1.0, 0.5], "concentration": 1.0},
+    "solver": {"type": "implicit"},
+    "time": {"end": 3.0, "outputs": [0.5, 3.0]},
+}
+SPHERE: dict[str, Any] = CIRCLE | {
+    "geometry": {"type": "sphere", "level": 4},
+    "model": {"attention": "usa", "beta": 1.0, "kappa": 0.3},
+    "initial": {"type": "standard"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("raw", [CIRCLE, SPHERE], ids=["d=2", "d=3"])
+def test_noisy_tokens_agree_with_the_noisy_density(raw: dict[str, Any], tmp_path: Path) -> None:
+    case = mf.Case.from_dict(raw)
+    found = compare(case, [1000], 16, tmp_path / "out", exponents=(), progress=False)
+    assert [row["t"] for row in found.rows] == [0.0, 0.5, 3.0]
+    for row in found.rows:
+        # Seeds are fixed: either these draws are likely under the density, or they are not.
+        assert row["p_value"] > 0.01, row
+        assert abs(row["z_energy"]) < 3.5 and row["z_mean"] < 3.5, row
+
+
+@pytest.mark.slow
+def test_another_noise_is_told_apart(tmp_path: Path) -> None:
+    case = mf.Case.from_dict(CIRCLE)
+    other = mf.Case.from_dict(CIRCLE | {"model": CIRCLE["model"] | {"kappa": 0.12}})
+    found = compare(
+        case, [1000], 16, tmp_path / "out", particle_case=other, exponents=(), progress=False
+    )
+    assert found.rows[0]["p_value"] > 0.01  # the same law at the start
+    assert found.rows[-1]["p_value"] < 1e-3
+
+
+def test_distance_of_noisy_tokens_is_that_of_samples(tmp_path: Path) -> None:
+    """Noise makes tokens independent of each other again: the ratio to the floor stays 1."""
+    raw = CIRCLE | {"model": {"attention": "usa", "beta": 1.0, "kappa": 0.6}}
+    case = mf.Case.from_dict(raw)
+    found = compare(case, [300], 12, tmp_path / "out", times=[2.0], progress=False)
+    row = found.rows[-1]
+    assert row["t"] == 2.0
+    assert row["ratio_w2_low"] < 1.1 and row["ratio_w2_high"] > 0.9
+    assert np.isfinite(row["w2"]) and row["w2"] < 0.2
