@@ -289,9 +289,11 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
     """Number of clusters (``PeakCounter``) of a density on a mesh that has moved.
 
     Vertices joined by edges that have become short are one peak, whatever their densities: the
-    parts of a cluster that collapse at slightly different times are no clusters. The saddle on an
-    edge is the lower of its ends, and at most what its cells can hold (``analysis.evaluate``): a
-    cell that is torn apart between two clusters does not join them.
+    parts of a cluster that collapse at slightly different times are no clusters. Such a collapsed
+    peak is a cluster if it holds 1 % of the mass. (Its prominence says nothing: the cells that are
+    torn apart between two clusters become needles, of next to no mass but a high density.) The
+    saddle on an edge is the lower of its ends, and at most what its cells can hold
+    (``analysis.evaluate``).
 
     Args:
         mesh: where it is now.
@@ -316,14 +318,19 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
     apart = ends[:, 0] != ends[:, 1]
     ends, saddle = ends[apart], saddle[apart]
     order = np.argsort(-saddle, kind="stable")
-    return int(_join_peaks(ends[order], saddle[order], height, PROMINENCE))
+    members = np.bincount(group)
+    collapsed = (members > 1) & (np.bincount(group, weights=mass) >= 0.01)
+    solid = np.where(members > 1, np.where(collapsed, 1, -1), 0)
+    return int(_join_peaks(ends[order], saddle[order], height, solid, PROMINENCE))
 
 
 @nb.njit(cache=True)
-def _join_peaks(ends: IntArray, saddle: Array, height: Array, least: float) -> int:
-    """Join hills over falling saddles; where two meet, the lower one ends."""
+def _join_peaks(ends: IntArray, saddle: Array, height: Array, solid: IntArray, least: float) -> int:
+    """Join hills over falling saddles; where two meet, the lower one ends.
+
+    ``solid``: 1: a peak whatever the saddle, -1: none, 0: by its prominence.
+    """
     parent = np.arange(height.size)
-    top = height.copy()
     peaks, bottom = 0, np.inf
     for k in range(ends.shape[0]):
         a, b = ends[k, 0], ends[k, 1]
@@ -335,12 +342,19 @@ def _join_peaks(ends: IntArray, saddle: Array, height: Array, least: float) -> i
             b = parent[b]
         if a == b:
             continue
-        low, high = (a, b) if top[a] < top[b] else (b, a)
-        if top[low] > 0.0 and top[low] - saddle[k] >= least:
+        # The root of a hill is its peak; what is no peak by its mass never is one.
+        if (solid[a] < 0) != (solid[b] < 0):
+            low, high = (a, b) if solid[a] < 0 else (b, a)
+        else:
+            low, high = (a, b) if height[a] < height[b] else (b, a)
+        prominent = height[low] > 0.0 and height[low] - saddle[k] >= least
+        if solid[low] > 0 or (solid[low] == 0 and prominent):
             peaks += 1
         parent[low] = high
         bottom = saddle[k]
-    best = np.max(top)
-    if best > 0.0 and (best - bottom >= least or height.size == 1):
+    root = 0
+    while parent[root] != root:
+        root = parent[root]
+    if solid[root] > 0 or (height[root] > 0.0 and height[root] - bottom >= least):
         peaks += 1
     return peaks
