@@ -91,8 +91,9 @@ class Attention:
         method: "harmonics", "direct" or "auto" (harmonics wherever they exist).
         accuracy: accuracy of the transforms relative to max Z, 1e-14 to 1e-4. None chooses it: sa
             divides by Z, which can be e^{-2|beta|} of its maximum, so that the accuracy is
-            1e-5 e^{-2|beta|}, at most 1e-11 and at least 1e-14 (a looser one would show in the
-            agreement between different numbers of ranks). Where Z falls below 1000 times its
+            1e-5 e^{-2|beta|}, at most 1e-11 (for beta < 0, where Z is small at the mass itself,
+            1e-11 e^{-2|beta|}) and at least 1e-14: a looser one would show in the agreement
+            between different numbers of ranks. Where Z falls below 1000 times its
             noise, sa sums directly ("dark" points, counted in ``Field.dark_points``).
 
     Raises:
@@ -136,8 +137,10 @@ class Attention:
         """Accuracy of the transforms relative to max Z."""
         if self.accuracy is not None:
             return self.accuracy
-        decay = 2.0 * abs(self.beta) if self.model == "sa" else 0.0
-        return min(1e-11, max(1e-14, 1e-5 * math.exp(-decay)))
+        decay = math.exp(-2.0 * abs(self.beta)) if self.model == "sa" else 1.0
+        # beta < 0: Z is small where the mass is, so that its noise is felt there.
+        loosest = 1e-11 * decay if self.beta < 0.0 else 1e-11
+        return max(1e-14, min(loosest, 1e-5 * decay))
 
     @cached_property
     def harmonics(self) -> Harmonics | None:
