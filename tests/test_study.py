@@ -699,7 +699,12 @@ def test_ctrl_c_and_on_with_two_processes(
     for name in tasks():
         one, two = (np.load(path / name) for path in (folder, finished.folder))
         for key in two:
-            np.testing.assert_array_equal(one[key], two[key], err_msg=f"{name}: {key}")
+            # Round-off is not promised to be the same: vectorised loops over tokens have other
+            # remainders when another number of threads shares them (seen on one processor: one
+            # unit in the last place of some coordinates).
+            np.testing.assert_allclose(
+                one[key], two[key], rtol=1e-12, atol=1e-13, err_msg=f"{name}: {key}"
+            )
 
 
 @pytest.mark.slow
