@@ -12,6 +12,7 @@ import pytest
 
 import meanfield as mf
 from meanfield import cli
+from meanfield.analysis import exact
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
@@ -30,7 +31,7 @@ def tiny(path: Path) -> mf.Case:
     """A case with a coarse mesh, few tokens and two or three outputs."""
     full = mf.Case.from_toml(path)
     changes = dict(TINY.get(full.geometry.type, {}))
-    if not isinstance(full.solver, mf.Eulerian | mf.Implicit):
+    if isinstance(full.solver, mf.Particles | mf.Layers):
         changes["solver.number"] = 64
     outputs = full.time.outputs
     if isinstance(outputs, mf.Geometric):
@@ -84,7 +85,7 @@ def test_case_runs_when_made_small(path: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 10_000 for path in pictures)
     series = result.series
     assert len(series["t"]) >= 2 and series["t"][-1] == case.time.end
-    if isinstance(case.solver, mf.Eulerian | mf.Implicit):
+    if not isinstance(case.solver, mf.Particles | mf.Layers):
         np.testing.assert_allclose(series["mass"], 1.0, atol=1e-12)
         assert np.all(series["rho_min"] >= 0.0)
     if case.model.kappa == 0.0:
@@ -183,3 +184,32 @@ def test_noise(tmp_path: Path) -> None:
     assert result.stop_reason == "stationary" and 20.0 < result.t < 60.0
     assert result.series["mean_norm"][-1] == pytest.approx(0.8232, abs=1e-4)
     assert result.series["clusters"][-1] == 1.0
+
+
+@pytest.mark.slow
+def test_metastable(tmp_path: Path) -> None:
+    """Three equal Diracs leave their balance at the rate of a ring; the rest is a logarithm."""
+    result = full_run("metastable", tmp_path)
+    assert result.stop_reason == "end" and result.steps < 1000
+    assert np.all(np.diff(result.series["energy_scaled"]) > -1e-14)
+    clusters, t = result.series["clusters"], result.series["t"]
+    assert at(result, 100.0, "clusters") == 3.0 and at(result, 1e6, "clusters") == 2.0
+    assert clusters[-1] == 1.0 and result.solver.points == 1
+    # In the plateau the order parameter grows at the slowest rate of a ring of three.
+    rate = float(np.max(exact.ring_rates("sa", 9.0, 3)))
+    assert rate == pytest.approx(2.98e-5, rel=1e-2)
+    late = (t > 4e4) & (t < 6e4)  # it has left its offset behind, and is small still
+    slope = np.polyfit(t[late], np.log(result.series["mean_norm"][late]), 1)[0]
+    assert slope == pytest.approx(rate, rel=0.2)
+    assert merging(result, 3) == pytest.approx(7.08e4, rel=0.01)
+    assert merging(result, 2) == pytest.approx(5.94e7, rel=0.01)
+
+
+@pytest.mark.slow
+def test_metastable_sphere(tmp_path: Path) -> None:
+    result = full_run("metastable_sphere", tmp_path)
+    assert result.stop_reason == "end" and result.steps < 1000
+    assert at(result, 100.0, "clusters") == 3.0 and at(result, 1e3, "clusters") == 2.0
+    assert result.series["clusters"][-1] == 1.0 and result.solver.points == 1
+    assert merging(result, 3) == pytest.approx(200.0, rel=0.05)
+    assert merging(result, 2) == pytest.approx(9.48e3, rel=0.05)
