@@ -192,7 +192,7 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     # model
     "noise of a density": (
         NOISE | {"geometry.type": "sphere", "geometry.level": 2, "solver.type": "eulerian"},
-        "model.kappa: found 0.1, but the eulerian solver has kappa = 0 only.*'particles' takes any",
+        "model.kappa: found 0.1, but the eulerian solver has kappa = 0 only: expected solver.type",
     ),
     "noise in layers": (LAYERS | NOISE, "model.kappa: found 0.1, layers have no noise: 0"),
     "negative noise": ({"model.kappa": -0.1}, "model.kappa: expected a number, 0 or more"),

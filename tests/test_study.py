@@ -458,7 +458,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "layers as the density": (
         {"case": {"solver.type": "layers", "solver.number": 9, "solver.layers": 9}},
-        "solver.type: 'layers' found, a comparison needs the density",
+        "solver.type: 'layers' found, a comparison needs a density",
     ),
     "layers as the particles": (
         {"other": {"solver.type": "layers", "solver.number": 9, "solver.layers": 9}},

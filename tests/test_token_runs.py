@@ -596,7 +596,7 @@ def test_dry_run(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> N
     number, unit_ = lines["fields"].removeprefix("position, velocity, cluster: ").split()[:2]
     scale = {"bytes": 1, "kB": 1e3, "MB": 1e6}[unit_.rstrip(",")]
     assert float(number) * scale == pytest.approx(eval(size), rel=0.06)
-    assert lines["dolfinx"] == "not needed for tokens"
+    assert lines["dolfinx"] == "not needed"
     assert "REFUSED" not in out and files(here) == before
 
 
