@@ -7,6 +7,7 @@ Knows nothing of the rest of the package.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = ["BrokenInvariantError", "InputError", "MeanfieldWarning", "suggest"]
@@ -25,6 +26,12 @@ class MeanfieldWarning(UserWarning):
 
 
 def suggest(name: str, valid: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest valid name, or an empty string."""
-    close = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.5)
+    """Return `` (did you mean 'x'?)`` for the nearest valid name, or an empty string.
+
+    Also for an abbreviation by initials: "vmf" is nearest to "von-mises-fisher".
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not close and len(name) > 1:
+        close = [n for n in names if "".join(w[:1] for w in re.split("[-_ ]", n)) == name.lower()]
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -646,3 +646,10 @@ def test_auto_solver_takes_no_options() -> None:
     }
     with pytest.raises(InputError, match="type 'auto' takes no other keys, found cfl"):
         mf.Case.from_dict(raw)
+
+
+def test_an_abbreviation_leads_to_the_name() -> None:
+    from meanfield.errors import suggest
+
+    assert suggest("vmf", ("von-mises-fisher", "uniform")) == " (did you mean 'von-mises-fisher'?)"
+    assert suggest("xyz", ("von-mises-fisher", "uniform")) == ""
