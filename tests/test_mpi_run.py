@@ -108,10 +108,11 @@ def test_two_ranks_give_the_numbers_of_one(here: Path) -> None:
     mf.run(mf.Case.from_toml(here / "small.toml"), here / "serial", progress=False)
     code, out, err = meanfield(2, here, "run", "small.toml", "-o", "out")
     assert code == 0, err
-    # One voice only.
-    assert out.count("meanfield: Small, on several ranks") == out.count("stopped   end") == 1
-    assert err.count("t = 0.3 ") == err.count("t = 0.5 ") == 1
-    assert "Warning" not in err
+    # One voice only (on either stream: Open MPI may mix them up).
+    said = out + err
+    assert said.count("meanfield: Small, on several ranks") == said.count("stopped   end") == 1
+    assert said.count("t = 0.3 ") == said.count("t = 0.5 ") == 1
+    assert "Warning" not in said
     same_runs(here / "serial", here / "out")
     data = about(here / "out")
     assert data["ranks"] == 2 and data["stop_reason"] == "end"
@@ -185,8 +186,9 @@ def test_refusal_of_rank_0_ends_all_ranks(here: Path) -> None:
     before = {path.name: path.read_bytes() for path in (here / "out").iterdir()}
     code, out, err = meanfield(2, here, "run", "small.toml", "-o", "out")
     assert code == 2
-    assert err.count("meanfield: error:") == 1 and "already holds a run" in err
-    assert "Traceback" not in err and out == ""
+    said = out + err
+    assert said.count("meanfield:") == said.count("meanfield: error:") == 1
+    assert "already holds a run" in said and "Traceback" not in said
     assert {path.name: path.read_bytes() for path in (here / "out").iterdir()} == before
 
 
