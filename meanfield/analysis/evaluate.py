@@ -28,6 +28,7 @@ LOG_FLOOR = -700.0
 """log of a density of zero, for the interpolation: e^-700 is the smallest double, nearly."""
 
 _BLOCK = 20_000  # triangles at a time
+_CANDIDATES = 1_000_000  # pairs of a triangle and a point near it, at a time
 
 
 def log_density_at(mesh: Mesh, log_rho: Array, mass: Array, points: Array) -> Array:
@@ -93,9 +94,8 @@ def _sizes(mesh: Mesh) -> Array:
         total = math.exp(log_area(mesh.d) - log_area(mesh.d - 1)) if mesh.d > 2 else math.pi
         sizes = zonal_half_masses(ends[:, 0], ends[:, 1], mesh.d).sum(axis=1) / total
     elif mesh.geometry == "circle":
-        a, b = (mesh.points[mesh.cells[:, k]] for k in (0, 1))
-        cross = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-        sizes = np.abs(np.arctan2(cross, np.sum(a * b, axis=1))) / (2.0 * math.pi)
+        angle = np.arctan2(mesh.points[:, 1], mesh.points[:, 0])
+        sizes = _turn(angle[mesh.cells[:, 0]], angle[mesh.cells[:, 1]]) / (2.0 * math.pi)
     else:
         # The solid angle (van Oosterom and Strackee 1983): also for cells of half a sphere.
         a, b, c = (mesh.points[mesh.cells[:, k]] for k in (0, 1, 2))
@@ -103,6 +103,15 @@ def _sizes(mesh: Mesh) -> Array:
         below = 1.0 + np.sum(a * b, axis=1) + np.sum(b * c, axis=1) + np.sum(c * a, axis=1)
         sizes = 2.0 * np.arctan2(volume, below) / (4.0 * math.pi)
     return np.asarray(np.maximum(sizes, 1e-300))
+
+
+def _turn(first: Array, last: Array) -> Array:
+    """Angles in [0, 2 pi) from one angle on to another; cells may be wider than pi.
+
+    Ends that have changed places by round-off are one place, not a whole turn apart.
+    """
+    turn = (last - first) % (2.0 * math.pi)
+    return np.where(turn > 2.0 * math.pi - 1e-9, 0.0, turn)
 
 
 def _on_line(
@@ -114,12 +123,12 @@ def _on_line(
     period: float | None = None,
 ) -> Array:
     """Interpolation in intervals that do not overlap; ``LOG_FLOOR`` outside all of them. Round a
-    circle, they close at +-pi.
+    circle (``period`` 2 pi), they close at +-pi.
     """
     first, last = where[cells[:, 0]], where[cells[:, 1]]
     one, two = values[cells[:, 0]], values[cells[:, 1]]
     if period is not None:
-        last = first + (last - first) % period
+        last = first + _turn(first, last)
         # Once more, a turn earlier: one of both holds any angle from -pi to pi.
         first, last = np.concatenate([first, first - period]), np.concatenate([last, last - period])
         one, two, most = np.tile(one, 2), np.tile(two, 2), np.tile(most, 2)
@@ -139,18 +148,27 @@ def _on_sphere(mesh: Mesh, values: Array, most: Array, points: Array) -> Array:
     kept = np.flatnonzero(length > 0.0)
     centres = centres[kept] / length[kept, None]
     radius = np.max(np.linalg.norm(corners[kept] - centres[:, None], axis=2), axis=1)
+    reach = radius * (1.0 + 1e-9) + 1e-12
+    at_corners = values[mesh.cells]
     tree = cKDTree(points)
     best = np.full(len(points), -np.inf)
     out = np.zeros(len(points))
     for start in range(0, len(kept), _BLOCK):
         block = slice(start, start + _BLOCK)
-        found = tree.query_ball_point(centres[block], radius[block] * (1.0 + 1e-9) + 1e-12)
-        counts = np.array([len(f) for f in found])
-        if counts.sum() == 0:
-            continue
-        candidates = np.concatenate([f for f in found if f]).astype(np.int64)
-        cells = np.repeat(kept[block], counts)
-        _interpolate(points, corners, values[mesh.cells], most, cells, candidates, best, out)
+        # Cells that are torn over half of the sphere have half of all points: a bounded number of
+        # candidates at a time.
+        sums = np.cumsum(tree.query_ball_point(centres[block], reach[block], return_length=True))
+        ends = np.searchsorted(sums, np.arange(_CANDIDATES, sums[-1], _CANDIDATES), side="right")
+        for part in np.split(np.arange(start, start + len(sums)), np.unique(ends)):
+            if not part.size:
+                continue
+            found = tree.query_ball_point(centres[part], reach[part])
+            counts = np.array([len(f) for f in found])
+            if counts.sum() == 0:
+                continue
+            candidates = np.concatenate([f for f in found if f]).astype(np.int64)
+            cells = np.repeat(kept[part], counts)
+            _interpolate(points, corners, at_corners, most, cells, candidates, best, out)
     return np.where(best < -1e-9, LOG_FLOOR, out)
 
 

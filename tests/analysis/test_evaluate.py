@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from meanfield.analysis.evaluate import LOG_FLOOR, log_density_at
+from meanfield.analysis import evaluate
+from meanfield.analysis.evaluate import LOG_FLOOR, log_bounds, log_density_at
 from meanfield.attention.field import Attention
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.errors import InputError
@@ -116,3 +118,35 @@ def test_refuses_what_does_not_fit() -> None:
     mesh = icosphere(1)
     with pytest.raises(InputError, match=r"\(42,\) and \(q, 3\) expected"):
         log_density_at(mesh, Uniform(3).density(mesh.points), masses(mesh), np.zeros((4, 2)))
+
+
+def test_vertices_of_a_collapsed_cluster_that_changed_places() -> None:
+    """Round-off turns a cell over; it is no cell round the whole circle."""
+    mesh = circle(8)
+    angle = np.array([0.0, 1e-13, 0.5e-13, 2e-13, 2.0, 2.0 + 1e-6, 2.0 + 2e-6, 2.0 + 3e-6])
+    moved = replace(mesh, points=np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    log_rho = np.array([20.0, 21.0, 20.0, -8.0, -9.0, 10.0, 10.0, -8.0])
+    at = np.array([0.5, 1.0, 1.5, -1.0, -2.0])
+    points = np.stack([np.cos(at), np.sin(at)], axis=1)
+    mass = np.full(8, 0.125)
+    found = log_density_at(moved, log_rho, mass, points)
+    assert np.all(found < 3.0)
+    np.testing.assert_allclose(found[:3], -8.0 - 0.5 * at[:3], atol=1e-9)
+    # A gap of more than half a turn has its own size, not that of the rest of the circle.
+    bounds = log_bounds(moved, mass)
+    np.testing.assert_allclose(
+        np.exp(bounds[[3, 7]]), 4.0 * 0.125 / (np.array([2.0, 2.0 * math.pi - 2.0]) / 2 / math.pi),
+        rtol=1e-5,
+    )  # fmt: skip
+    alone = replace(mesh, points=np.tile(mesh.points[:1], (8, 1)))
+    assert np.all(log_density_at(alone, log_rho, mass, points) == LOG_FLOOR)
+
+
+def test_many_candidates_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = icosphere(3)
+    moved = replace(mesh, points=mesh.points @ random_rotation(3, np.random.default_rng(1)).T)
+    values, mass = linear(moved), masses(moved)
+    whole = log_density_at(moved, values, mass, mesh.points)
+    for most in (1, 50, 1000):
+        monkeypatch.setattr(evaluate, "_CANDIDATES", most)
+        np.testing.assert_array_equal(log_density_at(moved, values, mass, mesh.points), whole)
