@@ -37,6 +37,7 @@ __all__ = [
 
 POWER_DEGREE = 8
 PROMINENCE = math.log(2.0)
+_BEGUN = 100.0  # length of an edge that is about to collapse, over that of one that has
 _COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
 
 
@@ -288,8 +289,9 @@ def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, le
 def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
     """Number of clusters (``PeakCounter``) of a density on a mesh that has moved.
 
-    Vertices joined by edges that have become short are one peak, whatever their densities: the
-    parts of a cluster that collapse at slightly different times are no clusters. Such a collapsed
+    Vertices joined by edges that are becoming short are one peak, whatever their densities, once
+    one of these edges is short: the parts of a cluster that collapse at slightly different times
+    are no clusters. Such a collapsed
     peak is a cluster if it holds 1 % of the mass. (Its prominence says nothing: the cells that are
     torn apart between two clusters become needles, of next to no mass but a high density.) The
     saddle on an edge is the lower of its ends, and at most what its cells can hold
@@ -298,15 +300,20 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
     Args:
         mesh: where it is now.
         log_rho, mass: (n,) at the vertices.
-        near: an edge (chord) up to this length is short.
+        near: an edge (chord) up to this length is short, one up to 100 times that becomes so.
     """
     n, edges = mesh.n_vertices, mesh_edges(mesh)
     x = mesh.points
     if mesh.geometry == "zonal":
         x = np.concatenate([np.sin(x), np.cos(x)], axis=1)
-    short = edges[np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1) <= near]
-    graph = coo_matrix((np.ones(len(short)), (short[:, 0], short[:, 1])), shape=(n, n))
-    group = connected_components(graph, directed=False)[1]
+    length = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
+    close = edges[length <= _BEGUN * near]
+    graph = coo_matrix((np.ones(len(close)), (close[:, 0], close[:, 1])), shape=(n, n))
+    part = connected_components(graph, directed=False)[1]
+    collapsing = np.zeros(n, dtype=bool)
+    collapsing[part[edges[length <= near, 0]]] = True
+    group = np.unique(np.where(collapsing[part], part, n + np.arange(n)), return_inverse=True)[1]
+    group = group.reshape(-1)
     height = np.full(int(group.max()) + 1, -np.inf)
     np.maximum.at(height, group, log_rho)
     cells = mesh.cells
