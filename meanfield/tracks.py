@@ -150,6 +150,26 @@ def _mass_notes(error: float) -> list[str]:
     ]
 
 
+def _energy_notes(solver: EulerianSolver | ImplicitSolver | LagrangianSolver) -> list[str]:
+    if not solver.energy_violations:
+        return []
+    return [
+        f"E moved the wrong way in {solver.energy_violations} of {solver.step} steps, by up to "
+        f"{solver.energy_violation:.1e} of its value"
+    ]
+
+
+def _energy_record(
+    solver: EulerianSolver | ImplicitSolver | LagrangianSolver, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Steps in the wrong direction, those before a resumption included."""
+    many, largest = "energy_violations", "largest_energy_violation"
+    return {
+        many: before.get(many, 0) + solver.energy_violations,
+        largest: max(before.get(largest, 0.0), solver.energy_violation),
+    }
+
+
 def _mesh_record(mesh: Mesh) -> dict[str, Any]:
     report = inspect_mesh(mesh)
     return {name: getattr(report, name) for name in ("vertices", "cells", "h_min", "h_max")}
@@ -260,22 +280,16 @@ class DensityTrack(Track):
         self._unresolved_from = before.get("unresolved_from")
 
     def outcome(self) -> tuple[dict[str, Any], list[str]]:
-        solver, notes = self.solver, []
-        if solver.energy_violations:
-            notes.append(
-                f"E moved the wrong way in {solver.energy_violations} of {solver.step} steps, by "
-                f"up to {solver.energy_violation:.1e} of its value"
-            )
+        solver = self.solver
+        notes = _energy_notes(solver)
         if self._unresolved_from is not None:
             notes.append(
                 f"from t = {self._unresolved_from:.4g} on, one vertex holds more than "
                 f"{_UNRESOLVED:.0%} of all mass: clusters are narrower than the mesh there, and "
                 "their further motion is not resolved"
             )
-        many, largest = "energy_violations", "largest_energy_violation"
         record = {
-            many: self.before.get(many, 0) + solver.energy_violations,
-            largest: max(self.before.get(largest, 0.0), solver.energy_violation),
+            **_energy_record(solver, self.before),
             "unresolved_from": self._unresolved_from,
             "dark_points": solver.dark_points,
         }
@@ -368,8 +382,11 @@ class LagrangianTrack(Track):
         }
 
     def outcome(self) -> tuple[dict[str, Any], list[str]]:
-        solver, notes = self.solver, []
+        solver = self.solver
+        notes = _energy_notes(solver)
         record: dict[str, Any] = {
+            **_energy_record(solver, self.before),
+            "dark_points": solver.dark_points,
             "rejected_steps": solver.rejected,
             "different_points": solver.points,
             "merge_error": solver.merge_error,

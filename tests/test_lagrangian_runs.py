@@ -77,6 +77,7 @@ def test_run_folder_and_the_moving_mesh(raw: dict[str, Any], tmp_path: Path) -> 
     mean = last.read("mass", -1) @ x
     assert np.linalg.norm(mean) == pytest.approx(series["mean_norm"][-1], abs=1e-12)
     about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert about["energy_violations"] == 0 and about["largest_energy_violation"] == 0.0
     assert about["merge_error"] == 0.0 and about["different_points"] == solver.points
     assert ("inserted_vertices" in about) == (raw is REFINED)
     if raw is REFINED:

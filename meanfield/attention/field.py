@@ -28,7 +28,6 @@ from meanfield.geometry.sphere import Array, tangent_project
 __all__ = ["Attention", "Field", "Measure", "embed", "sum_over_ranks"]
 
 _LOG_MAX = 700.0  # e^700 is still a double
-_DARK = 1e3  # a partition function below this many times its own noise is summed directly
 
 
 class Measure(NamedTuple):
@@ -93,8 +92,9 @@ class Attention:
             divides by Z, which can be e^{-2|beta|} of its maximum, so that the accuracy is
             1e-5 e^{-2|beta|}, at most 1e-11 (for beta < 0, where Z is small at the mass itself,
             1e-11 e^{-2|beta|}) and at least 1e-14: a looser one would show in the agreement
-            between different numbers of ranks. Where Z falls below 1000 times its
+            between different numbers of ranks. Where Z falls below ``dark`` times its
             noise, sa sums directly ("dark" points, counted in ``Field.dark_points``).
+        dark: see there; 1/dark bounds the relative noise of Z that is put up with.
 
     Raises:
         InputError: a parameter out of its range, or harmonics asked for where there are none.
@@ -107,6 +107,7 @@ class Attention:
     value: int = 1
     method: str = "auto"
     accuracy: float | None = None
+    dark: float = 1e3
 
     def __post_init__(self) -> None:
         if self.model not in ("sa", "usa"):
@@ -277,7 +278,7 @@ class Field:
 
     def _light_up(self, at: Located, parts: _Parts) -> _Parts:
         """Replace the values where Z is lost in its own noise by direct sums. Collective."""
-        dark = parts.z < _DARK * self._noise
+        dark = parts.z < self.attention.dark * self._noise
         count = np.array([float(np.count_nonzero(dark))])
         self.dark_points = int(count[0])
         if sum_over_ranks(self._comm, count)[0] == 0.0:

@@ -88,6 +88,8 @@ class LagrangianState:
         merge_error, insert_error: estimates made so far, see ``LagrangianSolver``.
         history: (k, 2 + stages * coefficients) time, step and the moments of all stages of each
             step; empty without refinement.
+        refined_until, refined_why: when, and why, no more vertices could be inserted; nan: they
+            still can.
     """
 
     t: float
@@ -105,6 +107,8 @@ class LagrangianState:
     merge_error: float
     insert_error: float
     history: Array
+    refined_until: float
+    refined_why: str
 
 
 class LagrangianSolver:
@@ -141,6 +145,9 @@ class LagrangianSolver:
         merge_error: estimated relative error of the field by merging so far.
         insert_error: largest change of e^{beta <x, y>}'s moments by inserting vertices so far.
         inserted: number of inserted vertices; refined_until: when, and why, no more could be.
+        energy_violations: number of steps in which E moved the wrong way (up for V = -I, down for
+            V = +I) by more than the noise of its evaluation; energy_violation: the largest such
+            change, relative to E. Not part of the state.
         timings: seconds in "field", "merge" and "insert".
 
     Raises:
@@ -169,7 +176,8 @@ class LagrangianSolver:
         self.comm: Any = comm if comm is not None else Alone()
         self.attention = attention
         self.pair = pair_named(method)
-        self.merge, self.refinement = merge, refinement
+        self.merge, self.refinement, self._wanted = merge, refinement, refinement
+        self._precise = _quiet(attention, max(rtol, 1e-12))
         self._density = density
         given = self.comm.bcast(mesh, root=0)
         assert given is not None
@@ -184,11 +192,12 @@ class LagrangianSolver:
         self.longest_edge = float(np.max(_distances(_unit(given), edges)))
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.evaluations, self.dark_points = 0, 0
+        self.energy_violations, self.energy_violation = 0, 0.0
         self.merge_error, self.insert_error = 0.0, 0.0
         self.timings = {"field": 0.0, "merge": 0.0, "insert": 0.0}
         self._control = Control(rtol, atol, self.pair.error_order)
         self.refined_until: tuple[float, str] | None = None
-        self.longest_edgeistory: list[Array] = []
+        self._history: list[Array] = []
         self._stage_moments: list[Array] = []
         self.initial_mass_error = 0.0
         self._weigh()
@@ -281,8 +290,9 @@ class LagrangianSolver:
         att = self.attention
         most = _FEW[att.geometry] if self.refinement is None else _FEW_REFINED
         few = att.method == "auto" and self._count <= most
-        self._attention = replace(att, method="direct") if few else att
+        self._attention = replace(att, method="direct") if few else self._precise
         self._first: Array | None = None
+        self._last_energy: float | None = None  # that of other points: not to be compared with
 
     def _all_points(self, own: Array) -> Array:
         """Values at all points, from those at this rank's. Collective."""
@@ -330,6 +340,7 @@ class LagrangianSolver:
         rates = self._rates_in(field, x, at)
         self.evaluations += 1
         self.dark_points = max(self.dark_points, field.dark_points)
+        self._latest: Field = field
         if field.moments is not None and self.refinement is not None:
             self._stage_moments.append(field.moments)
         self.timings["field"] += time.perf_counter() - start
@@ -338,8 +349,9 @@ class LagrangianSolver:
     def _rates_in(self, field: Field, x: Array, at: Array | Located) -> Array:
         velocity, divergence = field.velocity_and_divergence(at)
         if self.attention.geometry == "zonal":
-            # theta grows along (cos, -sin); beyond the pole it falls.
-            speed = velocity[:, 0] * np.where(x[:, 0] < 0.0, -1.0, 1.0)
+            # theta grows along (cos, -sin); beyond the pole it falls. At a pole it rests: sin(pi)
+            # is 1e-16, from which a point would leave a repelling pole after t = 80 or so.
+            speed = velocity[:, 0] * np.sign(x[:, 0])
             velocity = speed[:, None] * np.stack([x[:, 1], -x[:, 0]], axis=1)
         return np.column_stack([velocity, -divergence])
 
@@ -356,8 +368,12 @@ class LagrangianSolver:
     def rms_speed(self) -> float:
         """Root mean square of |X| over the mass. Collective."""
         v = self._first_rates()[:, :-1]
+        largest = self._largest(v)
+        if largest == 0.0:
+            return 0.0
+        v = v / largest  # those of usa are up to e^600, and their squares no doubles
         local = np.array([float(np.dot(self._masses, np.sum(v * v, axis=1)))])
-        return math.sqrt(float(sum_over_ranks(self._communicator, local)[0]))
+        return largest * math.sqrt(float(sum_over_ranks(self._communicator, local)[0]))
 
     # ------------------------------------------------------------------ stepping
 
@@ -377,6 +393,8 @@ class LagrangianSolver:
         if not t_end > self.t:
             raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
         first, control = self._first_rates(), self._control
+        if self._last_energy is None:
+            self._watch_energy()
         if control.longest == 0.0:
             kept = list(self._stage_moments)
             control.start(self._rates, self._x, first, self.t, t_end, self._largest)
@@ -405,11 +423,32 @@ class LagrangianSolver:
         self._stage_moments = self._stage_moments[-1:]
         self.t, self.dt = t_new, dt
         self.step += 1
+        self._watch_energy()
         if self.merge and (self._count <= _FEW["sphere"] or self.step % _MERGE_EVERY == 0):
             self._merge()
         if self.refinement is not None and self.step % _REFINE_EVERY == 0:
             self._refine(self.refinement)
         return dt
+
+    def _watch_energy(self) -> None:
+        """Note E of the field evaluated last, that of the current points; judge its change.
+
+        Collective where sums are direct. Merging and inserting change E by what ``merge_error`` and
+        ``insert_error`` say; steps are compared before and after themselves only.
+        """
+        start = time.perf_counter()
+        field = self._latest
+        excess = field.energy_excess()
+        if self._last_energy is not None:
+            total = abs(field.energy(scaled=True))
+            # Moments are wrong by the accuracy of the transforms, E by that times their size.
+            noise = 4.0 * self._attention.epsilon * math.sqrt(abs(excess) * total) + 1e-14 * total
+            wrong = self.attention.value * (self._last_energy - excess)
+            if wrong > noise:
+                self.energy_violations += 1
+                self.energy_violation = max(self.energy_violation, wrong / total)
+        self._last_energy = excess
+        self.timings["field"] += time.perf_counter() - start
 
     @property
     def merge_radius(self) -> float:
@@ -444,10 +483,10 @@ class LagrangianSolver:
         if len(self._stage_moments) != self.pair.b.size + 1:
             self._insert_no_more("so few points are left that they are summed directly")
         else:
-            self.longest_edgeistory.append(np.concatenate([[self.t, dt], *self._stage_moments]))
+            self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
 
     def _insert_no_more(self, why: str) -> None:
-        self.refinement, self.longest_edgeistory = None, []
+        self.refinement, self._history = None, []
         self.refined_until = (self.t, why)
 
     def _refine(self, refinement: Refinement) -> None:
@@ -512,12 +551,14 @@ class LagrangianSolver:
         nobody = Measure(self._located(self._x[:0]), self._masses[:0])
         change: Array = np.zeros(len(x))
         known = True
-        for row in self.longest_edgeistory:
+        # Steps are known, so that noise decides on none of them.
+        model = replace(self._precise, dark=self.attention.dark)
+        for row in self._history:
             moments = iter(row[2:].reshape(stages, -1))
 
             def rates(y: Array, t: float, moments: Any = moments) -> Array:
                 nonlocal known
-                field, at = self.attention.field_of_moments(next(moments), nobody, t, None), y
+                field, at = model.field_of_moments(next(moments), nobody, t, None), y
                 with np.errstate(all="ignore"):  # dark points, see below
                     values = self._rates_in(field, y, self._located(at))
                 known = known and not field.dark_points
@@ -553,9 +594,9 @@ class LagrangianSolver:
             rejected=control.rejected,
             merge_error=self.merge_error,
             insert_error=self.insert_error,
-            history=np.array(self.longest_edgeistory)
-            if self.longest_edgeistory
-            else np.zeros((0, 2)),
+            history=np.array(self._history) if self._history else np.zeros((0, 2)),
+            refined_until=math.nan if self.refined_until is None else self.refined_until[0],
+            refined_why="" if self.refined_until is None else self.refined_until[1],
         )
 
     def restore(self, state: LagrangianState | None) -> None:
@@ -581,11 +622,29 @@ class LagrangianSolver:
         control.longest, control.previous = known.longest, known.previous
         control.rejected = known.rejected
         self.merge_error, self.insert_error = known.merge_error, known.insert_error
-        self.longest_edgeistory = list(known.history) if known.history.shape[1] > 2 else []
+        self._history = list(known.history) if known.history.shape[1] > 2 else []
+        self.refined_until, self.refinement = None, self._wanted
+        if not math.isnan(known.refined_until):
+            # Its history is gone: what is inserted now would not have followed the flow.
+            self.refined_until, self.refinement = (known.refined_until, known.refined_why), None
         self._set_vertices(known.x, known.log_rho, known.group)
 
 
 # ------------------------------------------------------------------ small things
+
+
+def _quiet(attention: Attention, rtol: float) -> Attention:
+    """The model with the noise of sa's velocity, at any point, not far above ``rtol``.
+
+    At a single point that noise counts as an error of the step: with 1e-3 of the velocity (points
+    with 1e-11 of the largest Z, beta = 25) steps were cut down to 1e-8, until ``atol`` hides it.
+    """
+    if attention.model == "usa" or attention.accuracy is not None:
+        return attention
+    smallest = 3.0 * math.exp(-2.0 * abs(attention.beta)) * rtol  # Z is e^{-2|beta|} of the largest
+    if smallest < 1e-14:
+        return replace(attention, accuracy=1e-14, dark=max(attention.dark, 1.0 / rtol))
+    return replace(attention, accuracy=min(attention.epsilon, smallest))
 
 
 def _block(n: int, comm: Any) -> tuple[int, int]:

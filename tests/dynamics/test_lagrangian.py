@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
 from meanfield.analysis import exact
+from meanfield.analysis.diagnostics import moved_clusters
 from meanfield.attention.field import Attention
 from meanfield.dynamics.lagrangian import LagrangianSolver, Refinement
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import (
     Cap,
     Fourier,
@@ -396,3 +398,96 @@ def test_a_step_that_no_longer_moves_time_is_told() -> None:
     solver._control.longest = 1e-30
     with pytest.raises(BrokenInvariantError, match="no longer moves time"):
         solver.advance(1.0 + solver.t)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_vertex_at_a_repelling_pole_stays(sign: float) -> None:
+    # sin(pi) is 1e-16: the vertex at the south pole left at t = 80, that at the north pole never.
+    law = Gegenbauer(3, (0.3 * sign,))
+    solver = LagrangianSolver(Attention("sa", 4.0, 3, "zonal"), zonal_interval(33, 3), law.density)
+    run(solver, 90.0)
+    theta = solver.moved_mesh().points[:, 0]
+    assert theta[-1 if sign > 0.0 else 0] == (math.pi if sign > 0.0 else 0.0)
+    assert solver.points == 2
+
+
+@pytest.mark.parametrize(("beta", "steps"), [(9.0, 40), (25.0, 80)])
+def test_noise_of_the_transforms_does_not_cut_steps(beta: float, steps: int) -> None:
+    # Opposite to a narrow law Z is next to nothing: its noise there cut steps to 1e-8 of a unit.
+    law = VonMisesFisher((1.0, 2.0, 0.0), 20.0)
+    with pytest.warns(MeanfieldWarning, match="finer mesh") if beta > 9.0 else nullcontext():
+        solver = LagrangianSolver(Attention("sa", beta, 3, "sphere"), icosphere(3), law.density)
+    while solver.t < 3.0 and solver.step <= steps:
+        solver.advance(3.0)
+    assert solver.t == 3.0 and solver.dark_points > 0 and solver.energy_violations == 0
+
+
+def test_speed_of_usa_beyond_the_square_root_of_all_doubles() -> None:
+    # |X| ~ e^400: its square is no double.
+    with pytest.warns(MeanfieldWarning, match="finer mesh"):
+        solver = LagrangianSolver(
+            Attention("usa", 400.0, 2, "circle"),
+            circle(200),
+            VonMisesFisher((1.0, 0.0), 2.0).density,
+        )
+    speed, largest = solver.rms_speed(), float(np.max(np.abs(solver.velocity())))
+    assert 1e160 < speed < largest < 1e174
+
+
+@pytest.mark.parametrize("value", [1, -1])
+def test_a_step_in_the_wrong_direction_is_recorded(
+    value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = Attention("sa", 4.0, 3, "sphere", value)
+    solver = LagrangianSolver(attention, icosphere(3), standard_density().density)
+    run(solver, 1.0)
+    assert (solver.energy_violations, solver.energy_violation) == (0, 0.0)
+    right = LagrangianSolver._rates_in
+    monkeypatch.setattr(LagrangianSolver, "_rates_in", lambda *args: -right(*args))
+    solver.restore(solver.state())  # so that nothing of the right field is left
+    before, steps = solver.field().energy(), solver.step
+    run(solver, 1.5)
+    assert solver.energy_violations == solver.step - steps > 0
+    lost = value * (before - solver.field().energy()) / before
+    assert lost / solver.energy_violations < solver.energy_violation < 1.5 * abs(lost)
+
+
+def test_after_a_restart_nothing_is_inserted_without_its_history() -> None:
+    attention = Attention("sa", 4.0, 3, "sphere")
+
+    def made() -> LagrangianSolver:
+        return LagrangianSolver(
+            attention,
+            icosphere(3),
+            standard_density().density,
+            rtol=1e-5,
+            refinement=Refinement(1.5, 1e-4, 660),
+        )
+
+    first = made()
+    run(first, 4.0)
+    assert first.refined_until is not None and first.refinement is None
+    second = made()
+    second.restore(first.state())
+    assert second.refinement is None and second.refined_until == first.refined_until
+    # Back to a time when it still could.
+    third = made()
+    third.advance(4.0)
+    early = third.state()
+    run(third, 4.0)
+    third.restore(early)
+    assert third.refinement is not None and third.refined_until is None
+    run(third, 4.0)
+    np.testing.assert_allclose(third.log_density(), first.log_density(), rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mesh", [icosphere(3), unstructured_sphere(700, 1)], ids=["ico", "any"])
+def test_parts_of_a_collapsing_cluster_are_not_counted(mesh: Mesh) -> None:
+    # They collapse one after the other: up to 9 clusters were counted between t = 7 and 12.
+    solver = make(mesh, "sa", 4.0, standard_density().density, rtol=1e-5)
+    counts = []
+    for t in np.arange(3.0, 12.5, 0.5):
+        run(solver, float(t))
+        near = 1e-3 * solver.longest_edge
+        counts.append(moved_clusters(solver.moved_mesh(), solver.log_density(), solver.mass, near))
+    assert set(counts) == {3}
