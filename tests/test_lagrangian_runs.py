@@ -14,7 +14,7 @@ import pytest
 import meanfield as mf
 from meanfield import cli
 from meanfield.errors import InputError
-from meanfield.rundiff import compare_runs
+from meanfield.rundiff import compare_runs, difference_table
 
 SPHERE: dict[str, Any] = {
     "title": "small",
@@ -217,6 +217,7 @@ def test_compare_two_runs_on_the_command_line(
         rows = list(csv.DictReader(file))
     known = compare_runs(runs / "euler3", runs / "lagrange", distances=False)
     assert [float(row["l1"]) for row in rows] == [row.l1 for row in known]
+    assert [float(row["energy"]) for row in rows] == [row.energy for row in known]
     assert cli.main([*words, "-o", str(tmp_path / "out")]) == 2
     assert "add --overwrite" in capsys.readouterr().err
     assert cli.main([*words, "-o", str(tmp_path / "out"), "--overwrite"]) == 0
@@ -232,3 +233,14 @@ def test_runs_that_cannot_be_compared(
     assert cli.main(["compare", str(runs / "euler3"), str(runs / second)]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
+
+
+def test_l1_of_densities_that_the_nodes_do_not_see_is_unknown(tmp_path: Path) -> None:
+    # Both are nothing at the nodes: L1 was 0, as if they were the same.
+    for name, vertices in (("a", 60), ("b", 50)):
+        late = case(CIRCLE, geometry__vertices=vertices, time__end=40.0, time__outputs=[1.0])
+        mf.run(late, tmp_path / name, progress=False)
+    rows = compare_runs(tmp_path / "a", tmp_path / "b")
+    assert [math.isnan(row.l1) for row in rows] == [False, False, True]
+    assert rows[1].l1 < 0.05 and rows[-1].w2 < 0.2 and not rows[-1].nodes
+    assert difference_table(rows)[-1].split()[1] == "-"
