@@ -92,12 +92,16 @@ def emit(
         m = stop - start
         g0, g1 = np.zeros(_BLOCK), np.zeros(_BLOCK)
         total, speed = np.zeros(_BLOCK), np.zeros(_BLOCK)
-        ahead, drop, phi = np.empty(_BLOCK), np.empty(_BLOCK), np.zeros(_BLOCK)
+        drop, phi = np.empty(_BLOCK), np.zeros(_BLOCK)
+        # Differences of log rho along all edges, gathered once: the gradient needs them, and then
+        # each edge its own.
+        differences = np.empty((width if limited else 0, _BLOCK))
         log_i, xi_i, rho_i = log_rho[start:stop], xi[start:stop], rho[start:stop]
         if limited:
             for k in range(width):
                 other = neighbour[k, start:stop]
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
+                ahead = differences[k]
                 for i in range(m):
                     ahead[i] = max(-_STEEP, min(_STEEP, log_rho[other[i]] - log_i[i]))
                 for i in range(m):
@@ -119,8 +123,7 @@ def emit(
                 speed[i] += drop[i]
             if limited:
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-                for i in range(m):
-                    ahead[i] = max(-_STEEP, min(_STEEP, log_rho[other[i]] - log_i[i]))
+                ahead = differences[k]
                 for i in range(m):
                     phi[i] = g0[i] * t0[i] + g1[i] * t1[i]
                 for i in range(m):
