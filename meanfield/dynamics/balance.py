@@ -29,7 +29,7 @@ def balance_weights(
     n_global: int,
     needed: int,
     total: Sum,
-    at_most: int | None = None,
+    full: bool = False,
 ) -> tuple[Array, int, float]:
     """Correct positive nodal weights so that they integrate harmonics exactly up to some degree.
 
@@ -50,8 +50,8 @@ def balance_weights(
         needed: degree that carries the attention kernel. A mesh that can not resolve it is a
             warning.
         total: sums an array over all ranks.
-        at_most: the degree to start from; None: the bounds above, those of the density solver.
-            Characteristics use no edge coefficients and take all that the points carry.
+        full: balance all degrees that the mesh resolves, for characteristics, which use no edge
+            coefficients.
 
     Returns:
         The weights, the degree reached, and the largest remaining error of an integral.
@@ -66,7 +66,7 @@ def balance_weights(
             stacklevel=2,
         )
     smooth = int(0.15 * np.sqrt(n_global)) if sphere else int(0.05 * n_global)
-    degree = min(max(1, needed), max(2, smooth)) if at_most is None else at_most
+    degree = max(2, resolved) if full else min(max(1, needed), max(2, smooth))
     while True:
         balanced = _balanced(geometry, d, points, weights, degree, total)
         if balanced is not None or degree <= 1:

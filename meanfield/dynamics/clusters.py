@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["cluster_labels", "collapsed_groups"]
+__all__ = ["cluster_labels", "collapsed_groups", "numbered_groups"]
 
 IntArray = NDArray[np.int64]
 
@@ -117,6 +117,22 @@ def collapsed_groups(
     np.minimum.at(lowest, labels[joined], numbers[joined])
     group = np.where(joined, lowest[labels], numbers)
     return group, np.where(joined[:, None], centre[labels], points)
+
+
+def numbered_groups(group: IntArray) -> tuple[IntArray, IntArray]:
+    """Number groups 0, 1, ... in the order of their first members.
+
+    Args:
+        group: (n,) members of one group have the same number, whatever it is.
+
+    Returns:
+        (n,) the new numbers, and the first member of each group.
+    """
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    return rank[inverse.reshape(-1)], first[order]
 
 
 def _join_by_products(x: Array, chord: float, parent: IntArray) -> None:

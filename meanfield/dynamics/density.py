@@ -17,10 +17,15 @@ from meanfield.attention.harmonics import available_cpus
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import use_threads
-from meanfield.errors import InputError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["DensitySolver"]
+__all__ = ["LOG_FLOOR", "MASS_TOLERANCE", "DensitySolver"]
+
+LOG_FLOOR = 1e-300
+"""Stands for a density that has underflowed to zero where its logarithm is taken."""
+MASS_TOLERANCE = 1e-12
+"""What the mass may be off by after a step."""
 
 
 class DensitySolver:
@@ -144,3 +149,26 @@ class DensitySolver:
         if att.model == "sa":
             return float(np.max(rates)) / att.kernel.lam0
         return float(np.max(rates)) * math.exp(min(att.log_scale, 700.0))
+
+    @property
+    def _mass_tolerance(self) -> float:
+        return MASS_TOLERANCE
+
+    def _check(self, rho: Array, dt: float) -> None:
+        """Refuse what a step of ``dt`` has led to if it is no density of mass one. Collective.
+
+        Raises:
+            BrokenInvariantError: on every rank.
+        """
+        mass, negative = self.space.sum(
+            float(np.dot(self.weights, rho)), float(np.count_nonzero(~(rho >= 0.0)))
+        )
+        what = None
+        if negative or not math.isfinite(mass):
+            what = f"density negative or NaN at {int(negative)} vertices"
+        elif abs(mass - 1.0) > self._mass_tolerance:
+            what = f"mass is off by {mass - 1.0:.1e}"
+        elif dt <= 0.0 or self.t + dt == self.t:
+            what = f"the step of {dt:.1e} no longer moves time"
+        if what:
+            raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")

@@ -18,17 +18,15 @@ from typing import Any, Literal
 import numpy as np
 
 from meanfield.attention.field import Attention
-from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
-from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 
 __all__ = ["EulerianSolver", "EulerianState", "Scheme"]
 
-_LOG_FLOOR = 1e-300  # log of the density where it has underflowed to zero
-_MASS_TOLERANCE = 1e-12
 _PREDICTION = 2e-3  # largest relative error of the extrapolated potential over one step
 
 
@@ -239,7 +237,7 @@ class EulerianSolver(DensitySolver):
     def _emit(self, rho: Array, xi: Array, dt: float, limited: bool) -> None:
         stars = self.space.stars
         local = self.space.with_ghosts(rho)
-        log_rho = np.log(np.maximum(local, _LOG_FLOOR)) if limited else local
+        log_rho = np.log(np.maximum(local, LOG_FLOOR)) if limited else local
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
             log_rho, xi, dt, limited, self._flux, self._outflow, self._outrate,
@@ -260,19 +258,9 @@ class EulerianSolver(DensitySolver):
         )  # fmt: skip
         return new
 
-    def _check(self, rho: Array, dt: float) -> None:
-        mass, negative = self.space.sum(
-            float(np.dot(self.weights, rho)), float(np.count_nonzero(~(rho >= 0.0)))
-        )
-        what = None
-        if negative or not math.isfinite(mass):
-            what = f"density negative or NaN at {int(negative)} vertices"
-        elif abs(mass - 1.0) > _MASS_TOLERANCE * max(1.0, math.sqrt(self.step)):
-            what = f"mass is off by {mass - 1.0:.1e}"
-        elif dt <= 0.0 or self.t + dt == self.t:
-            what = f"the step of {dt:.1e} no longer moves time"
-        if what:
-            raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")
+    @property
+    def _mass_tolerance(self) -> float:
+        return MASS_TOLERANCE * max(1.0, math.sqrt(self.step))  # round-off of each step adds up
 
     def _watch_energy(self) -> None:
         """Record a step in which E moved the wrong way by more than the noise of its evaluation."""

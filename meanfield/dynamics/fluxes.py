@@ -29,14 +29,11 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.sweep import ALLOWANCE, BACKWARD, FORWARD, STEEP
 from meanfield.geometry.sphere import Array
 
 __all__ = ["dissipation", "exchange_rates", "flow_up", "log_gradients", "relax", "remainder"]
 
-_KAPPA = 0.4
-_FORWARD, _BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
-_ALLOWANCE = 1.0  # as in dynamics.sweep
-_STEEP = 20.0
 _SHARP = 1e8  # s from which on the limit of pure drift is right to round-off
 
 
@@ -62,12 +59,12 @@ def _log_sinhc(x: float) -> float:
 def _limited(forward: float, along: float) -> float:
     """The limited difference of log rho towards the downwind vertex (``dynamics.sweep``)."""
     backward = 2.0 * along - forward
-    p = _FORWARD * forward + _BACKWARD * backward
+    p = FORWARD * forward + BACKWARD * backward
     koren = 0.0
     if forward * backward > 0.0:
         koren = min(2.0 * abs(backward), min(abs(p), 2.0 * abs(forward)))
         koren = koren if forward > 0.0 else -koren
-    return koren + max(-_ALLOWANCE, min(_ALLOWANCE, p - koren))
+    return koren + max(-ALLOWANCE, min(ALLOWANCE, p - koren))
 
 
 @nb.njit(cache=True)
@@ -83,7 +80,7 @@ def log_gradients(
     out[:] = 0.0
     for k in range(width):
         for i in range(n):
-            ahead = max(-_STEEP, min(_STEEP, log_rho[neighbour[k, i]] - log_rho[i]))
+            ahead = max(-STEEP, min(STEEP, log_rho[neighbour[k, i]] - log_rho[i]))
             out[0, i] += tangent[k, 0, i] * ahead
             out[1, i] += tangent[k, 1, i] * ahead
     for i in range(n):
@@ -141,7 +138,7 @@ def exchange_rates(
                 else:
                     forward = log_rho[i] - log_rho[j]
                     along = gradient[0, j] * back[k, 0, i] + gradient[1, j] * back[k, 1, i]
-                p = _limited(max(-_STEEP, min(_STEEP, forward)), along)
+                p = _limited(max(-STEEP, min(STEEP, forward)), along)
                 p = max(-s, min(s, max(-160.0, min(160.0, p))))
                 if s == math.inf:
                     factor *= math.exp(0.5 * p)

@@ -28,7 +28,7 @@ from meanfield.attention.field import Attention, Field, Measure, embed, sum_over
 from meanfield.attention.harmonics import Located
 from meanfield.collective import Alone
 from meanfield.dynamics.balance import balance_weights
-from meanfield.dynamics.clusters import collapsed_groups
+from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, try_step
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
@@ -45,8 +45,6 @@ _FEW_REFINED = 8  # the same where vertices are inserted, which takes the moment
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _REFINE_EVERY = 2  # steps between searches for edges that have become long
 _PASSES = 6  # halvings of one edge at such a time
-_CARRIES = 0.6  # degree that N quasi-uniform points integrate, over sqrt(N) (on S^2)
-_CARRIES_1D = 0.3  # the same over N, on the circle and for zonal measures
 
 
 @dataclass(frozen=True)
@@ -214,12 +212,6 @@ class LagrangianSolver:
         n = mesh.n_vertices
         (start, stop), comm = _block(n, self.comm), self.comm
         area = delaunay_weights(mesh)[2]
-        sphere = mesh.geometry == "sphere"
-        carries = (
-            int(_CARRIES * math.sqrt(self._first_count))
-            if sphere
-            else int(_CARRIES_1D * self._first_count)
-        )
         weights, self.balanced_degree, self.balance_error = balance_weights(
             mesh.geometry,
             mesh.d,
@@ -228,7 +220,7 @@ class LagrangianSolver:
             self._first_count,
             self.attention.kernel.degree(1e-6),
             lambda values: sum_over_ranks(comm, values),
-            at_most=max(carries, 2),
+            full=True,
         )
         self.weights: Array = _joined(comm, weights)
         rho = np.asarray(self._density(embed(mesh.geometry, mesh.d, mesh.points)), dtype=np.float64)
@@ -275,15 +267,11 @@ class LagrangianSolver:
 
         All arguments are those of all vertices, the same on every rank.
         """
-        _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-        order = np.argsort(first, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(order.size)
-        self._group: IntArray = rank[inverse.reshape(-1)]
-        self._count = int(order.size)
-        self._block = _block(self._count, self.comm)
-        own = slice(*self._block)
-        self._x: Array = np.ascontiguousarray(x[first[order]][own])
+        self._group: IntArray
+        self._group, first = numbered_groups(group)
+        self._count = first.size
+        own = slice(*_block(self._count, self.comm))
+        self._x: Array = np.ascontiguousarray(x[first][own])
         self._masses: Array = np.bincount(self._group, weights=self.mass)[own]
         self._log_rho: Array = log_rho  # at the vertices, when they got this group
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
@@ -326,7 +314,8 @@ class LagrangianSolver:
 
     def field(self) -> Field:
         """The field of the current state. Collective."""
-        return self._attention.field(self.measure(), self.t, self._communicator)
+        self._first_rates()
+        return self._field
 
     @property
     def _communicator(self) -> Any:
@@ -359,6 +348,7 @@ class LagrangianSolver:
         if self._first is None:
             self._stage_moments = []
             self._first = self._rates(self._x, self.t)
+            self._field = self._latest
         return self._first
 
     def velocity(self) -> Array:
@@ -418,7 +408,7 @@ class LagrangianSolver:
             self._stage_moments = kept
         assert trial.x is not None
         self._remember(dt)
-        self._x, self._first = trial.x, trial.velocity
+        self._x, self._first, self._field = trial.x, trial.velocity, self._latest
         self._log_change = self._log_change + trial.carried[:, 0]
         self._stage_moments = self._stage_moments[-1:]
         self.t, self.dt = t_new, dt
@@ -431,13 +421,13 @@ class LagrangianSolver:
         return dt
 
     def _watch_energy(self) -> None:
-        """Note E of the field evaluated last, that of the current points; judge its change.
+        """Note E of the field of the current points; judge its change.
 
         Collective where sums are direct. Merging and inserting change E by what ``merge_error`` and
         ``insert_error`` say; steps are compared before and after themselves only.
         """
         start = time.perf_counter()
-        field = self._latest
+        field = self._field
         excess = field.energy_excess()
         if self._last_energy is not None:
             total = abs(field.energy(scaled=True))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from meanfield.attention.field import Attention, Field, Measure
 from meanfield.attention.harmonics import Located
-from meanfield.dynamics.clusters import collapsed_groups
+from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.noise import brownian_step, step_generator
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retract, try_step
 from meanfield.dynamics.stepping import fitted_step, grown_step
@@ -195,12 +195,9 @@ class ParticleSolver:
 
     def _set_points(self, x: Array, group: NDArray[np.int64]) -> None:
         """Keep one point of each group, in the order of their first tokens."""
-        _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-        order = np.argsort(first, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(order.size)
-        self._group: NDArray[np.int64] = rank[inverse.reshape(-1)]
-        self._points: Array = np.ascontiguousarray(x[first[order]])
+        self._group: NDArray[np.int64]
+        self._group, first = numbered_groups(group)
+        self._points: Array = np.ascontiguousarray(x[first])
         self._masses = np.bincount(self._group, weights=self.weights)
         att = self.attention
         few = att.method == "auto" and len(self._points) <= _FEW

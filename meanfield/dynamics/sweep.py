@@ -27,15 +27,24 @@ from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["collect", "emit", "emit_to_halo", "use_threads"]
+__all__ = [
+    "ALLOWANCE",
+    "BACKWARD",
+    "FORWARD",
+    "STEEP",
+    "collect",
+    "emit",
+    "emit_to_halo",
+    "use_threads",
+]
 
 _BLOCK = 512  # vertices at a time: all temporaries of a block stay in the first-level cache
 _KAPPA = 0.4
-_FORWARD, _BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
-_ALLOWANCE = 1.0  # distance in log rho from the total-variation limited value
+FORWARD, BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
+ALLOWANCE = 1.0  # distance in log rho from the total-variation limited value
 # Differences of log rho beyond this say no more than "a front": what a drained vertex keeps is
 # round-off, 1e-17 of what it held or nothing, and must not decide on its neighbours' gradients.
-_STEEP = 20.0
+STEEP = 20.0
 _TINY = 1e-290
 # What is left of a vertex that has given away all but this share is round-off. It is not kept: its
 # logarithm could be anything and would decide on fluxes of neighbours that hold up to 1e8 times
@@ -103,7 +112,7 @@ def emit(
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
                 ahead = differences[k]
                 for i in range(m):
-                    ahead[i] = max(-_STEEP, min(_STEEP, log_rho[other[i]] - log_i[i]))
+                    ahead[i] = max(-STEEP, min(STEEP, log_rho[other[i]] - log_i[i]))
                 for i in range(m):
                     g0[i] += t0[i] * ahead[i]
                     g1[i] += t1[i] * ahead[i]
@@ -129,11 +138,11 @@ def emit(
                 for i in range(m):
                     forward = ahead[i]
                     backward = 2.0 * phi[i] - forward
-                    p = _FORWARD * forward + _BACKWARD * backward
+                    p = FORWARD * forward + BACKWARD * backward
                     koren = min(2.0 * abs(backward), min(abs(p), 2.0 * abs(forward)))
                     koren = koren if forward > 0.0 else -koren
                     koren = koren if forward * backward > 0.0 else 0.0
-                    p = koren + max(-_ALLOWANCE, min(_ALLOWANCE, p - koren))
+                    p = koren + max(-ALLOWANCE, min(ALLOWANCE, p - koren))
                     phi[i] = max(-80.0, min(80.0, 0.5 * p))
                 for i in range(m):  # e^phi to 1e-8 relative: it is an edge density, not a mass
                     power = np.rint(phi[i] * _LOG2E)
