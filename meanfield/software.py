@@ -1,14 +1,19 @@
-"""Versions of the software underneath, found without importing it; which DOLFINx will do.
+"""The software underneath: versions, found without importing it; which DOLFINx will do; MPI.
 
-Knows nothing of the rest of the package.
+The one place that imports DOLFINx and MPI first, as where they came from wants it. Knows nothing of
+the rest of the package.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 from meanfield.errors import InputError
@@ -16,6 +21,8 @@ from meanfield.errors import InputError
 __all__ = [
     "DOLFINX_RANGE",
     "dolfinx_version",
+    "load_dolfinx",
+    "load_mpi",
     "package_version",
     "provenance",
     "require_dolfinx",
@@ -25,7 +32,7 @@ DOLFINX_RANGE = ((0, 9), (0, 12))
 
 _PACKAGES = {  # key in run.json -> names of the distribution, first found wins
     "meanfield": ("meanfield",),
-    "dolfinx": ("fenics-dolfinx", "dolfinx"),
+    "dolfinx": ("fenics-dolfinx", "dolfinx", "dolfinx-solver-real", "dolfinx-solver-complex"),
     "numpy": ("numpy",),
     "scipy": ("scipy",),
     "ducc0": ("ducc0",),
@@ -59,8 +66,7 @@ def require_dolfinx() -> str:
         InputError: there is none, or it is outside [0.9, 0.12); says how to get one.
     """
     low, high = (f"{major}.{minor}" for major, minor in DOLFINX_RANGE)
-    wanted = f"expected fenics-dolfinx >= {low}, < {high}; run the same command as `scripts/env "
-    wanted += "meanfield ...`, which sets one up (or install it from conda-forge)"
+    wanted = f"expected DOLFINx >= {low}, < {high}: {_how_to_get_dolfinx()}"
     version = dolfinx_version()
     if version is None:
         raise InputError(f"DOLFINx was not found by this Python; {wanted}")
@@ -70,6 +76,85 @@ def require_dolfinx() -> str:
         if not DOLFINX_RANGE[0] <= found < DOLFINX_RANGE[1]:
             raise InputError(f"DOLFINx {version} is out of range; {wanted}")
     return version
+
+
+def _how_to_get_dolfinx() -> str:
+    others = "conda-forge, or the same command as `scripts/env meanfield ...` in a checkout"
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return others
+    here = "" if tuple(sys.version_info) >= (3, 12) else f" (this is {platform.python_version()})"
+    return f'`pip install "meanfield[dolfinx]"` in Python >= 3.12{here}, {others}'
+
+
+def load_mpi() -> Any:
+    """Import ``mpi4py.MPI``, which starts MPI.
+
+    Raises:
+        ImportError: there is no mpi4py, or no MPI for it.
+    """
+    if importlib.util.find_spec("dolfinx_solver") is not None:
+        transports = _transports()
+        if transports is not None:
+            os.environ["UCX_TLS"] = transports
+    from mpi4py import MPI
+
+    return MPI
+
+
+def load_dolfinx() -> None:
+    """Import MPI, DOLFINx and its form compiler, in the order that the wheel on PyPI wants.
+
+    FFCx turns on ``logging.captureWarnings`` when imported, after which warnings of every package
+    go to a logger that nobody reads. Undone here, unless it was on before.
+
+    Raises:
+        InputError: no usable DOLFINx.
+    """
+    require_dolfinx()
+    load_mpi()
+    shown = warnings.showwarning
+    try:
+        if importlib.util.find_spec("dolfinx_solver") is not None:
+            import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
+        import dolfinx.fem
+        import dolfinx.jit  # imports FFCx
+    except ImportError as error:
+        raise InputError(f"DOLFINx {dolfinx_version()} does not import: {error}") from error
+    finally:
+        if warnings.showwarning is not shown:
+            logging.captureWarnings(False)
+    if dolfinx.default_scalar_type is not dolfinx.default_real_type:
+        raise InputError(
+            "DOLFINx for complex numbers found, the one for real numbers expected (from PyPI: "
+            "`pip uninstall dolfinx-solver dolfinx-solver-complex`, then `pip install "
+            "dolfinx-solver-real`)"
+        )
+
+
+def _transports(root: Path = Path("/")) -> str | None:
+    """What UCX, by which the MPI of the wheel talks, must be held to; None: it is left alone.
+
+    Where a machine shows a network card (RDMA) that it does not let this process use, UCX fails
+    when MPI starts, also of a process that is alone. A user's own setting wins, and on clusters
+    with a card that works nothing is set, as TCP would be slower.
+    """
+    if "UCX_TLS" in os.environ:
+        return None
+    try:
+        cards = {path.name for path in (root / "sys/class/infiniband").iterdir()}
+    except OSError:
+        return None
+    usable = set()
+    for entry in (root / "sys/class/infiniband_verbs").glob("uverbs*"):
+        try:
+            card = (entry / "ibdev").read_text("ascii").strip()
+        except OSError:
+            continue
+        if os.access(root / "dev/infiniband" / entry.name, os.R_OK | os.W_OK):
+            usable.add(card)
+    # Azure's cards can be opened, and then do not know what UCX asks them for.
+    broken = {card for card in cards if card not in usable or card.startswith("mana")}
+    return "self,sm,tcp" if broken else None
 
 
 def provenance() -> dict[str, Any]:

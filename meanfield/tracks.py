@@ -34,13 +34,14 @@ from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver, Implicit
 from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, Refinement
 from meanfield.dynamics.layers import LayerSolver, LayerState
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
-from meanfield.dynamics.space import P1Space, load_dolfinx
+from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, inspect_mesh
 from meanfield.results.fields import FieldWriter
 from meanfield.results.folder import RunFolder
 from meanfield.results.tokens import TokenWriter
+from meanfield.software import load_dolfinx
 
 __all__ = [
     "DensityTrack",

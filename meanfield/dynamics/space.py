@@ -1,6 +1,6 @@
 """The P1 finite-element space on a meshed sphere, circle or zonal interval, by DOLFINx.
 
-Owns the distribution of a NumPy ``Mesh`` over ranks, the stiffness form, its reduction to edge
+Owns the distribution of a NumPy ``Mesh`` over ranks, the reduction of the stiffness to edge
 coefficients and nodal weights (the Voronoi cells that belong to these coefficients), halo exchange,
 and the way back to the original vertex order. Knows nothing of attention, of laws or of time.
 
@@ -10,41 +10,22 @@ are those of sigma: c_ij = -int grad phi_i . grad phi_j dsigma >= 0.
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.stiffness import assemble_stiffness
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, zonal_half_masses
 from meanfield.geometry.sphere import Array, log_area
-from meanfield.software import require_dolfinx
+from meanfield.software import load_dolfinx, load_mpi
 
-__all__ = ["P1Space", "Stars", "edge_tangents", "load_dolfinx"]
+__all__ = ["P1Space", "Stars", "edge_tangents"]
 
 IndexArray = NDArray[np.int32]
-
-
-def load_dolfinx() -> None:
-    """Import DOLFINx and its form compiler without losing Python's warnings.
-
-    FFCx turns on ``logging.captureWarnings`` when imported, after which warnings of every package
-    go to a logger that nobody reads. Undone here, unless it was on before.
-
-    Raises:
-        InputError: no usable DOLFINx.
-    """
-    require_dolfinx()
-    shown = warnings.showwarning
-    import dolfinx.fem
-    import dolfinx.jit  # noqa: F401  (imports FFCx)
-
-    if warnings.showwarning is not shown:
-        logging.captureWarnings(False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +74,8 @@ class P1Space:
     def __init__(self, mesh: Mesh | None, comm: Any = None) -> None:
         load_dolfinx()
         from dolfinx import fem, la
-        from mpi4py import MPI
 
-        self.comm = MPI.COMM_WORLD if comm is None else comm
+        self.comm = load_mpi().COMM_WORLD if comm is None else comm
         header = None
         if self.comm.rank == 0:
             assert mesh is not None
@@ -107,7 +87,7 @@ class P1Space:
         self.domain = _distribute(mesh, self.geometry, self.comm)
         self.functions = fem.functionspace(self.domain, ("Lagrange", 1))
 
-        stiffness = _assemble_stiffness(self.functions, self.geometry, self.d)
+        stiffness = assemble_stiffness(self.functions, self.d if self.geometry == "zonal" else None)
         columns = stiffness.index_map(1)
         self._scalar = la.vector(columns)
         self.n_owned: int = columns.size_local
@@ -312,28 +292,6 @@ def _distribute(mesh: Mesh | None, geometry: str, comm: Any) -> Any:
     else:
         cells, x = np.zeros((0, k), dtype=np.int64), np.zeros((0, gdim))
     return create_mesh(comm, cells=cells, x=x, e=element, partitioner=partitioner)
-
-
-def _assemble_stiffness(functions: Any, geometry: str, d: int) -> Any:
-    """The stiffness matrix, with complete owned rows.
-
-    Zonal: with the weight sin^{d-2} at the middle of each interval. Together with the masses of the
-    half intervals it is a finite-volume form of P1 that is right at the poles
-    (``geometry.mesh.delaunay_weights``).
-    """
-    import ufl
-    from dolfinx import fem
-
-    u, v = ufl.TrialFunction(functions), ufl.TestFunction(functions)
-    domain = functions.mesh
-    weight, dx = fem.Constant(domain, 1.0), ufl.dx(domain)
-    if geometry == "zonal":
-        dx = ufl.dx(domain, metadata={"quadrature_degree": 1})  # the midpoint
-        if d > 2:
-            weight = ufl.sin(ufl.SpatialCoordinate(domain)[0]) ** (d - 2)
-    matrix = fem.assemble_matrix(fem.form(weight * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx))
-    matrix.scatter_reverse()
-    return matrix
 
 
 def _half_interval_masses(functions: Any, d: int) -> Array:
