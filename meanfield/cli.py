@@ -96,15 +96,23 @@ def _rank() -> int:
         return 0
     rank = _environment_number("OMPI_COMM_WORLD_RANK", "PMI_RANK")
     if rank is None:
-        from mpi4py import MPI
+        from meanfield.software import load_mpi
 
-        rank = int(MPI.COMM_WORLD.rank)
+        rank = int(load_mpi().COMM_WORLD.rank)
     return rank
 
 
 def _say(text: str = "", stream: TextIO | None = None) -> None:
+    """Write a text on rank 0, by one call: mpirun may join the pieces of two streams."""
     if _rank() == 0:
-        print(text, file=stream or sys.stdout, flush=True)
+        stream = stream or sys.stdout
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def _announce(*lines: str) -> None:
+    """Say what is begun: only when nothing is refused any more, so that a refusal is one line."""
+    _say("\n".join(f"meanfield: {line}" for line in lines))
 
 
 def _complain(text: str) -> None:
@@ -115,14 +123,15 @@ def _together(check: Callable[[], Case]) -> Case:
     """Make the same checks on every rank; what one of them refuses is refused by all."""
     if _ranks() == 1:
         return check()
-    from mpi4py import MPI
+    from meanfield.software import load_mpi
 
     case, refusal = None, None
     try:
         case = check()
     except InputError as error:
         refusal = str(error)
-    first = next((text for text in MPI.COMM_WORLD.allgather(refusal) if text is not None), None)
+    told = load_mpi().COMM_WORLD.allgather(refusal)
+    first = next((text for text in told if text is not None), None)
     if first is not None:
         raise InputError(first)
     assert case is not None
@@ -182,7 +191,6 @@ def _run(args: argparse.Namespace) -> int:
 
     from meanfield import simulation
 
-    _say(f"meanfield: {case.title}\nmeanfield: {words} -> {folder_path}")
     try:
         result = simulation.run(
             case,
@@ -190,6 +198,7 @@ def _run(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             resume=args.resume,
             progress=False if args.no_progress else None,
+            announce=lambda: _announce(case.title, f"{words} -> {folder_path}"),
         )
     except KeyboardInterrupt:
         return _interrupted(folder_path)
@@ -552,10 +561,10 @@ def _compare(args: argparse.Namespace) -> int:
 
     from meanfield import study
 
-    _say(f"meanfield: {case.title}")
-    _say(f"meanfield: {_mesh_words(case)}, {_model_words(case)}, against particles -> {folder}")
+    words = f"{_mesh_words(case)}, {_model_words(case)}"
+    lines = [case.title, f"{words}, against particles -> {folder}"]
     if other is not None:
-        _say(f"meanfield: particles with {', '.join(args.particles_set)}")
+        lines.append(f"particles with {', '.join(args.particles_set)}")
     try:
         found = study.compare(
             case,
@@ -569,6 +578,7 @@ def _compare(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             resume=args.resume,
             progress=False if args.no_progress else None,
+            announce=lambda: _announce(*lines),
         )
     except KeyboardInterrupt:
         _complain(
@@ -604,14 +614,14 @@ def _stationary(args: argparse.Namespace) -> int:
     problem = steady.Problem.from_toml(args.case, args.set)
     folder = Path(args.output or Path("results") / f"{Path(args.case).stem}-stationary")
     equation = problem.equation()
-    _say(f"meanfield: {problem.title}")
-    _say(f"meanfield: {_equation_words(problem, equation.kappa)} -> {folder}")
+    words = f"{_equation_words(problem, equation.kappa)} -> {folder}"
     try:
         found = steady.stationary(
             problem,
             folder,
             overwrite=args.overwrite,
             progress=False if args.no_progress else None,
+            announce=lambda: _announce(problem.title, words),
         )
     except BrokenInvariantError as error:
         _complain(f"not found: {error}")
@@ -629,9 +639,8 @@ def _branch(args: argparse.Namespace) -> int:
     problem = steady.Problem.from_toml(args.case, args.set)
     folder = Path(args.output or Path("results") / f"{Path(args.case).stem}-branch")
     kappa = None if args.parameter == "kappa" else problem.model.kappa
-    _say(f"meanfield: {problem.title}")
-    _say(
-        f"meanfield: {_equation_words(problem, kappa)}, {args.parameter} from {args.start:g} to "
+    words = (
+        f"{_equation_words(problem, kappa)}, {args.parameter} from {args.start:g} to "
         f"{args.end:g} -> {folder}"
     )
     try:
@@ -643,6 +652,7 @@ def _branch(args: argparse.Namespace) -> int:
             folder,
             overwrite=args.overwrite,
             progress=False if args.no_progress else None,
+            announce=lambda: _announce(problem.title, words),
         )
     except KeyboardInterrupt:
         _complain(f"interrupted: the points so far are in {folder / 'branch.csv'}")
@@ -1042,12 +1052,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _ranks() == 1:
             raise
         # One rank has failed where the others wait for it: end them all rather than hang.
-        from mpi4py import MPI
+        from meanfield.software import load_mpi
 
         traceback.print_exc()
         sys.stderr.flush()
         time.sleep(0.2)  # let the text get through to mpirun
-        MPI.COMM_WORLD.Abort(1)
+        load_mpi().COMM_WORLD.Abort(1)
+        raise  # not reached
 
 
 if __name__ == "__main__":

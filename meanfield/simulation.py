@@ -24,12 +24,11 @@ from tqdm import tqdm
 
 from meanfield.case import Case, FixedMesh
 from meanfield.collective import Alone, on_root
-from meanfield.dynamics.space import load_dolfinx
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint, save_checkpoint
 from meanfield.results.folder import RunFolder, utc_now
-from meanfield.software import provenance
+from meanfield.software import load_dolfinx, load_mpi, provenance
 from meanfield.tracks import Track, make_track
 
 __all__ = ["Result", "Watch", "run"]
@@ -91,6 +90,7 @@ def run(
     progress: bool | None = None,
     observers: Sequence[Watch] = (),
     comm: Any = None,
+    announce: Callable[[], None] | None = None,
 ) -> Result:
     """Run a case, with or without a folder for its results. Collective.
 
@@ -108,6 +108,7 @@ def run(
         progress: a progress bar; None shows one on a terminal and plain rows elsewhere.
         observers: what else to call, and when.
         comm: an mpi4py communicator; None means the world.
+        announce: called on every rank when nothing can be refused any more, before the first step.
 
     Raises:
         InputError: on every rank, before anything is written, if the case cannot be run.
@@ -135,6 +136,8 @@ def run(
             return _Records(case, run_folder, track, resume)
 
         records = on_root(comm, make_records, share=False)
+        if announce is not None:
+            announce()
         shown = _Progress(progress, comm.rank == 0, track.solver.t, case.time.end)
         loop = _Loop(case, track, records, observers, shown, begun)
         try:
@@ -155,12 +158,11 @@ def _communicator(case: Case, comm: Any) -> Any:
     if comm is not None:
         return comm
     try:
-        from mpi4py import MPI
+        return load_mpi().COMM_WORLD
     except ImportError:
         if density:
             raise
         return Alone()
-    return MPI.COMM_WORLD
 
 
 def _check_folder(case: Case, path: Path, overwrite: bool, resume: bool) -> None:
@@ -408,7 +410,8 @@ class _Progress:
         if "rho_max" in row:
             text += f"max rho = {row['rho_max']:<9.4g} "
         text += f"clusters {int(row['clusters'])}"
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")  # one call: lines of several processes stay whole
+        sys.stderr.flush()
 
     def close(self) -> None:
         if self._bar is not None:

@@ -13,7 +13,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -233,6 +233,7 @@ def stationary(
     *,
     overwrite: bool = False,
     progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
 ) -> StationaryResult:
     """Find the stationary state to which the initial law of a case leads, and write it.
 
@@ -245,6 +246,7 @@ def stationary(
         folder: for the results.
         overwrite: replace what is in it.
         progress: show the iterations; None: on a terminal.
+        announce: called when nothing can be refused any more, before the work begins.
 
     Raises:
         InputError: what cannot be done, before anything is written.
@@ -254,6 +256,8 @@ def stationary(
     equation, kind = problem.equation(), problem.kind
     _check_folder(Path(folder), overwrite)
     mesh = problem.mesh()
+    if announce is not None:
+        announce()
     with _bar(progress, "iterations") as bar:
 
         def show(count: int, residual: float) -> None:
@@ -388,6 +392,7 @@ def branch(
     *,
     overwrite: bool = False,
     progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
 ) -> BranchResult:
     """Follow the stationary states of a case through an interval of kappa or beta, and write them.
 
@@ -401,7 +406,7 @@ def branch(
         problem: a case, or what remains of it.
         parameter: "kappa" or "beta".
         start, end: the interval, followed from start to end.
-        folder, overwrite, progress: as for ``stationary``.
+        folder, overwrite, progress, announce: as for ``stationary``.
 
     Raises:
         InputError: what cannot be done, before anything is written.
@@ -427,6 +432,8 @@ def branch(
     law, note = _zonal_start(equation, problem.initial, kind)
     about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
     run = _open(problem, Path(folder), overwrite, about)
+    if announce is not None:
+        announce()
     columns = ["branch", parameter, "mean_norm", *COLUMNS[1:], "stable"]
     try:
         with (

@@ -46,13 +46,12 @@ from meanfield.attention.field import Attention, Measure
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Time, Unmeshed
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
-from meanfield.dynamics.space import load_dolfinx
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder, utc_now
 from meanfield.simulation import Watch, run
-from meanfield.software import provenance
+from meanfield.software import load_dolfinx, load_mpi, provenance
 from meanfield.tracks import token_solver
 
 __all__ = ["Comparison", "compare", "draw", "summary"]
@@ -93,6 +92,7 @@ def compare(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
 ) -> Comparison:
     """Run a density and clouds of particles from the same law, and compare them.
 
@@ -117,7 +117,7 @@ def compare(
         exponents: p of W_p: 1, 2 or both; none of them leaves the distances out, which are by far
             the slowest part, so that energies, moments and the verdict remain.
         jobs: processes; each takes one core.
-        overwrite, progress: as for ``simulation.run``.
+        overwrite, progress, announce: as for ``simulation.run``.
         resume: go on with the comparison in the folder. What is finished is kept; more numbers of
             particles and other replicas may be asked for, nothing else.
 
@@ -139,6 +139,8 @@ def compare(
     load_dolfinx()
     _check_alone()
     run_folder = _open_folder(Path(folder), settings, overwrite, resume)
+    if announce is not None:
+        announce()
     tasks = [
         _Task(settings, kind, n, r, str(run_folder.path))
         for n in settings.numbers
@@ -242,11 +244,10 @@ def _check_cases(settings: _Settings) -> None:
 
 
 def _check_alone() -> None:
-    from mpi4py import MPI
-
-    if MPI.COMM_WORLD.size > 1:
+    ranks = load_mpi().COMM_WORLD.size
+    if ranks > 1:
         raise InputError(
-            f"{MPI.COMM_WORLD.size} MPI processes found, one expected: a comparison starts its "
+            f"{ranks} MPI processes found, one expected: a comparison starts its "
             "own, as many as jobs says"
         )
 
