@@ -1,10 +1,27 @@
-"""What all tests need of the process they run in."""
+"""What all tests need of the process they run in, and of those that they start."""
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from processes import Job
+
+# One thread for each worker of pytest-xdist, two where there is none: more threads than cores would
+# only be slower. Before numba is imported, as for all that the tests start.
+_ALONE = "PYTEST_XDIST_WORKER" not in os.environ
+os.environ.setdefault("MEANFIELD_NUM_THREADS", "2" if _ALONE else "1")
+
+try:
+    # First, as a DOLFINx from PyPI wants it: some tests import parts of it themselves.
+    from meanfield.software import load_dolfinx
+
+    load_dolfinx()
+except ValueError:  # none here: what needs it is skipped, and says so
+    pass
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -15,3 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Job]]:
+    """Start a command; it ends with the test, with all that it has started itself."""
+    jobs: list[Job] = []
+
+    def launch(*command: str, cwd: Path | None = None, **variables: str) -> Job:
+        jobs.append(Job(command, cwd, **variables))
+        return jobs[-1]
+
+    yield launch
+    for job in jobs:
+        job.close()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import Job, python
 
-import meanfield
 import meanfield as mf
 from meanfield.case import (
     MAX_OUTPUTS,
@@ -590,19 +589,13 @@ def test_differences_and_what_a_resumed_run_may_change(small_file: Path) -> None
     assert set(other.resume_conflicts(case)) == {"model.beta", "geometry.level", "output.fields"}
 
 
-def test_case_imports_without_dolfinx_and_heavy_libraries() -> None:
+def test_case_imports_without_dolfinx_and_heavy_libraries(start: Callable[..., Job]) -> None:
     code = (
         "import sys; import meanfield.case; heavy = {'dolfinx', 'mpi4py', 'petsc4py', 'pyvista'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(meanfield.__path__[0]).parent,
-    )
-    assert done.stdout.strip() == "[]"
+    done = start(*python("-c", code)).finish()
+    assert done.out.strip() == "[]", done.said
 
 
 # ------------------------------------------------------------------ solver.type = "auto"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import shutil
-import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -15,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import Job, needs_launcher, python, ranks
 
 import meanfield
 from meanfield import cli, software
@@ -70,22 +68,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 Calls = list[dict[str, Any]]
-
-
-def python(
-    *words: str, before: tuple[str, ...] = (), check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Run another Python with this package, installed or not."""
-    source = str(Path(meanfield.__path__[0]).parent)
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [*before, sys.executable, *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=check,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+Start = Callable[..., Job]
 
 
 @pytest.fixture
@@ -104,6 +87,8 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Calls]]:
             )
             folder.write_case(case)
             outcome = FakeResult() if result is None else result
+            if not isinstance(outcome, InputError):
+                options["announce"]()
             reason = getattr(outcome, "stop_reason", "interrupted")
             folder.write_run(
                 {
@@ -206,15 +191,15 @@ def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_cheap_answers_load_nothing_heavy(option: str) -> None:
+def test_cheap_answers_load_nothing_heavy(option: str, start: Start) -> None:
     """What makes the answer slow must not be imported: a clock would say it less reliably."""
     code = (
         "import sys; from meanfield.cli import main; assert main([sys.argv[1]]) == 0;"
         "heavy = {'dolfinx', 'mpi4py', 'scipy', 'numba', 'matplotlib', 'meshio', 'h5py', 'ducc0'};"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
-    done = python("-c", code, option)
-    assert done.stdout.splitlines()[-1] == "loaded: []"
+    done = start(*python("-c", code, option)).finish()
+    assert done.out.splitlines()[-1] == "loaded: []"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -302,14 +287,14 @@ def test_the_case_is_refused_before_dolfinx_is_looked_for(
     assert "model.attention" in error_line(capsys)
 
 
-def test_refusals_do_not_import_dolfinx(here: Path) -> None:
+def test_refusals_do_not_import_dolfinx(here: Path, start: Start) -> None:
     code = (
         "import sys; from meanfield.cli import main;"
         "code = main(['run', 'small.toml', '--set', 'model.beta=x']);"
         "print(code, sorted({'dolfinx', 'mpi4py', 'petsc4py'} & set(sys.modules)))"
     )
-    done = python("-c", code)
-    assert done.stdout.strip() == "2 []"
+    done = start(*python("-c", code), cwd=here).finish()
+    assert done.out.strip() == "2 []"
 
 
 def test_an_input_error_of_the_simulation_is_one_line_too(
@@ -317,7 +302,7 @@ def test_an_input_error_of_the_simulation_is_one_line_too(
 ) -> None:
     fake_run(InputError("found this, expected that"))
     assert cli.main(["run", "small.toml"]) == 2
-    assert capsys.readouterr().err == "meanfield: error: found this, expected that\n"
+    assert capsys.readouterr() == ("", "meanfield: error: found this, expected that\n")
 
 
 def test_a_programming_error_keeps_its_traceback(
@@ -636,15 +621,12 @@ def test_only_rank_0_speaks(
 
 
 @pytest.mark.mpi
-def test_a_refusal_under_mpirun_is_one_line_and_exit_code_2(here: Path) -> None:
+@needs_launcher
+def test_a_refusal_under_mpirun_is_one_line_and_exit_code_2(here: Path, start: Start) -> None:
     pytest.importorskip("mpi4py")
-    mpirun = shutil.which("mpirun")
-    if mpirun is None:
-        pytest.skip("no mpirun")
     (here / "results").mkdir()
     (here / "results" / "small").write_text("in the way")
-    words = ("-m", "meanfield", "run", "small.toml")
-    done = python(*words, before=(mpirun, "-n", "2"), check=False)
-    ours = [line for line in done.stderr.splitlines() if line.startswith("meanfield: ")]
-    assert done.returncode == 2
-    assert len(ours) == 1 and "results/small is a file" in ours[0]
+    done = start(*ranks(2, "-m", "meanfield", "run", "small.toml"), cwd=here).finish()
+    assert done.code == 2
+    (ours,) = done.lines("meanfield: ")
+    assert "meanfield: error: " in ours and "results/small is a file" in ours

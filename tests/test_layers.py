@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from processes import Job, python
 
 import meanfield
 
 PACKAGE = Path(meanfield.__path__[0])
+Start = Callable[..., Job]
 
 # Each may import from the rows above it, and from itself.
 ORDER = (
@@ -178,25 +178,13 @@ def dotted(module: str) -> str:
     return f"meanfield.{module}".removesuffix(".__init__")
 
 
-def python(code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-B", "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def test_case_is_among_those_that_need_no_dolfinx() -> None:
     assert "case" in SOURCES
     assert len(WITHOUT_DOLFINX["geometry"]) > 5 and len(WITHOUT_DOLFINX["attention"]) > 3
 
 
 @pytest.mark.parametrize("part", [part for part, names in WITHOUT_DOLFINX.items() if names])
-def test_imports_without_dolfinx(part: str, tmp_path: Path) -> None:
+def test_imports_without_dolfinx(part: str, tmp_path: Path, start: Start) -> None:
     # None in sys.modules makes the import fail, wherever the package may be installed.
     code = "\n".join(
         [
@@ -210,11 +198,11 @@ def test_imports_without_dolfinx(part: str, tmp_path: Path) -> None:
             "    print('imported without')",
         ]
     )
-    done = python(code, tmp_path)
-    assert (done.returncode, done.stdout) == (0, "imported without\n"), done.stderr
+    done = start(*python("-B", "-c", code), cwd=tmp_path).finish()
+    assert (done.code, done.out) == (0, "imported without\n"), done.err
 
 
-def test_a_case_is_read_and_its_mesh_made_without_dolfinx(tmp_path: Path) -> None:
+def test_a_case_is_read_and_its_mesh_made_without_dolfinx(tmp_path: Path, start: Start) -> None:
     code = (
         "import sys; sys.modules['dolfinx'] = None\n"
         "import meanfield as mf\n"
@@ -226,14 +214,14 @@ def test_a_case_is_read_and_its_mesh_made_without_dolfinx(tmp_path: Path) -> Non
         "except mf.InputError as error:\n"
         "    print(error)\n"
     )
-    done = python(code, tmp_path)
-    assert done.returncode == 0, done.stderr
-    count, message = done.stdout.splitlines()
+    done = start(*python("-B", "-c", code), cwd=tmp_path).finish()
+    assert done.code == 0, done.err
+    count, message = done.out.splitlines()
     assert count == "42"
     assert "DOLFINx" in message and "scripts/env" in message
 
 
-def test_importing_everything_does_nothing(tmp_path: Path) -> None:
+def test_importing_everything_does_nothing(tmp_path: Path, start: Start) -> None:
     """No files, no threads, no signal handlers, no output, no MPI, nothing from the network."""
     homes = {name: tmp_path / name for name in ("here", "home", "cache", "temporary")}
     for home in homes.values():
@@ -250,16 +238,16 @@ def test_importing_everything_does_nothing(tmp_path: Path) -> None:
             "assert not heavy, heavy",
         ]
     )
-    done = python(
-        code,
-        homes["here"],
+    done = start(
+        *python("-B", "-c", code),
+        cwd=homes["here"],
         HOME=str(homes["home"]),
         XDG_CACHE_HOME=str(homes["cache"]),
         TMPDIR=str(homes["temporary"]),
         # numba and matplotlib keep caches of their own, wherever they are told to.
         NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", str(tmp_path / "numba")),
         MPLCONFIGDIR=os.environ.get("MPLCONFIGDIR", str(tmp_path / "matplotlib")),
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    ).finish()
+    assert (done.code, done.out, done.err) == (0, "", "")
     made = [path for home in homes.values() for path in home.rglob("*") if path.is_file()]
     assert not made

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import Ended, Job, needs_launcher, ranks
 
 import meanfield as mf
 
-ROOT = Path(__file__).parents[1]
+Start = Callable[..., Job]
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on the path"),
+    needs_launcher,
 ]
 
 TOML = """\
@@ -51,31 +48,8 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(ranks: int, here: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["mpirun", "-n", str(ranks), sys.executable, *words],
-        cwd=here,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str], timeout: float = 180.0) -> tuple[int, str, str]:
-    """Exit code, output and errors; a job that hangs is ended with all its ranks."""
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)  # mpirun ends its ranks
-        out, err = process.communicate(timeout=30)
-        pytest.fail(f"still there after {timeout} s:\n{out}\n{err}")
-    return process.returncode, out, err
-
-
-def meanfield(ranks: int, here: Path, *words: str) -> tuple[int, str, str]:
-    return finish(start(ranks, here, "-m", "meanfield", *words))
+def meanfield(start: Start, number: int, here: Path, *words: str) -> Ended:
+    return start(*ranks(number, "-m", "meanfield", *words), cwd=here).finish()
 
 
 def about(folder: Path) -> dict[str, Any]:
@@ -104,12 +78,12 @@ def same_runs(one: Path, two: Path, tolerance: float = 1e-10) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_give_the_numbers_of_one(here: Path) -> None:
+def test_two_ranks_give_the_numbers_of_one(here: Path, start: Start) -> None:
     mf.run(mf.Case.from_toml(here / "small.toml"), here / "serial", progress=False)
-    code, out, err = meanfield(2, here, "run", "small.toml", "-o", "out")
-    assert code == 0, err
+    done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
+    assert done.code == 0, done.said
     # One voice only (on either stream: Open MPI may mix them up).
-    said = out + err
+    said = done.said
     assert said.count("meanfield: Small, on several ranks") == said.count("stopped   end") == 1
     assert said.count("t = 0.3 ") == said.count("t = 0.5 ") == 1
     assert "Warning" not in said
@@ -131,19 +105,19 @@ CHARACTERISTICS = {
 
 
 @pytest.mark.parametrize(
-    ("ranks", "name"),
+    ("number", "name"),
     [
         (2, "sphere"),
         *(pytest.param(3, name, marks=pytest.mark.slow) for name in CHARACTERISTICS),
     ],
 )
-def test_characteristics_on_several_ranks(here: Path, ranks: int, name: str) -> None:
+def test_characteristics_on_several_ranks(here: Path, start: Start, number: int, name: str) -> None:
     changes = ("solver.type=lagrangian", *CHARACTERISTICS[name])
     case = mf.Case.from_toml(here / "small.toml", changes)
     one = mf.run(case, here / "serial", progress=False)
     settings = [word for change in changes for word in ("--set", change)]
-    code, _, err = meanfield(ranks, here, "run", "small.toml", "-o", "out", *settings)
-    assert code == 0, err
+    done = meanfield(start, number, here, "run", "small.toml", "-o", "out", *settings)
+    assert done.code == 0, done.said
     if name == "collapse":  # hardly an error left: round-off decides how long the last steps are
         assert one.solver.points < 100
         rows = [mf.RunFolder(here / folder).read_series() for folder in ("serial", "out")]
@@ -172,31 +146,36 @@ def test_characteristics_on_several_ranks(here: Path, ranks: int, name: str) -> 
     ],
     ids=["circle", "zonal", "usa-stages"],
 )  # fmt: skip
-def test_three_ranks_give_the_numbers_of_one(here: Path, changes: tuple[str, ...]) -> None:
+def test_three_ranks_give_the_numbers_of_one(
+    here: Path, start: Start, changes: tuple[str, ...]
+) -> None:
     case = mf.Case.from_toml(here / "small.toml", changes)
     mf.run(case, here / "serial", progress=False)
     settings = [word for change in changes for word in ("--set", change)]
-    code, _, err = meanfield(3, here, "run", "small.toml", "-o", "out", *settings)
-    assert code == 0, err
+    done = meanfield(start, 3, here, "run", "small.toml", "-o", "out", *settings)
+    assert done.code == 0, done.said
     same_runs(here / "serial", here / "out")
 
 
-def test_refusal_of_rank_0_ends_all_ranks(here: Path) -> None:
+def test_refusal_of_rank_0_ends_all_ranks(here: Path, start: Start) -> None:
     mf.run(mf.Case.from_toml(here / "small.toml", ["time.end=0.3"]), here / "out", progress=False)
     before = {path.name: path.read_bytes() for path in (here / "out").iterdir()}
-    code, out, err = meanfield(2, here, "run", "small.toml", "-o", "out")
-    assert code == 2
-    said = out + err
-    assert said.count("meanfield:") == said.count("meanfield: error:") == 1
-    assert "already holds a run" in said and "Traceback" not in said
+    done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
+    assert done.code == 2
+    (told,) = done.lines("meanfield:")
+    assert told.count("meanfield: error:") == 1 and "already holds a run" in told
+    assert "Traceback" not in done.said
     assert {path.name: path.read_bytes() for path in (here / "out").iterdir()} == before
 
 
 PROGRAM = """\
 import json
+from pathlib import Path
 import numpy as np
-from mpi4py import MPI
 import meanfield as mf
+from meanfield.software import load_mpi
+
+MPI = load_mpi()
 
 rank = MPI.COMM_WORLD.rank
 case = mf.Case.from_toml("small.toml")
@@ -223,16 +202,16 @@ alone = mf.run(case, f"part-{int(rank == 2)}", progress=False, comm=part)
 
 told = MPI.COMM_WORLD.gather((refused, broken, result.t, alone.t, len(alone.series)), root=0)
 if rank == 0:
-    print(json.dumps(told))
+    Path("told.json").write_text(json.dumps(told))
 """
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_on_one_rank_ends_all(here: Path) -> None:
+def test_what_goes_wrong_on_one_rank_ends_all(here: Path, start: Start) -> None:
     (here / "program.py").write_text(PROGRAM, "utf-8")
-    code, out, err = finish(start(3, here, "program.py"))
-    assert code == 0, err
-    told = json.loads(out)
+    done = start(*ranks(3, "program.py"), cwd=here).finish()
+    assert done.code == 0, done.said
+    told = json.loads((here / "told.json").read_text())
     assert [entry[0] for entry in told] == [True] * 3
     assert [entry[1] for entry in told] == [True] * 3
     assert [entry[2] for entry in told] == [0.3] * 3  # the last output before the eighth step
@@ -248,37 +227,33 @@ def test_what_goes_wrong_on_one_rank_ends_all(here: Path) -> None:
 LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outputs.every=20")
 
 
-def interrupt(here: Path, ranks: int, folder: str, number: signal.Signals) -> tuple[int, str]:
-    """Start a long run and send mpirun a signal in the midst of it; gives code and all output.
-
-    Open MPI now and then forwards a line of standard error on standard output.
-    """
-    words = ("-m", "meanfield", "run", "small.toml", "-o", folder, *LONG)
-    process = start(ranks, here, *words)
-    series = here / folder / "series.csv"
-    deadline = time.monotonic() + 180
-    while not (series.is_file() and len(series.read_text("utf-8").splitlines()) > 4):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(number)
-    code, out, err = finish(process, 60)
-    return code, out + err
+def interrupt(start: Start, here: Path, count: int, number: signal.Signals) -> Ended:
+    """Start a long run and send its launcher a signal in the midst of it."""
+    words = ("-m", "meanfield", "run", "small.toml", "-o", "out", *LONG)
+    job = start(*ranks(count, *words), cwd=here)
+    series = here / "out" / "series.csv"
+    job.wait_until(
+        lambda: series.is_file() and len(series.read_text("utf-8").splitlines()) > 4, "rows"
+    )
+    job.send(number)
+    return job.finish()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 3)])
-def test_interrupted_runs_go_on_with_other_ranks(here: Path, before: int, after: int) -> None:
+def test_interrupted_runs_go_on_with_other_ranks(
+    here: Path, start: Start, before: int, after: int
+) -> None:
     # mpirun passes SIGUSR1 on and leaves the rest to its ranks.
-    code, said = interrupt(here, before, "out", signal.SIGUSR1)
-    assert code == 130, said
-    assert said.count("meanfield run out --resume") == 1
+    done = interrupt(start, here, before, signal.SIGUSR1)
+    assert done.code == 130, done.said
+    assert done.said.count("meanfield run out --resume") == 1
     data = about(here / "out")
     assert data["stop_reason"] == "interrupted" and data["ranks"] == before
     end = data["t"] + 0.05
     settings = ("--set", f"time.end={end!r}", "--set", "time.outputs=[]")
-    code, _, err = meanfield(after, here, "run", "out", "--resume", *settings)
-    assert code == 0, err
+    done = meanfield(start, after, here, "run", "out", "--resume", *settings)
+    assert done.code == 0, done.said
     data = about(here / "out")
     assert (data["stop_reason"], data["ranks"], data["t"]) == ("end", after, end)
 
@@ -295,11 +270,10 @@ def test_interrupted_runs_go_on_with_other_ranks(here: Path, before: int, after:
 
 
 @pytest.mark.slow
-def test_ctrl_c_of_mpirun_leaves_a_run_that_goes_on(here: Path) -> None:
+def test_ctrl_c_of_mpirun_leaves_a_run_that_goes_on(here: Path, start: Start) -> None:
     # mpirun may kill its ranks before they have written their last state; then it is that of the
     # last output.
-    code, _ = interrupt(here, 2, "out", signal.SIGINT)
-    assert code != 0
+    assert interrupt(start, here, 2, signal.SIGINT).code != 0
     data = about(here / "out")
     assert data["stop_reason"] in ("interrupted", None)
     reached = mf.RunFolder(here / "out").read_series()["t"][-1]

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import threading
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from processes import ROOT, Job, python
 from scipy.special import gammaln, ive
 
 import meanfield as mf
@@ -39,7 +39,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.software import DOLFINX_RANGE
 
-ROOT = Path(__file__).parents[1]
+Start = Callable[..., Job]
 
 TOML = """\
 title = "Small"
@@ -1079,26 +1079,14 @@ def test_tokens_that_are_not_finite(tmp_path: Path, kind: str) -> None:
 # ------------------------------------------------------------------ from outside
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "meanfield", "run", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+def running(start: Start, folder: Path, *words: str) -> Job:
+    return start(*python("-m", "meanfield", "run", *words), cwd=folder)
+
+
+def wait_for_rows(path: Path, rows: int, job: Job) -> None:
+    job.wait_until(
+        lambda: path.is_file() and len(path.read_text("utf-8").splitlines()) > rows, f"{rows} rows"
     )
-
-
-def wait_for_rows(path: Path, rows: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if path.is_file() and len(path.read_text("utf-8").splitlines()) > rows:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.kill()
-    pytest.fail(f"{path} did not get {rows} rows")
 
 
 LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outputs.every=20")
@@ -1107,25 +1095,24 @@ LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_the_command(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupting_the_command(tmp_path: Path, start: Start, number: signal.Signals) -> None:
     (tmp_path / "small.toml").write_text(TOML, "utf-8")
-    process = start(tmp_path, "small.toml", "-o", "out", *LONG)
-    wait_for_rows(tmp_path / "out" / "series.csv", 5, process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "meanfield run out --resume" in err and "Traceback" not in err
+    job = running(start, tmp_path, "small.toml", "-o", "out", *LONG)
+    wait_for_rows(tmp_path / "out" / "series.csv", 5, job)
+    job.send(number)
+    ended = job.finish()
+    assert ended.code == 130
+    assert "meanfield run out --resume" in ended.err and "Traceback" not in ended.said
     data = about(tmp_path / "out")
     assert data["stop_reason"] == "interrupted" and 0 < data["t"] < 1e6
     series = mf.RunFolder(tmp_path / "out").read_series()
     assert series["t"][-1] == data["t"]
 
     end = data["t"] + 0.01
-    process = start(tmp_path, "out", "--resume", "--set", f"time.end={end!r}", "--set",
-                    "time.outputs=[]")  # fmt: skip
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "stopped" in out
+    settings = ("--set", f"time.end={end!r}", "--set", "time.outputs=[]")
+    ended = running(start, tmp_path, "out", "--resume", *settings).finish()
+    assert ended.code == 0, ended.said
+    assert "stopped" in ended.out
     longer = mf.RunFolder(tmp_path / "out").read_series()
     assert longer["t"][-1] == end and np.all(np.diff(longer["t"]) > 0)
     rows = len(series["t"])
@@ -1134,20 +1121,18 @@ def test_interrupting_the_command(tmp_path: Path, number: signal.Signals) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 3, 40, 77])
-def test_killed_runs_are_readable_and_go_on(tmp_path: Path, rows: int) -> None:
+def test_killed_runs_are_readable_and_go_on(tmp_path: Path, start: Start, rows: int) -> None:
     import pyvista
 
     (tmp_path / "small.toml").write_text(TOML, "utf-8")
     # An output at every few steps: most of the time it is writing.
     often = ("--set", "time.outputs.every=0.01", "--set", "time.end=100")
-    process = start(tmp_path, "small.toml", "-o", "out", *often)
-    wait_for_rows(tmp_path / "out" / "series.csv", rows, process)
-    if not rows:  # as soon as there is something to go on from
-        while not (tmp_path / "out" / "checkpoint.npz").is_file():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.001)
-    process.kill()
-    process.communicate(timeout=60)
+    job = running(start, tmp_path, "small.toml", "-o", "out", *often)
+    wait_for_rows(tmp_path / "out" / "series.csv", rows, job)
+    # Not before there is something to go on from.
+    job.wait_until((tmp_path / "out" / "checkpoint.npz").is_file, "checkpoint")
+    job.kill()
+    job.finish()
     data = about(tmp_path / "out")
     assert data["stop_reason"] is None and data["ended"] is None
     folder = mf.RunFolder.open(tmp_path / "out")

@@ -11,17 +11,16 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ot
 import pytest
+from processes import HANG, Job, needs_launcher, python, ranks
 from scipy import stats
 
 import meanfield as mf
@@ -36,7 +35,7 @@ from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.sphere import Array
 from meanfield.study import Comparison, compare, summary
 
-ROOT = Path(__file__).parents[1]
+Start = Callable[..., Job]
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("dolfinx") is None,
     reason="no DOLFINx here: run the tests with scripts/env pytest",
@@ -619,68 +618,79 @@ def test_ctrl_c_while_the_density_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert quick(small(), tmp_path / "x", resume=True).rows == quick(small(), tmp_path / "y").rows
 
 
-def start(here: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "meanfield", "compare", "small.toml", *words],
-        cwd=here,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,  # a group of its own, which Ctrl-C on its terminal would reach
-    )
+STALLING = """\
+import sys
+import time
+from pathlib import Path
+
+from meanfield import cli, study
+
+whole = study._Task.run
 
 
-def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> set[str]:
+def run(task):
+    while len(list(Path("out/tasks").glob("*.npz"))) >= 4:
+        time.sleep(0.1)
+    whole(task)
+
+
+study._Task.run = run
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def comparing(start: Start, here: Path, *words: str) -> Job:
+    """A comparison that never gets beyond some clouds: there is time to interrupt it."""
+    (here / "stalling.py").write_text(STALLING)
+    return start(*python("stalling.py", "compare", "small.toml", *words, "-o", "out"), cwd=here)
+
+
+def same_tables(one: Path, two: Path) -> None:
+    """Tables of two comparisons agree, to what other processes make of round-off."""
+    for name in ("compare.csv", "rates.csv"):
+        rows = [list(csv.reader((path / name).open(newline=""))) for path in (one, two)]
+        assert rows[0][0] == rows[1][0] and len(rows[0]) == len(rows[1]) > 1
+        for a, b in zip(rows[0][1:], rows[1][1:], strict=True):
+            for x, y in zip(a, b, strict=True):
+                assert x == y or float(x) == pytest.approx(float(y), rel=1e-8, abs=1e-12)
+
+
+def wait_for(folder: Path, count: int, job: Job) -> set[str]:
     """Wait until so many clouds are finished; gives their files."""
-    deadline = time.monotonic() + 120.0
-    while time.monotonic() < deadline and process.poll() is None:
-        done = {path.name for path in (folder / "tasks").glob("*.npz")}
-        if len(done) >= count:
-            return done
-        time.sleep(0.01)
-    pytest.fail(f"no {count} clouds: {process.communicate(timeout=10)}")
+    done: set[str] = set()
+
+    def enough() -> bool:
+        done.update(path.name for path in (folder / "tasks").glob("*.npz"))
+        return len(done) >= count
+
+    job.wait_until(enough, f"{count} clouds")
+    return done
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    """Wait for the end; gives what was said on standard error."""
-    try:
-        _, err = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        left = subprocess.run(["ps", "-eo", "pid,ppid,pgid,stat,wchan,args"], capture_output=True,
-                              text=True)  # fmt: skip
-        os.killpg(process.pid, signal.SIGKILL)
-        mine = [line for line in left.stdout.splitlines() if f" {process.pid} " in line]
-        pytest.fail(f"still there: {mine}, {process.communicate(timeout=10)}")
-    return err
-
-
-def group_is_gone(group: int) -> bool:
-    """Whether no process of a group is left; given a moment to end."""
-    for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
+def nothing_is_left(job: Job) -> bool:
+    """Whether a job has ended all its processes; given the time to."""
+    begun = time.monotonic()
+    while job.left() and time.monotonic() - begun < HANG:
         time.sleep(0.05)
-    return False
+    return not job.left()
 
 
 OPTIONS = ("--particles", "50", "200", "--replicas", "6", "--no-progress")
 
 
 def test_ctrl_c_and_on_with_two_processes(
-    finished: Comparison, here: Path, capsys: pytest.CaptureFixture[str]
+    finished: Comparison, here: Path, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the end the table is the one of a single process that was never interrupted."""
-    process = start(here, *OPTIONS, "--jobs", "2", "-o", "out")
-    done = wait_for(here / "out", 2, process)
-    os.killpg(process.pid, signal.SIGINT)
-    err = finish(process)
-    assert process.returncode == 130, err
-    assert "interrupted: what is finished is kept" in err and "--resume" in err
-    assert "Traceback" not in err and "Error" not in err
-    assert group_is_gone(process.pid)
+    job = comparing(start, here, *OPTIONS, "--jobs", "2")
+    done = wait_for(here / "out", 2, job)
+    job.send_all(signal.SIGINT)
+    ended = job.finish()
+    assert ended.code == 130, ended.said
+    assert "interrupted: what is finished is kept" in ended.err and "--resume" in ended.err
+    assert "Traceback" not in ended.said and "Error" not in ended.said
+    assert nothing_is_left(job)
     folder = here / "out"
     assert about(folder)["stop_reason"] == "interrupted"
     kept = {path.name: path.stat().st_mtime_ns for path in (folder / "tasks").glob("*.npz")}
@@ -693,8 +703,7 @@ def test_ctrl_c_and_on_with_two_processes(
     for name, at in kept.items():
         assert (folder / "tasks" / name).stat().st_mtime_ns == at
     assert tasks() <= files(folder)
-    for name in ("compare.csv", "rates.csv"):
-        assert (folder / name).read_bytes() == (finished.folder / name).read_bytes()
+    same_tables(folder, finished.folder)
     assert all(line in shown for line in summary(finished))
     for name in tasks():
         one, two = (np.load(path / name) for path in (folder, finished.folder))
@@ -708,20 +717,20 @@ def test_ctrl_c_and_on_with_two_processes(
 
 
 @pytest.mark.slow
-def test_being_terminated_ends_all_processes(here: Path) -> None:
-    process = start(here, *OPTIONS, "--jobs", "2", "-o", "out")
-    wait_for(here / "out", 1, process)
-    os.kill(process.pid, signal.SIGTERM)  # to the first process alone, as a batch system does
-    err = finish(process)
-    assert process.returncode == 130 and "Traceback" not in err
-    assert group_is_gone(process.pid)
+def test_being_terminated_ends_all_processes(here: Path, start: Start) -> None:
+    job = comparing(start, here, *OPTIONS, "--jobs", "2")
+    wait_for(here / "out", 1, job)
+    job.send(signal.SIGTERM)  # to the first process alone, as a batch system does
+    ended = job.finish()
+    assert ended.code == 130 and "Traceback" not in ended.said
+    assert nothing_is_left(job)
 
 
 def test_a_process_that_is_killed_is_told(tmp_path: Path) -> None:
     """As the system does when memory runs out."""
 
     def kill_one() -> None:
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
             for child in multiprocessing.active_children():
                 if child.pid is not None and child.is_alive():
@@ -853,19 +862,12 @@ def test_a_missing_case_is_named_with_its_neighbour(
 
 
 @pytest.mark.mpi
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on the path")
-def test_mpirun_is_refused(here: Path) -> None:
-    done = subprocess.run(
-        ["mpirun", "-n", "2", sys.executable, "-m", "meanfield", "compare", "small.toml"],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("meanfield: error:") == 1
-    assert "2 processes found, one expected: leave mpirun out, and say --jobs 2" in done.stderr
+@needs_launcher
+def test_mpirun_is_refused(here: Path, start: Start) -> None:
+    done = start(*ranks(2, "-m", "meanfield", "compare", "small.toml"), cwd=here).finish()
+    assert done.code == 2
+    (told,) = done.lines("meanfield: ")
+    assert "2 processes found, one expected: leave mpirun out, and say --jobs 2" in told
     assert files(here) == {"small.toml"}
 
 

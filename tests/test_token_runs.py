@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import ROOT, Job, needs_launcher, python, ranks
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
@@ -26,7 +24,7 @@ from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.tokens import read_tokens_file
 from meanfield.tracks import make_attention
 
-ROOT = Path(__file__).parents[1]
+Start = Callable[..., Job]
 
 TOML = """\
 title = "A few tokens"
@@ -652,20 +650,7 @@ def test_refused_in_one_line(
     assert out == "" and files(here) == before
 
 
-def python(
-    here: Path, *words: str, before: tuple[str, ...] = (), **variables: str
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, *words],
-        cwd=here,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-    )
-
-
-def test_tokens_need_neither_dolfinx_nor_mpi(here: Path) -> None:
+def test_tokens_need_neither_dolfinx_nor_mpi(here: Path, start: Start) -> None:
     code = (
         "import sys\n"
         "for name in ('dolfinx', 'mpi4py', 'mpi4py.MPI', 'petsc4py', 'ufl', 'basix'):\n"
@@ -674,41 +659,44 @@ def test_tokens_need_neither_dolfinx_nor_mpi(here: Path) -> None:
         "sys.exit(cli.main(['run', 'few.toml', '--no-progress', '--set', 'output.figures=true']))\n"
     )
     # h5py with MPI, which some systems have, would look for mpi4py; it has its own switch.
-    process = python(here, "-c", code, H5PY_ALWAYS_USE_MPI="")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "stopped" in out and (here / "results" / "few" / "particles.vtkhdf").is_file()
+    done = start(*python("-c", code), cwd=here, H5PY_ALWAYS_USE_MPI="").finish()
+    assert done.code == 0, done.said
+    assert "stopped" in done.out and (here / "results" / "few" / "particles.vtkhdf").is_file()
 
 
-def test_ctrl_c_on_the_command_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_on_the_command_line(
+    here: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("run", "few.toml", "--set", "model.kappa=0.1", "--set", "solver.dt=1e-4",
-             "--set", "time.outputs.every=0.01")  # fmt: skip
-    process = python(here, "-m", "meanfield", *words)
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("t = 0 ")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "stopped   interrupted, at t = " in out
-    assert "can be resumed with: meanfield run results/few --resume" in err
-    assert "Traceback" not in err
-    assert say("run", "results/few", "--resume", "--no-progress", "--set", "time.end=0.1") == 0
-    assert "stopped   end, at t = 0.1" in capsys.readouterr().out
+             "--set", "time.outputs.every=0.01", "--set", "time.end=900")  # fmt: skip
+    job = start(*python("-m", "meanfield", *words), cwd=here)
+    series = here / "results" / "few" / "series.csv"
+    job.wait_until(lambda: series.is_file() and series.read_text().count("\n") > 2, "rows")
+    job.send(signal.SIGINT)
+    done = job.finish()
+    assert done.code == 130, done.said
+    assert "stopped   interrupted, at t = " in done.out
+    assert "can be resumed with: meanfield run results/few --resume" in done.err
+    assert "Traceback" not in done.err
+    end = 0.01 + json.loads((here / "results" / "few" / "run.json").read_text())["t"]
+    assert say("run", "results/few", "--resume", "--no-progress", "--set", f"time.end={end!r}") == 0
+    assert f"stopped   end, at t = {end:g}" in capsys.readouterr().out
 
 
 @pytest.mark.mpi
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on the path")
-@pytest.mark.parametrize("dry", [False, True])
-def test_two_ranks_are_one_too_many(dry: bool, here: Path) -> None:
-    words = ("-m", "meanfield", "run", "few.toml", *(("--dry-run",) if dry else ()))
-    process = python(here, *words, before=("mpirun", "-n", "2"))
-    out, err = process.communicate(timeout=120)
-    if dry:
-        assert process.returncode == 0 and out.count("50 tokens on S^2") == 1
-        return
-    assert process.returncode == 2
-    told = [line for line in err.splitlines() if "meanfield" in line]
-    assert told == [
+@needs_launcher
+def test_two_ranks_are_one_too_many(here: Path, start: Start) -> None:
+    done = start(*ranks(2, "-m", "meanfield", "run", "few.toml"), cwd=here).finish()
+    assert done.code == 2, done.said
+    (told,) = done.lines("meanfield: ")
+    assert told.endswith(
         "meanfield: error: 2 processes found, one expected: tokens use the threads of one process"
-    ]
-    assert "Traceback" not in err and not (here / "results").exists()
+    )
+    assert "Traceback" not in done.said and not (here / "results").exists()
+
+
+@pytest.mark.mpi
+@needs_launcher
+def test_a_dry_run_on_two_ranks_is_shown_once(here: Path, start: Start) -> None:
+    done = start(*ranks(2, "-m", "meanfield", "run", "few.toml", "--dry-run"), cwd=here).finish()
+    assert done.code == 0 and done.said.count("50 tokens on S^2") == 1

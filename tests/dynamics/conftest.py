@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,6 @@ from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
-
-# The suite shares its machine; more threads than cores would only be slower.
-os.environ.setdefault("MEANFIELD_NUM_THREADS", "2")
 
 
 def mesh_of(kind: str, size: int, d: int = 3) -> Mesh:

@@ -8,7 +8,6 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-from mpi4py import MPI
 
 from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
@@ -17,8 +16,9 @@ from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+from meanfield.software import load_mpi
 
-COMM = MPI.COMM_WORLD
+COMM = load_mpi().COMM_WORLD
 TIMES = (0.1, 0.5, 1.0, 2.0)
 
 STAGES = Scheme(stepper="ssprk3", field="stages")

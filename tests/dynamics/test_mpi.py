@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import pickle
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import Job, needs_launcher, ranks
 
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on the path"),
+    needs_launcher,
     pytest.mark.skipif(
         importlib.util.find_spec("dolfinx") is None,
         reason="no DOLFINx here: run the tests with scripts/env pytest",
@@ -34,27 +31,14 @@ IMPLICIT = (
 )  # fmt: skip
 
 
-def mpirun(ranks: int, folder: Path, *verbs: str, timeout: float = 240.0) -> None:
+def mpirun(number: int, folder: Path, *verbs: str) -> None:
     """Run verbs of mpi_program.py on some ranks; fails with its output."""
-    # This process has initialised MPI itself; a child that inherits that would think it is part.
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_"))
-        or k.startswith(("OMPI_MCA_", "OMPI_ALLOW_RUN_AS_ROOT"))
-    }
-    kept.setdefault("OMP_NUM_THREADS", "1")
-    command = ["mpirun", "-n", str(ranks)]
-    if "Open MPI" in subprocess.run(["mpirun", "--version"], capture_output=True, text=True).stdout:
-        command.append("--oversubscribe")
-    command += [sys.executable, str(PROGRAM), str(folder), *verbs]
+    job = Job(ranks(number, str(PROGRAM), str(folder), *verbs))
     try:
-        done = subprocess.run(
-            command, env=kept, capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired as hung:
-        pytest.fail(f"{ranks} ranks hang in {verbs}: {hung.stderr!r}")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        ended = job.finish()
+    finally:
+        job.close()
+    assert ended.code == 0, ended.said[-6000:]
 
 
 # One launch for each number of ranks, made when it is first asked for. Those that resume need the
@@ -67,13 +51,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """The folder in which a number of ranks has left its results."""
     folder = tmp_path_factory.mktemp("mpi")
 
-    def get(ranks: int) -> Path:
-        done = folder / f"done-{ranks}"
+    def get(number: int) -> Path:
+        done = folder / f"done-{number}"
         if not done.exists():
             done.touch()  # a launch that fails is not repeated
-            if ranks != 2:
+            if number != 2:
                 get(2)
-            mpirun(ranks, folder, *VERBS[ranks])
+            mpirun(number, folder, *VERBS[number])
         return folder
 
     return get
@@ -83,20 +67,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 def found(results: Callable[[int], Path]) -> Callable[[int], dict[str, Any]]:
     """Results of all cases on a number of ranks."""
 
-    def get(ranks: int) -> dict[str, Any]:
-        file = results(ranks) / f"all-{ranks}.pickle"
+    def get(number: int) -> dict[str, Any]:
+        file = results(number) / f"all-{number}.pickle"
         result: dict[str, Any] = pickle.loads(file.read_bytes())
         return result
 
     return get
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("name", CASES)
-def test_ranks_agree(name: str, ranks: int, found: Callable[[int], dict[str, Any]]) -> None:
-    one, many = found(1)[name], found(ranks)[name]
+def test_ranks_agree(name: str, number: int, found: Callable[[int], dict[str, Any]]) -> None:
+    one, many = found(1)[name], found(number)[name]
     assert len(one) == len(many) == 4
-    assert len(many[0]["owned"]) == ranks
+    assert len(many[0]["owned"]) == number
     assert min(many[0]["owned"]) > 0
     np.testing.assert_allclose(many[0]["weights"], one[0]["weights"], rtol=1e-12)
     for a, b in zip(one, many, strict=True):
@@ -112,14 +96,14 @@ def test_ranks_agree(name: str, ranks: int, found: Callable[[int], dict[str, Any
         assert b["violations"] == a["violations"] == 0
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("name", IMPLICIT)
 def test_ranks_agree_on_implicit_steps(
-    name: str, ranks: int, found: Callable[[int], dict[str, Any]]
+    name: str, number: int, found: Callable[[int], dict[str, Any]]
 ) -> None:
     # Other factorisations, other iterations: to the tolerance of the linear solves.
-    one, many = found(1)[name], found(ranks)[name]
-    assert len(many[0]["owned"]) == ranks
+    one, many = found(1)[name], found(number)[name]
+    assert len(many[0]["owned"]) == number
     for a, b in zip(one, many, strict=True):
         assert (b["t"], b["step"]) == (a["t"], a["step"])
         assert b["energy"] == pytest.approx(a["energy"], rel=1e-10)
@@ -143,14 +127,14 @@ def test_one_rank_of_mpirun_is_the_serial_run(
         np.testing.assert_allclose(solver.space.gather(solver.rho), result["rho"], rtol=1e-10)
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_restart_on_another_number_of_ranks(ranks: int, results: Callable[[int], Path]) -> None:
+@pytest.mark.parametrize("number", [1, 3])
+def test_restart_on_another_number_of_ranks(number: int, results: Callable[[int], Path]) -> None:
     # Four steps and four more on two ranks; the second four again on one and on three.
-    folder = results(ranks)
+    folder = results(number)
     for name in ("sphere-sa", "circle", "zonal", "implicit-noise"):
-        a, b = pickle.loads((folder / f"resumed-{ranks}-{name}.pickle").read_bytes())
+        a, b = pickle.loads((folder / f"resumed-{number}-{name}.pickle").read_bytes())
         assert len(a["owned"]) == 2
-        assert len(b["owned"]) == ranks
+        assert len(b["owned"]) == number
         assert b["step"] == a["step"] == 8
         assert b["t"] == pytest.approx(a["t"], rel=1e-11)
         assert b["energy"] == pytest.approx(a["energy"], rel=1e-11)
@@ -158,11 +142,11 @@ def test_restart_on_another_number_of_ranks(ranks: int, results: Callable[[int],
         np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_errors_of_one_rank_are_raised_on_all(ranks: int, results: Callable[[int], Path]) -> None:
-    folder = results(ranks)
-    for rank in range(ranks):
-        lines = (folder / f"bad-{ranks}-{rank}.txt").read_text().splitlines()
+@pytest.mark.parametrize("number", [2, 3])
+def test_errors_of_one_rank_are_raised_on_all(number: int, results: Callable[[int], Path]) -> None:
+    folder = results(number)
+    for rank in range(number):
+        lines = (folder / f"bad-{number}-{rank}.txt").read_text().splitlines()
         assert [line.split(":")[0] for line in lines] == ["density", "density", "mesh", "step"]
         assert "negative or not finite at 1 vertices" in lines[0]
         assert "negative or not finite at 1 vertices" in lines[1]

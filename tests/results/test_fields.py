@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from processes import Job, python
 
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
@@ -256,18 +254,17 @@ while True:
 
 
 @pytest.mark.parametrize("how", ["exit", "kill"])
-def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(tmp_path: Path, how: str) -> None:
+def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(
+    tmp_path: Path, start: Callable[..., Job], how: str
+) -> None:
     path = tmp_path / "fields.vtkhdf"
-    process = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, str(path), how], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+    job = start(*python("-c", _WRITER, str(path), how))
     if how == "kill":
+        assert job.process.stdout is not None
         for _ in range(5):
-            process.stdout.readline()
-        os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert process.returncode != 0
+            job.process.stdout.readline()
+        job.kill()
+    assert job.finish().code != 0
 
     back = read_fields(path)
     count = len(back.times)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
+from processes import Job, python
 from scipy.integrate import trapezoid
 from scipy.spatial import cKDTree
 
@@ -162,7 +160,9 @@ def shown(figure: Figure) -> Iterator[Text]:
     yield from (text for text in texts if text.get_visible() and text.get_text().strip())
 
 
-def test_no_display_no_pyplot_and_no_trace_in_the_settings(tmp_path: Path) -> None:
+def test_no_display_no_pyplot_and_no_trace_in_the_settings(
+    tmp_path: Path, start: Callable[..., Job]
+) -> None:
     run = make_run(tmp_path / "run", MESHES["sphere"])
     before = dict(matplotlib.rcParams)
     plots.make_figures(run)
@@ -173,8 +173,8 @@ def test_no_display_no_pyplot_and_no_trace_in_the_settings(tmp_path: Path) -> No
         "assert len(made) == 2 and 'matplotlib.pyplot' not in sys.modules; "
         "assert not any(m.startswith(('vtk', 'pyvista')) for m in sys.modules)"
     )
-    bare = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    subprocess.run([sys.executable, "-c", code], check=True, env=bare | {"MPLBACKEND": "TkAgg"})
+    done = start(*python("-c", code), DISPLAY="", WAYLAND_DISPLAY="", MPLBACKEND="TkAgg").finish()
+    assert done.code == 0, done.said
 
 
 # -- the sphere -----------------------------------------------------------------------------------
