@@ -11,7 +11,9 @@ import importlib.util
 import logging
 import os
 import platform
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -104,15 +106,17 @@ def load_mpi() -> Any:
 def load_dolfinx() -> None:
     """Import MPI, DOLFINx and its form compiler, in the order that the wheel on PyPI wants.
 
-    FFCx turns on ``logging.captureWarnings`` when imported, after which warnings of every package
-    go to a logger that nobody reads. Undone here, unless it was on before.
+    Two habits of theirs are undone. FFCx turns on ``logging.captureWarnings`` when imported, after
+    which warnings of every package go to a logger that nobody reads. PETSc catches SIGPIPE and ends
+    the process, where Python, which ignores it, has an exception for a reader that has gone: a
+    process of a pool, or ``| head``.
 
     Raises:
         InputError: no usable DOLFINx.
     """
     require_dolfinx()
     load_mpi()
-    shown = warnings.showwarning
+    shown, closed_pipe = warnings.showwarning, signal.getsignal(signal.SIGPIPE)
     try:
         if importlib.util.find_spec("dolfinx_solver") is not None:
             import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
@@ -123,6 +127,8 @@ def load_dolfinx() -> None:
     finally:
         if warnings.showwarning is not shown:
             logging.captureWarnings(False)
+    if closed_pipe is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGPIPE, closed_pipe)
     if dolfinx.default_scalar_type is not dolfinx.default_real_type:
         raise InputError(
             "DOLFINx for complex numbers found, the one for real numbers expected (from PyPI: "

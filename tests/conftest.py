@@ -11,9 +11,10 @@ import pytest
 from processes import Job
 
 # One thread for each worker of pytest-xdist, two where there is none: more threads than cores would
-# only be slower. Before numba is imported, as for all that the tests start.
-_ALONE = "PYTEST_XDIST_WORKER" not in os.environ
-os.environ.setdefault("MEANFIELD_NUM_THREADS", "2" if _ALONE else "1")
+# only be slower. Before numba is imported, and for all that the tests start.
+_THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+for _name in ("MEANFIELD_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, _THREADS)
 
 try:
     # First, as a DOLFINx from PyPI wants it: some tests import parts of it themselves.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 import meanfield as mf
 from meanfield import cli
@@ -38,6 +39,9 @@ REFINED = SPHERE | {"solver": {"type": "lagrangian", "refine": True, "refine_mas
 GEOMETRIES = {"sphere": SPHERE, "circle": CIRCLE, "zonal": ZONAL, "refined": REFINED}
 
 each = pytest.mark.parametrize("raw", GEOMETRIES.values(), ids=list(GEOMETRIES))
+each_and_refined_slowly = pytest.mark.parametrize(
+    "raw", slow_but(range(3), list(GEOMETRIES.values())), ids=list(GEOMETRIES)
+)
 
 
 def case(raw: dict[str, Any], **changes: Any) -> mf.Case:
@@ -84,7 +88,7 @@ def test_run_folder_and_the_moving_mesh(raw: dict[str, Any], tmp_path: Path) -> 
         assert len(last.points) == 642 + about["inserted_vertices"] > len(fields.points) == 642
 
 
-@each
+@each_and_refined_slowly
 def test_viewers_read_every_step(raw: dict[str, Any], tmp_path: Path) -> None:
     pyvista = pytest.importorskip("pyvista")
     mf.run(case(raw), tmp_path / "run", progress=False)
@@ -103,7 +107,7 @@ def test_viewers_read_every_step(raw: dict[str, Any], tmp_path: Path) -> None:
             np.testing.assert_array_equal(mesh.point_data[name], there.read(name, k))
 
 
-@each
+@each_and_refined_slowly
 def test_going_on_gives_the_run_that_was_not_interrupted(
     raw: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -122,7 +126,7 @@ def test_going_on_gives_the_run_that_was_not_interrupted(
         np.testing.assert_allclose(one.read("rho", k), two.read("rho", k), rtol=1e-10)
 
 
-@each
+@pytest.mark.parametrize("raw", slow_but([1], list(GEOMETRIES.values())), ids=list(GEOMETRIES))
 def test_pictures(raw: dict[str, Any], tmp_path: Path) -> None:
     mf.run(case(raw, output__figures=True), tmp_path / "run", progress=False)
     for name in ("density", "energy"):

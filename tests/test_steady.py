@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from PIL import Image
 
 import meanfield as mf
@@ -66,7 +67,7 @@ def test_stationary_prints_and_writes_a_state(
     assert cli.main(["stationary", *words, "--overwrite"]) == 0
 
 
-@pytest.mark.parametrize("case", ["clustering", "circle", "zonal8"])
+@pytest.mark.parametrize("case", slow_but([1], ["clustering", "circle", "zonal8"]))
 def test_the_density_can_be_an_initial_law(case: str, tmp_path: Path) -> None:
     path = CASES / f"{case}.toml"
     problem = steady.Problem.from_toml(path, {"model.kappa": 0.05})
@@ -128,8 +129,8 @@ def test_branch_writes_the_diagram(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(("interval", "text"), [
     ((0.02, 0.12), "continuous: stable states branch off"),
-    ((0.11, 0.12), "no state but the uniform one"),
-    ((0.02, 0.05), "none on the interval"),
+    pytest.param((0.11, 0.12), "no state but the uniform one", marks=pytest.mark.slow),
+    pytest.param((0.02, 0.05), "none on the interval", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_the_kind_of_transition_is_told(
     interval: tuple[float, float], text: str, tmp_path: Path
@@ -139,6 +140,7 @@ def test_the_kind_of_transition_is_told(
     assert dict(result.rows())["transition"].startswith(text)
 
 
+@pytest.mark.slow
 def test_a_fold_beyond_the_interval_is_not_called_continuous(tmp_path: Path) -> None:
     problem = steady.Problem.from_toml(HYSTERESIS)
     result = steady.branch(problem, "kappa", 1.2, 1.5, tmp_path / "b", progress=False)

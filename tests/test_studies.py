@@ -26,6 +26,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_explicit_runs_converge_to_characteristics_at_second_order(tmp_path: Path) -> None:
     study = load("convergence")
     levels = [2, 3, 4]

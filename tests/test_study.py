@@ -679,6 +679,7 @@ def nothing_is_left(job: Job) -> bool:
 OPTIONS = ("--particles", "50", "200", "--replicas", "6", "--no-progress")
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_on_with_two_processes(
     finished: Comparison, here: Path, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -747,6 +748,7 @@ def test_a_process_that_is_killed_is_told(tmp_path: Path) -> None:
     assert quick(small(), tmp_path / "x", replicas=8, resume=True).rows
 
 
+@pytest.mark.slow
 def test_signals_and_threads_are_put_back(tmp_path: Path) -> None:
     names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MEANFIELD_NUM_THREADS")
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -277,6 +277,7 @@ def test_a_seed_gives_the_same_run_and_another_one_another(kind: str, tmp_path: 
     assert not np.any(np.all(first.solver.x == other.solver.x, axis=1))
 
 
+@pytest.mark.slow
 def test_the_seed_is_of_the_noise_too() -> None:
     # From the same tokens, placed without any chance, noise leads elsewhere with another seed.
     changes = {"solver.tokens": "quantised", "model.kappa": 0.05}

@@ -163,7 +163,7 @@ def save(figure: Figure, path: Path) -> Path:
     canvas.draw()
     # Without the alpha channel, which is the same everywhere but costs a tenth of the size.
     image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
-    image.save(path, optimize=True, dpi=(_DPI, _DPI))
+    image.save(path, dpi=(_DPI, _DPI))
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from scipy import optimize
 
 from meanfield.analysis import exact
@@ -75,7 +76,7 @@ def test_free_energy_changes_by_the_entropy(hysteresis: Diagram) -> None:
     assert np.abs(f[1:] - f[0] - integral).max() < 2e-3 * np.ptp(f)
 
 
-@pytest.mark.parametrize("direction", [(1.8, 1.0), (1.4, 1.8)])
+@pytest.mark.parametrize("direction", slow_but([0], [(1.8, 1.0), (1.4, 1.8)]))
 def test_the_same_fold_from_other_starts(
     hysteresis: Diagram, direction: tuple[float, float]
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_same_fold_from_other_starts(
     assert again.parameter == pytest.approx(equal.parameter, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_hysteresis_in_beta() -> None:
     found = branch(Equation("usa", 4.0, 1.4, 3), "beta", 2.0, 5.0, bump(3))
     (critical,) = found.critical
@@ -96,8 +98,9 @@ def test_hysteresis_in_beta() -> None:
     assert other.events("fold")[0].parameter == pytest.approx(1.4, abs=1e-8)
 
 
-@pytest.mark.parametrize(("d", "beta"), [(2, 4.0), (3, 4.0), (8, 4.0)])
-def test_sa_is_continuous(d: int, beta: float) -> None:
+@pytest.mark.parametrize("d", slow_but([1], [2, 3, 8]))
+def test_sa_is_continuous(d: int) -> None:
+    beta = 4.0
     critical = exact.critical_noise("sa", beta, d)
     found = branch(Equation("sa", beta, critical, d), "kappa", 0.5 * critical, 1.2 * critical,
                    bump(d))  # fmt: skip
@@ -113,6 +116,7 @@ def test_sa_is_continuous(d: int, beta: float) -> None:
     assert np.ptp(slope) < 0.05 * slope.mean()
 
 
+@pytest.mark.slow
 def test_threshold_of_first_order() -> None:
     threshold = exact.first_order_threshold(3)
     assert threshold == pytest.approx(1.81615453, abs=1e-8)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from scipy import stats
 
 from meanfield.analysis.crosscheck import (
@@ -193,7 +194,7 @@ def lumpy(law: Law, n: int, rng: np.random.Generator) -> Measure:
     return cloud(np.repeat(law.sample(n // 5, rng), 5, axis=0))
 
 
-@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("d", slow_but([0], [2, 3]))
 def test_verdict_is_calibrated_whatever_happens_inside_a_cloud(d: int) -> None:
     """200 repetitions under agreement, with five times the variance of independent particles."""
     axis = (0.6, 0.8) if d == 2 else (0.0, 0.6, 0.8)
@@ -214,6 +215,7 @@ def test_verdict_is_calibrated_whatever_happens_inside_a_cloud(d: int) -> None:
     assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.1
 
 
+@pytest.mark.slow
 def test_verdict_is_calibrated_with_initial_clouds_and_many_of_them() -> None:
     """Particles carried along a map; more clouds than sign patterns are listed for."""
     law = VonMisesFisher((0.0, 0.6, 0.8), 2.0)

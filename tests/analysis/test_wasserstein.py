@@ -303,6 +303,7 @@ def test_sliced_is_that_of_pot_in_radians() -> None:
             result.interval()
 
 
+@pytest.mark.slow
 def test_sliced_error_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(13)
     a, b = cloud(uniform_points(40, 3, rng)), cloud(VonMisesFisher((0, 0, 1), 3.0).sample(50, rng))
@@ -459,7 +460,7 @@ def bumpy(mesh: Mesh) -> Array:
     "mesh",
     [
         icosphere(1),
-        icosphere(2),
+        pytest.param(icosphere(2), marks=pytest.mark.slow),
         circle(9),
         circle(60),
         zonal_interval(9, 3),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 from meanfield.attention.field import embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
@@ -114,8 +115,8 @@ def test_mass_is_kept_over_thousands_of_steps(make_space: Make, make_solver: Mak
     assert abs(mass(solver) - 1.0) < 1e-13
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=scheme_name)
-@pytest.mark.parametrize("name", ROUGH)
+@pytest.mark.parametrize("scheme", slow_but([1, 4, 6], SCHEMES), ids=scheme_name)
+@pytest.mark.parametrize("name", slow_but([0, 2, 3], ROUGH))
 def test_rough_densities_stay_positive(
     name: str, scheme: Scheme, make_space: Make, make_solver: Make
 ) -> None:
@@ -128,8 +129,8 @@ def test_rough_densities_stay_positive(
                 assert abs(mass(solver) - 1.0) < 1e-13
 
 
-@pytest.mark.parametrize("name", ROUGH)
-@pytest.mark.parametrize("beta", [-3.0, 0.0, 4.0, 12.0])
+@pytest.mark.parametrize("name", slow_but([1, 2, 4], ROUGH))
+@pytest.mark.parametrize("beta", slow_but([0, 3], [-3.0, 0.0, 4.0, 12.0]))
 @meshes
 def test_rough_densities_stay_positive_for_any_beta(
     which: Any, beta: float, name: str, make_space: Make, make_solver: Make
@@ -337,7 +338,7 @@ def energies(solver: EulerianSolver, t_end: float, at_most: int = 10**6) -> np.n
     return np.diff(values) / abs(solver.field().energy(scaled=True))
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=scheme_name)
+@pytest.mark.parametrize("scheme", slow_but([0, 1, 4, 6], SCHEMES), ids=scheme_name)
 @pytest.mark.parametrize("model", ["sa", "usa"])
 def test_energy_never_decreases(
     model: str, scheme: Scheme, make_space: Make, make_solver: Make
@@ -350,7 +351,7 @@ def test_energy_never_decreases(
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])
-@pytest.mark.parametrize("name", ROUGH)
+@pytest.mark.parametrize("name", slow_but([1, 2, 5], ROUGH))
 @meshes
 def test_energy_of_rough_data_never_decreases(
     which: Any, name: str, model: str, make_space: Make, make_solver: Make

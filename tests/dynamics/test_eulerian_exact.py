@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 from meanfield.analysis import exact
 from meanfield.attention.field import embed
@@ -241,7 +242,7 @@ def test_conformal_flow_at_the_poles(d: int, make_space: Make, make_solver: Make
         pytest.param(6, 5e-6, 1.5e-4, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("scheme", [None, ACCURATE], ids=["default", "accurate"])
+@pytest.mark.parametrize("scheme", slow_but([0], [None, ACCURATE]), ids=["default", "accurate"])
 def test_standard_density(
     scheme: Scheme | None,
     level: int,

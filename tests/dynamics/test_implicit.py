@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
@@ -91,7 +92,7 @@ def check_mass_and_sign(space: Any, beta: float, kappa: float, names: Any, steps
                 assert solver.step == 2
 
 
-@pytest.mark.parametrize("kappa", KAPPAS)
+@pytest.mark.parametrize("kappa", slow_but([0, 2, 4], KAPPAS))
 @meshes
 def test_any_step_keeps_mass_and_sign(which: Any, kappa: float, make_space: Make) -> None:
     check_mass_and_sign(make_space(*which), 4.0, kappa, ("holes", "hot"), (1e-4, 1.0, 1e4))
@@ -108,7 +109,7 @@ def test_any_step_keeps_mass_and_sign_of_all(
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.1])
-@pytest.mark.parametrize("name", ROUGH)
+@pytest.mark.parametrize("name", slow_but([1, 2], ROUGH))
 @meshes
 def test_repulsion_keeps_mass_sign_and_energy(
     which: Any, name: str, kappa: float, make_space: Make

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 from meanfield.analysis.exact import (
     FIRST_ORDER_USA,
@@ -82,7 +83,7 @@ def heavier_on_one_side(d: int, concentration: float = 2.0) -> VonMisesFisher:
 # ------------------------------------------------------------------ stationary states
 
 
-@pytest.mark.parametrize("limiter", ["log-muscl", "fitted"])
+@pytest.mark.parametrize("limiter", slow_but([0], ["log-muscl", "fitted"]))
 @pytest.mark.parametrize("profile", STATIONARY_PROFILES, ids=lambda p: f"{p.model}-{p.d}")
 def test_zonal_profiles_by_long_integration(
     profile: StationaryProfile, limiter: str, make_space: Make
@@ -116,7 +117,7 @@ def test_profiles_on_the_sphere(profile: StationaryProfile, make_space: Make) ->
     assert solver.field().energy() == pytest.approx(profile.energy, rel=1e-4)
 
 
-@pytest.mark.parametrize("d", [2, 3, 8])
+@pytest.mark.parametrize("d", slow_but([1], [2, 3, 8]))
 def test_law_of_the_linear_field(d: int, make_space: Make) -> None:
     # beta = 0: a von Mises-Fisher law of concentration |m|/kappa; uniform above kappa = 1/d. The
     # discrete state is such a law exactly, with the mean that the nodal weights give it.
@@ -159,7 +160,7 @@ def test_hysteresis_of_usa(make_space: Make) -> None:
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])
-@pytest.mark.parametrize("value", [1, -1])
+@pytest.mark.parametrize("value", slow_but([0], [1, -1]))
 @pytest.mark.parametrize(("kind", "size", "d"), [("circle", 400, 2), ("zonal", 400, 5)])
 def test_rates_at_the_uniform_state(
     kind: str, size: int, d: int, value: int, model: str, make_space: Make
@@ -237,7 +238,12 @@ def order_of(errors: list[float]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("potential", "kappa"), [("explicit", 0.0), ("explicit", 0.05), ("implicit", 0.05)]
+    ("potential", "kappa"),
+    [
+        ("explicit", 0.0),
+        ("explicit", 0.05),
+        pytest.param("implicit", 0.05, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("order", [1, 2])
 def test_order_in_time(order: int, kappa: float, potential: str, make_space: Make) -> None:
@@ -266,7 +272,7 @@ def test_order_in_time(order: int, kappa: float, potential: str, make_space: Mak
     ("kind", "sizes", "d"),
     [("circle", (32, 64, 128), 2), ("zonal", (33, 65, 129), 3), ("sphere", (2, 3, 4), 3)],
 )
-@pytest.mark.parametrize("kappa", [0.0, 0.003, 0.1])
+@pytest.mark.parametrize("kappa", slow_but([1], [0.0, 0.003, 0.1]))
 def test_order_in_space(kind: str, sizes: Any, d: int, kappa: float, make_space: Make) -> None:
     # beta = 0; kappa = 0 against the exact conformal flow, noise against the next finer mesh.
     w = (0.0,) * (d - 1) + (0.3,)
@@ -310,6 +316,7 @@ def test_time_tolerance_bounds_the_error(make_space: Make) -> None:
 # ------------------------------------------------------------------ ten decades
 
 
+@pytest.mark.slow
 def test_metastable_clusters_merge(make_space: Make) -> None:
     # Three noisy clusters on S^1, beta = 9: they form within t = 3 and live for ten thousand times
     # as long. The step follows, over more than six decades, and the run ends at rest.

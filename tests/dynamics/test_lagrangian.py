@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 
 from meanfield.analysis import exact
 from meanfield.analysis.diagnostics import moved_clusters
@@ -61,7 +62,12 @@ def test_standard_density_is_spectrally_accurate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "bound"), [(3, 1e-3), (5, 1e-4), pytest.param(6, 2e-5, marks=pytest.mark.slow)]
+    ("level", "bound"),
+    [
+        (3, 1e-3),
+        pytest.param(5, 1e-4, marks=pytest.mark.slow),
+        pytest.param(6, 2e-5, marks=pytest.mark.slow),
+    ],
 )
 def test_standard_density_late(level: int, bound: float) -> None:
     """At T = 4 the density has grown 150-fold."""
@@ -79,7 +85,13 @@ def test_standard_density_late(level: int, bound: float) -> None:
 # The nodes must resolve where the flow tears apart: by ((1 + r)/(1 - r)) (1 - r_0)/(1 + r_0), 850
 # at t = 8 for d = 3, which has 1/850 of the mass there; the circle has more.
 @pytest.mark.parametrize(
-    ("d", "vertices", "end"), [(2, 513, 4.0), (3, 4097, 8.0), (8, 257, 8.0), (64, 257, 8.0)]
+    ("d", "vertices", "end"),
+    [
+        (2, 513, 4.0),
+        pytest.param(3, 4097, 8.0, marks=pytest.mark.slow),
+        (8, 257, 8.0),
+        pytest.param(64, 257, 8.0, marks=pytest.mark.slow),
+    ],
 )
 def test_conformal_flow_to_a_dirac(d: int, vertices: int, end: float) -> None:
     """verification.md 3: beta = 0, the density stays a Poisson kernel; its peak at a vertex."""
@@ -96,6 +108,7 @@ def test_conformal_flow_to_a_dirac(d: int, vertices: int, end: float) -> None:
         assert mean(solver)[1] == pytest.approx(length, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_conformal_flow_on_the_sphere() -> None:
     mesh = icosphere(5)
     axis = mesh.points[17]
@@ -110,7 +123,9 @@ def test_conformal_flow_on_the_sphere() -> None:
 
 
 @pytest.mark.parametrize(("model", "known"), [("sa", exact.ZONAL_SA), ("usa", exact.ZONAL_USA)])
-@pytest.mark.parametrize("mesh", [zonal_interval(129, 3), icosphere(5)], ids=["zonal", "sphere"])
+@pytest.mark.parametrize(
+    "mesh", slow_but([0], [zonal_interval(129, 3), icosphere(5)]), ids=["zonal", "sphere"]
+)
 def test_axially_symmetric_trajectories(model: str, known: Any, mesh: Mesh) -> None:
     """verification.md 7 to all of its digits."""
     law = Gegenbauer(3, (0.3, 0.25))
@@ -236,6 +251,7 @@ def two_blobs(k: float, angle: float) -> Mixture:
     return Mixture((VonMisesFisher((1.0, 0.0, 0.0), k), VonMisesFisher(second, k)), (0.5, 0.5))
 
 
+@pytest.mark.slow
 def test_two_narrow_clusters_merge_when_two_diracs_would() -> None:
     """Metastable for 2e4 units of time, in a few hundred steps."""
     beta, angle = 9.0, 2.0
@@ -295,7 +311,11 @@ def longest(solver: LagrangianSolver, mass: float) -> float:
 
 @pytest.mark.parametrize(
     ("mesh", "model", "end"),
-    [(icosphere(3), "sa", 3.0), (circle(64), "sa", 3.0), (zonal_interval(65, 3), "usa", 0.6)],
+    [
+        (icosphere(3), "sa", 3.0),
+        pytest.param(circle(64), "sa", 3.0, marks=pytest.mark.slow),
+        pytest.param(zonal_interval(65, 3), "usa", 0.6, marks=pytest.mark.slow),
+    ],
     ids=["sphere", "circle", "zonal"],
 )
 def test_insertion_keeps_edges_short_and_mass_exact(mesh: Mesh, model: str, end: float) -> None:
@@ -315,6 +335,7 @@ def test_insertion_keeps_edges_short_and_mass_exact(mesh: Mesh, model: str, end:
     assert 0.0 < solver.insert_error < 1e-2
 
 
+@pytest.mark.slow
 def test_inserted_vertices_have_followed_the_flow() -> None:
     """Where they are, and their density: those of a finer mesh that had them from the start."""
     coarse, fine = icosphere(3), icosphere(5)
@@ -348,7 +369,7 @@ def test_insertion_stops_at_its_limit() -> None:
 # ------------------------------------------------------------------ restart, refusals
 
 
-@pytest.mark.parametrize("refined", [False, True])
+@pytest.mark.parametrize("refined", slow_but([0], [False, True]))
 def test_a_restart_goes_on_as_one_run(refined: bool) -> None:
     limits = Refinement(longest=2.0, mass=1e-3) if refined else None
 
@@ -411,7 +432,9 @@ def test_a_vertex_at_a_repelling_pole_stays(sign: float) -> None:
     assert solver.points == 2
 
 
-@pytest.mark.parametrize(("beta", "steps"), [(9.0, 40), (25.0, 80)])
+@pytest.mark.parametrize(
+    ("beta", "steps"), [(9.0, 40), pytest.param(25.0, 80, marks=pytest.mark.slow)]
+)
 def test_noise_of_the_transforms_does_not_cut_steps(beta: float, steps: int) -> None:
     # Opposite to a narrow law Z is next to nothing: its noise there cut steps to 1e-8 of a unit.
     law = VonMisesFisher((1.0, 2.0, 0.0), 20.0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from processes import Job, needs_launcher, ranks
 
 pytestmark = [
@@ -75,7 +76,7 @@ def found(results: Callable[[int], Path]) -> Callable[[int], dict[str, Any]]:
     return get
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", slow_but([0], [2, 3]))
 @pytest.mark.parametrize("name", CASES)
 def test_ranks_agree(name: str, number: int, found: Callable[[int], dict[str, Any]]) -> None:
     one, many = found(1)[name], found(number)[name]
@@ -96,7 +97,7 @@ def test_ranks_agree(name: str, number: int, found: Callable[[int], dict[str, An
         assert b["violations"] == a["violations"] == 0
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", slow_but([0], [2, 3]))
 @pytest.mark.parametrize("name", IMPLICIT)
 def test_ranks_agree_on_implicit_steps(
     name: str, number: int, found: Callable[[int], dict[str, Any]]
@@ -127,7 +128,7 @@ def test_one_rank_of_mpirun_is_the_serial_run(
         np.testing.assert_allclose(solver.space.gather(solver.rho), result["rho"], rtol=1e-10)
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", slow_but([0], [1, 3]))
 def test_restart_on_another_number_of_ranks(number: int, results: Callable[[int], Path]) -> None:
     # Four steps and four more on two ranks; the second four again on one and on three.
     folder = results(number)
@@ -142,7 +143,7 @@ def test_restart_on_another_number_of_ranks(number: int, results: Callable[[int]
         np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", slow_but([0], [2, 3]))
 def test_errors_of_one_rank_are_raised_on_all(number: int, results: Callable[[int], Path]) -> None:
     folder = results(number)
     for rank in range(number):

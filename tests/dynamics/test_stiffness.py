@@ -62,8 +62,8 @@ for geometry, law in (
 ):
     for solver, kappa in ((mf.Eulerian(), 0.0), (mf.Implicit(), 0.1)):
         case = mf.Case(
-            title="no compiler", geometry=geometry, model=mf.Model(attention="sa", beta=1.0, kappa=kappa),
-            initial=law, solver=solver, time=mf.Time(end=0.1),
+            title="no compiler", geometry=geometry, initial=law, solver=solver,
+            model=mf.Model(attention="sa", beta=1.0, kappa=kappa), time=mf.Time(end=0.1),
         )
         assert mf.run(case, progress=False).stop_reason == "end"
 print("done")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -122,10 +121,8 @@ def test_icosphere_area_error_is_of_second_order() -> None:
     assert errors[-1] == pytest.approx(7.48e-5, rel=1e-2)
 
 
-def test_icosphere_level_7_is_fast() -> None:
-    start = time.perf_counter()
+def test_icosphere_level_7() -> None:
     mesh = icosphere(7)
-    assert time.perf_counter() - start < 2.0, "measured: 0.12 s"
     assert mesh.n_vertices == 163842 and mesh.n_cells == 327680
     assert np.abs(np.linalg.norm(mesh.points, axis=1) - 1.0).max() <= 4e-16
     assert volumes(mesh).min() > 0.0

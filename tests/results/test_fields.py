@@ -277,7 +277,8 @@ def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(
         )
     pyvista = pytest.importorskip("pyvista")
     reader = pyvista.get_reader(str(path))
-    assert reader.reader.GetNumberOfSteps() == count
+    # A kill may fall between the number of steps, which comes first, and the last of their times.
+    assert count <= reader.reader.GetNumberOfSteps() <= count + (how == "kill")
     reader.reader.SetStep(4)
     reader.reader.Modified()
     assert set(reader.read()["rho"]) == {4}

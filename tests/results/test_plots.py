@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
+from parameters import slow_but
 from PIL import Image
 from processes import Job, python
 from scipy.integrate import trapezoid
@@ -101,7 +102,7 @@ MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval
 # -- files and looks ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("geometry", list(MESHES))
+@pytest.mark.parametrize("geometry", slow_but([0], list(MESHES)))
 def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str) -> None:
     run = make_run(tmp_path / "run", MESHES[geometry])
     made = plots.make_figures(run.path)
@@ -116,7 +117,7 @@ def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str
         assert inked > (0.3 if geometry == "sphere" and path.stem == "density" else 0.01)
 
 
-@pytest.mark.parametrize("geometry", list(MESHES))
+@pytest.mark.parametrize("geometry", slow_but([1], list(MESHES)))
 def test_no_text_overlaps_another_or_leaves_the_figure(
     tmp_path: Path, geometry: str, figures: list[Figure]
 ) -> None:
@@ -407,9 +408,11 @@ def test_series_curves_are_the_series(tmp_path: Path, figures: list[Figure]) -> 
     [
         ("{ every = 0.1 }", None),
         ("{ geometric = { first = 0.05, number = 9 } }", 0.05),
-        ("{ geometric = { first = 4.0, number = 3 } }", None),  # no decade: nothing is gained
-        ("[0.0, 0.012, 0.12, 1.2, 12.0]", 0.012),
-        ("[0.0, 1.0, 2.0, 4.0, 12.0]", None),
+        pytest.param(  # no decade: nothing is gained
+            "{ geometric = { first = 4.0, number = 3 } }", None, marks=pytest.mark.slow
+        ),
+        pytest.param("[0.0, 0.012, 0.12, 1.2, 12.0]", 0.012, marks=pytest.mark.slow),
+        pytest.param("[0.0, 1.0, 2.0, 4.0, 12.0]", None, marks=pytest.mark.slow),
     ],
 )
 def test_time_is_logarithmic_where_the_outputs_are(
@@ -463,7 +466,7 @@ def gathering(d: int, n: int) -> tuple[Array, Array, NDArray[np.int64]]:
 TOKEN_RUNS = {"circle": (2, 200), "sphere": (3, 700), "any": (8, 120), "one": (3, 1)}
 
 
-@pytest.mark.parametrize("kind", list(TOKEN_RUNS))
+@pytest.mark.parametrize("kind", slow_but([0, 1], list(TOKEN_RUNS)))
 def test_figures_of_tokens(tmp_path: Path, kind: str, figures: list[Figure]) -> None:
     title = (
         "A title with $ and _ of a hundred letters or so, which goes onto two lines: " + "β " * 9

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from parameters import slow_but
 from PIL import Image
 from scipy.spatial import cKDTree
 
@@ -98,7 +99,7 @@ def bars(ax: Axes) -> Array:
 
 
 @pytest.mark.parametrize("names", [("w2",), ("w1",), ("w2", "w1")])
-@pytest.mark.parametrize("title", ["", "Standard density, sa, beta = 4"])
+@pytest.mark.parametrize("title", slow_but([1], ["", "Standard density, sa, beta = 4"]))
 def test_against_n(
     tmp_path: Path, names: tuple[str, ...], title: str, figures: list[Figure]
 ) -> None:
@@ -180,7 +181,9 @@ def test_a_large_ratio_is_on_a_logarithmic_scale(tmp_path: Path, figures: list[F
     assert_fit_to_print(figures[0], path, "")
 
 
-@pytest.mark.parametrize("numbers", [(100.0,), tuple(100.0 * 2.0**k for k in range(9))])
+@pytest.mark.parametrize(
+    "numbers", slow_but([1], [(100.0,), tuple(100.0 * 2.0**k for k in range(9))])
+)
 @pytest.mark.parametrize("times", [(0.0,), (1.0, 2.0)])
 def test_few_and_many(
     tmp_path: Path, numbers: tuple[float, ...], times: tuple[float, ...], figures: list[Figure]

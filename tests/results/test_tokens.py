@@ -365,7 +365,8 @@ def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(
         assert back.inner_products(k).sum() == pytest.approx(1.0)
     pyvista = pytest.importorskip("pyvista")
     reader = pyvista.get_reader(str(path))
-    assert reader.reader.GetNumberOfSteps() == count
+    # A kill may fall between the number of steps, which comes first, and the last of their times.
+    assert count <= reader.reader.GetNumberOfSteps() <= count + (how == "kill")
     reader.reader.SetStep(3)
     reader.reader.Modified()
     np.testing.assert_array_equal(reader.read().points, -shown)
