@@ -1,12 +1,15 @@
-# The same as what scripts/env sets up, in a container:
+# meanfield with the DOLFINx of PyPI, in a container (x86-64):
 #   docker build -t meanfield .
 #   docker run --rm -v "$PWD:/work" meanfield meanfield run mycase.toml
-FROM debian:13-slim
+#   docker run --rm -v "$PWD:/work" meanfield mpiexec -n 4 meanfield run mycase.toml
+FROM python:3.13-slim
+# VTK draws off-screen by EGL.
+RUN apt-get update && apt-get install -y --no-install-recommends libegl1 && rm -rf /var/lib/apt/lists/*
+# An environment of its own, as the wheel of DOLFINx wants it.
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv OMP_NUM_THREADS=1 GOMP_SPINCOUNT=3000 \
+    NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 COPY . /opt/meanfield
-# One list of packages for all: scripts/env installs them with apt here, and the Python packages on top.
-RUN XDG_CACHE_HOME=/var/cache MEANFIELD_ENV_KIND=apt /opt/meanfield/scripts/env python -c "import meanfield" \
-    && apt-get clean \
-    && rm -rf /var/lib/apt/lists/* /var/cache/meanfield /root/.cache
+RUN pip install --no-cache-dir "/opt/meanfield[dolfinx]"
 WORKDIR /work
-ENTRYPOINT ["/opt/meanfield/scripts/env"]
 CMD ["meanfield", "--help"]
