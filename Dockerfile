@@ -4,7 +4,7 @@
 #   docker run --rm -v "$PWD:/work" meanfield mpiexec -n 4 meanfield run mycase.toml
 FROM python:3.13-slim
 # VTK draws off-screen by EGL.
-RUN apt-get update && apt-get install -y --no-install-recommends libegl1 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri && rm -rf /var/lib/apt/lists/*
 # An environment of its own, as the wheel of DOLFINx wants it.
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv OMP_NUM_THREADS=1 GOMP_SPINCOUNT=3000 \

@@ -24,4 +24,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     left_out = [r for r in terminalreporter.getreports("skipped") if _REASON in str(r.longrepr)]
     if left_out:
         terminalreporter.section("out of time")
-        terminalreporter.line(f"{len(left_out)} slow tests were NOT run: the time for them is over.")
+        line = f"{len(left_out)} slow tests were NOT run: the time for them is over."
+        terminalreporter.line(line)

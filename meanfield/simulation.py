@@ -96,8 +96,9 @@ def run(
 
     Ctrl-C (or SIGTERM, SIGUSR1) stops after the current step, with everything written; a second
     one stops at once. A run that stopped early can be resumed from its folder, also on another
-    number of ranks. Under mpirun, which kills its processes half a second after Ctrl-C, the last
-    output may be what remains; ``kill -USR1`` of mpirun, which passes it on, leaves them the time.
+    number of ranks. MPICH's mpiexec passes all three on and waits. Open MPI's kills its processes
+    half a second after Ctrl-C, so that the last output may be what remains; ``kill -USR1`` of it,
+    which it passes on, leaves them the time.
 
     Args:
         case: what to run.

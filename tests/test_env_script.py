@@ -900,7 +900,7 @@ def test_drawing_that_needs_libegl1(unforced: Checkout) -> None:
     result = unforced.run("echo", "done", FAKE_NO_EGL="1")
     assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
     (install,) = unforced.calls("apt-get")
-    assert install.endswith(" install -y --no-install-recommends libegl1")
+    assert install.endswith(" --no-install-recommends libegl1 libgl1-mesa-dri")
     assert "drawing it again" in result.stderr
     assert "cannot draw" not in result.stderr
     assert "Segmentation fault" not in result.stderr and "Segmentation fault" in unforced.log()
@@ -909,8 +909,8 @@ def test_drawing_that_needs_libegl1(unforced: Checkout) -> None:
 @pytest.mark.parametrize(
     ("root", "apt", "advice"),
     [
-        (False, True, "(libegl1 is missing: sudo apt-get install libegl1);"),
-        (True, True, "(libegl1 is missing: sudo apt-get install libegl1);"),
+        (False, True, "(libegl1 is missing: sudo apt-get install libegl1 libgl1-mesa-dri);"),
+        (True, True, "(libegl1 is missing: sudo apt-get install libegl1 libgl1-mesa-dri);"),
         (True, False, "(libEGL.so.1 is missing; your package manager has it);"),
     ],
 )

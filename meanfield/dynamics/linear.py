@@ -21,8 +21,9 @@ cores): without diffusion and on one rank one sweep in the order of the potentia
 BiCGStab with incomplete LU for short steps (dt times the fastest rate below some hundreds); for all
 longer ones the multifrontal LU of MUMPS, on any number of ranks, without pivoting, which an
 M-matrix does not need: 20, 95, 500 ms at levels 5, 6, 7 for any dt and kappa, of which algebraic
-multigrid (hypre, 6 to 57 iterations) needs 25 to 140, 100 to 600, 460 to 3000. Multigrid is for
-meshes whose factors would not fit and for a PETSc without MUMPS.
+multigrid needs 25 to 140, 100 to 600, 460 to 3000 (hypre, 6 to 57 iterations) or 10 to 80, 35 to
+770, 200 to 3900 (PETSc's own where there is no hypre, 2 to 83 iterations). Multigrid is for meshes
+whose factors would not fit and for a PETSc without MUMPS.
 
 Knows stars and rates, not what they stand for.
 """
