@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -111,8 +111,9 @@ def _say(text: str = "", stream: TextIO | None = None) -> None:
 
 
 def _announce(*lines: str) -> None:
-    """Say what is begun: only when nothing is refused any more, so that a refusal is one line."""
-    _say("\n".join(f"meanfield: {line}" for line in lines))
+    """Say what is begun: when what can be checked has been, so that a refusal is one line."""
+    with suppress(BrokenPipeError):  # nobody listens: no reason not to do it
+        _say("\n".join(f"meanfield: {line}" for line in lines))
 
 
 def _complain(text: str) -> None:

@@ -85,7 +85,7 @@ def _how_to_get_dolfinx() -> str:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return others
     here = "" if tuple(sys.version_info) >= (3, 12) else f" (this is {platform.python_version()})"
-    return f'`pip install "meanfield[dolfinx]"` in Python >= 3.12{here}, {others}'
+    return f'`pip install "dolfinx-solver-real<0.12" h5py` in Python >= 3.12{here}, {others}'
 
 
 def load_mpi() -> Any:
@@ -98,8 +98,10 @@ def load_mpi() -> Any:
         transports = _transports()
         if transports is not None:
             os.environ["UCX_TLS"] = transports
-    from mpi4py import MPI
-
+    try:
+        from mpi4py import MPI
+    except RuntimeError as error:  # what PyPI's says where it finds no library
+        raise ImportError(str(error)) from error
     return MPI
 
 
@@ -115,9 +117,9 @@ def load_dolfinx() -> None:
         InputError: no usable DOLFINx.
     """
     require_dolfinx()
-    load_mpi()
     shown, closed_pipe = warnings.showwarning, signal.getsignal(signal.SIGPIPE)
     try:
+        load_mpi()
         if importlib.util.find_spec("dolfinx_solver") is not None:
             import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
         import dolfinx.fem

@@ -246,7 +246,7 @@ def stationary(
         folder: for the results.
         overwrite: replace what is in it.
         progress: show the iterations; None: on a terminal.
-        announce: called when nothing can be refused any more, before the work begins.
+        announce: called when what can be checked beforehand has been, before the work begins.
 
     Raises:
         InputError: what cannot be done, before anything is written.

@@ -139,8 +139,6 @@ def compare(
     load_dolfinx()
     _check_alone()
     run_folder = _open_folder(Path(folder), settings, overwrite, resume)
-    if announce is not None:
-        announce()
     tasks = [
         _Task(settings, kind, n, r, str(run_folder.path))
         for n in settings.numbers
@@ -149,7 +147,7 @@ def compare(
     ]
     try:
         with _terminated_like_interrupted():
-            _density(settings, run_folder, progress)
+            _density(settings, run_folder, progress, announce)
             _work([task for task in tasks if not task.path.is_file()], len(tasks), jobs, progress)
     except BaseException as error:
         run_folder.write_run(
@@ -335,10 +333,17 @@ def _terminated_like_interrupted() -> Iterator[None]:
 # ------------------------------------------------------------------ the density
 
 
-def _density(settings: _Settings, folder: RunFolder, progress: bool | None) -> None:
+def _density(
+    settings: _Settings,
+    folder: RunFolder,
+    progress: bool | None,
+    announce: Callable[[], None] | None,
+) -> None:
     """Run the density and keep it at the times of the comparison, unless that is done already."""
     path = folder.path
     if (path / "density.npz").is_file():
+        if announce is not None:
+            announce()
         return
     kept: dict[str, list[Any]] = {"rho": [], "energy": [], "weights": []}
 
@@ -354,7 +359,8 @@ def _density(settings: _Settings, folder: RunFolder, progress: bool | None) -> N
         time=Time(end=end, outputs=settings.times, series_every=settings.case.time.series_every),
         output=_NO_FILES,
     )
-    result = run(case, progress=progress, observers=[Watch(keep, outputs=True)])
+    watch = Watch(keep, outputs=True)
+    result = run(case, progress=progress, observers=[watch], announce=announce)
     if result.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if result.stop_reason != "end":

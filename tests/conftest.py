@@ -10,22 +10,28 @@ from pathlib import Path
 import pytest
 from processes import Job
 
-# One thread for each worker of pytest-xdist, two where there is none: more threads than cores would
-# only be slower. Before numba is imported, and for all that the tests start.
-_THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
-for _name in ("MEANFIELD_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, _THREADS)
 
-try:
-    # First, as a DOLFINx from PyPI wants it: some tests import parts of it themselves.
-    from meanfield.software import load_dolfinx
-
-    load_dolfinx()
-except ValueError:  # none here: what needs it is skipped, and says so
-    pass
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process that runs tests; the one that only hands them out to workers does not."""
+    _hear_ctrl_c()
+    worker = hasattr(config, "workerinput")
+    if not worker and config.getoption("numprocesses", None):
+        return
+    # One thread for each worker, two where there is none: more threads than cores would only be
+    # slower. Before numba is imported, and for all that the tests start.
+    for name in ("MEANFIELD_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1" if worker else "2")
+    try:
+        # First, as a DOLFINx from PyPI wants it: some tests import parts of it themselves.
+        from meanfield.software import load_dolfinx
+
+        load_dolfinx()
+    except ValueError:  # none here: what needs it is skipped, and says so
+        pass
+
+
+def _hear_ctrl_c() -> None:
     """Let Ctrl-C be heard: tests press it, in this process and in those that they start.
 
     A shell starts with SIGINT ignored what a script puts into the background, and all processes

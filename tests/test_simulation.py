@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from processes import ROOT, Job, python
+from processes import HANG, ROOT, Job, python
 from scipy.special import gammaln, ive
 
 import meanfield as mf
@@ -250,7 +250,7 @@ def test_timing_split(finished: Finished) -> None:
     assert list(timings) == ["set-up", "field", "sweep", "output", "other"]
     assert all(seconds >= 0 for seconds in timings.values())
     assert timings["field"] > 0 and timings["sweep"] > 0
-    assert timings["output"] > 0.2  # the figures are in it
+    assert timings["output"] > 0  # the figures are in it
     assert finished.times[-1] - finished.times[0] < sum(timings.values()) < finished.seconds
     assert timings == pytest.approx(finished.result.timings)
     begin, end = (datetime.datetime.fromisoformat(data[name]) for name in ("started", "ended"))
@@ -604,7 +604,7 @@ def test_runs_in_a_thread() -> None:
     found: list[mf.Result] = []
     thread = threading.Thread(target=lambda: found.append(run(small())))
     thread.start()
-    thread.join(60)
+    thread.join(HANG)
     assert found[0].stop_reason == "end"
 
 
@@ -639,7 +639,7 @@ def test_wall_limit(tmp_path: Path) -> None:
     result = run(case, tmp_path / "run", observers=[nap])
     seconds = time.perf_counter() - start
     assert result.stop_reason == about(tmp_path / "run")["stop_reason"] == "wall limit"
-    assert 0.5 <= seconds and 0 < result.t < 50.0
+    assert 0.5 <= seconds and 0 <= result.t < 50.0
     assert result.series["t"][-1] == result.t
     # The limit is one of each start, not of all together.
     more = small(time__end=result.t + 0.1, time__outputs=[], time__wall_limit=60.0)
@@ -1003,7 +1003,7 @@ def in_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object])
     with os.fdopen(slave, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
         action()
-    reader.join(10)
+    reader.join(HANG)
     os.close(master)
     return b"".join(parts).decode("utf-8")
 

@@ -96,7 +96,7 @@ def test_what_to_do_without_dolfinx(
     with pytest.raises(InputError, match="conda-forge") as caught:
         require_dolfinx()
     text = str(caught.value)
-    assert ('pip install "meanfield[dolfinx]"' in text) == pip
+    assert ('pip install "dolfinx-solver-real<0.12" h5py' in text) == pip
     assert ("(this is 3.11.7)" in text) == (python < (3, 12))
 
 
@@ -186,6 +186,31 @@ def test_a_closed_pipe_is_an_exception_and_not_the_end(start: Callable[..., Job]
     )
     done = start(*python("-c", code)).finish()
     assert (done.code, done.out) == (0, "heard\n"), done.said
+
+
+def test_a_missing_mpi_is_one_line(start: Callable[..., Job]) -> None:
+    """PyPI's mpi4py has a RuntimeError for it; others cannot be imported."""
+    code = (
+        "import sys\n"
+        "import types\n"
+        "class Nothing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mpi4py':\n"
+        "            raise RuntimeError('cannot load MPI library')\n"
+        "sys.meta_path.insert(0, Nothing())\n"
+        "from meanfield import software\n"
+        "software.dolfinx_version = lambda: '0.11.0'\n"
+        "for load in (software.load_mpi, software.load_dolfinx):\n"
+        "    try:\n"
+        "        load()\n"
+        "    except (ImportError, software.InputError) as error:\n"
+        "        print(type(error).__name__, error)\n"
+    )
+    done = start(*python("-c", code)).finish()
+    assert done.out.splitlines() == [
+        "ImportError cannot load MPI library",
+        "InputError DOLFINx 0.11.0 does not import: cannot load MPI library",
+    ], done.err
 
 
 def test_loading_is_idempotent() -> None:

@@ -187,12 +187,12 @@ class EdgeSystem:
             try:
                 solver.solve(self._b, self._x)
             except self._petsc.Error:
-                return best
+                break
             iterations += solver.getIterationNumber()
             found = self._x.array.copy()
             (bad,) = self.space.sum(float(np.count_nonzero(~np.isfinite(found))))
             if bad:
-                return best
+                break
             guess = self.space.with_ghosts(np.maximum(found, 0.0))
             rho = np.empty_like(old)
             relax(
@@ -208,8 +208,7 @@ class EdgeSystem:
             # The solver measures densities where we measure masses: go on from here, to a
             # tolerance that is smaller by what it has left of ours.
             tolerance *= 0.1 * wanted / solution.residual
-        assert best is not None
-        if name == "ilu" and not best[1]:
+        if name == "ilu" and best is not None and not best[1]:
             self._short = min(self._short, 0.5 * dt * rates.fastest)
         return best
 

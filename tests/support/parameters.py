@@ -13,8 +13,7 @@ __all__ = ["slow_but"]
 def slow_but(quick: Iterable[int], values: Sequence[Any]) -> list[Any]:
     """Values for ``pytest.mark.parametrize``; all but those at the places ``quick`` are slow.
 
-    For near-identical parameters, whose differences the slow tests look at. A value may be a
-    ``pytest.param`` (of several arguments, say).
+    For near-identical parameters of one argument, whose differences the slow tests look at.
     """
     chosen = set(quick)
     assert chosen < set(range(len(values))), "there is no such parameter, or none is left"
