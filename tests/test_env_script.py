@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import pytest
+from processes import HANG
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPT = REPOSITORY / "scripts" / "env"
-HANG = 600.0  # seconds
 T = TypeVar("T")
 TOOLS = (
     "awk basename bash cat chmod cp cut date df dirname echo env find flock grep head id kill ls "

@@ -61,7 +61,8 @@ def python(*words: str) -> tuple[str, ...]:
 
 def ranks(number: int, *words: str) -> tuple[str, ...]:
     """Command of this Python on several ranks, of one thread each."""
-    return ("env", "MEANFIELD_NUM_THREADS=1", *launcher(), "-n", str(number), *python(*words))
+    threads = ("env", "MEANFIELD_NUM_THREADS=1", "NUMBA_NUM_THREADS=1")
+    return (*threads, *launcher(), "-n", str(number), *python(*words))
 
 
 needs_launcher = pytest.mark.skipif(not launcher(), reason="no mpiexec on the path")
