@@ -1,11 +1,11 @@
 # ruff: noqa: F401  (imports for type checkers; the names are exported through _WHERE)
-"""meanfield: the mean-field equation of self-attention on spheres, by finite elements.
+"""meanfield: mean-field equations on spheres, self-attention's first of all, by finite elements.
 
     d_t mu + div(X[mu] mu) = kappa Laplace(mu)    on S^{d-1}
 
 for the law mu of tokens that interact by (softmax or unnormalised) self-attention: see
-arXiv 2312.10794. The names below are loaded when first used, so that importing the package is cheap
-and needs no DOLFINx.
+arXiv 2312.10794; or by any kernel W(<x, y>). The names below are loaded when first used, so that
+importing the package is cheap and needs no DOLFINx.
 
 Example:
     >>> import meanfield as mf
@@ -25,7 +25,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "meanfield.attention.field": ("Attention", "Field", "Measure"),
     "meanfield.case": (
         "Case",
         "Circle",
@@ -56,6 +55,22 @@ _WHERE = {
         "standard_density",
     ),
     "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
+    "meanfield.interaction.attention": ("Attention", "SelfAttention"),
+    "meanfield.interaction.field": ("Field",),
+    "meanfield.interaction.interaction": ("Interaction",),
+    "meanfield.interaction.kernels": (
+        "BoundedConfidence",
+        "Exponential",
+        "FunctionKernel",
+        "Gaussian",
+        "Log",
+        "MaierSaupe",
+        "Onsager",
+        "Power",
+        "Riesz",
+        "Series",
+    ),
+    "meanfield.interaction.measure": ("Measure",),
     "meanfield.results.fields": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.simulation": ("Result", "Watch", "run"),
@@ -83,7 +98,6 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from meanfield.attention.field import Attention, Field, Measure
     from meanfield.case import (
         Case,
         Circle,
@@ -114,6 +128,22 @@ if TYPE_CHECKING:
         standard_density,
     )
     from meanfield.geometry.mesh import icosphere, read_mesh
+    from meanfield.interaction.attention import Attention, SelfAttention
+    from meanfield.interaction.field import Field
+    from meanfield.interaction.interaction import Interaction
+    from meanfield.interaction.kernels import (
+        BoundedConfidence,
+        Exponential,
+        FunctionKernel,
+        Gaussian,
+        Log,
+        MaierSaupe,
+        Onsager,
+        Power,
+        Riesz,
+        Series,
+    )
+    from meanfield.interaction.measure import Measure
     from meanfield.results.fields import read_fields
     from meanfield.results.folder import RunFolder
     from meanfield.simulation import Result, Watch, run

@@ -25,11 +25,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from meanfield.checks import a_choice, a_flag, a_number, a_text, an_integer, as_found, set_checked
 from meanfield.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from meanfield.geometry.laws import Law
     from meanfield.geometry.mesh import Mesh
+    from meanfield.interaction.interaction import Interaction
+    from meanfield.interaction.kernels import Kernel
+    from meanfield.interaction.zonal import Term
 
 __all__ = [
     "Case",
@@ -65,96 +69,6 @@ TOKEN_KINDS = ("iid", "quantised")
 
 
 # --------------------------------------------------------------------------------------------
-# Checking one value. Every message: the key, what was expected, what was found.
-
-
-def _found(value: object) -> str:
-    """Name a value the way a writer of TOML would."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return f"{str(value).lower()} (true and false are no numbers)"
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    if isinstance(value, numbers.Real):
-        return f"{value}"
-    if isinstance(value, Mapping):
-        return "a table"
-    if isinstance(value, Sequence):
-        return "a list"
-    return f"{value!r} ({type(value).__name__})"
-
-
-def _number(
-    key: str,
-    value: object,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    above: float | None = None,
-) -> float:
-    """Check a real number in [low, high], or in (above, high]; integers are taken as well."""
-    expected = "a number"
-    if above is not None and math.isfinite(high):
-        expected = f"a number above {above:g} and at most {high:g}"
-    elif above is not None:
-        expected = f"a number above {above:g}"
-    elif math.isfinite(low) and math.isfinite(high):
-        expected = f"a number from {low:g} to {high:g}"
-    elif math.isfinite(low):
-        expected = f"a number, {low:g} or more"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputError(f"{key}: expected {expected}, found {_found(value)}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise InputError(f"{key}: expected {expected}, found {number} (it must be finite)")
-    if number < low or number > high or (above is not None and number <= above):
-        raise InputError(f"{key}: expected {expected}, found {value}")
-    return number
-
-
-def _integer(key: str, value: object, low: int, high: int) -> int:
-    """Check a whole number in [low, high]."""
-    expected = f"a whole number from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InputError(f"{key}: expected {expected}, found {_found(value)}")
-    whole = int(value)
-    if not low <= whole <= high:
-        raise InputError(f"{key}: expected {expected}, found {whole}")
-    return whole
-
-
-def _choice(key: str, value: object, valid: Sequence[str]) -> str:
-    """Check one word of a short list."""
-    expected = " or ".join(f'"{word}"' for word in valid)
-    if not isinstance(value, str):
-        raise InputError(f"{key}: expected {expected}, found {_found(value)}")
-    if value not in valid:
-        raise InputError(f"{key}: expected {expected}, found '{value}'{suggest(value, valid)}")
-    return value
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{key}: expected a text in quotes, found {_found(value)}")
-    return value
-
-
-def _flag(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        hint = ""
-        if isinstance(value, str) and value.lower() in {"true", "false"}:
-            hint = " (TOML writes true and false in lower case, without quotes)"
-        raise InputError(f"{key}: expected true or false, found {_found(value)}{hint}")
-    return value
-
-
-def _set(owner: object, name: str, value: object) -> None:
-    """Store a checked and normalised value in a frozen dataclass that is being made."""
-    object.__setattr__(owner, name, value)
-
-
-# --------------------------------------------------------------------------------------------
 # [geometry]
 
 
@@ -176,7 +90,7 @@ class Sphere:
                 f"geometry.level: level {self.level} has {count} vertices, which would not fit "
                 f"into memory; expected 0 to {MAX_LEVEL} (level 5: 10,242; level 7: 163,842)"
             )
-        _set(self, "level", _integer("geometry.level", self.level, 0, MAX_LEVEL))
+        set_checked(self, "level", an_integer("geometry.level", self.level, 0, MAX_LEVEL))
 
     @property
     def d(self) -> int:
@@ -209,7 +123,9 @@ class Circle:
     type: ClassVar[str] = "circle"
 
     def __post_init__(self) -> None:
-        _set(self, "vertices", _integer("geometry.vertices", self.vertices, 3, MAX_VERTICES))
+        set_checked(
+            self, "vertices", an_integer("geometry.vertices", self.vertices, 3, MAX_VERTICES)
+        )
 
     @property
     def d(self) -> int:
@@ -243,8 +159,10 @@ class Zonal:
     type: ClassVar[str] = "zonal"
 
     def __post_init__(self) -> None:
-        _set(self, "d", _integer("geometry.d", self.d, 2, 1000))
-        _set(self, "vertices", _integer("geometry.vertices", self.vertices, 3, MAX_VERTICES))
+        set_checked(self, "d", an_integer("geometry.d", self.d, 2, 1000))
+        set_checked(
+            self, "vertices", an_integer("geometry.vertices", self.vertices, 3, MAX_VERTICES)
+        )
         # The least weight, of a pole: int_0^{h/2} theta^{d-2} dtheta = (h/2)^{d-1} / (d-1). The
         # mesh refuses what underflows; here it is told with a remedy.
         least_h = 2.0 * 10.0 ** ((math.log10(self.d - 1) - 289.0) / (self.d - 1))
@@ -291,7 +209,7 @@ class MeshFile:
     def __post_init__(self) -> None:
         if not isinstance(self.file, str | os.PathLike):
             raise InputError(
-                f"geometry.file: expected the name of a mesh file, found {_found(self.file)}"
+                f"geometry.file: expected the name of a mesh file, found {as_found(self.file)}"
             )
         path = Path(self.file).expanduser().absolute()
         if not path.is_file():
@@ -299,7 +217,7 @@ class MeshFile:
             if path.parent.is_dir():
                 near = suggest(path.name, (p.name for p in path.parent.iterdir() if p.is_file()))
             raise InputError(f"geometry.file: there is no file {path}{near}")
-        _set(self, "file", path)
+        set_checked(self, "file", path)
 
     @property
     def d(self) -> int:
@@ -333,7 +251,7 @@ class Unmeshed:
     type: ClassVar[str] = "unmeshed"
 
     def __post_init__(self) -> None:
-        _set(self, "d", _integer("geometry.d", self.d, 2, 100_000))
+        set_checked(self, "d", an_integer("geometry.d", self.d, 2, 100_000))
 
     @property
     def kind(self) -> str:
@@ -367,33 +285,117 @@ GEOMETRIES: dict[str, type[Geometry]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """The interaction: d_t mu + div(X[mu] mu) = kappa Laplace(mu), with V = value * I.
+    """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
+
+    Attention in its short form, with V = value * I, or any zonal kernel.
 
     Attributes:
         attention: "sa" (softmax self-attention) or "usa" (unnormalised).
         beta: inverse temperature; positive attracts for value = +1, zero is the linear limit.
         value: +1 or -1. With +1 the interaction energy *increases* along the flow.
+        interaction: instead of these three, a kernel such as ``Power(k=2)``.
         kappa: diffusion.
     """
 
-    attention: str
-    beta: float
-    value: int = 1
+    attention: str | None = None
+    beta: float | None = None
+    value: int | None = None
+    interaction: Kernel | None = None
     kappa: float = 0.0
 
     def __post_init__(self) -> None:
-        _set(self, "attention", _choice("model.attention", self.attention, ("sa", "usa")))
-        _set(self, "beta", _number("model.beta", self.beta, -MAX_BETA, MAX_BETA))
-        if isinstance(self.value, bool) or self.value not in (1, -1):
-            raise InputError(f"model.value: expected 1 or -1 (V = value * I), found "
-                             f"{_found(self.value)}")  # fmt: skip
-        _set(self, "value", int(self.value))
-        _set(self, "kappa", _number("model.kappa", self.kappa, 0.0))
-        if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
+        if self.interaction is None:
+            self._check_attention()
+        else:
+            self._check_interaction()
+        set_checked(self, "kappa", a_number("model.kappa", self.kappa, 0.0))
+
+    def _check_attention(self) -> None:
+        for name in ("attention", "beta"):
+            if getattr(self, name) is None:
+                raise InputError(
+                    f"model.{name} is missing; add for example {_EXAMPLES[f'model.{name}']}"
+                )
+        set_checked(self, "attention", a_choice("model.attention", self.attention, ("sa", "usa")))
+        beta = a_number("model.beta", self.beta, -MAX_BETA, MAX_BETA)
+        set_checked(self, "beta", beta)
+        value = 1 if self.value is None else self.value
+        if isinstance(value, bool) or value not in (1, -1):
             raise InputError(
-                f"model.beta: found {self.beta:g}, but usa velocities are of size e^|beta|, which "
+                f"model.value: expected 1 or -1 (V = value * I), found {as_found(value)}"
+            )
+        set_checked(self, "value", int(value))
+        if self.attention == "usa" and abs(beta) > MAX_BETA_USA:
+            raise InputError(
+                f"model.beta: found {beta:g}, but usa velocities are of size e^|beta|, which "
                 f'no float holds: expected |beta| <= {MAX_BETA_USA:g}, or attention = "sa"'
             )
+
+    def _check_interaction(self) -> None:
+        from meanfield.interaction.kernels import KERNELS, Kernel
+
+        given = [n for n in ("attention", "beta", "value") if getattr(self, n) is not None]
+        if given:
+            raise InputError(
+                f"model.interaction: found together with model.{given[0]}, expected one of the "
+                "two: attention, beta and value are the short form of an interaction"
+            )
+        if not isinstance(self.interaction, Kernel):
+            raise InputError(
+                "model.interaction: expected a table with a type (one of "
+                f"{', '.join(KERNELS)}), found {as_found(self.interaction)}"
+            )
+        try:
+            self.interaction.refuse_overflow(MAX_BETA_USA)
+        except InputError as error:
+            raise InputError(f"model.interaction: {error}") from None
+
+    @property
+    def term(self) -> Term:
+        """Who pulls whom, as ``interaction.Interaction`` takes it."""
+        if self.interaction is not None:
+            return self.interaction
+        from meanfield.interaction.attention import SelfAttention
+
+        assert self.beta is not None and self.value is not None
+        return SelfAttention("sa" if self.attention == "sa" else "usa", self.beta, self.value)
+
+    def on(
+        self, geometry: Geometry, method: str = "auto", accuracy: float | None = None
+    ) -> Interaction:
+        """The interaction on a geometry: what solvers take.
+
+        Raises:
+            InputError: one that this dimension does not have.
+        """
+        from meanfield.interaction.interaction import Interaction
+
+        return Interaction(self.term, geometry.d, geometry.kind, method, accuracy)
+
+    def describe(self) -> str:
+        """A few words."""
+        return self.term.describe()
+
+    def table(self) -> dict[str, Any]:
+        """As the section [model] of a case file."""
+        if self.interaction is None:
+            return _table(self)
+        return {"interaction": self.interaction.table(), "kappa": self.kappa}
+
+    def replaced(self, parameter: str, value: float) -> Model:
+        """The model with another kappa, or another number of its interaction.
+
+        Raises:
+            InputError: there is no such parameter, or the value is out of its range.
+        """
+        if parameter == "kappa" or self.interaction is None:
+            return dataclasses.replace(self, **{parameter: value})  # type: ignore[arg-type]
+        return dataclasses.replace(self, interaction=self.interaction.replaced({parameter: value}))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what a branch may vary."""
+        return ("kappa", *self.term.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,12 +420,14 @@ class Eulerian:
     type: ClassVar[str] = "eulerian"
 
     def __post_init__(self) -> None:
-        _choice("solver.scheme", self.scheme, ("log-muscl", "upwind"))
-        _choice("solver.stepper", self.stepper, ("ssprk3", "ssprk2", "euler"))
-        _set(self, "cfl", _number("solver.cfl", self.cfl, high=1.0, above=0.0))
-        _choice("solver.field", self.field, ("extrapolated", "stages"))
+        a_choice("solver.scheme", self.scheme, ("log-muscl", "upwind"))
+        a_choice("solver.stepper", self.stepper, ("ssprk3", "ssprk2", "euler"))
+        set_checked(self, "cfl", a_number("solver.cfl", self.cfl, high=1.0, above=0.0))
+        a_choice("solver.field", self.field, ("extrapolated", "stages"))
         if self.tolerance is not None:
-            _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
+            set_checked(
+                self, "tolerance", a_number("solver.tolerance", self.tolerance, 1e-14, 1e-4)
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -450,26 +454,28 @@ class Implicit:
     type: ClassVar[str] = "implicit"
 
     def __post_init__(self) -> None:
-        _choice("solver.scheme", self.scheme, ("log-muscl", "fitted"))
-        _set(self, "order", _integer("solver.order", self.order, 1, 2))
-        _set(self, "rtol", _number("solver.rtol", self.rtol, 1e-9, 1e-1))
+        a_choice("solver.scheme", self.scheme, ("log-muscl", "fitted"))
+        set_checked(self, "order", an_integer("solver.order", self.order, 1, 2))
+        set_checked(self, "rtol", a_number("solver.rtol", self.rtol, 1e-9, 1e-1))
         if self.dt is not None:
-            _set(self, "dt", _number("solver.dt", self.dt, above=0.0))
-        linear = _number("solver.linear_tolerance", self.linear_tolerance, 1e-15, 1e-6)
-        _set(self, "linear_tolerance", linear)
+            set_checked(self, "dt", a_number("solver.dt", self.dt, above=0.0))
+        linear = a_number("solver.linear_tolerance", self.linear_tolerance, 1e-15, 1e-6)
+        set_checked(self, "linear_tolerance", linear)
         if self.tolerance is not None:
-            _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
+            set_checked(
+                self, "tolerance", a_number("solver.tolerance", self.tolerance, 1e-14, 1e-4)
+            )
 
 
 def _check_tokens(owner: Particles | Layers) -> None:
     """Check how many tokens there are and where they come from; a file's path becomes absolute."""
     number, tokens = owner.number, owner.tokens
     if number is not None:
-        _set(owner, "number", _integer("solver.number", number, 1, MAX_TOKENS))
+        set_checked(owner, "number", an_integer("solver.number", number, 1, MAX_TOKENS))
     if not isinstance(tokens, str | os.PathLike):
         raise InputError(
             'solver.tokens: expected "iid", "quantised" or the name of a file of tokens, found '
-            + _found(tokens)
+            + as_found(tokens)
         )
     if tokens in TOKEN_KINDS:
         if number is None:
@@ -489,7 +495,7 @@ def _check_tokens(owner: Particles | Layers) -> None:
         raise InputError(f"solver.tokens: {expected}, there is no file {path}{near}")
     if path.suffix.lower() not in TOKEN_FILES:
         raise InputError(f"solver.tokens: {expected}, found {path}")
-    _set(owner, "tokens", path)
+    set_checked(owner, "tokens", path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -520,14 +526,14 @@ class Particles:
 
     def __post_init__(self) -> None:
         _check_tokens(self)
-        _choice("solver.method", self.method, ("dop853", "dopri5"))
-        _set(self, "rtol", _number("solver.rtol", self.rtol, 1e-13, 1e-1))
-        _set(self, "atol", _number("solver.atol", self.atol, 1e-14, 1e-1))
+        a_choice("solver.method", self.method, ("dop853", "dopri5"))
+        set_checked(self, "rtol", a_number("solver.rtol", self.rtol, 1e-13, 1e-1))
+        set_checked(self, "atol", a_number("solver.atol", self.atol, 1e-14, 1e-1))
         if self.dt is not None:
-            _set(self, "dt", _number("solver.dt", self.dt, above=0.0))
-        _choice("solver.interaction", self.interaction, ("auto", "harmonics", "direct"))
-        angle = _number("solver.cluster_angle", self.cluster_angle, high=math.pi, above=0.0)
-        _set(self, "cluster_angle", angle)
+            set_checked(self, "dt", a_number("solver.dt", self.dt, above=0.0))
+        a_choice("solver.interaction", self.interaction, ("auto", "harmonics", "direct"))
+        angle = a_number("solver.cluster_angle", self.cluster_angle, high=math.pi, above=0.0)
+        set_checked(self, "cluster_angle", angle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -549,10 +555,10 @@ class Layers:
 
     def __post_init__(self) -> None:
         _check_tokens(self)
-        _set(self, "layers", _integer("solver.layers", self.layers, 1, 10**9))
-        _choice("solver.interaction", self.interaction, ("auto", "harmonics", "direct"))
-        angle = _number("solver.cluster_angle", self.cluster_angle, high=math.pi, above=0.0)
-        _set(self, "cluster_angle", angle)
+        set_checked(self, "layers", an_integer("solver.layers", self.layers, 1, 10**9))
+        a_choice("solver.interaction", self.interaction, ("auto", "harmonics", "direct"))
+        angle = a_number("solver.cluster_angle", self.cluster_angle, high=math.pi, above=0.0)
+        set_checked(self, "cluster_angle", angle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -584,18 +590,22 @@ class Lagrangian:
     type: ClassVar[str] = "lagrangian"
 
     def __post_init__(self) -> None:
-        _choice("solver.method", self.method, ("dop853", "dopri5"))
-        _set(self, "rtol", _number("solver.rtol", self.rtol, 1e-13, 1e-1))
-        _set(self, "atol", _number("solver.atol", self.atol, 1e-14, 1e-1))
-        _flag("solver.merge", self.merge)
-        _flag("solver.refine", self.refine)
-        longest = _number("solver.refine_longest", self.refine_longest, high=1e3, above=1.0)
-        _set(self, "refine_longest", longest)
-        _set(self, "refine_mass", _number("solver.refine_mass", self.refine_mass, 1e-15, 0.1))
-        most = _integer("solver.refine_vertices", self.refine_vertices, 1, MAX_VERTICES)
-        _set(self, "refine_vertices", most)
+        a_choice("solver.method", self.method, ("dop853", "dopri5"))
+        set_checked(self, "rtol", a_number("solver.rtol", self.rtol, 1e-13, 1e-1))
+        set_checked(self, "atol", a_number("solver.atol", self.atol, 1e-14, 1e-1))
+        a_flag("solver.merge", self.merge)
+        a_flag("solver.refine", self.refine)
+        longest = a_number("solver.refine_longest", self.refine_longest, high=1e3, above=1.0)
+        set_checked(self, "refine_longest", longest)
+        set_checked(
+            self, "refine_mass", a_number("solver.refine_mass", self.refine_mass, 1e-15, 0.1)
+        )
+        most = an_integer("solver.refine_vertices", self.refine_vertices, 1, MAX_VERTICES)
+        set_checked(self, "refine_vertices", most)
         if self.tolerance is not None:
-            _set(self, "tolerance", _number("solver.tolerance", self.tolerance, 1e-14, 1e-4))
+            set_checked(
+                self, "tolerance", a_number("solver.tolerance", self.tolerance, 1e-14, 1e-4)
+            )
 
 
 FixedMesh = Eulerian | Implicit
@@ -617,7 +627,7 @@ class Every:
     every: float
 
     def __post_init__(self) -> None:
-        _set(self, "every", _number("time.outputs.every", self.every, above=0.0))
+        set_checked(self, "every", a_number("time.outputs.every", self.every, above=0.0))
 
     def times(self, end: float) -> tuple[float, ...]:
         """All output times in [0, end]; multiples are formed in decimals, so 3 * 0.1 is 0.3."""
@@ -640,8 +650,8 @@ class Geometric:
 
     def __post_init__(self) -> None:
         key = "time.outputs.geometric"
-        _set(self, "first", _number(f"{key}.first", self.first, above=0.0))
-        _set(self, "number", _integer(f"{key}.number", self.number, 2, MAX_OUTPUTS))
+        set_checked(self, "first", a_number(f"{key}.first", self.first, above=0.0))
+        set_checked(self, "number", an_integer(f"{key}.number", self.number, 2, MAX_OUTPUTS))
 
     def times(self, end: float) -> tuple[float, ...]:
         """All output times in [0, end]."""
@@ -662,7 +672,7 @@ def _listed_times(times: Sequence[float], end: float) -> tuple[float, ...]:
     key = "time.outputs"
     if len(times) > MAX_OUTPUTS:
         raise InputError(f"{key}: found {len(times)} times, expected at most {MAX_OUTPUTS}")
-    checked = sorted(_number(f"{key}[{k}]", t, 0.0) for k, t in enumerate(times))
+    checked = sorted(a_number(f"{key}[{k}]", t, 0.0) for k, t in enumerate(times))
     if checked and checked[-1] > end:
         raise InputError(
             f"{key}: the time {checked[-1]:g} lies beyond time.end = {end:g}: raise time.end or "
@@ -695,22 +705,24 @@ class Time:
     stationary: float | None = None
 
     def __post_init__(self) -> None:
-        _set(self, "end", _number("time.end", self.end, above=0.0))
+        set_checked(self, "end", a_number("time.end", self.end, above=0.0))
         if not isinstance(self.outputs, Every | Geometric):
             if isinstance(self.outputs, str | bytes | Mapping) or not isinstance(
                 self.outputs, Iterable
             ):
                 raise InputError(
                     "time.outputs: expected { every = 1.0 }, a list of times or "
-                    "{ geometric = { first = 0.01, number = 20 } }, found " + _found(self.outputs)
+                    "{ geometric = { first = 0.01, number = 20 } }, found " + as_found(self.outputs)
                 )
-            _set(self, "outputs", _listed_times(tuple(self.outputs), self.end))
+            set_checked(self, "outputs", _listed_times(tuple(self.outputs), self.end))
         self.output_times()  # a schedule that does not fit is refused here
-        _set(self, "series_every", _integer("time.series_every", self.series_every, 1, 10**9))
+        set_checked(
+            self, "series_every", an_integer("time.series_every", self.series_every, 1, 10**9)
+        )
         for name in ("wall_limit", "stationary"):
             value = getattr(self, name)
             if value is not None:
-                _set(self, name, _number(f"time.{name}", value, above=0.0))
+                set_checked(self, name, a_number(f"time.{name}", value, above=0.0))
 
     def output_times(self) -> tuple[float, ...]:
         """All output times, ascending, with 0 and ``end``."""
@@ -730,19 +742,18 @@ def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
     * kappa = 0 and an end within 20 growth times of the fastest mode of the uniform state, in which
       clusters form: ``Eulerian``.
     * kappa = 0 and later: clusters are narrower than any mesh and move on the time scale
-      e^{beta(1 - cos angle)}. ``Lagrangian``, whose clusters collapse to points; ``Implicit`` for
-      the repulsive flows (V beta < 0), which come to rest.
+      e^{beta(1 - cos angle)} (attention). ``Lagrangian``, whose clusters collapse to points;
+      ``Implicit`` where they do not narrow (W concave on average: repulsion, V beta < 0), which
+      comes to rest, and for singular kernels.
     """
     if model.kappa > 0.0:
         return Implicit()
-    from meanfield.analysis.exact import growth_rates
-
-    attention: Any = model.attention
-    degrees = 8 + int(3.0 * math.sqrt(abs(model.beta)))
-    rates = growth_rates(attention, model.beta, geometry.d, degrees, value=model.value)
+    interaction = model.on(geometry)
+    degrees = 8 + int(3.0 * math.sqrt(interaction.sharpness - 1.0))
+    rates = interaction.uniform_rates(degrees)
     if time.end * float(np.max(np.abs(rates))) <= AUTO_EXPLICIT:
         return Eulerian()
-    return Lagrangian() if model.value * model.beta >= 0.0 else Implicit()
+    return Lagrangian() if interaction.sharpens and interaction.series_ends else Implicit()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -764,17 +775,19 @@ class Output:
     def __post_init__(self) -> None:
         key = "output.fields"
         if isinstance(self.fields, str | bytes | Mapping) or not isinstance(self.fields, Iterable):
-            raise InputError(f'{key}: expected a list such as ["rho"], found {_found(self.fields)}')
-        fields = tuple(_choice(f"{key}[{k}]", f, FIELDS) for k, f in enumerate(self.fields))
+            raise InputError(
+                f'{key}: expected a list such as ["rho"], found {as_found(self.fields)}'
+            )
+        fields = tuple(a_choice(f"{key}[{k}]", f, FIELDS) for k, f in enumerate(self.fields))
         if not fields:
             raise InputError(f"{key}: the list is empty, expected at least one of {FIELDS}")
         for name in fields:
             if fields.count(name) > 1:
                 raise InputError(f"{key}: '{name}' is given twice")
-        _set(self, "fields", fields)
-        _choice("output.precision", self.precision, ("float32", "float64"))
-        _choice("output.compression", self.compression, ("gzip", "none"))
-        _flag("output.figures", self.figures)
+        set_checked(self, "fields", fields)
+        a_choice("output.precision", self.precision, ("float32", "float64"))
+        a_choice("output.compression", self.compression, ("gzip", "none"))
+        a_flag("output.figures", self.figures)
 
 
 # --------------------------------------------------------------------------------------------
@@ -810,10 +823,10 @@ class Case:
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
-        _text("title", self.title)
+        a_text("title", self.title)
         if "\n" in self.title:
             raise InputError("title: expected one line, found a line break")
-        _set(self, "seed", _integer("seed", self.seed, 0, 2**63 - 1))
+        set_checked(self, "seed", an_integer("seed", self.seed, 0, 2**63 - 1))
         for name, kinds in (
             ("geometry", tuple(GEOMETRIES.values())),
             ("model", (Model,)),
@@ -827,7 +840,7 @@ class Case:
         if isinstance(self.initial, str | Mapping) or self.initial is None:
             raise InputError(
                 "initial: expected a law such as meanfield.geometry.laws.standard_density(), found "
-                + _found(self.initial)
+                + as_found(self.initial)
             )
         if self.initial.d != self.geometry.d:
             raise InputError(
@@ -836,15 +849,15 @@ class Case:
             )
         self._check_solver()
         density = isinstance(self.solver, Density)
+        size = self.model.on(self.geometry).factor_log
         if (
-            self.model.attention == "usa"
-            and abs(self.model.beta) > MAX_BETA_FLOAT32
+            size > MAX_BETA_FLOAT32
             and self.output.precision == "float32"
             and ("velocity" in self.output.fields or not density)
         ):
             way_out = ', or output.fields without "velocity"' if density else ""
             raise InputError(
-                f"output.precision: usa velocities of size e^{abs(self.model.beta):g} do not fit "
+                f"output.precision: usa velocities of size e^{size:g} do not fit "
                 f'into float32: expected "float64"{way_out}'
             )
         if self.geometry.kind == "zonal" and not self.initial.is_zonal():
@@ -937,7 +950,7 @@ class Case:
         if geometry_class is MeshFile and isinstance(geometry_table.get("file"), str):
             geometry_table["file"] = base / Path(geometry_table["file"]).expanduser()
         geometry: Geometry = _build(geometry_class, "geometry", geometry_table)
-        model = _build(Model, "model", _section(raw, "model"))
+        model = _model(_section(raw, "model"), base)
         solver_table = raw.get("solver", {})
         if isinstance(solver_table, str):  # solver = "lagrangian": the type is all that is said
             solver_table = {"type": solver_table}
@@ -995,7 +1008,7 @@ class Case:
             "title": self.title,
             "seed": self.seed,
             "geometry": {"type": self.geometry.type, **_table(self.geometry)},
-            "model": _table(self.model),
+            "model": self.model.table(),
             "initial": initial,
             "solver": {"type": self.solver.type, **_table(self.solver)},
             "time": time,
@@ -1079,6 +1092,12 @@ _EXAMPLES = {
     "geometry.file": 'file = "sphere.msh"',
     "model.attention": 'attention = "sa"',
     "model.beta": "beta = 4.0",
+    "model.interaction.type": 'type = "power"',
+    "model.interaction.beta": "beta = 4.0",
+    "model.interaction.k": "k = 2",
+    "model.interaction.s": "s = 0.5",
+    "model.interaction.c": "c = 0.7",
+    "model.interaction.width": "width = 0.5",
     "solver.layers": "layers = 100",
     "time.end": "end = 12.0",
     "time.outputs.every": "outputs = { every = 1.0 }",
@@ -1123,7 +1142,7 @@ def _section_keys() -> dict[str, set[str]]:
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = raw.get(name, {})
     if not isinstance(table, Mapping):
-        raise InputError(f"{name}: expected a section [{name}], found {_found(table)}")
+        raise InputError(f"{name}: expected a section [{name}], found {as_found(table)}")
     return table
 
 
@@ -1135,14 +1154,14 @@ def _pop_type(
             f"{section}.type is missing; add for example {_EXAMPLES[f'{section}.type']} "
             f"(one of {', '.join(valid)})"
         )
-    return _choice(f"{section}.type", table.pop("type", default), valid)
+    return a_choice(f"{section}.type", table.pop("type", default), valid)
 
 
 def _build(kind: Callable[..., Any], section: str, table: Mapping[str, Any]) -> Any:
     """Make a dataclass from a table: no unknown key, no missing one."""
     assert isinstance(kind, type)
     valid = _keys(kind)
-    named = getattr(kind, "type", None)
+    named = getattr(kind, "type", None) or getattr(kind, "name", None)
     typed = f" of type '{named}'" if isinstance(named, str) else ""
     for name in table:
         if name not in valid:
@@ -1159,6 +1178,28 @@ def _build(kind: Callable[..., Any], section: str, table: Mapping[str, Any]) -> 
                 f"add for example {_EXAMPLES[key]}"
             )
     return kind(**table)
+
+
+def _model(table: Mapping[str, Any], base: Path) -> Model:
+    """Read [model], with the kernel of [model.interaction]; files are found from ``base``."""
+    given = dict(table)
+    inner = given.get("interaction")
+    if isinstance(inner, Mapping):
+        from meanfield.interaction.kernels import KERNELS
+
+        inner = dict(inner)
+        kind = KERNELS[_pop_type("model.interaction", inner, tuple(KERNELS))]
+        if isinstance(inner.get("path"), str):
+            inner["path"] = base / Path(inner["path"]).expanduser()
+        if "function" in inner:
+            raise InputError(
+                "model.interaction.function: a case file names a Python file, expected path (and "
+                "call, the name of the function in it)"
+            )
+        given["interaction"] = _build(kind, "model.interaction", inner)
+    model = _build(Model, "model", given)
+    assert isinstance(model, Model)
+    return model
 
 
 def _schedule(table: Mapping[str, Any]) -> Every | Geometric:
@@ -1178,7 +1219,8 @@ def _schedule(table: Mapping[str, Any]) -> Every | Geometric:
     inner = table["geometric"]
     if not isinstance(inner, Mapping):
         raise InputError(
-            "time.outputs.geometric: expected { first = 0.01, number = 20 }, found " + _found(inner)
+            "time.outputs.geometric: expected { first = 0.01, number = 20 }, found "
+            + as_found(inner)
         )
     schedule = _build(Geometric, "time.outputs.geometric", inner)
     assert isinstance(schedule, Geometric)
@@ -1244,7 +1286,8 @@ def apply_overrides(
         overrides: "a.b=value" lines, or a mapping from key paths to values. A number in a path is
             a place in a list (``initial.components.0.weight``, or ``components[0].weight``).
             Another ``geometry.type``, ``initial.type`` or ``solver.type`` empties the section
-            first: its keys belong to the old type.
+            first: its keys belong to the old type. ``model.interaction.type`` takes the place of
+            attention, beta and value, and ``model.attention`` that of an interaction.
 
     Raises:
         InputError: a path that no case has, with the nearest one that exists.
@@ -1261,9 +1304,26 @@ def apply_overrides(
         table = result.get(section)
         if name == "type" and isinstance(table, dict) and table.get("type") != value:
             result[section] = {}
+        if section == "model" and isinstance(table, dict):
+            _change_model(table, name, value)
     for path, value in pairs:
         _assign(result, path, value)
     return result
+
+
+_SHORT_FORM = ("attention", "beta", "value")
+
+
+def _change_model(table: dict[str, Any], name: str, value: object) -> None:
+    """Another kind of interaction takes the place of the one that is there, with its numbers."""
+    inner = table.get("interaction")
+    if name == "interaction.type":
+        for key in _SHORT_FORM:
+            table.pop(key, None)
+        if isinstance(inner, dict) and inner.get("type") != value:
+            table["interaction"] = {}
+    elif name == "attention":
+        table.pop("interaction", None)
 
 
 def _copy(value: Any) -> Any:
@@ -1281,6 +1341,12 @@ def _check_path(path: str) -> None:
     valid += [f"{section}.{name}" for section, names in sections.items() for name in names]
     valid += ["time.outputs.every", "time.outputs.geometric"]
     valid += ["time.outputs.geometric.first", "time.outputs.geometric.number"]
+    if path.startswith("model.interaction."):
+        from meanfield.interaction.kernels import KERNELS
+
+        keys = {"type"}.union(*(_keys(kind) for kind in KERNELS.values())) - {"function"}
+        valid += [f"model.interaction.{key}" for key in sorted(keys)]
+        path = re.sub(r"\.\d+$", "", path)
     if path in valid or path.startswith("initial."):
         return
     if re.fullmatch(r"(time\.outputs|output\.fields)\.\d+", path):
@@ -1322,7 +1388,7 @@ def _assign(table: dict[str, Any], path: str, value: object) -> None:
         if inner is None:
             inner = here[name] = {}
         if not isinstance(inner, dict | list):
-            raise InputError(f"--set {path}: {so_far} is {_found(inner)}, not a table")
+            raise InputError(f"--set {path}: {so_far} is {as_found(inner)}, not a table")
         here = inner
 
 

@@ -354,9 +354,8 @@ def _mesh_words(case: Case) -> str:
 
 
 def _model_words(case: Case) -> str:
-    model, sign = case.model, "+" if case.model.value > 0 else "-"
-    noise = f", kappa = {model.kappa:g}" if model.kappa else ""
-    return f"{model.attention}, beta = {model.beta:g}, V = {sign}I{noise}"
+    noise = f", kappa = {case.model.kappa:g}" if case.model.kappa else ""
+    return f"{case.model.describe()}{noise}"
 
 
 def _summary(result: Any, folder_path: Path) -> list[str]:
@@ -367,7 +366,7 @@ def _summary(result: Any, folder_path: Path) -> list[str]:
     rows = [
         ("stopped", f"{result.stop_reason}, at t = {result.t:g}"),
         ("steps", f"{result.steps:,} in {seconds:.1f} s"),
-        *_final_numbers(result.series),
+        *_final_numbers(result.series, str(folder.read_energy()["label"])),
         *(("warning", str(text)) for text in result.warnings),
         *(("picture", str(path)) for path in _pictures(folder)),
         ("series", str(folder.series_path)),
@@ -380,12 +379,14 @@ def _summary(result: Any, folder_path: Path) -> list[str]:
 _FILE_ROWS = ("series", "ParaView")
 
 
-def _final_numbers(series: Any) -> list[tuple[str, str]]:
-    """Words for the last row of the series."""
+def _final_numbers(series: Any, energy: str) -> list[tuple[str, str]]:
+    """Words for the last row of the series; ``energy``: how the scaled energy is written."""
     last = {name: float(column[-1]) for name, column in series.items() if len(column)}
     rows = []
     if "energy" in last:
-        scaled = f" (E e^-|beta| = {last['energy_scaled']:.6g})" if "energy_scaled" in last else ""
+        scaled = ""
+        if "energy_scaled" in last and energy != "E":
+            scaled = f" ({energy} = {last['energy_scaled']:.6g})"
         rows.append(("E", f"{last['energy']:.6g}{scaled}"))
     if "mean_norm" in last:
         rows.append(("|m|", f"{last['mean_norm']:.6g}"))
@@ -450,7 +451,7 @@ def _info(args: argparse.Namespace) -> int:
         rows.append(("mesh", ", ".join(f"{k} = {_short(v)}" for k, v in mesh.items())))
     if folder.series_path.is_file():
         series = folder.read_series()
-        rows += _final_numbers(series)
+        rows += _final_numbers(series, str(folder.read_energy()["label"]))
         for name in ("mass", "rho_min", "rho_max", "entropy"):
             if name in series and len(series[name]):
                 rows.append((name, f"{series[name][-1]:.12g}" if name == "mass" else
@@ -527,11 +528,13 @@ def _compare_runs(args: argparse.Namespace) -> int:
     if target is not None and target.exists() and not args.overwrite:
         raise InputError(f"{target} exists already: add --overwrite or choose another folder")
 
+    from meanfield.results.folder import RunFolder
     from meanfield.rundiff import compare_runs, difference_table, write_differences
 
     rows = compare_runs(args.case, args.second, distances=not args.no_distances)
     _say(f"meanfield: {args.case} against {args.second}")
-    _say("\n".join(difference_table(rows)))
+    energy = str(RunFolder.open(args.case).read_energy()["label"])
+    _say("\n".join(difference_table(rows, energy)))
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_differences(target, rows)
@@ -668,12 +671,8 @@ def _branch(args: argparse.Namespace) -> int:
 
 
 def _equation_words(problem: Any, kappa: float | None) -> str:
-    model, sign = problem.model, "+" if problem.model.value > 0 else "-"
     noise = "" if kappa is None else f", kappa = {kappa:g}"
-    return (
-        f"{problem.kind}, d = {problem.geometry.d}, {model.attention}, beta = {model.beta:g}, "
-        f"V = {sign}I{noise}"
-    )
+    return f"{problem.kind}, d = {problem.geometry.d}, {problem.model.describe()}{noise}"
 
 
 def _folder_pictures(folder: Path) -> list[Path]:
@@ -923,13 +922,14 @@ exit codes: 0 done (whatever the verdict), 2 the case cannot be used, 3 no state
     )
     branch = verbs.add_parser(
         "branch",
-        help="follow stationary states in kappa or beta: a bifurcation diagram",
+        help="follow stationary states in kappa, beta, ...: a bifurcation diagram",
         description="""\
-Follow the stationary states of a case through an interval of kappa or beta, around folds, by
-pseudo-arclength continuation in axial symmetry, any d: order parameter, energies and stability at
-each point; critical value, folds and equal free energy are located to round-off. A branch starts
-at the state to which the initial law leads at --from; if that is uniform, where the uniform state
-changes its stability. Needs no DOLFINx.""",
+Follow the stationary states of a case through an interval of kappa or of a number of its
+interaction (beta; strength, s, ... of a kernel), around folds, by pseudo-arclength continuation in
+axial symmetry, any d: order parameter, energies and stability at each point; critical value, folds
+and equal free energy are located to round-off. A branch starts at the state to which the initial
+law leads at --from; if that is uniform, where the uniform state changes its stability. Needs no
+DOLFINx.""",
         epilog="""\
 examples:
   meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
@@ -943,7 +943,12 @@ kept), 130 interrupted (likewise)""",
     add = branch.add_argument
     stationary.add_argument("case", metavar="CASE", help="a TOML case file")
     add("case", metavar="CASE", help="a TOML case file")
-    add("--parameter", required=True, choices=["kappa", "beta"], help="what is varied")
+    add(
+        "--parameter",
+        required=True,
+        metavar="NAME",
+        help="what is varied: kappa, or a number of the interaction such as beta",
+    )
     add(
         "--from", dest="start", type=float, required=True, metavar="A", help="start of the interval"
     )

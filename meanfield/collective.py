@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["Alone", "everywhere", "on_root"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Alone", "everywhere", "on_root", "sum_over_ranks"]
 
 T = TypeVar("T")
 
@@ -62,3 +65,15 @@ def everywhere(comm: Any, action: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
+
+
+def sum_over_ranks(comm: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """Sum an array over the ranks of an mpi4py communicator (None: one process). Collective."""
+    if comm is None or comm.size == 1:
+        return values
+    total = np.empty_like(values)
+    # Reduced on one rank, then broadcast: bitwise the same everywhere, so that ranks never
+    # disagree on a decision taken from these numbers.
+    comm.Reduce(values, total, root=0)
+    comm.Bcast(total, root=0)
+    return total

@@ -21,10 +21,10 @@ import numpy as np
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import quantise, wasserstein
-from meanfield.attention.field import Measure
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights, icosphere
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
 from meanfield.results.fields import FieldSeries, read_fields
 from meanfield.results.folder import RunFolder
 
@@ -49,7 +49,7 @@ class RunDifference:
             the nodes do not see (displaced by a radian, that much), else a bound for the points
             that stand for the densities.
         nodes: whether W_2 is that of the masses at the nodes.
-        energy: (E_2 - E_1) e^{-|beta|} from the series.
+        energy: (E_2 - E_1), scaled, from the series.
         mean: length of the difference of int x dmu from the series.
     """
 
@@ -208,7 +208,7 @@ class _Run:
         return fewer, error + moved
 
     def row(self, t: float) -> Array:
-        """E e^{-|beta|} and the mean at a time, nan where the series has no such row."""
+        """Scaled E and the mean at a time, nan where the series has no such row."""
         names = [n for n in self.series if n.startswith("mean_") and n != "mean_norm"]
         k = np.flatnonzero(np.abs(self.series["t"] - t) <= _SAME * max(1.0, abs(t)))
         if not k.size:
@@ -216,9 +216,9 @@ class _Run:
         return np.array([self.series[name][k[0]] for name in ("energy_scaled", *names)])
 
 
-def difference_table(rows: Sequence[RunDifference]) -> list[str]:
-    """Lines of a table for people."""
-    lines = [f"{'t':>10} {'L1':>10} {'W2':>20} {'dE e^-|beta|':>13} {'|d mean|':>10}"]
+def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
+    """Lines of a table for people; ``energy``: how the scaled energy is written."""
+    lines = [f"{'t':>10} {'L1':>10} {'W2':>20} {'d' + energy:>13} {'|d mean|':>10}"]
     for r in rows:
         w2 = "-" if math.isnan(r.w2) else f"{r.w2:.3e} (+-{r.w2_error:.0e})"
         l1 = "-" if math.isnan(r.l1) else f"{r.l1:.3e}"

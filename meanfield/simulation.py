@@ -139,7 +139,8 @@ def run(
         records = on_root(comm, make_records, share=False)
         if announce is not None:
             announce()
-        shown = _Progress(progress, comm.rank == 0, track.solver.t, case.time.end)
+        label = track.solver.interaction.energy_label
+        shown = _Progress(progress, comm.rank == 0, track.solver.t, case.time.end, label)
         loop = _Loop(case, track, records, observers, shown, begun)
         try:
             with _stop_signals() as stop:
@@ -371,8 +372,11 @@ class _Records:
 class _Progress:
     """A bar on a terminal, a row at each output elsewhere. Silent on ranks above 0."""
 
-    def __init__(self, wanted: bool | None, root: bool, begin: float, end: float) -> None:
+    def __init__(
+        self, wanted: bool | None, root: bool, begin: float, end: float, energy: str
+    ) -> None:
         terminal = sys.stderr.isatty()
+        self._energy = energy  # how it is written
         self._rows = root and wanted is None and not terminal
         self._bar: Any = None
         self._end = end
@@ -393,7 +397,7 @@ class _Progress:
             return
         text = f"dt = {solver.dt:.2g}"
         if row is not None:
-            text += f", E e^-|beta| = {row['energy_scaled']:.5g}"
+            text += f", {self._energy} = {row['energy_scaled']:.5g}"
             what, name = ("max rho", "rho_max") if "rho_max" in row else ("|m|", "mean_norm")
             text += f", {what} = {row[name]:.3g}"
         self._bar.n = min(solver.t, self._end)
@@ -406,7 +410,7 @@ class _Progress:
             return
         text = (
             f"t = {row['t']:<9.6g} step {int(row['step']):<7d} dt = {row['dt']:<9.3g} "
-            f"E e^-|beta| = {row['energy_scaled']:<11.8g} |m| = {row['mean_norm']:<9.6g} "
+            f"{self._energy} = {row['energy_scaled']:<11.8g} |m| = {row['mean_norm']:<9.6g} "
         )
         if "rho_max" in row:
             text += f"max rho = {row['rho_max']:<9.4g} "
@@ -564,7 +568,7 @@ class _Loop:
         """Fields, checkpoint and a line of the log. Collective."""
         solver, records = self.solver, self.records
         snapshot = self.track.snapshot()
-        state = solver.state()
+        state, label = solver.state(), solver.interaction.energy_label
 
         def write() -> None:
             assert records is not None
@@ -572,7 +576,7 @@ class _Loop:
             records.save(state)
             records.log(
                 f"t = {solver.t:.8g}, step {solver.step}, dt = {solver.dt:.3g}, "
-                f"E e^-|beta| = {row['energy_scaled']:.10g}, mass - 1 = {row['mass'] - 1:.1e}"
+                f"{label} = {row['energy_scaled']:.10g}, mass - 1 = {row['mass'] - 1:.1e}"
             )
 
         on_root(self.track.comm, write, share=False)

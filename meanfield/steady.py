@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -36,7 +36,6 @@ from meanfield.software import provenance
 
 __all__ = ["BranchResult", "Problem", "StationaryResult", "branch", "draw", "stationary"]
 
-PARAMETERS = ("kappa", "beta")
 _FILES = ("stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu", "branch.csv",
           "events.csv", "branch.npz")  # fmt: skip
 
@@ -106,19 +105,20 @@ class Problem:
         return emit_toml(dict(self.table))
 
     def equation(self, **changes: float) -> Equation:
-        """The stationary equation, with ``beta`` or ``kappa`` changed.
+        """The stationary equation, with kappa or numbers of the interaction changed.
 
         Raises:
-            InputError: kappa is not positive.
+            InputError: kappa is not positive, or a number is out of its range.
         """
-        model = dataclasses.replace(self.model, **changes)  # type: ignore[arg-type]
+        model = self.model
+        for name, value in changes.items():
+            model = model.replaced(name, value)
         if model.kappa == 0.0:
             raise InputError(
                 "model.kappa: found 0, expected noise, kappa > 0, for a stationary density; add "
                 "for example --set model.kappa=0.1"
             )
-        attention = cast(Literal["sa", "usa"], model.attention)
-        return Equation(attention, model.beta, model.kappa, self.geometry.d, model.value)
+        return Equation(model.term, model.kappa, self.geometry.d)
 
     @property
     def kind(self) -> str:
@@ -169,7 +169,7 @@ class StationaryResult:
 
     def rows(self) -> list[tuple[str, str]]:
         """Words for people: name and value."""
-        state, usa = self.state, self.state.equation.model == "usa"
+        state, model = self.state, self.state.equation.interaction
         leading = ", ".join(_complex(v) for v in self.spectrum.leading_mode.eigenvalues[:4])
         rows = [
             ("state", describe(state)),
@@ -178,7 +178,7 @@ class StationaryResult:
             ("E", f"{state.energy:.12g}"),
             ("H", f"{state.entropy:.12g}"),
         ]
-        if usa:
+        if model.energy_kind == "gradient":
             rows.append(("F - F_uniform", f"{state.free_energy:.12g}"))
         fixed, newton = state.iterations
         rows += [
@@ -276,11 +276,9 @@ def _write_state(result: StationaryResult, mesh: Mesh, run: RunFolder) -> None:
     state, found, path = result.state, result.spectrum, run.path
     equation = state.equation
     numbers = {
-        "model": equation.model,
-        "beta": equation.beta,
+        **equation.interaction.columns,
         "kappa": equation.kappa,
         "d": equation.d,
-        "value": equation.value,
         "c_1": state.mean_norm,
         "c_2": state.c2,
         "energy": state.energy,
@@ -394,7 +392,7 @@ def branch(
     progress: bool | None = None,
     announce: Callable[[], None] | None = None,
 ) -> BranchResult:
-    """Follow the stationary states of a case through an interval of kappa or beta, and write them.
+    """Follow the stationary states of a case through an interval of a parameter, and write them.
 
     Done in zonal geometry. On the circle or the sphere the state at ``start`` is found in full and
     continued in the symmetry about its axis.
@@ -404,7 +402,7 @@ def branch(
 
     Args:
         problem: a case, or what remains of it.
-        parameter: "kappa" or "beta".
+        parameter: "kappa", or a number of the interaction ("beta", or of a kernel).
         start, end: the interval, followed from start to end.
         folder, overwrite, progress, announce: as for ``stationary``.
 
@@ -414,10 +412,12 @@ def branch(
         KeyboardInterrupt: Ctrl-C; likewise.
     """
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
-    if parameter not in PARAMETERS:
+    valid = problem.model.parameters
+    if parameter not in valid:
+        names = [f"'{name}'" for name in valid]
+        expected = " or ".join([", ".join(names[:-1]), names[-1]])
         raise InputError(
-            f"parameter '{parameter}' found, 'kappa' or 'beta' expected"
-            + suggest(parameter, PARAMETERS)
+            f"parameter '{parameter}' found, {expected} expected" + suggest(parameter, valid)
         )
     if not (math.isfinite(start) and math.isfinite(end)) or start == end:
         raise InputError(
@@ -534,6 +534,9 @@ def _open(problem: Problem, path: Path, overwrite: bool, about: Mapping[str, Any
             (path / name).unlink(missing_ok=True)
     run = RunFolder.create(path, overwrite)
     run.write_case(problem)
+    model = problem.model
+    about = {**about, "interaction": model.describe(), "energy_kind": model.on(problem.geometry)
+             .energy_kind}  # fmt: skip
     run.write_run({**provenance(), **about, "started": utc_now(), "ended": None,
                    "stop_reason": None})  # fmt: skip
     return run
@@ -581,7 +584,7 @@ def _draw_state(run: RunFolder, about: Mapping[str, Any]) -> Path:
     log_rho = data.point_data["log10_rho"] * math.log(10.0)
     stable = "stable" if numbers["stable"] == "1" else "unstable"
     note = (
-        f"stationary state, {stable}: {numbers['model']}, beta = {float(numbers['beta']):g}, "
+        f"stationary state, {stable}: {_interaction_words(about, numbers)}, "
         f"kappa = {float(numbers['kappa']):g}, |m| = {float(numbers['c_1']):.6f}, "
         f"leading eigenvalue {float(numbers['leading']):.4g}"
     )
@@ -605,8 +608,20 @@ def _draw_branch(run: RunFolder, about: Mapping[str, Any]) -> Path:
             {**row, **{k: float(row[k]) for k in ("parameter", "mean_norm", "free_energy")}}
             for row in csv.DictReader(file)
         ]
-    model = Problem.from_toml(run.case_path).model.attention
+    falls = about.get("energy_kind", "")
+    if not falls:  # a folder of an earlier version
+        problem = Problem.from_toml(run.case_path)
+        falls = problem.model.on(problem.geometry).energy_kind
     return draw_diagram(
-        run.figures_dir / "branch.png", str(about["parameter"]), branches, events, model,
-        str(about["title"]),
+        run.figures_dir / "branch.png", str(about["parameter"]), branches, events,
+        falls == "gradient", str(about["title"]),
     )  # fmt: skip
+
+
+def _interaction_words(about: Mapping[str, Any], numbers: Mapping[str, str]) -> str:
+    """Words for the interaction of a folder; from its table in those of earlier versions."""
+    known = about.get("interaction")
+    if known:
+        return str(known)
+    name = "beta"
+    return f"{numbers['model']}, {name} = {float(numbers[name]):g}"

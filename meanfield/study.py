@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import multiprocessing
 import numbers as abstract
 import os
@@ -42,13 +41,13 @@ from meanfield.analysis.crosscheck import (
 )
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, colatitudes, quantise, wasserstein
-from meanfield.attention.field import Attention, Measure
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Time, Unmeshed
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder, utc_now
 from meanfield.simulation import Watch, run
 from meanfield.software import load_dolfinx, load_mpi, provenance
@@ -485,16 +484,8 @@ def _token_case(case: Case, n: int) -> Case:
 
 
 def _pair_energy(case: Case, x: Array, t: float) -> float:
-    """E e^{-|beta|} over pairs of different particles: at t = 0 its mean is E of the law.
-
-    A particle's interaction with itself adds a bias of order 1/n, which is no disagreement.
-    """
-    beta, n = case.model.beta, len(x)
-    kind = Unmeshed(case.geometry.d).kind
-    attention = Attention("usa", beta, case.geometry.d, kind)
-    energy = attention.field(cloud(x), t).energy(scaled=True)
-    own = 0.5 if beta == 0.0 else math.exp(beta - abs(beta)) / (2.0 * beta)
-    return (energy - own / n) / (1.0 - 1.0 / n)
+    """Scaled E over pairs of different particles: at t = 0 its mean is E of the law."""
+    return case.model.on(Unmeshed(case.geometry.d)).pair_energy(cloud(x), len(x), t)
 
 
 def _save(path: Path, **values: Any) -> None:

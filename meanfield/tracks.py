@@ -25,7 +25,6 @@ from meanfield.analysis.diagnostics import (
     token_diagnostics,
     token_speed,
 )
-from meanfield.attention.field import Attention, embed
 from meanfield.case import Case, Density, Implicit, Lagrangian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
 from meanfield.dynamics.clusters import cluster_labels
@@ -38,6 +37,8 @@ from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, inspect_mesh
+from meanfield.geometry.sphere import embed
+from meanfield.interaction.interaction import Interaction
 from meanfield.results.fields import FieldWriter
 from meanfield.results.folder import RunFolder
 from meanfield.results.tokens import TokenWriter
@@ -48,13 +49,14 @@ __all__ = [
     "LagrangianTrack",
     "TokenTrack",
     "Track",
-    "make_attention",
+    "make_interaction",
     "make_track",
     "token_solver",
 ]
 
 _NORMALISATION = "densities are relative to the uniform probability (uniform = 1)"
 _LOG_MOST = {"float32": 87.0, "float64": 690.0}  # log of the largest density that is written
+_SHARE = 1e-6  # of the last quarter of a series in a potential, from which its end is told
 _UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
 
 
@@ -123,10 +125,18 @@ class Track(ABC):
 
     def about(self) -> dict[str, Any]:
         """For run.json, at the start. Rank 0 only."""
-        attention = self.solver.attention
+        interaction = self.solver.interaction
+        dirac = interaction.dirac_energy
         return {
-            "harmonic_degree": attention.harmonics.degree if attention.harmonics else None,
-            "accuracy": attention.epsilon,
+            "interaction": interaction.describe(),
+            "convexity": interaction.convexity,
+            "energy": {
+                "label": interaction.energy_label,
+                "dirac": dirac if math.isfinite(dirac) else None,
+            },
+            "harmonic_degree": interaction.harmonics.degree if interaction.harmonics else None,
+            **_series_record(interaction),
+            "accuracy": interaction.epsilon,
         }
 
     def outcome(self) -> tuple[dict[str, Any], list[str]]:
@@ -136,6 +146,21 @@ class Track(ABC):
     def remember(self, before: dict[str, Any]) -> None:
         """Take over what run.json has recorded before a resumption. Rank 0 only."""
         self.before = before
+
+    share = 0.0
+    """Largest share of the last quarter of a series that is cut, see ``Field.tail_share``."""
+
+    def _see_series(self) -> None:
+        """Note how much the end of the series matters now. Collective."""
+        self.share = max(self.share, self.solver.field().tail_share())
+
+    def _series_outcome(self) -> tuple[dict[str, Any], list[str]]:
+        """For run.json and the warnings: what the end of the series has meant."""
+        cut = self.solver.interaction.truncation
+        if cut is None or cut.exact:
+            return {}, []
+        share = max(self.share, float(self.before.get("series_share", 0.0)))
+        return {"series_share": share}, _series_notes(self.solver.interaction, share)
 
 
 # ------------------------------------------------------------------ densities
@@ -199,6 +224,7 @@ class DensityTrack(Track):
         solver = self.solver
         row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
         row |= density_diagnostics(solver, self._counter)
+        self._see_series()
         # E itself may be beyond all floats, and only rank 0 counts clusters.
         _refuse_non_finite(row, {"energy", "free_energy", "clusters"})
         (fullest,) = solver.space.max(float(np.max(solver.weights * solver.rho, initial=0.0)))
@@ -282,7 +308,8 @@ class DensityTrack(Track):
 
     def outcome(self) -> tuple[dict[str, Any], list[str]]:
         solver = self.solver
-        notes = _energy_notes(solver)
+        series, notes = self._series_outcome()
+        notes = _energy_notes(solver) + notes
         if self._unresolved_from is not None:
             notes.append(
                 f"from t = {self._unresolved_from:.4g} on, one vertex holds more than "
@@ -293,6 +320,7 @@ class DensityTrack(Track):
             **_energy_record(solver, self.before),
             "unresolved_from": self._unresolved_from,
             "dark_points": solver.dark_points,
+            **series,
         }
         if isinstance(solver, ImplicitSolver):
             record["rejected_steps"] = solver.rejected + solver.refused
@@ -306,7 +334,7 @@ class LagrangianTrack(Track):
 
     def __init__(self, case: Case, solver: LagrangianSolver, mesh: Mesh | None) -> None:
         self.case, self.solver, self.mesh, self.comm = case, solver, mesh, solver.comm
-        geometry, d = solver.attention.geometry, solver.attention.d
+        geometry, d = solver.interaction.geometry, solver.interaction.d
         self.columns = ("t", "step", "dt", *diagnostic_names(geometry, d), "points")
         self._fields: FieldWriter | None = None
 
@@ -314,6 +342,7 @@ class LagrangianTrack(Track):
         solver = self.solver
         row = {"t": solver.t, "step": float(solver.step), "dt": solver.dt}
         row |= characteristic_diagnostics(solver)
+        self._see_series()
         # A density of collapsed clusters alone is beyond all numbers, everywhere.
         _refuse_non_finite(row, {"energy", "rho_min", "rho_max"})
         return row
@@ -384,9 +413,11 @@ class LagrangianTrack(Track):
 
     def outcome(self) -> tuple[dict[str, Any], list[str]]:
         solver = self.solver
-        notes = _energy_notes(solver)
+        series, notes = self._series_outcome()
+        notes = _energy_notes(solver) + notes
         record: dict[str, Any] = {
             **_energy_record(solver, self.before),
+            **series,
             "dark_points": solver.dark_points,
             "rejected_steps": solver.rejected,
             "different_points": solver.points,
@@ -473,15 +504,11 @@ class TokenTrack(Track):
 # ------------------------------------------------------------------ which one
 
 
-def make_attention(case: Case) -> Attention:
-    """The interaction of a case."""
+def make_interaction(case: Case) -> Interaction:
+    """The interaction of a case, as its solver takes it."""
     solver = case.solver
-    return Attention(
-        "sa" if case.model.attention == "sa" else "usa",
-        case.model.beta,
-        case.geometry.d,
-        case.geometry.kind,
-        value=case.model.value,
+    return case.model.on(
+        case.geometry,
         method=solver.interaction if isinstance(solver, Tokens) else "auto",
         accuracy=solver.tolerance if isinstance(solver, Density) else None,
     )
@@ -497,12 +524,12 @@ def token_solver(
         number, kind, seed: as for ``dynamics.tokens.initial_tokens``.
     """
     x = initial_tokens(case.initial, number, seed, kind)
-    attention, solver = make_attention(case), case.solver
+    interaction, solver = make_interaction(case), case.solver
     if isinstance(solver, Layers):
-        return LayerSolver(attention, x, layer_step=1.0 / solver.layers)
+        return LayerSolver(interaction, x, layer_step=1.0 / solver.layers)
     options = solver if isinstance(solver, Particles) else Particles(number=len(x))
     return ParticleSolver(
-        attention,
+        interaction,
         x,
         method=options.method,
         rtol=options.rtol,
@@ -539,7 +566,7 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
         comm,
         lambda: case.initial.density(embed(space.geometry, space.d, space.points[: space.n_owned])),
     )
-    attention = make_attention(case)
+    interaction = make_interaction(case)
     if isinstance(options, Implicit):
         choices = ImplicitScheme(
             limiter=options.scheme,  # type: ignore[arg-type]  # checked at run time
@@ -548,7 +575,7 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
             dt=options.dt,
             tolerance=options.linear_tolerance,
         )
-        implicit = ImplicitSolver(space, attention, rho, case.model.kappa, choices)
+        implicit = ImplicitSolver(space, interaction, rho, case.model.kappa, choices)
         return DensityTrack(case, implicit, mesh)
     scheme = Scheme(
         limiter=options.scheme,  # type: ignore[arg-type]  # both are checked at run time
@@ -556,7 +583,7 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
         cfl=options.cfl,
         field=options.field,  # type: ignore[arg-type]
     )
-    return DensityTrack(case, EulerianSolver(space, attention, rho, scheme), mesh)
+    return DensityTrack(case, EulerianSolver(space, interaction, rho, scheme), mesh)
 
 
 def _fields_of(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:
@@ -576,7 +603,7 @@ def _lagrangian_solver(
             options.refine_longest, options.refine_mass, options.refine_vertices
         )
     return LagrangianSolver(
-        make_attention(case),
+        make_interaction(case),
         mesh,
         case.initial.density,
         comm=comm,
@@ -586,6 +613,30 @@ def _lagrangian_solver(
         merge=options.merge,
         refinement=refinement,
     )
+
+
+def _series_record(interaction: Interaction) -> dict[str, Any]:
+    """For run.json, what is left out of the interaction, where something is."""
+    record: dict[str, Any] = {}
+    cut = interaction.truncation
+    if cut is not None and not cut.exact:
+        tail = cut.tail if math.isfinite(cut.tail) else None
+        record["truncation"] = {"degree": cut.degree, "tail_l2": tail}
+    if interaction.leaves_out_self:
+        record["self_term"] = "left out: the kernel is infinite at t = 1"
+    return record
+
+
+def _series_notes(interaction: Interaction, share: float) -> list[str]:
+    """Warning of a series that is cut where it still matters."""
+    cut = interaction.truncation
+    if cut is None or cut.exact or share <= _SHARE:
+        return []
+    return [
+        f"the series of the interaction ({interaction.describe()}) is cut at degree {cut.degree}, "
+        f"which the mesh resolves: its last quarter carried up to {share:.1e} of the potential; a "
+        "finer mesh carries more"
+    ]
 
 
 def _refuse_non_finite(row: dict[str, float], but: set[str]) -> None:

@@ -21,8 +21,9 @@ ORDER = (
     "errors",
     "software",
     "collective",
+    "checks",
     "geometry",
-    "attention",
+    "interaction",
     "dynamics",
     "analysis",
     "results",
@@ -166,7 +167,7 @@ def test_the_walk_sees_prints() -> None:
 
 WITHOUT_DOLFINX = {
     "geometry": [name for name in SOURCES if layer(name) == "geometry"],
-    "attention": [name for name in SOURCES if layer(name) == "attention"],
+    "interaction": [name for name in SOURCES if layer(name) == "interaction"],
     "wasserstein": [name for name in SOURCES if name == "analysis.wasserstein"],
     "results": [name for name in SOURCES if layer(name) == "results"],
     "case": ["case"],
@@ -180,7 +181,7 @@ def dotted(module: str) -> str:
 
 def test_case_is_among_those_that_need_no_dolfinx() -> None:
     assert "case" in SOURCES
-    assert len(WITHOUT_DOLFINX["geometry"]) > 5 and len(WITHOUT_DOLFINX["attention"]) > 3
+    assert len(WITHOUT_DOLFINX["geometry"]) > 5 and len(WITHOUT_DOLFINX["interaction"]) > 12
 
 
 def test_imports_without_dolfinx(tmp_path: Path, start: Start) -> None:

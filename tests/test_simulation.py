@@ -30,12 +30,11 @@ from scipy.special import gammaln, ive
 
 import meanfield as mf
 from meanfield import cli, simulation
-from meanfield.attention.field import embed
 from meanfield.case import apply_overrides
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import Mesh, unstructured_sphere, write_mesh
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, embed
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.software import DOLFINX_RANGE
 

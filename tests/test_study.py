@@ -28,11 +28,11 @@ from meanfield import cli, study
 from meanfield.analysis.crosscheck import ratio_interval, sampling_floor
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
-from meanfield.attention.field import Attention
 from meanfield.case import apply_overrides
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import Attention
 from meanfield.study import Comparison, compare, summary
 
 Start = Callable[..., Job]

@@ -22,7 +22,7 @@ from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.tokens import read_tokens_file
-from meanfield.tracks import make_attention
+from meanfield.tracks import make_interaction
 
 Start = Callable[..., Job]
 
@@ -222,7 +222,7 @@ def test_layers_are_counted(kind: str) -> None:
     assert result.steps == 20
     np.testing.assert_allclose(result.series["dt"][1:], 0.1, rtol=1e-12)
     start = initial_tokens(case.initial, 50, 3)
-    through = layers(make_attention(case), start, 20, horizon=2.0)
+    through = layers(make_interaction(case), start, 20, horizon=2.0)
     np.testing.assert_allclose(result.solver.x, through[-1], rtol=0.0, atol=1e-12)
     # Nothing but Euler steps and normalisation.
     y = start

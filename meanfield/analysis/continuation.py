@@ -1,4 +1,4 @@
-"""Branches of axially symmetric stationary states in kappa or beta: pseudo-arclength continuation.
+"""Branches of axially symmetric stationary states in one parameter: pseudo-arclength continuation.
 
 A branch is a curve of solutions (c, p) of c = T(c; p), c_l = int P_l dmu the moments and p the
 parameter. It is followed by its arclength, so that it goes around folds. The length of a step is
@@ -21,6 +21,8 @@ from scipy import linalg, optimize
 from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.linearised import Spectrum, zonal_spectrum
 from meanfield.analysis.stationary import (
+    LAST_SHARE,
+    MOST_DEGREE,
     Equation,
     MomentMap,
     Point,
@@ -30,10 +32,9 @@ from meanfield.analysis.stationary import (
     resolved,
     with_parameter,
 )
-from meanfield.attention.kernel import harmonic_dimension
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Law
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, harmonic_dimension
 
 __all__ = ["COLUMNS", "Branch", "Diagram", "Event", "branch", "critical_values"]
 
@@ -43,6 +44,7 @@ COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy", "leadi
 _STEP, _FIRST_STEP, _SMALLEST_STEP = 0.03, 0.01, 1e-7
 _MAX_POINTS = 3000
 _MAX_SIZE = 4096
+_FIRST_DEGREE = 32  # of a series that does not end
 _SMALL = 1e-4  # amplitude below which a state is next to the uniform branch
 _UNIFORM_POINTS = 41
 
@@ -52,7 +54,8 @@ class Event:
     """A special point of a branch.
 
     Attributes:
-        kind: "fold" (the parameter turns back), "equal free energy" (with the uniform state; usa),
+        kind: "fold" (the parameter turns back), "equal free energy" (with the uniform state, where
+            a free energy decides: usa, kernels),
             "branch point" (an eigenvalue crosses zero: a branch leaves, of azimuthal order
             ``order``), "uniform" (the branch joins the uniform one), "end".
         parameter, mean_norm, free_energy: where.
@@ -102,7 +105,7 @@ class Diagram:
 
     Attributes:
         equation: the equation at the start of the interval.
-        parameter: "kappa" or "beta".
+        parameter: "kappa", or a number of the interaction.
         interval: from, to.
         branches: the uniform one first.
         critical: values of the parameter in the interval where the uniform state changes its
@@ -132,12 +135,18 @@ class _Curve:
         self.parameter = parameter
         self.width = abs(interval[1] - interval[0])
         ends = [with_parameter(equation, parameter, value) for value in interval]
-        self.degree = max(end.degree() for end in ends)
-        self.grid = ZonalGrid(self.degree, 2 * self.degree + 32, equation.d)
-        self.scale = 1.0 / np.sqrt(harmonic_dimension(self.degree, equation.d))
-        kernel = max(ends, key=lambda end: abs(end.beta)).kernel
-        part = np.abs(kernel.potential_coefficients(self.degree))[1:] / self.scale[1:] ** 2
-        self.metric = np.concatenate([part / part.max(), [1.0 / self.width**2]])
+        self.ends = ends
+        known = [end.degree for end in ends]
+        degree = max(_FIRST_DEGREE if end is None else end for end in known)
+        self._set_grid(degree, 2 * degree + 32)
+
+    def _set_grid(self, degree: int, size: int) -> None:
+        self.degree, d = degree, self.equation.d
+        self.grid = ZonalGrid(degree, size, d)
+        self.scale = 1.0 / np.sqrt(harmonic_dimension(degree, d))
+        longest = max(self.ends, key=lambda end: end.degree or 0)
+        part = np.abs(longest.interaction.multipliers(degree))[1:] / self.scale[1:] ** 2
+        self.metric = np.concatenate([part / max(part.max(), 1e-300), [1.0 / self.width**2]])
 
     def map(self, p: float) -> MomentMap:
         return MomentMap(with_parameter(self.equation, self.parameter, p), self.grid)
@@ -221,11 +230,22 @@ class _Curve:
         p = optimize.newton(slope, y[-1], tol=1e-14 * self.width, x1=y[-1] + 1e-3 * self.width)
         return np.concatenate([np.zeros(self.degree), [p]])
 
+    def padded(self, x: Array) -> Array:
+        """x with zeros for the moments of degrees that have been added since."""
+        return np.concatenate([x[:-1], np.zeros(self.degree + 1 - x.size), x[-1:]])
+
     def refine(self, x: Array) -> bool:
-        """Double the grid if it does not resolve x; whether it was changed."""
+        """Double the grid, or the degree, if it does not resolve x; whether it was changed.
+
+        After it, points are to be ``padded``.
+        """
         moment_map = self.map(x[-1])
-        if resolved(moment_map, moment_map.at(self.moments(x))):
-            return False
+        moments = self.moments(x)
+        if resolved(moment_map, moment_map.at(moments)):
+            if self.degree >= MOST_DEGREE or moment_map.last_share(moments) <= LAST_SHARE:
+                return False
+            self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
+            return True
         if 2 * self.grid.size > _MAX_SIZE:
             raise BrokenInvariantError(
                 f"{self.parameter} = {x[-1]:g}: the peak is too narrow for {_MAX_SIZE} nodes; "
@@ -268,7 +288,7 @@ def critical_values(
 
     Args:
         equation: the other parameters.
-        parameter: "kappa" or "beta".
+        parameter: "kappa", or a number of the interaction.
         interval: ends of the parameter's interval, in any order.
         points: samples of the leading eigenvalue; between two of different sign a root is found.
 
@@ -303,7 +323,7 @@ def branch(
     step: float = _STEP,
     report: Report | None = None,
 ) -> Diagram:
-    """Follow the branches of stationary states over an interval of kappa or beta.
+    """Follow the branches of stationary states over an interval of a parameter.
 
     The uniform state is a state for every parameter; where it changes its stability is found from
     its computed spectrum. The other branch starts at the state to which ``law`` leads at ``start``
@@ -312,7 +332,7 @@ def branch(
 
     Args:
         equation: the other parameters; that of ``parameter`` is not used.
-        parameter: "kappa" or "beta".
+        parameter: "kappa", or a number of the interaction ("beta"; "strength", ... of kernels).
         start, end: the interval, in the order in which it is followed.
         law: a law symmetric about e_d, or zonal moments, see ``find_stationary``.
         step: largest arclength of a step (0.03: about 100 points for a hysteresis loop).
@@ -366,6 +386,7 @@ def _settle(curve: _Curve, x: Array) -> Array:
         x = curve.unknowns(point.moments, x[-1])
         if not curve.refine(x):
             return x
+        x = curve.padded(x)
 
 
 def _uniform_branch(
@@ -430,6 +451,8 @@ def _follow(
             continue
         new, count = found
         if curve.refine(new):
+            x, tangent = curve.padded(x), curve.padded(tangent)
+            tangent /= curve.length(tangent)
             continue
         past = new[-1] < low - 1e-12 * curve.width or new[-1] > high + 1e-12 * curve.width
         if not past and not at_uniform and _joins(curve, x, new):
@@ -458,7 +481,7 @@ def _follow(
         x, tangent, at_uniform = new, following, False
         if count <= 4 and cosine > 0.995:
             step = min(1.4 * step, largest)
-    c = np.array(points)[:, :-1]
+    c = np.array([curve.padded(at) for at in points])[:, :-1]
     moments = np.column_stack([np.ones(len(c)), c])
     return Branch(name, np.array(rows), moments, tuple(events), stopped)
 
@@ -510,7 +533,8 @@ def _between(
             tests.append(("fold", lambda y: float(curve.tangent(y, tangent)[-1])))
         elif before[leading] * row[leading] < 0.0:
             tests.append(("branch point", lambda y: curve.spectrum(y).leading))
-        if curve.equation.model == "usa" and before[free_energy] * row[free_energy] < 0.0:
+        falls = curve.equation.interaction.energy_kind == "gradient"
+        if falls and before[free_energy] * row[free_energy] < 0.0:
             tests.append(("equal free energy", lambda y: curve.state(y).free_energy))
     found = []
     for kind, test in tests:

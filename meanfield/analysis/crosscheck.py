@@ -27,10 +27,10 @@ import numpy as np
 from scipy import stats
 
 from meanfield.analysis.wasserstein import checked_measure, cloud, colatitudes, wasserstein
-from meanfield.attention.field import Measure
-from meanfield.attention.harmonics import harmonics_for
 from meanfield.errors import InputError
+from meanfield.geometry.harmonics import harmonics_for
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
 
 __all__ = [
     "Difference",

@@ -14,12 +14,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from meanfield.analysis.evaluate import log_bounds
-from meanfield.attention.field import sum_over_ranks
-from meanfield.attention.harmonics import Located, harmonics_for
+from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
+from meanfield.geometry.harmonics import Located, harmonics_for
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
 
@@ -64,11 +64,11 @@ def density_diagnostics(solver: DensitySolver, counter: PeakCounter | None) -> d
     """Diagnostics of a solver's density, the same on every rank (clusters: rank 0). Collective.
 
     * ``mass``: sum of masses, 1. ``rho_min``, ``rho_max``: with respect to sigma (uniform = 1).
-    * ``energy``: E (arXiv 2312.10794, (3.5)), which increases for V = +I; ``energy_scaled``:
-      E e^{-|beta|}.
+    * ``energy``: E (attention: arXiv 2312.10794, (3.5), which increases for V = +I; kernels:
+      1/2 iint W dmu dmu); ``energy_scaled``: E e^{-|beta|} for the exponential kernel, else E.
     * ``entropy``: int rho log rho dsigma >= 0, zero for the uniform density.
-    * ``free_energy``, with diffusion only: F = kappa H - V E, which never increases for usa. (No
-      such functional is known for sa with noise.)
+    * ``free_energy``, with diffusion only: F = kappa H - E (V = -I: + E), which never increases
+      with the identity as link (usa, kernels). (No such functional is known for sa with noise.)
     * ``mean_1``..: int x dmu; ``mean_norm``: its length, the order parameter. ``m2_1``..:
       eigenvalues of int x x^T dmu, ascending. Zonal: int x_d dmu and int x_d^2 dmu alone.
     * ``power_l``: sum over the harmonics of degree l, orthonormal in L^2(sigma), of the squared
@@ -92,7 +92,7 @@ def density_diagnostics(solver: DensitySolver, counter: PeakCounter | None) -> d
     clusters = math.nan
     if everything is not None and counter is not None:
         clusters = float(counter.count(everything))
-    free_energy = solver.kappa * totals[1] - solver.attention.value * field.energy()
+    free_energy = solver.kappa * totals[1] - solver.interaction.drive * field.energy()
     values = [
         totals[0],
         -bottom,
@@ -119,8 +119,8 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
     ``points``: number of different points.
     """
     x, log_rho, m = solver.positions(), solver.log_density(), solver.mass
-    field, d = solver.field(), solver.attention.d
-    geometry = solver.attention.geometry
+    field, d = solver.field(), solver.interaction.d
+    geometry = solver.interaction.geometry
     if geometry == "zonal":
         x = x[:, 1:]
     held = m > 0.0
@@ -146,8 +146,8 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
 
 
 def _power_of(solver: LagrangianSolver) -> Array:
-    att = solver.attention
-    harmonics = harmonics_for(att.geometry, att.d, POWER_DEGREE, 1e-12)
+    model = solver.interaction
+    harmonics = harmonics_for(model.geometry, model.d, POWER_DEGREE, 1e-12)
     points, weights, _ = solver.measure()
     at = points.points if isinstance(points, Located) else points
     comm = solver.comm if solver.comm.size > 1 else None
@@ -156,7 +156,7 @@ def _power_of(solver: LagrangianSolver) -> Array:
 
 def _power(solver: DensitySolver) -> Array:
     space, field = solver.space, solver.field()
-    harmonics = solver.attention.harmonics
+    harmonics = solver.interaction.harmonics
     moments = field.moments
     assert harmonics is not None and moments is not None
     if harmonics.degree < POWER_DEGREE:

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from meanfield.attention.field import embed
 from meanfield.errors import InputError
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, embed
 
 __all__ = [
     "CircleGrid",

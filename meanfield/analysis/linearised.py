@@ -6,11 +6,11 @@ div(mu X'[h]) is, with h = sqrt(mu) f and Phi = xi/kappa,
     f -> -G (f - S f/kappa),      G f = -kappa mu^{-1/2} div( mu grad( mu^{-1/2} f ) ),
     S f = sqrt(mu) xi'[sqrt(mu) f].
 
-G is symmetric and >= 0 with the kernel sqrt(mu); S has the kernel's rank, and is symmetric for usa
-(then all eigenvalues are real: I - S/kappa is the Hessian of the free energy over kappa). Both are
-represented in harmonics that are orthonormal for sigma, which makes a well-conditioned Galerkin
-matrix however many decades mu spans. At the uniform state it is diagonal, with the growth rates
-l(l+d-2)[lam_l/beta - kappa] (usa).
+G is symmetric and >= 0 with the kernel sqrt(mu); S has the rank of the interaction, and is
+symmetric where xi is linear in mu (usa, kernels; then all eigenvalues are real: I - S/kappa is the
+Hessian of the free energy over kappa). Both are represented in harmonics that are orthonormal for
+sigma, which makes a well-conditioned Galerkin matrix however many decades mu spans. At the uniform
+state it is diagonal, with the growth rates l(l+d-2)[lam_l - kappa] (attention, usa: lam_l/beta).
 
 Knows nothing of how a state was found.
 """
@@ -23,20 +23,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid, zonal_functions
 from meanfield.analysis.stationary import Equation, MomentMap, Point, StationaryState
-from meanfield.attention.field import Measure
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
 
 __all__ = ["Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
 _NEUTRAL = 1e-9
 _MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
-_DARK = 1e-7  # of the largest Z: below, sa takes the kernel itself instead of its harmonics
+_DARK = 1e-7  # of the largest Z: below, the log link takes W itself instead of its harmonics
 _DARK_SPHERE = 1e-12
 
 
@@ -147,7 +147,7 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
         stiffness = sum((part * fine.weights) @ part.T for part in parts)
         kept = np.arange(order, grid.degree + 1)
         turn = np.sqrt(at.rho) * dphi if order == 1 else None
-        kernel = _zonal_kernel(moment_map.equation.beta, d, order, t) if dark else None
+        kernel = moment_map.equation.interaction.between_latitudes(order, t) if dark else None
         modes.append(
             _dense_mode(
                 moment_map, fine.weights, at, f, np.asarray(stiffness), kept, count, order,
@@ -183,37 +183,32 @@ def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
     turn = None if state.is_uniform else (np.sqrt(at.rho) * dphi)[None]
     kernel = None
     if dark:
-        beta = state.equation.beta
-        kernel = np.exp(beta * (fine.points @ fine.points.T) - abs(beta))
+        kernel = state.equation.interaction.between_points(fine.points)
     return _dense_mode(moment_map, fine.weights, at, f, stiffness, kept, count, -1, turn, kernel)
 
 
 def _light_up(
     equation: Equation, grid: ZonalGrid | CircleGrid, at: Point
 ) -> tuple[Point, Array, bool]:
-    """Phi' along the grid; for sa without loss of digits where Z is far below its maximum.
+    """Phi' along the grid; log link: without loss of digits where Z is far below its maximum.
 
     The moments of a state do not depend on such dark places, where there is no mass. Its stability
-    does: mass that strays there must come back at the right rate, and X = grad Z/(beta Z).
+    does: mass that strays there must come back at the right rate, and X is like grad Z/Z.
 
     Returns:
         The point with log_rho and slope put right, dPhi (n,), and whether that was necessary.
     """
-    kernel = equation.kernel
-    dphi = at.slope * grid.gradient(kernel.potential_coefficients(grid.degree)[grid.degrees]
-                                    * at.moments)[0]  # fmt: skip
-    if equation.model == "usa" or equation.beta == 0.0:
+    p = equation.interaction.multipliers(grid.degree)[grid.degrees]
+    dphi = at.slope * grid.gradient(p * at.moments)[0]
+    if equation.interaction.is_linear:
         return at, dphi, False
-    z = equation.gain / at.slope
-    if z.min() > _DARK * z.max():
+    steep = np.abs(at.slope)  # like 1/Z
+    if steep.max() < steep.min() / _DARK:
         return at, dphi, False
-    attention = replace(equation.attention(grid.geometry), method="direct")
-    field = attention.field(Measure(grid.points, grid.weights * at.rho))
-    log_z = field.log_partition(grid.points) - abs(equation.beta)
-    phi = equation.gain / equation.beta * (log_z - math.log(kernel.lam0))
+    field = equation.on(grid.geometry).direct().field(Measure(grid.points, grid.weights * at.rho))
+    xi, slope = (values / equation.kappa for values in field.exponent(grid.points))
     light = int(np.argmax(at.log_rho))
-    log_rho = phi - phi[light] + at.log_rho[light]
-    slope = equation.gain * np.exp(np.minimum(-log_z, 650.0))
+    log_rho = xi - xi[light] + at.log_rho[light]
     velocity = field.velocity(grid.points) / equation.kappa
     if isinstance(grid, CircleGrid):
         x = grid.points
@@ -221,29 +216,6 @@ def _light_up(
     else:
         dphi = velocity[:, 0]
     return replace(at, log_rho=log_rho, slope=slope), np.asarray(dphi), True
-
-
-def _zonal_kernel(beta: float, d: int, order: int, t: Array) -> Array:
-    """e^{beta <x, y> - |beta|} between circles of latitude, on harmonics of an azimuthal order.
-
-    Funk-Hecke on the S^{d-2} of longitudes: e^{beta c c'} lam_order(beta s s') there, all positive
-    (up to a common sign) and so exact where harmonics of S^{d-1} cancel; (n, n).
-    """
-    s = np.sqrt((1.0 - t) * (1.0 + t))
-    size = abs(beta) * np.outer(s, s)
-    half = 0.5 * (d - 1)
-    nu = half + order
-    small = size <= max(20.0, nu)
-    scaled = np.empty_like(size)
-    ratio = special.gammaln(half) - special.gammaln(nu)
-    z = size[small]
-    scaled[small] = np.exp(ratio - z) * (0.5 * z) ** order * special.hyp0f1(nu, 0.25 * z * z)
-    z = size[~small]
-    scaled[~small] = np.exp(special.gammaln(half) + (half - 1.0) * np.log(2.0 / z)) * special.ive(
-        nu - 1.0, z
-    )
-    sign = -1.0 if beta < 0.0 and order % 2 else 1.0
-    return sign * scaled * np.exp(beta * np.outer(t, t) - abs(beta) + size)
 
 
 def _dense_mode(
@@ -264,17 +236,17 @@ def _dense_mode(
     the kernel between the nodes (n, n), to be used instead of its harmonics.
     """
     equation = moment_map.equation
-    # For usa S/kappa = C P C^T gain, for sa with gain/Z in one factor; Phi' = slope is both.
-    p = equation.kernel.potential_coefficients(moment_map.grid.degree)[kept]
+    # Linear: S/kappa = C P C^T gain, log link: with gain/Z in one factor; Phi' = slope is both.
+    p = equation.interaction.multipliers(moment_map.grid.degree)[kept]
     root = np.sqrt(at.rho) * weights
     right = (f[: kept.size] * root) @ f.T
     left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ f[: kept.size].T
     g = equation.kappa * stiffness
     if pairs is not None:
-        pull = (f * (root * at.slope / equation.beta)) @ pairs @ (f * root).T
+        pull = (f * (root * at.slope)) @ pairs @ (f * root).T
         values, vectors = linalg.eig(-g @ (np.eye(len(f)) - pull))
     elif _symmetric(moment_map):
-        hessian = np.eye(len(f)) - (right.T * (p * equation.gain)) @ right
+        hessian = np.eye(len(f)) - (right.T * (p * at.slope[0])) @ right
         values, vectors = _symmetric_eigen(g, hessian)
     else:
         values, vectors = linalg.eig(-g @ (np.eye(len(f)) - (left * p) @ right))
@@ -305,7 +277,7 @@ def _dense_mode(
 
 
 def _symmetric(moment_map: MomentMap) -> bool:
-    return moment_map.equation.model == "usa" or moment_map.equation.beta == 0.0
+    return moment_map.equation.interaction.is_linear
 
 
 def _symmetric_eigen(g: Array, hessian: Array) -> tuple[Array, Array]:
@@ -322,8 +294,9 @@ def _symmetric_eigen(g: Array, hessian: Array) -> tuple[Array, Array]:
 def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     """Leading eigenvalues at any state on S^2: Arnoldi iteration, matrix-free.
 
-    For sa where Z falls below 1e-12 of its maximum, eigenvalues are less certain than they look:
-    the drift is lost in round-off where there is no mass, see ``_light_up``. It warns of that.
+    For the log link where Z falls below 1e-12 of its maximum, eigenvalues are less certain than
+    they look: the drift is lost in round-off where there is no mass, see ``_light_up``. It warns of
+    that.
 
     Raises:
         BrokenInvariantError: no convergence.
@@ -340,7 +313,7 @@ def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     at = moment_map.at(state.moments)
     root = np.sqrt(at.rho)
     dphi = at.slope * low.gradient(moment_map.multiplier * state.moments)
-    steep = equation.gain if _symmetric(moment_map) else at.slope
+    steep = at.slope
 
     def apply_g(f: Array) -> Array:
         flux = basis.gradient(f) - 0.5 * basis.synthesise(f) * dphi

@@ -14,11 +14,11 @@ import math
 
 import numpy as np
 
-from meanfield.attention.field import Measure
 from meanfield.errors import InputError
 from meanfield.geometry.laws import TabulatedDensity, TabulatedProfile
 from meanfield.geometry.mesh import IntArray, Mesh
 from meanfield.geometry.sphere import Array, log_area
+from meanfield.interaction.measure import Measure
 
 __all__ = ["density_law", "density_measure", "sample_density"]
 

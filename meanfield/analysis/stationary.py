@@ -1,14 +1,15 @@
 """Stationary states of the mean-field equation with noise, found without time stepping.
 
-For Q = K = I, V = value I and kappa > 0 a state is stationary exactly if its flux vanishes, as X
-is a gradient in both models, X = grad xi: mu ~ exp(xi/kappa), that is
+With a potential, X = grad xi, and kappa > 0 a state is stationary exactly if its flux vanishes:
+mu ~ exp(xi/kappa), that is for attention
 
     usa:  mu ~ exp(value Z/(beta kappa)),        sa:  mu ~ Z^{value/(beta kappa)},
 
-and mu ~ exp(value <x, m>/kappa) for both at beta = 0. Z has finitely many moments of mu in it (the
-kernel's harmonics, to round-off), so that these moments are the unknowns: a = T(a), where T takes
-moments to the density that they exert and back to its moments. A fixed-point iteration from a law
-chooses the state, Newton's method takes it to round-off.
+and mu ~ exp(value <x, m>/kappa) for both at beta = 0. xi has finitely many moments of mu in it (the
+interaction's harmonics, to round-off; a series that does not end is taken until its last quarter
+says nothing), so that these moments are the unknowns: a = T(a), where T takes moments to the
+density that they exert and back to its moments. A fixed-point iteration from a law chooses the
+state, Newton's method takes it to round-off.
 
 Owns this equation and its solution on one geometry. Stability is ``linearised``, branches of states
 are ``continuation``. Knows nothing of cases, files, meshes and time steppers.
@@ -20,20 +21,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from meanfield.analysis.grids import Grid, MatrixGrid, grid_for, zonal_functions
-from meanfield.attention.field import Attention, Measure
-from meanfield.attention.kernel import Kernel, harmonic_dimension
 from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.laws import Law
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
+from meanfield.interaction.zonal import Term
 
 __all__ = [
+    "LAST_SHARE",
+    "MOST_DEGREE",
     "Equation",
     "MomentMap",
     "Point",
@@ -48,82 +51,65 @@ _UNIFORM = 1e-7
 _SIZES = {"zonal": 4096, "circle": 8192, "sphere": 512}
 _ITERATIONS = {"zonal": 20_000, "circle": 20_000, "sphere": 4_000}
 _LOG_MAX = 690.0
+_FIRST_DEGREE = 32  # of a series that does not end
+LAST_SHARE = 1e-13
+"""Share of the last quarter of the degrees, see ``MomentMap.last_share``, that is none."""
+MOST_DEGREE = 512
+"""Largest degree tried for it."""
 
 
 @dataclass(frozen=True)
 class Equation:
-    """d_t mu + div(X[mu] mu) = kappa Laplace(mu) on S^{d-1} with Q = K = I, V = value I.
+    """d_t mu + div(X[mu] mu) = kappa Laplace(mu) on S^{d-1}.
 
     Attributes:
-        model: "sa" or "usa".
-        beta: inverse temperature, any real (usa: |beta| <= 690).
+        term: who pulls whom: a ``SelfAttention`` or a ``Kernel``.
         kappa: diffusion, positive.
         d: dimension of R^d.
-        value: 1 or -1.
 
     Raises:
         InputError: a parameter out of its range.
     """
 
-    model: Literal["sa", "usa"]
-    beta: float
+    term: Term
     kappa: float
     d: int
-    value: int = 1
 
     def __post_init__(self) -> None:
-        if self.model not in ("sa", "usa"):
-            hint = suggest(str(self.model), ("sa", "usa"))
-            raise InputError(f"attention '{self.model}' found, 'sa' or 'usa' expected{hint}")
         if not (math.isfinite(self.kappa) and self.kappa > 0.0):
             raise InputError(
                 f"kappa = {self.kappa:g} found, kappa > 0 expected: without noise the stationary "
                 "states are sums of Diracs, not densities"
             )
-        if self.value not in (1, -1):
-            raise InputError(f"value = {self.value} found, 1 (V = I) or -1 (V = -I) expected")
-        if self.model == "usa" and abs(self.beta) > _LOG_MAX:
-            raise InputError(
-                f"beta = {self.beta:g} found, but usa potentials are of size e^|beta|: expected "
-                f"|beta| <= {_LOG_MAX:g}"
-            )
-        _ = self.kernel
+        self.interaction.refuse_overflow(_LOG_MAX)
 
     @cached_property
-    def kernel(self) -> Kernel:
-        """The scaled kernel e^{beta <x, y> - |beta|}."""
-        return Kernel(self.beta, self.d)
+    def interaction(self) -> Interaction:
+        """The interaction, without a geometry."""
+        return Interaction(self.term, self.d, accuracy=1e-14)
 
-    @property
-    def gain(self) -> float:
-        """value e^{|beta|}/kappa (usa) or value/kappa (sa, and beta = 0)."""
-        scale = math.exp(abs(self.beta)) if self.model == "usa" else 1.0
-        return self.value * scale / self.kappa
+    def on(self, geometry: str) -> Interaction:
+        """The interaction as a field on a geometry."""
+        return replace(self.interaction, geometry=geometry)
 
-    def degree(self) -> int:
-        """Degree beyond which harmonics change the exponent by less than round-off."""
-        floor = self.kernel.lam0 if self.model == "sa" else 1.0
-        return self.kernel.degree(1e-15 * min(1.0, floor / abs(self.gain)))
+    @cached_property
+    def degree(self) -> int | None:
+        """Degree beyond which harmonics change the exponent by less than round-off; None: none."""
+        return self.interaction.exponent_degree(self.kappa)
 
     def exponent(self, q: Array) -> tuple[Array, Array]:
         """Phi = xi/kappa, the log density up to a constant, and its derivative by q.
 
         Args:
-            q: (Z - lam_0) e^{-|beta|}/beta, (n,); <x, m> at beta = 0. Phi = 0 at q = 0.
+            q: (n,) scaled potential of the moments, see ``Interaction.exponent``. Phi(0) = 0.
         """
-        if self.model == "usa" or self.beta == 0.0:
-            return self.gain * q, np.full_like(q, self.gain)
-        lam0 = self.kernel.lam0
-        ratio = self.beta * q / lam0
-        # Z is a sum of positive terms, but summed from harmonics it is lost in the round-off of its
-        # maximum where it is smaller than that; so is the density there, whatever is taken for it.
-        lowest = 1e-15 * (1.0 + float(ratio.max())) - 1.0
-        ratio = np.maximum(ratio, lowest)
-        return self.gain / self.beta * np.log1p(ratio), self.gain / (lam0 * (1.0 + ratio))
+        xi, slope = self.interaction.exponent(q)
+        return xi / self.kappa, slope / self.kappa
 
-    def attention(self, geometry: str) -> Attention:
-        """The same interaction as a field."""
-        return Attention(self.model, self.beta, self.d, geometry, self.value, accuracy=1e-14)
+    @property
+    def parameters(self) -> dict[str, float]:
+        """What may be varied, with its value: kappa, and what the interaction has."""
+        return {"kappa": self.kappa, **self.interaction.parameters}
 
 
 @dataclass(frozen=True)
@@ -132,7 +118,7 @@ class Point:
 
     Attributes:
         moments: (k,) orthonormal moments a, a_0 = 1.
-        q: (n,) potential (Z - lam_0) e^{-|beta|}/beta.
+        q: (n,) scaled potential (Z - lam_0)/unit.
         log_rho: (n,) log of the density w.r.t. sigma that the moments exert, normalised.
         slope: (n,) d Phi/d q.
         image: (k,) moments T(a) of that density.
@@ -160,8 +146,7 @@ class MomentMap:
     def __init__(self, equation: Equation, grid: Grid) -> None:
         self.equation = equation
         self.grid = grid
-        coefficients = equation.kernel.potential_coefficients(grid.degree)
-        self.multiplier = coefficients[grid.degrees]
+        self.multiplier = equation.interaction.multipliers(grid.degree)[grid.degrees]
         self.scale = 1.0 / np.sqrt(harmonic_dimension(grid.degree, grid.d))[grid.degrees]
 
     def at(self, moments: Array) -> Point:
@@ -172,6 +157,21 @@ class MomentMap:
         log_norm = top + math.log(float(self.grid.weights @ np.exp(phi - top)))
         log_rho = phi - log_norm
         return Point(moments, q, log_rho, slope, self.grid.analyse(np.exp(log_rho)))
+
+    def last_share(self, moments: Array) -> float:
+        """Share of the last quarter of the degrees in the potential; 0 where the series ends.
+
+        sum |lam_l| sqrt(dim H_l) |a_l| over those over that over all l >= 1.
+        """
+        if self.equation.degree is not None or not np.any(moments[1:]):
+            return 0.0
+        degrees = self.grid.degrees
+        power = np.sqrt(np.bincount(degrees, weights=moments**2))
+        lam = np.abs(self.equation.interaction.multipliers(self.grid.degree))
+        size = lam * np.sqrt(harmonic_dimension(self.grid.degree, self.grid.d)) * power
+        total = float(np.sum(size[1:]))
+        last = float(np.sum(size[math.ceil(0.75 * size.size) :]))
+        return last / total if total > 1e-13 * float(lam.max()) else 0.0
 
     def residual(self, point: Point) -> float:
         """max_l |c_l - T(c)_l|."""
@@ -278,19 +278,22 @@ class StationaryState:
         mass = self.grid.weights * np.exp(self.log_rho)
         return float(mass @ ((d * t * t - 1.0) / (d - 1.0)))
 
+    @cached_property
+    def _excess(self) -> float:
+        """1/2 int q dmu, scaled."""
+        p = self.equation.interaction.multipliers(self.grid.degree)[self.grid.degrees]
+        return 0.5 * float(np.sum(p * self.moments**2))
+
     @property
     def energy_excess(self) -> float:
-        """E - E_uniform (E increases along the flow for V = +I)."""
-        p = self.equation.kernel.potential_coefficients(self.grid.degree)[self.grid.degrees]
-        return 0.5 * float(np.sum(p * self.moments**2)) * math.exp(abs(self.equation.beta))
+        """E - E_uniform (attention: E increases along the flow for V = +I)."""
+        model = self.equation.interaction
+        return model.unscaled(model.term.energy_factor * self._excess)
 
     @property
     def energy(self) -> float:
-        """E = (1/2 beta) iint e^{beta <x, y>} dmu dmu; |m|^2/2 at beta = 0."""
-        beta = self.equation.beta
-        if beta == 0.0:
-            return self.energy_excess
-        return self.energy_excess + self.equation.kernel.lam0 * math.exp(abs(beta)) / (2.0 * beta)
+        """E: (1/2 beta) iint e^{beta <x, y>} dmu dmu (attention), 1/2 iint W dmu dmu (kernels)."""
+        return self.energy_excess + self.equation.interaction.uniform_energy
 
     @property
     def entropy(self) -> float:
@@ -299,18 +302,20 @@ class StationaryState:
 
     @property
     def free_energy(self) -> float:
-        """F = kappa H - value (E - E_uniform): decreases along the flow of usa, 0 if uniform.
+        """F = kappa H - E + E_uniform (V = -I: + E - E_uniform), 0 if uniform.
 
-        For sa with noise no such functional is known; the number then says nothing.
+        Decreases along the flow with the identity as link (usa, kernels). For the log link with
+        noise no such functional is known; the number then says nothing.
         """
-        return self.equation.kappa * self.entropy - self.equation.value * self.energy_excess
+        drive = self.equation.interaction.drive
+        return self.equation.kappa * self.entropy - drive * self.energy_excess
 
     @cached_property
     def is_axially_symmetric(self) -> bool:
         """Whether the density is symmetric about ``axis`` (circle: even about it)."""
         if self.grid.geometry == "zonal" or self.is_uniform:
             return True
-        p = self.equation.kernel.potential_coefficients(self.grid.degree)[self.grid.degrees]
+        p = self.equation.interaction.multipliers(self.grid.degree)[self.grid.degrees]
         gradient = self.grid.gradient(p * self.moments)
         if self.grid.geometry == "sphere":
             turned = self.axis @ self.grid.generators(gradient)
@@ -333,7 +338,8 @@ class StationaryState:
         """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
         equation, grid = self.equation, self.grid
         mass = grid.weights * np.exp(self.log_rho)
-        field = equation.attention(grid.geometry).field(Measure(grid.points, mass, grid.weights))
+        model = replace(equation.on(grid.geometry), most=grid.degree)
+        field = model.field(Measure(grid.points, mass, grid.weights))
         # The constant is that of the grid: log_rho = Phi - log_norm.
         phi, _ = equation.exponent(self.point.q)
         log_norm = float(np.max(phi)) - float(self.log_rho[int(np.argmax(phi))])
@@ -428,12 +434,13 @@ def find_stationary(
     """Find the stationary state to which a law leads.
 
     The law is iterated, a <- (1 - theta) a + theta T(a), with theta = 1 until that overshoots (for
-    repulsion). For usa with beta > 0 and V = +I each such step decreases the free energy (E is
-    convex, so its linearisation bounds it from below). Once the iteration converges by itself to
-    within 1e-6, Newton's method finishes it; so the state is one that attracts the iteration, save
-    that a law which is even (x -> -x) or uniform stays so, and that a state which is left only very
-    slowly (several clusters far apart) counts as found: ask ``linearised.spectrum``. It need not be
-    the state to which the time-dependent equation leads from the same law.
+    repulsion). With the identity as link and attraction alone (usa, beta > 0, V = +I) each such
+    step decreases the free energy (E is convex, so its linearisation bounds it from below). Once
+    the iteration converges by itself to within 1e-6, Newton's method finishes it; so the state is
+    one that attracts the iteration, save that a law which is even (x -> -x) or uniform stays so,
+    and that a state which is left only very slowly (several clusters far apart) counts as found:
+    ask ``linearised.spectrum``. It need not be the state to which the time-dependent equation leads
+    from the same law.
 
     Args:
         equation: the equation.
@@ -448,7 +455,7 @@ def find_stationary(
         InputError: the peak is too narrow for the largest grid.
         BrokenInvariantError: no convergence.
     """
-    degree = equation.degree()
+    degree = equation.degree if equation.degree is not None else _FIRST_DEGREE
     size = 2 * degree + 32
     moments: Array | None = None
     counts = [0, 0]
@@ -457,10 +464,7 @@ def find_stationary(
         moment_map = MomentMap(equation, grid)
         if moments is None:
             moments = _start(start, grid)
-            # Those that are zero stay so: uniform and even laws. A polynomial of degree l has lost
-            # some l^2 eps next to the poles, where its slope is l^2.
-            noise = 1e-13 * (1.0 + grid.degrees) ** 2
-            moments[np.abs(moments * moment_map.scale) < noise] = 0.0
+            moments = _without_noise(moments, moment_map)
         if not np.any(moments[1:]):  # always a state, not to be left by round-off
             return StationaryState(
                 equation, grid, moments, np.zeros(grid.weights.size),
@@ -474,7 +478,16 @@ def find_stationary(
         point, done = _iterate(moment_map, moments, free, progress)
         counts[0] += done[0]
         counts[1] += done[1]
-        if resolved(moment_map, point):
+        fine = resolved(moment_map, point)
+        if fine and moment_map.last_share(point.moments) > LAST_SHARE and degree < MOST_DEGREE:
+            degree *= 2
+            larger = grid.resized(degree, size)
+            size = max(size, 2 * degree + 32)
+            moments = _without_noise(larger.analyse(point.rho), MomentMap(equation, larger))
+            if not np.any(free[odd]):
+                moments = np.where(larger.degrees % 2 == 1, 0.0, moments)
+            continue
+        if fine:
             return StationaryState(
                 equation, grid, point.moments, point.log_rho, moment_map.residual(point),
                 (counts[0], counts[1]),
@@ -484,6 +497,15 @@ def find_stationary(
         f"kappa = {equation.kappa:g} found: the state is narrower than {_SIZES[geometry]} nodes "
         f"from pole to pole resolve; expected a larger kappa"
     )
+
+
+def _without_noise(moments: Array, moment_map: MomentMap) -> Array:
+    """Moments that are zero stay so: uniform and even laws.
+
+    A polynomial of degree l has lost some l^2 eps next to the poles, where its slope is l^2.
+    """
+    noise = 1e-13 * (1.0 + moment_map.grid.degrees) ** 2
+    return np.where(np.abs(moments * moment_map.scale) < noise, 0.0, moments)
 
 
 def _start(start: Law | Array, grid: Grid) -> Array:
@@ -547,12 +569,18 @@ def _iterate(
 
 
 def with_parameter(equation: Equation, parameter: str, value: float) -> Equation:
-    """The equation with another "kappa" or "beta"."""
+    """The equation with another kappa, or another number of the interaction.
+
+    Raises:
+        InputError: there is no such parameter, or the value is out of its range.
+    """
     if parameter == "kappa":
         return replace(equation, kappa=value)
-    if parameter == "beta":
-        return replace(equation, beta=value)
-    raise InputError(
-        f"parameter '{parameter}' found, 'kappa' or 'beta' expected"
-        + suggest(parameter, ("kappa", "beta"))
-    )
+    valid = tuple(equation.parameters)
+    if parameter not in valid:
+        names = [f"'{name}'" for name in valid]
+        expected = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        raise InputError(
+            f"parameter '{parameter}' found, {expected} expected{suggest(parameter, valid)}"
+        )
+    return replace(equation, term=equation.term.replaced({parameter: value}))

@@ -48,11 +48,11 @@ from meanfield.analysis.wasserstein_columns import (
     solve_columns,
     solve_pot,
 )
-from meanfield.attention.field import Measure
-from meanfield.attention.harmonics import Located
 from meanfield.errors import InputError, suggest
+from meanfield.geometry.harmonics import Located
 from meanfield.geometry.mesh import IntArray
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
 
 __all__ = [
     "METHODS",

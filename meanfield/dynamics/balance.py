@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
-from meanfield.attention.harmonics import harmonics_for
 from meanfield.errors import MeanfieldWarning
+from meanfield.geometry.harmonics import harmonics_for
 from meanfield.geometry.sphere import Array
 
 __all__ = ["balance_weights"]
@@ -40,14 +40,14 @@ def balance_weights(
     The degree is what the kernel needs, at most 0.15 sqrt(N) on S^2 (0.05 N on S^1 and zonal): a
     smooth correction of size h^2. Balancing all that a mesh of N points can carry, 0.6 sqrt(N),
     changes single weights by 5 % at any resolution, of which the edge coefficients know nothing:
-    the density then converges at order 1.3 instead of 2 (measured for beta = 0). The uniform
+    the density then converges at order 1.3 instead of 2 (measured for W = t). The uniform
     state asks for no more, see ``Measure.quadrature``.
 
     Args:
         geometry, d: which harmonics.
         points: (n, gdim) owned points of this rank; weights: (n,), sum one over all ranks.
         n_global: number of points over all ranks.
-        needed: degree that carries the attention kernel. A mesh that can not resolve it is a
+        needed: degree that carries the interaction. A mesh that can not resolve it is a
             warning.
         total: sums an array over all ranks.
         full: balance all degrees that the mesh resolves, for characteristics, which use no edge
@@ -60,8 +60,8 @@ def balance_weights(
     resolved = int(0.6 * np.sqrt(n_global)) if sphere else int(0.3 * n_global)
     if needed > resolved:
         warnings.warn(
-            f"a mesh of {n_global} vertices resolves harmonics up to degree {resolved}, the kernel "
-            f"of this beta has degrees up to {needed}: take a finer mesh",
+            f"a mesh of {n_global} vertices resolves harmonics up to degree {resolved}, the "
+            f"interaction has degrees up to {needed}: take a finer mesh",
             MeanfieldWarning,
             stacklevel=2,
         )

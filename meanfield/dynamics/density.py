@@ -1,6 +1,6 @@
 """What all densities on a P1 space have in common: the state, its measure, its field.
 
-Knows a space, an attention and the state; nothing of how mass is moved, of files, cases or
+Knows a space, an interaction and the state; nothing of how mass is moved, of files, cases or
 observers.
 """
 
@@ -12,13 +12,16 @@ from functools import cached_property
 
 import numpy as np
 
-from meanfield.attention.field import Attention, Field, Measure, sum_over_ranks
-from meanfield.attention.harmonics import available_cpus
+from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import use_threads
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.harmonics import available_cpus
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
 
 __all__ = ["LOG_FLOOR", "MASS_TOLERANCE", "DensitySolver"]
 
@@ -29,11 +32,11 @@ MASS_TOLERANCE = 1e-12
 
 
 class DensitySolver:
-    """A P1 density with its attention field; subclasses advance it in time.
+    """A P1 density with its field; subclasses advance it in time.
 
     Args:
         space: the finite-element space.
-        attention: the model; its geometry and d must be the space's.
+        interaction: the model; its geometry and d must be the space's.
         rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
             normalised to mass one.
         t: initial time.
@@ -56,22 +59,25 @@ class DensitySolver:
 
     kappa = 0.0
 
-    def __init__(self, space: P1Space, attention: Attention, rho: Array, t: float = 0.0) -> None:
-        if (attention.geometry, attention.d) != (space.geometry, space.d):
+    def __init__(
+        self, space: P1Space, interaction: Interaction, rho: Array, t: float = 0.0
+    ) -> None:
+        if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
-                f"attention on '{attention.geometry}' (d = {attention.d}) found, the space's "
-                f"'{space.geometry}' (d = {space.d}) expected"
+                f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
+                f"space's '{space.geometry}' (d = {space.d}) expected"
             )
-        harmonics = attention.harmonics
+        interaction = interaction.on_mesh(space.n_global)
+        harmonics = interaction.harmonics
         assert harmonics is not None
-        self.space, self.attention = space, attention
+        self.space, self.interaction = space, interaction
         self.weights, self.balanced_degree, self.balance_error = balance_weights(
             space.geometry,
             space.d,
             space.points[: space.n_owned],
             space.weights,
             space.n_global,
-            attention.kernel.degree(1e-6),
+            interaction.degree(1e-6),
             lambda values: sum_over_ranks(space.comm, values),
         )
         self._at_owned = harmonics.locate(space.points[: space.n_owned])
@@ -135,20 +141,17 @@ class DensitySolver:
 
     def _field_of(self, rho: Array) -> Field:
         start = time.perf_counter()
-        field = self.attention.field(self._measure_of(rho), self.t, self.space.comm)
+        field = self.interaction.field(self._measure_of(rho), self.t, self.space.comm)
         self.timings["field"] += time.perf_counter() - start
         return field
 
     @cached_property
     def _linear_rate(self) -> float:
         """Fastest growth rate of perturbations of the uniform state, without diffusion."""
-        att = self.attention
-        assert att.harmonics is not None
-        l = np.arange(att.harmonics.degree + 1)
-        rates = l * (l + att.d - 2) * np.abs(att.kernel.potential_coefficients(l[-1]))
-        if att.model == "sa":
-            return float(np.max(rates)) / att.kernel.lam0
-        return float(np.max(rates)) * math.exp(min(att.log_scale, 700.0))
+        harmonics = self.interaction.harmonics
+        assert harmonics is not None
+        rates = np.abs(self.interaction.uniform_rates(harmonics.degree))
+        return min(float(np.max(rates)), 1e304)
 
     @property
     def _mass_tolerance(self) -> float:

@@ -5,7 +5,7 @@ Mass m_i = w_i rho_i moves along edges: dm_i/dt = -sum_j c_ij F(rho_i, rho_j, xi
 round-off and positive by construction; the sign of the energy change, proved for Euler steps with
 upwinding, is checked each step and a violation recorded.
 
-Knows a space, an attention and the state; nothing of files, cases or observers.
+Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from meanfield.attention.field import Attention
 from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.interaction import Interaction
 
 __all__ = ["EulerianSolver", "EulerianState", "Scheme"]
 
@@ -94,7 +94,7 @@ class EulerianSolver(DensitySolver):
 
     Args:
         space: the finite-element space.
-        attention: the model; its geometry and d must be the space's.
+        interaction: the model; its geometry and d must be the space's.
         rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
             normalised to mass one.
         scheme: choices of the discretisation.
@@ -110,12 +110,12 @@ class EulerianSolver(DensitySolver):
     def __init__(
         self,
         space: P1Space,
-        attention: Attention,
+        interaction: Interaction,
         rho: Array,
         scheme: Scheme | None = None,
         t: float = 0.0,
     ) -> None:
-        super().__init__(space, attention, rho, t)
+        super().__init__(space, interaction, rho, t)
         self.scheme = scheme if scheme is not None else Scheme()
         self._stages = STEPPERS[self.scheme.stepper]
         self.timings["sweep"] = 0.0
@@ -213,7 +213,7 @@ class EulerianSolver(DensitySolver):
                 float(np.max(np.abs(xi[:n] - predicted[:n]))),
             )
             # Relative to the range of xi; noise of the transforms alone is no reason to slow down.
-            scale = top + bottom + 1e3 * self.attention.epsilon
+            scale = top + bottom + 1e3 * self.interaction.epsilon
             grown = grown_step(self.dt, wrong / scale, _PREDICTION, self._history.depth)
             # Next to the uniform state perturbations below that noise grow unseen: in time, too.
             self._allowed = min(grown, 0.5 / max(self._linear_rate, 1e-300))
@@ -265,12 +265,12 @@ class EulerianSolver(DensitySolver):
     def _watch_energy(self) -> None:
         """Record a step in which E moved the wrong way by more than the noise of its evaluation."""
         field = self.field()
-        excess = field.energy_excess()
+        ascent = field.ascent()
         if self._last_energy is not None:
             total = abs(field.energy(scaled=True))
-            noise = 4.0 * self.attention.epsilon * abs(excess) + 1e-14 * total
-            wrong = self.attention.value * (self._last_energy - excess)
+            noise = 4.0 * self.interaction.epsilon * abs(ascent) + 1e-14 * total
+            wrong = self._last_energy - ascent
             if wrong > noise:
                 self.energy_violations += 1
                 self.energy_violation = max(self.energy_violation, wrong / total)
-        self._last_energy = excess
+        self._last_energy = ascent

@@ -9,41 +9,47 @@ from the old density):
 * rho >= 0 and mass is conserved (M-matrix with zero column sums), exactly as computed, too: see
   ``dynamics.linear``.
 * rho ~ exp(xi/kappa) is at rest exactly, if xi is its own potential (Gibbs states).
-* usa, V = +I, beta > 0, any kappa >= 0: the free energy F = kappa H - E never increases. H is
-  convex: H(rho') - H(rho) <= <log rho', m' - m>; E is convex, its kernel being positive definite:
-  E(rho') - E(rho) >= <xi^n, m' - m>. So F(rho') - F(rho) <= <kappa log rho' - xi^n, m' - m> =
-  -dt sum_edges c_ij F_ij (mu_i - mu_j), mu = kappa log rho' - xi^n, and F_ij has the sign of
+* identity link (usa, kernels), any kappa >= 0: the free energy F = kappa H - E never increases. H
+  is convex: H(rho') - H(rho) <= <log rho', m' - m>. E = E_+ - E_- by the signs of the kernel's
+  coefficients, both convex: E_+(rho') - E_+(rho) >= <xi_+^n, m' - m> with the potential of the old
+  density, -E_-(rho') + E_-(rho) >= <xi_-', m' - m> with that of the *new* one. So with
+  xi = xi_+^n + xi_-' F(rho') - F(rho) <= <kappa log rho' - xi, m' - m> =
+  -dt sum_edges c_ij F_ij (mu_i - mu_j), mu = kappa log rho' - xi, and F_ij has the sign of
   mu_i - mu_j.
-* sa, V = +I, beta > 0, kappa = 0: E never decreases: E(rho') - E(rho) >= <Z^n, m' - m>/beta =
-  dt sum_edges c_ij F_ij (Z_j - Z_i)/beta >= 0, as log Z and Z rise together.
+* log link (sa), kappa = 0, all signs alike: E moves the right way: attractive, with the old
+  potential, E(rho') - E(rho) >= <q^n, m' - m> = dt sum_edges c_ij F_ij (q_j - q_i) >= 0, as xi
+  rises with q; repulsive, with the new one, likewise.
 
-*Monitored*: the same signs (with V = -I: of kappa H + E, which must not increase, and of E for
-kappa = 0) where they are not proved, for V = -I or beta < 0, and for the extrapolated step below.
-Softmax attention with noise has no known Lyapunov functional: nothing is watched.
+The repulsive part xi_-' makes a step a fixed point in the few moments of that part, found by
+Anderson acceleration (a linear solve an iteration), to a tolerance far below the change of F. A
+step for which none is found is refused and halved; a fixed one stops the run.
+
+*Monitored*: the same signs for the extrapolated step below, and for the log link with mixed signs
+(sa, beta < 0), whose potential is the old one: the two times do not mix in a logarithm. The log
+link with noise has no known Lyapunov functional: nothing is watched.
 
 Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
 the extrapolation of log rho: positive whatever the step, and equal to the Richardson extrapolation
 2h - f up to (h - f)^2/f = O(dt^4); its mass, 1 + O(dt^4), is divided out. h/f is kept within 1/2
 and 2, so that nothing wild happens in tails that no step resolves. If its energy moves the wrong
-way, h itself is taken, for which the above is proved; if that does, too (V = -I), the step is
-rejected and halved.
+way, h itself is taken, for which the above is proved; if that does, too (where it is not), the step
+is rejected and halved.
 
 Implicit potential: where next to nothing moves, the old potential holds every cluster where it was:
 one that drifts at a speed v gets no further than v over its rate of relaxation, however long the
 step. Such phases are stepped through with the potential of the *new* density,
 (W + dt A(xi^{n+1})) rho^{n+1} = W rho^n, a fixed point in the few moments that make up the
-potential, found by Anderson acceleration (a linear solve an iteration). Positivity, mass and Gibbs
-states are untouched: these hold in any potential. For V = -I, beta > 0 the signs of the energy are
-proved now, to the tolerance of the fixed point (E(rho') - E(rho) <= <Z', m' - m>/beta); for V = +I
-they are monitored, and a step that fails is refused. "auto" takes, of the two ways, the one that
-gets further for a linear solve, by trying the other from time to time in slow phases.
+potential. Positivity, mass and Gibbs states are untouched: these hold in any potential; where
+attraction takes part the signs of the energy are monitored, and a step that fails is refused.
+"auto" takes, of the two ways, the one that gets further for a linear solve, by trying the other
+from time to time in slow phases (where everything repels, both are the same).
 
 Error control: the distance of h and f in total variation, sum w |h - f|, is at most ``rtol`` times
 the smaller of 1 and 100 times the change of the density over the step. The latter matters where
 hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
 only if steps resolve it. Changes below 1e-8 are not looked at: steps then double.
 
-Knows a space, an attention and the state; nothing of files, cases or observers.
+Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
 
 from __future__ import annotations
@@ -54,8 +60,8 @@ from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from meanfield.attention.field import Attention, Field
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import LOG_FLOOR, DensitySolver
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
@@ -64,6 +70,8 @@ from meanfield.dynamics.space import P1Space, edge_tangents
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
 
 __all__ = ["ImplicitScheme", "ImplicitSolver", "ImplicitState"]
 
@@ -88,7 +96,8 @@ class ImplicitScheme:
         rtol: tolerance of a step's error in total variation.
         dt: fixed step, which is then not controlled (and only refused for its energy); None:
             steps follow the error.
-        potential: "explicit", "implicit" or "auto" (explicit with a fixed step).
+        potential: of attraction: "explicit", "implicit" or "auto" (explicit with a fixed step).
+            That of repulsion is implicit.
         tolerance: of linear solves, in the 1-norm of masses.
         linear: "auto", "ilu", "lu" or "amg": see ``dynamics.linear``.
 
@@ -216,7 +225,7 @@ class ImplicitSolver(DensitySolver):
     """Advance a P1 density by linear-implicit steps.
 
     Args:
-        space, attention, rho, t: as for ``DensitySolver``.
+        space, interaction, rho, t: as for ``DensitySolver``.
         kappa: diffusion, >= 0.
         scheme: choices of the discretisation.
 
@@ -236,7 +245,7 @@ class ImplicitSolver(DensitySolver):
     def __init__(
         self,
         space: P1Space,
-        attention: Attention,
+        interaction: Interaction,
         rho: Array,
         kappa: float = 0.0,
         scheme: ImplicitScheme | None = None,
@@ -244,7 +253,7 @@ class ImplicitSolver(DensitySolver):
     ) -> None:
         if not 0.0 <= kappa < math.inf:
             raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
-        super().__init__(space, attention, rho, t)
+        super().__init__(space, interaction, rho, t)
         self.kappa = float(kappa)
         self.scheme = scheme if scheme is not None else ImplicitScheme()
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
@@ -254,8 +263,15 @@ class ImplicitSolver(DensitySolver):
         self._system = EdgeSystem(space, self.weights, self.scheme.tolerance, self.scheme.linear)
         self._control = _Control(implicit=float(self.scheme.potential == "implicit"))
         self._back = _back_tangents(space)
-        # No functional is known for softmax attention with noise.
-        self._watched = attention.model == "usa" or self.kappa == 0.0
+        interaction = self.interaction  # cut to the mesh
+        kind = interaction.energy_kind
+        self._watched = kind == "gradient" or (kind == "monotone" and self.kappa == 0.0)
+        # Moments whose potential is the new one in every step: see above for the log link.
+        if kind == "gradient" or interaction.convexity == "negative":
+            self._implicit: NDArray[np.bool_] = interaction.repels
+        else:
+            self._implicit = np.zeros(interaction.metric.size, dtype=bool)
+        self._one_way = bool(np.any(self._implicit)) and interaction.convexity == "negative"
 
     # ------------------------------------------------------------------ the state
 
@@ -296,15 +312,15 @@ class ImplicitSolver(DensitySolver):
         return math.sqrt(total)
 
     def free_energy(self) -> float:
-        """(kappa H - V E) e^{-|beta|}, up to a constant: what decreases for usa. Collective."""
+        """kappa H - drive E, scaled, up to a constant: falls for the identity link. Collective."""
         return self._functional(self.rho, self.field())
 
     def _functional(self, rho: Array, field: Field) -> float:
-        energy = -self.attention.value * field.energy_excess()
+        energy = -field.ascent()
         if self.kappa == 0.0:
             return energy
         (entropy,) = self.space.sum(float(np.dot(self.weights * rho, _log(rho))))
-        return energy + self.kappa * math.exp(-self.attention.kernel.log_scale) * entropy
+        return energy + self.interaction.scaled(self.kappa) * entropy
 
     # ------------------------------------------------------------------ stepping
 
@@ -330,6 +346,11 @@ class ImplicitSolver(DensitySolver):
             trial = self._try(rates, dt)
             if trial is None:
                 self.failed += 1
+                if fixed is not None and not self._control.implicit:
+                    raise BrokenInvariantError(
+                        f"the repulsive part of a fixed step of {dt:.3g} was not solved for after "
+                        f"t = {self.t:.6g}: take a smaller dt, or none to control it"
+                    )
                 longest = 0.5 * dt
                 continue
             if fixed is None and trial.error > trial.allowed:
@@ -351,7 +372,7 @@ class ImplicitSolver(DensitySolver):
             control.suggest(dt, trial.error, trial.allowed)
             if control.implicit:
                 control.cost = trial.solves / 3.0
-            if self.scheme.potential == "auto":
+            if self.scheme.potential == "auto" and not self._one_way:
                 control.choose(trial.change, dt)
         # Landing: t_end itself, not the sum of steps towards it.
         self.t = t_end if dt >= t_end - self.t else self.t + dt
@@ -394,16 +415,20 @@ class ImplicitSolver(DensitySolver):
     def _euler(self, rates: Rates, old: Array, dt: float, field: Field | None) -> Array | None:
         """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
 
-        With the implicit potential a fixed point of the moments of the new density: None if it is
+        With an implicit potential a fixed point of the moments of the new density: None if it is
         not found.
         """
         rho = self._solve(rates, old, dt)
-        if not self._control.implicit:
+        everything = bool(self._control.implicit)
+        if not everything and not np.any(self._implicit):
             return rho
-        moments = (self.field() if field is None else field).moments
-        assert moments is not None
-        anderson = Anderson(np.sqrt(np.abs(self.attention.multiplier)))
-        start = moments
+        start = (self.field() if field is None else field).moments
+        assert start is not None
+        weights = self.interaction.metric
+        if not everything:
+            weights = np.where(self._implicit, weights, 0.0)
+        anderson = Anderson(np.sqrt(weights))
+        moments = start
         for _ in range(_ITERATIONS):
             found = self._field_of(rho)
             assert found.moments is not None
@@ -412,8 +437,9 @@ class ImplicitSolver(DensitySolver):
             change = anderson.norm(moments - start)
             if moved <= _FIXED_POINT * self._allowed(change):
                 return rho
-            guess = self.attention.field_of_moments(
-                moments, self._measure_of(rho), self.t, self.space.comm
+            mixed = moments if everything else np.where(self._implicit, moments, start)
+            guess = self.interaction.field_of_moments(
+                mixed, self._measure_of(rho), self.t, self.space.comm
             )
             rho = self._solve(self._rates(self.field_potential(guess), old), old, dt)
         return None
@@ -452,8 +478,8 @@ class ImplicitSolver(DensitySolver):
         The accuracies of transforms and of sums, and that of the linear solver: masses that are
         wrong by its tolerance, times differences of the potential kappa log rho - xi.
         """
-        kappa = self.kappa * math.exp(-self.attention.kernel.log_scale)
-        transforms = 4.0 * self.attention.epsilon * abs(field.energy_excess())
+        kappa = self.interaction.scaled(self.kappa)
+        transforms = 4.0 * self.interaction.epsilon * abs(field.ascent())
         linear = self.scheme.tolerance * (scale + kappa)
         return transforms + 1e-13 * scale + 1e-14 * kappa + linear
 

@@ -10,7 +10,7 @@ needed. A collapsed cluster becomes one point (``clusters.collapsed_groups``), a
 time scale of the clusters. Where neighbours drift apart new vertices can be inserted from the
 initial law: their whole history is integrated again through the fields of all stages so far.
 
-Knows a mesh (NumPy), an attention and a law's density; nothing of files, cases or observers.
+Knows a mesh (NumPy), an interaction and a law's density; nothing of files, cases or observers.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.attention.field import Attention, Field, Measure, embed, sum_over_ranks
-from meanfield.attention.harmonics import Located
-from meanfield.collective import Alone
+from meanfield.collective import Alone, sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, try_step
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.harmonics import Located
 from meanfield.geometry.mesh import Mesh, delaunay_weights, hull_cells, mesh_edges
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, embed
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
 
 __all__ = ["LagrangianSolver", "LagrangianState", "Refinement"]
 
@@ -116,13 +118,14 @@ class LagrangianSolver:
     largest error of a position (angle) is at most ``atol + rtol * (largest distance moved)``, and
     that of log rho likewise.
 
-    Points that have come within sqrt(2 ``atol``)/(1 + |beta|) of their joint mean, and still get
-    closer, become one of their joint mass: replacing masses by their mean changes e^{beta <x, y>}
-    by at most (1 + |beta|)^2 s^2/2 = ``atol`` of itself at distances s. What is given up is summed,
-    by mass, in ``merge_error``. Vertices keep their numbers, and their log rho goes on.
+    Points that have come within sqrt(2 ``atol``) w^2 of their joint mean, w the width of the
+    interaction, and still get closer, become one of their joint mass: replacing masses by their
+    mean changes a kernel e^{beta <x, y>} by at most (1 + |beta|)^2 s^2/2 = ``atol`` of itself at
+    distances s, w^2 = 1/(1 + |beta|). What is given up is summed, by mass, in ``merge_error``.
+    Vertices keep their numbers, and their log rho goes on.
 
     Args:
-        attention: the model; geometry and d are the mesh's.
+        interaction: the model; geometry and d are the mesh's.
         mesh: the initial mesh (rank 0's is used).
         density: values (m,) >= 0 of the initial density with respect to sigma at unit vectors
             (m, d).
@@ -141,11 +144,11 @@ class LagrangianSolver:
             to ``balanced_degree`` with the error ``balance_error``.
         rejected, evaluations: numbers of rejected steps, of field evaluations.
         merge_error: estimated relative error of the field by merging so far.
-        insert_error: largest change of e^{beta <x, y>}'s moments by inserting vertices so far.
+        insert_error: largest change of the interaction's moments by inserting vertices so far.
         inserted: number of inserted vertices; refined_until: when, and why, no more could be.
-        energy_violations: number of steps in which E moved the wrong way (up for V = -I, down for
-            V = +I) by more than the noise of its evaluation; energy_violation: the largest such
-            change, relative to E. Not part of the state.
+        energy_violations: number of steps in which E moved the wrong way (down, for V = -I up)
+            by more than the noise of its evaluation; energy_violation: the largest such change,
+            relative to E. Not part of the state.
         timings: seconds in "field", "merge" and "insert".
 
     Raises:
@@ -155,7 +158,7 @@ class LagrangianSolver:
 
     def __init__(
         self,
-        attention: Attention,
+        interaction: Interaction,
         mesh: Mesh | None,
         density: Callable[[Array], Array],
         *,
@@ -172,18 +175,18 @@ class LagrangianSolver:
                 f"rtol = {rtol:g} and atol = {atol:g} found, 0 to 0.1 and 1e-15 to 0.1 expected"
             )
         self.comm: Any = comm if comm is not None else Alone()
-        self.attention = attention
         self.pair = pair_named(method)
         self.merge, self.refinement, self._wanted = merge, refinement, refinement
-        self._precise = _quiet(attention, max(rtol, 1e-12))
         self._density = density
         given = self.comm.bcast(mesh, root=0)
         assert given is not None
-        if (attention.geometry, attention.d) != (given.geometry, given.d):
+        if (interaction.geometry, interaction.d) != (given.geometry, given.d):
             raise InputError(
-                f"attention on '{attention.geometry}' (d = {attention.d}) found, the mesh's "
-                f"'{given.geometry}' (d = {given.d}) expected"
+                f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
+                f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
+        self.interaction = interaction.on_mesh(given.n_vertices)
+        self._precise = self.interaction.quiet(max(rtol, 1e-12))
         self.reference: Mesh = given
         self._first_count = given.n_vertices
         edges = mesh_edges(given)
@@ -218,7 +221,7 @@ class LagrangianSolver:
             mesh.points[start:stop],
             area[start:stop] / area.sum(),
             self._first_count,
-            self.attention.kernel.degree(1e-6),
+            self.interaction.degree(1e-6),
             lambda values: sum_over_ranks(comm, values),
             full=True,
         )
@@ -275,10 +278,10 @@ class LagrangianSolver:
         self._masses: Array = np.bincount(self._group, weights=self.mass)[own]
         self._log_rho: Array = log_rho  # at the vertices, when they got this group
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
-        att = self.attention
-        most = _FEW[att.geometry] if self.refinement is None else _FEW_REFINED
-        few = att.method == "auto" and self._count <= most
-        self._attention = replace(att, method="direct") if few else self._precise
+        model = self.interaction
+        most = _FEW[model.geometry] if self.refinement is None else _FEW_REFINED
+        few = model.method == "auto" and self._count <= most
+        self._model = model.direct() if few else self._precise
         self._first: Array | None = None
         self._last_energy: float | None = None  # that of other points: not to be compared with
 
@@ -308,8 +311,8 @@ class LagrangianSolver:
         return Measure(self._located(self._x), self._masses)
 
     def _located(self, x: Array) -> Array | Located:
-        points = _colatitudes(x)[:, None] if self.attention.geometry == "zonal" else x
-        harmonics = self._attention.harmonics
+        points = _colatitudes(x)[:, None] if self.interaction.geometry == "zonal" else x
+        harmonics = self._model.harmonics
         return points if harmonics is None else harmonics.locate(points)
 
     def field(self) -> Field:
@@ -325,7 +328,7 @@ class LagrangianSolver:
         """Velocities and -div X at this rank's points, (m, k + 1). Collective."""
         start = time.perf_counter()
         at = self._located(x)
-        field = self._attention.field(Measure(at, self._masses), t, self._communicator)
+        field = self._model.field(Measure(at, self._masses), t, self._communicator)
         rates = self._rates_in(field, x, at)
         self.evaluations += 1
         self.dark_points = max(self.dark_points, field.dark_points)
@@ -337,7 +340,7 @@ class LagrangianSolver:
 
     def _rates_in(self, field: Field, x: Array, at: Array | Located) -> Array:
         velocity, divergence = field.velocity_and_divergence(at)
-        if self.attention.geometry == "zonal":
+        if self.interaction.geometry == "zonal":
             # theta grows along (cos, -sin); beyond the pole it falls. At a pole it rests: sin(pi)
             # is 1e-16, from which a point would leave a repelling pole after t = 80 or so.
             speed = velocity[:, 0] * np.sign(x[:, 0])
@@ -428,22 +431,22 @@ class LagrangianSolver:
         """
         start = time.perf_counter()
         field = self._field
-        excess = field.energy_excess()
+        ascent = field.ascent()
         if self._last_energy is not None:
             total = abs(field.energy(scaled=True))
             # Moments are wrong by the accuracy of the transforms, E by that times their size.
-            noise = 4.0 * self._attention.epsilon * math.sqrt(abs(excess) * total) + 1e-14 * total
-            wrong = self.attention.value * (self._last_energy - excess)
+            noise = 4.0 * self._model.epsilon * math.sqrt(abs(ascent) * total) + 1e-14 * total
+            wrong = self._last_energy - ascent
             if wrong > noise:
                 self.energy_violations += 1
                 self.energy_violation = max(self.energy_violation, wrong / total)
-        self._last_energy = excess
+        self._last_energy = ascent
         self.timings["field"] += time.perf_counter() - start
 
     @property
     def merge_radius(self) -> float:
         """Largest distance from their mean at which points become one."""
-        return math.sqrt(2.0 * self._control.atol) / (1.0 + abs(self.attention.beta))
+        return math.sqrt(2.0 * self._control.atol) / self.interaction.sharpness
 
     def _merge(self) -> None:
         """Make one point of what has collapsed. Collective; the same decision on every rank."""
@@ -458,9 +461,7 @@ class LagrangianSolver:
             group, centre = found
             log_rho = self.log_density()
             moved = np.sum((x - centre) ** 2, axis=1)
-            self.merge_error += float(
-                0.5 * (1.0 + abs(self.attention.beta)) ** 2 * np.dot(masses, moved)
-            )
+            self.merge_error += float(0.5 * self.interaction.sharpness**2 * np.dot(masses, moved))
             self._set_vertices(centre[self._group], log_rho, group[self._group])
         self.timings["merge"] += time.perf_counter() - start
 
@@ -519,12 +520,8 @@ class LagrangianSolver:
             np.concatenate([self._group, self._count + np.arange(len(new))]),
         )
         after = self._moments()
-        harmonics = self._attention.harmonics
-        assert harmonics is not None
-        lam = np.abs(self.attention.kernel.coefficients(harmonics.degree))[harmonics.degrees]
-        change_size = math.sqrt(float(np.dot(lam, (after - before) ** 2)))
-        scale = math.sqrt(float(np.dot(lam, before**2)))
-        self.insert_error = max(self.insert_error, change_size / scale)
+        norm = self._model.kernel_norm
+        self.insert_error = max(self.insert_error, norm(after - before) / norm(before))
 
     def _moments(self) -> Array:
         moments = self.field().moments
@@ -536,13 +533,13 @@ class LagrangianSolver:
 
         The third value is false where the moments that are kept do not tell the field.
         """
-        harmonics, stages = self._attention.harmonics, self.pair.b.size + 1
+        harmonics, stages = self._model.harmonics, self.pair.b.size + 1
         assert harmonics is not None
         nobody = Measure(self._located(self._x[:0]), self._masses[:0])
         change: Array = np.zeros(len(x))
         known = True
         # Steps are known, so that noise decides on none of them.
-        model = replace(self._precise, dark=self.attention.dark)
+        model = replace(self._precise, dark=self.interaction.dark)
         for row in self._history:
             moments = iter(row[2:].reshape(stages, -1))
 
@@ -621,20 +618,6 @@ class LagrangianSolver:
 
 
 # ------------------------------------------------------------------ small things
-
-
-def _quiet(attention: Attention, rtol: float) -> Attention:
-    """The model with the noise of sa's velocity, at any point, not far above ``rtol``.
-
-    At a single point that noise counts as an error of the step: with 1e-3 of the velocity (points
-    with 1e-11 of the largest Z, beta = 25) steps were cut down to 1e-8, until ``atol`` hides it.
-    """
-    if attention.model == "usa" or attention.accuracy is not None:
-        return attention
-    smallest = 3.0 * math.exp(-2.0 * abs(attention.beta)) * rtol  # Z is e^{-2|beta|} of the largest
-    if smallest < 1e-14:
-        return replace(attention, accuracy=1e-14, dark=max(attention.dark, 1.0 / rtol))
-    return replace(attention, accuracy=min(attention.epsilon, smallest))
 
 
 def _block(n: int, comm: Any) -> tuple[int, int]:

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.attention.field import Attention, Field, Measure
 from meanfield.dynamics.particles import check_particle_model, checked_weights
 from meanfield.dynamics.rungekutta import retract
 from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
 
 __all__ = ["LayerSolver", "LayerState", "layers"]
 
@@ -43,7 +45,7 @@ class LayerSolver:
     """Send tokens through layers; the same interface as ``ParticleSolver``.
 
     Args:
-        attention: the model; geometry "sphere", "circle" or "any".
+        interaction: the model; geometry "sphere", "circle" or "any".
         x0: (n, d) unit vectors.
         weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
         layer_step: time h = 1/L that a layer stands for, > 0.
@@ -61,18 +63,18 @@ class LayerSolver:
 
     def __init__(
         self,
-        attention: Attention,
+        interaction: Interaction,
         x0: Array,
         weights: Array | None = None,
         *,
         layer_step: float,
         t: float = 0.0,
     ) -> None:
-        check_particle_model(attention)
+        check_particle_model(interaction)
         if not 0.0 < layer_step < math.inf:
             raise InputError(f"a layer step of {layer_step:g} found, a finite number > 0 expected")
-        self.attention = attention
-        self.x: Array = checked_tokens(x0, attention.d)
+        self.interaction = interaction
+        self.x: Array = checked_tokens(x0, interaction.d)
         self.n, self.d = self.x.shape
         self.weights = checked_weights(weights, self.n)
         self.layer_step = float(layer_step)
@@ -85,7 +87,7 @@ class LayerSolver:
 
     def field(self) -> Field:
         """The field of the current tokens."""
-        return self.attention.field(self.measure(), self.t)
+        return self.interaction.field(self.measure(), self.t)
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""
@@ -135,7 +137,7 @@ class LayerSolver:
 
 
 def layers(
-    attention: Attention,
+    interaction: Interaction,
     x0: Array,
     depth: int,
     *,
@@ -152,7 +154,7 @@ def layers(
     """
     if depth < 1:
         raise InputError(f"{depth} layers found, at least 1 expected")
-    solver = LayerSolver(attention, x0, weights, layer_step=horizon / depth)
+    solver = LayerSolver(interaction, x0, weights, layer_step=horizon / depth)
     out = np.empty((depth + 1, *solver.x.shape))
     out[0] = solver.x
     for k in range(depth):

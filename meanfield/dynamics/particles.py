@@ -1,33 +1,34 @@
 """n tokens on S^{d-1}: dx_i = X[mu_n](x_i) dt + sqrt(2 kappa) dB_i, mu_n = sum_j m_j delta_{x_j}.
 
 The particle system that the density is the limit of. The velocity is that of the very same field
-code (``Attention.field``), so that comparing the two tests the discretisation alone.
+code (``Interaction.field``), so that comparing the two tests the discretisation alone.
 
-Knows tokens, an attention and the state; nothing of meshes, files, cases or observers.
+Knows tokens, an interaction and the state; nothing of meshes, files, cases or observers.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.attention.field import Attention, Field, Measure
-from meanfield.attention.harmonics import Located
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.noise import brownian_step, step_generator
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retract, try_step
 from meanfield.dynamics.stepping import fitted_step, grown_step
 from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.harmonics import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
 
 __all__ = ["ParticleSolver", "ParticleState"]
 
-_BETA_MAX_USA = 600.0  # e^600: beyond, velocities and their inverses are no doubles
 _FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many tokens
 _TURN = 0.3  # noise: root mean square angle of a step over the width of the kernel
@@ -65,8 +66,8 @@ class ParticleSolver:
     a step. Tokens that the flow has brought within ``atol`` of each other, and still brings
     closer, become one point of their joint mass for good: an error of the size of the tolerance,
     made once, that takes the stiffness of a collapsed cluster out of the system, so that steps can
-    grow to the time scale of the clusters (e^{beta(1 - cos angle)}), by any number of orders of
-    magnitude. Tokens keep their numbers. Equal tokens stay exactly equal.
+    grow to the time scale of the clusters (for attention e^{beta(1 - cos angle)}), by any number of
+    orders of magnitude. Tokens keep their numbers. Equal tokens stay exactly equal.
 
     kappa > 0: Strang splitting, half a step of Brownian motion, a step of the drift by the
     midpoint rule, half a step of Brownian motion: weak order 2 in the step. Without ``dt`` the step
@@ -74,8 +75,9 @@ class ParticleSolver:
     rejected, which would favour some noises over others.
 
     Args:
-        attention: the model; geometry "sphere", "circle" (harmonic transforms) or "any". With
-            ``method="auto"``, few tokens are summed directly.
+        interaction: the model; geometry "sphere", "circle" (harmonic transforms) or "any". With
+            ``method="auto"``, few tokens are summed directly, and all of them where the series of
+            the interaction does not end (singular kernels).
         x0: (n, d) unit vectors.
         weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
         method: for kappa = 0, "dop853" (order 8, 12 evaluations a step; measured: three times fewer
@@ -101,7 +103,7 @@ class ParticleSolver:
 
     def __init__(
         self,
-        attention: Attention,
+        interaction: Interaction,
         x0: Array,
         weights: Array | None = None,
         *,
@@ -114,10 +116,10 @@ class ParticleSolver:
         t: float = 0.0,
         merge: bool = True,
     ) -> None:
-        check_particle_model(attention)
+        check_particle_model(interaction)
         _check_numbers(rtol, atol, kappa, dt, seed)
-        self.attention = attention
-        x = checked_tokens(x0, attention.d)
+        self.interaction = interaction
+        x = checked_tokens(x0, interaction.d)
         self.n, self.d = x.shape
         self.weights = checked_weights(weights, self.n)
         self.pair = pair_named(method)
@@ -155,7 +157,7 @@ class ParticleSolver:
 
     def field(self) -> Field:
         """The field of the current tokens."""
-        return self._attention.field(self.measure(), self.t)
+        return self._model.field(self.measure(), self.t)
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""
@@ -199,9 +201,9 @@ class ParticleSolver:
         self._group, first = numbered_groups(group)
         self._points: Array = np.ascontiguousarray(x[first])
         self._masses = np.bincount(self._group, weights=self.weights)
-        att = self.attention
-        few = att.method == "auto" and len(self._points) <= _FEW
-        self._attention = replace(att, method="direct") if few else att
+        model = self.interaction
+        few = len(self._points) <= _FEW or not model.series_ends
+        self._model = model.direct() if model.method == "auto" and few else model
         self._velocity: Array | None = None
 
     # ------------------------------------------------------------------ stepping
@@ -228,9 +230,9 @@ class ParticleSolver:
     def _field_at(self, x: Array, t: float) -> Array:
         """The velocity of tokens that are at ``x`` (m, d), at themselves."""
         start = time.perf_counter()
-        att = self._attention
-        at: Array | Located = x if att.harmonics is None else att.harmonics.locate(x)
-        velocity = att.field(Measure(at, self._masses), t).velocity(at)
+        model = self._model
+        at: Array | Located = x if model.harmonics is None else model.harmonics.locate(x)
+        velocity = model.field(Measure(at, self._masses), t).velocity(at)
         self.evaluations += 1
         self.timings["field"] += time.perf_counter() - start
         return velocity
@@ -265,8 +267,7 @@ class ParticleSolver:
     def _noisy_step(self, t_end: float) -> float:
         longest = self._fixed
         if longest is None:
-            width = 1.0 / math.sqrt(1.0 + abs(self.attention.beta))
-            turn = 0.5 * (_TURN * width) ** 2 / (self.kappa * (self.d - 1))
+            turn = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.kappa * (self.d - 1))
             if self._control.longest == 0.0:
                 speed = largest_row(self._first_velocity())
                 self._control.longest = 0.01 / speed if speed > 0.0 else turn
@@ -311,22 +312,18 @@ class ParticleSolver:
 # ------------------------------------------------------------------ checks of what users give
 
 
-def check_particle_model(attention: Attention) -> None:
+def check_particle_model(interaction: Interaction) -> None:
     """Refuse models that tokens cannot have.
 
     Raises:
         InputError: the zonal geometry, or velocities that are no doubles.
     """
-    if attention.geometry == "zonal":
+    if interaction.geometry == "zonal":
         raise InputError(
             "the zonal geometry found for tokens, whose points are whole circles of latitude; "
             "geometry 'any' with the same d expected"
         )
-    if attention.log_scale > _BETA_MAX_USA:
-        raise InputError(
-            f"usa with beta = {attention.beta:g} found, |beta| <= {_BETA_MAX_USA:g} expected: "
-            "velocities are of size e^|beta|; take sa, the same flow at another speed"
-        )
+    interaction.refuse_overflow()
 
 
 def checked_weights(weights: Array | None, n: int) -> Array:

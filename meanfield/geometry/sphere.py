@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Array",
+    "dimension_ratio",
+    "embed",
     "exp_map",
     "geodesic_distance",
+    "harmonic_dimension",
     "log_area",
     "normalize",
     "random_rotation",
@@ -81,3 +84,28 @@ def random_rotation(d: int, rng: np.random.Generator) -> Array:
 def log_area(d: int) -> float:
     """Logarithm of the area of S^{d-1}: log(2 pi^{d/2} / Gamma(d/2))."""
     return math.log(2.0) + 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d)
+
+
+def embed(geometry: str, d: int, points: Array) -> Array:
+    """Unit vectors (n, d) of points in the coordinates of a geometry.
+
+    Zonal: theta becomes (sin theta, 0, ..., 0, cos theta).
+    """
+    if geometry != "zonal":
+        return points
+    x = np.zeros((points.shape[0], d))
+    x[:, 0] = np.sin(points[:, 0])
+    x[:, -1] = np.cos(points[:, 0])
+    return x
+
+
+def dimension_ratio(degrees: Array, d: int) -> Array:
+    """dim H_l / dim H_{l-1} for l >= 1 (H_l: the harmonics of degree l on S^{d-1})."""
+    lower = np.maximum(2.0 * degrees + d - 4.0, 1.0)  # l = 1, d = 2 is overwritten below
+    ratio = (2.0 * degrees + d - 2.0) * (degrees + d - 3.0) / (lower * degrees)
+    return np.where(degrees == 1.0, float(d), ratio)
+
+
+def harmonic_dimension(degree: int, d: int) -> Array:
+    """Dimensions of the spaces of harmonics of degree 0..``degree`` on S^{d-1}, as floats."""
+    return np.concatenate([[1.0], np.cumprod(dimension_ratio(np.arange(1.0, degree + 1), d))])

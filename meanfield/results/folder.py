@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import attention_energy
 
 __all__ = [
     "RunFolder",
@@ -319,6 +321,20 @@ class RunFolder:
         if not isinstance(data, dict):
             raise InputError(f"{self.run_path}: expected a JSON object")
         return data
+
+    def read_energy(self) -> dict[str, Any]:
+        """How the scaled energy is written ("label"), and its value at one Dirac, or None.
+
+        From run.json; folders of earlier versions, which do not tell them, are of attention.
+        """
+        try:
+            known = self.read_run().get("energy")
+            if isinstance(known, dict):
+                return known
+            table = tomllib.loads(self.case_path.read_text(encoding="utf-8")).get("model", {})
+        except (InputError, OSError, tomllib.TOMLDecodeError):
+            return {"label": "E", "dirac": None}
+        return attention_energy(table)
 
     def series(self, columns: Iterable[str], resume_at: float | None = None) -> SeriesWriter:
         """Open the series for writing; see ``SeriesWriter``."""

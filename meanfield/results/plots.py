@@ -99,9 +99,9 @@ def make_figures(folder: RunFolder | str | Path) -> list[Path]:
 def plot_series(folder: RunFolder | str | Path) -> Path:
     """Draw ``figures/energy.png``: energy, length of the mean, number of clusters against time.
 
-    The energy is E e^{-|beta|} with E = (1/2 beta) iint e^{beta <x,y>} dmu dmu, which *increases*
-    along the flow for V = +I; a dotted line marks its value for all mass at one point where the
-    curve comes within a factor of two.
+    The energy of attention is E e^{-|beta|} with E = (1/2 beta) iint e^{beta <x,y>} dmu dmu, which
+    *increases* along the flow for V = +I, that of kernels E = 1/2 iint W dmu dmu; a dotted line
+    marks its value for all mass at one point where the curve comes within a factor of two.
 
     Returns:
         The file made.
@@ -122,11 +122,10 @@ def plot_series(folder: RunFolder | str | Path) -> Path:
         energy, order, clusters = axes
 
         energy.plot(t, series["energy_scaled"], color=INK, marker=marker)
-        energy.set_ylabel(r"energy  $E\,e^{-|\beta|}$")
-        beta = case.get("model", {}).get("beta")
-        if isinstance(beta, int | float) and beta >= 0:
-            # E is largest at one Dirac: e^beta / (2 beta); |m|^2 / 2 in the limit beta -> 0.
-            top = 0.5 / beta if beta > 0 else 0.5
+        told = run.read_energy()
+        scaled, top = "|beta|" in str(told.get("label")), told.get("dirac")
+        energy.set_ylabel(r"energy  $E\,e^{-|\beta|}$" if scaled else "energy  $E$")
+        if isinstance(top, float) and top > 0.0:
             if np.nanmax(series["energy_scaled"], initial=0.0) > 0.5 * top:
                 energy.axhline(top, color=FAINT, linewidth=0.8, linestyle=":")
                 energy.annotate(

@@ -38,6 +38,7 @@ __all__ = ["draw_diagram", "draw_profile", "draw_sphere"]
 
 _NEUTRAL = 1e-6
 _NAMES = {"kappa": r"noise $\kappa$", "beta": r"inverse temperature $\beta$"}
+_LETTERS = {"kappa": r"\kappa", "beta": r"\beta"}
 
 
 def draw_profile(
@@ -104,20 +105,20 @@ def draw_diagram(
     parameter: str,
     branches: Sequence[tuple[str, Mapping[str, Array]]],
     events: Sequence[Mapping[str, Any]],
-    model: str,
+    falls: bool,
     title: str,
 ) -> Path:
-    """Bifurcation diagram: |m| and, for usa the free energy, for sa the leading eigenvalue.
+    """Bifurcation diagram: |m| and the free energy or, without one, the leading eigenvalue.
 
     Args:
         path: where to write.
-        parameter: "kappa" or "beta".
+        parameter: name of what is varied.
         branches: name and columns of each branch.
         events: special points, with kind, parameter, mean_norm, free_energy.
-        model: "usa" or "sa".
+        falls: whether there is a free energy that falls (usa, kernels; not sa).
         title: above.
     """
-    second = "free_energy" if model == "usa" else "leading"
+    second = "free_energy" if falls else "leading"
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.3), layout="constrained")
         headline(figure, title)
@@ -137,7 +138,7 @@ def draw_diagram(
         ]
         handles += _mark(left, right, parameter, events, second)
         for ax in (left, right):
-            ax.set_xlabel(_NAMES[parameter])
+            ax.set_xlabel(_NAMES.get(parameter, parameter))
             ax.margins(x=0.02)
             ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         left.set_ylabel(r"order parameter $|m|$")
@@ -171,7 +172,7 @@ def _mark(
     left: Axes, right: Axes, parameter: str, events: Sequence[Mapping[str, Any]], second: str
 ) -> list[Line2D]:
     """Mark special points in both panels; gives the entries of the legend."""
-    letter = {"kappa": r"\kappa", "beta": r"\beta"}[parameter]
+    letter = _LETTERS.get(parameter, rf"\mathrm{{{parameter}}}")
     signs = {
         "critical": ("o", "white", rf"${letter}_c$"),
         "fold": ("s", CLUSTER_COLOURS[1], "fold"),

@@ -13,11 +13,11 @@ import time
 import numpy as np
 
 from meanfield.analysis.exact import STANDARD_SA
-from meanfield.attention.field import Attention
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
+from meanfield.interaction.attention import Attention
 
 
 def main() -> None:

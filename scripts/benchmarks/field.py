@@ -13,9 +13,10 @@ import time
 
 import numpy as np
 
-from meanfield.attention.direct import pair_sums
-from meanfield.attention.field import Attention, Measure
 from meanfield.geometry.mesh import icosphere
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.direct import pair_sums
+from meanfield.interaction.measure import Measure
 
 
 def main() -> None:

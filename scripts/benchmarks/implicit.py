@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 
-from meanfield.attention.field import Attention
 from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
+from meanfield.interaction.attention import Attention
 
 
 def linear_solves(solver: ImplicitSolver, steps: list[float], methods: list[str]) -> None:

@@ -14,10 +14,10 @@ import time
 import numpy as np
 
 from meanfield.analysis.exact import STANDARD_SA
-from meanfield.attention.field import Attention
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
+from meanfield.interaction.attention import Attention
 
 # level, method, rtol, accuracy of the transforms (None: what the case would take)
 RUNS = (

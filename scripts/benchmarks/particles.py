@@ -21,11 +21,12 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from meanfield.attention.direct import pair_sums
-from meanfield.attention.field import Attention, Measure
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.direct import pair_sums
+from meanfield.interaction.measure import Measure
 
 
 def in_turns(first: Callable[[], object], second: Callable[[], object], times: int) -> np.ndarray:

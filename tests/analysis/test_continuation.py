@@ -13,6 +13,7 @@ from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.stationary import Equation, MomentMap, find_stationary
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.interaction.attention import SelfAttention
 
 
 def bump(d: int, concentration: float = 3.0) -> VonMisesFisher:
@@ -21,7 +22,7 @@ def bump(d: int, concentration: float = 3.0) -> VonMisesFisher:
 
 @pytest.fixture(scope="module")
 def hysteresis() -> Diagram:
-    return branch(Equation("usa", 4.0, 1.0, 3), "kappa", 1.0, 1.8, bump(3))
+    return branch(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", 1.0, 1.8, bump(3))
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])
@@ -29,7 +30,7 @@ def hysteresis() -> Diagram:
 def test_critical_noise_from_the_spectrum(model: str, d: int, beta: float) -> None:
     wanted = exact.critical_noise(model, beta, d)
     found = critical_values(
-        Equation(model, beta, wanted, d), "kappa", (0.6 * wanted, 1.7 * wanted), 7
+        Equation(SelfAttention(model, beta), wanted, d), "kappa", (0.6 * wanted, 1.7 * wanted), 7
     )
     assert len(found) == 1 and found[0][1] == 1
     assert found[0][0] == pytest.approx(wanted, rel=1e-10)
@@ -63,7 +64,9 @@ def test_points_of_a_branch_are_stationary_states(hysteresis: Diagram) -> None:
     middle = np.flatnonzero(clustered.column("c_1") > 0.8)[[3, -3]]
     for k in middle:
         row = dict(zip(COLUMNS, clustered.table[k], strict=True))
-        state = find_stationary(Equation("usa", 4.0, row["parameter"], 3), bump(3, 9.0))
+        state = find_stationary(
+            Equation(SelfAttention("usa", 4.0), row["parameter"], 3), bump(3, 9.0)
+        )
         assert state.mean_norm == pytest.approx(row["c_1"], abs=1e-10)
         assert state.free_energy == pytest.approx(row["free_energy"], abs=1e-9)
 
@@ -80,7 +83,7 @@ def test_free_energy_changes_by_the_entropy(hysteresis: Diagram) -> None:
 def test_the_same_fold_from_other_starts(
     hysteresis: Diagram, direction: tuple[float, float]
 ) -> None:
-    found = branch(Equation("usa", 4.0, 1.0, 3), "kappa", *direction, bump(3))
+    found = branch(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", *direction, bump(3))
     (fold,), (same,) = hysteresis.events("fold"), found.events("fold")
     assert same.parameter == pytest.approx(fold.parameter, abs=1e-10)
     (equal,), (again,) = (d.events("equal free energy") for d in (hysteresis, found))
@@ -89,12 +92,14 @@ def test_the_same_fold_from_other_starts(
 
 @pytest.mark.slow
 def test_hysteresis_in_beta() -> None:
-    found = branch(Equation("usa", 4.0, 1.4, 3), "beta", 2.0, 5.0, bump(3))
+    found = branch(Equation(SelfAttention("usa", 4.0), 1.4, 3), "beta", 2.0, 5.0, bump(3))
     (critical,) = found.critical
     assert exact.critical_noise("usa", critical, 3) == pytest.approx(1.4, abs=1e-9)
     (fold,) = found.events("fold")
     # The same fold, met in kappa.
-    other = branch(Equation("usa", fold.parameter, 1.0, 3), "kappa", 1.2, 1.6, bump(3))
+    other = branch(
+        Equation(SelfAttention("usa", fold.parameter), 1.0, 3), "kappa", 1.2, 1.6, bump(3)
+    )
     assert other.events("fold")[0].parameter == pytest.approx(1.4, abs=1e-8)
 
 
@@ -102,8 +107,8 @@ def test_hysteresis_in_beta() -> None:
 def test_sa_is_continuous(d: int) -> None:
     beta = 4.0
     critical = exact.critical_noise("sa", beta, d)
-    found = branch(Equation("sa", beta, critical, d), "kappa", 0.5 * critical, 1.2 * critical,
-                   bump(d))  # fmt: skip
+    equation = Equation(SelfAttention("sa", beta), critical, d)
+    found = branch(equation, "kappa", 0.5 * critical, 1.2 * critical, bump(d))
     assert not found.events("fold")
     clustered = found.branches[1]
     assert clustered.stopped == "the uniform state"
@@ -123,7 +128,7 @@ def test_threshold_of_first_order() -> None:
     for shift, folds in ((-2e-3, 0), (2e-3, 1)):
         beta = threshold + shift
         critical = exact.critical_noise("usa", beta, 3)
-        found = branch(Equation("usa", beta, critical, 3), "kappa", 1.02 * critical,
+        found = branch(Equation(SelfAttention("usa", beta), critical, 3), "kappa", 1.02 * critical,
                        0.98 * critical, Uniform(3), step=5e-3)  # fmt: skip
         assert len(found.branches) == 2
         assert len(found.events("fold")) == folds
@@ -144,8 +149,8 @@ def _kappa_at(beta: float, m: float) -> float:
     """kappa of the state with the mean length m: the other moments settle at fixed m."""
 
     def excess(kappa: float) -> float:
-        equation = Equation("usa", beta, kappa, 3)
-        moment_map = MomentMap(equation, ZonalGrid(equation.degree(), 64, 3))
+        equation = Equation(SelfAttention("usa", beta), kappa, 3)
+        moment_map = MomentMap(equation, ZonalGrid(equation.degree, 64, 3))
         moments = np.zeros(moment_map.multiplier.size)
         moments[:2] = 1.0, m / moment_map.scale[1]
         for _ in range(60):
@@ -161,7 +166,7 @@ def test_two_clusters_join_the_uniform_state_where_degree_two_does() -> None:
     # The branch of even states crosses the uniform one where r_2 = 0, after a fold: a
     # transcritical branch point, as c_2 and -c_2 are different states.
     drive = exact.growth_rate("usa", 4.0, 3, 2) / 6.0
-    found = branch(Equation("usa", 4.0, 0.5, 3), "kappa", 0.6, 1.5 * drive,
+    found = branch(Equation(SelfAttention("usa", 4.0), 0.5, 3), "kappa", 0.6, 1.5 * drive,
                    Gegenbauer(3, (0.0, 0.8)))  # fmt: skip
     even = found.branches[1]
     ends = [e.parameter for e in even.events if e.kind == "uniform"]
@@ -172,13 +177,13 @@ def test_two_clusters_join_the_uniform_state_where_degree_two_does() -> None:
 
 
 def test_repulsion_has_no_branch() -> None:
-    found = branch(Equation("usa", 4.0, 0.1, 3, value=-1), "kappa", 0.1, 0.5, bump(3))
+    found = branch(Equation(SelfAttention("usa", 4.0, -1), 0.1, 3), "kappa", 0.1, 0.5, bump(3))
     assert len(found.branches) == 1 and not found.critical
     assert np.all(found.branches[0].stable)
 
 
 def test_bad_intervals_are_refused() -> None:
-    equation = Equation("usa", 4.0, 1.0, 3)
+    equation = Equation(SelfAttention("usa", 4.0), 1.0, 3)
     with pytest.raises(InputError, match="two different ends"):
         branch(equation, "kappa", 1.0, 1.0, bump(3))
     with pytest.raises(InputError, match="kappa > 0"):

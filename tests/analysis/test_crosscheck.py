@@ -22,11 +22,12 @@ from meanfield.analysis.crosscheck import (
 )
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, colatitudes, wasserstein
-from meanfield.attention.field import Attention, Measure
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.measure import Measure
 
 
 def gauss(law: Law, rows: int = 48) -> Measure:

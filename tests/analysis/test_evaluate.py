@@ -11,12 +11,12 @@ import pytest
 
 from meanfield.analysis import evaluate
 from meanfield.analysis.evaluate import LOG_FLOOR, log_bounds, log_density_at
-from meanfield.attention.field import Attention
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.errors import InputError
 from meanfield.geometry.laws import PoissonKernel, Uniform
 from meanfield.geometry.mesh import Mesh, circle, delaunay_weights, icosphere, zonal_interval
 from meanfield.geometry.sphere import random_rotation
+from meanfield.interaction.attention import Attention
 
 
 def masses(mesh: Mesh) -> Any:

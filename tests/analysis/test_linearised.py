@@ -11,6 +11,7 @@ from meanfield.analysis.linearised import arnoldi_spectrum, spectrum
 from meanfield.analysis.stationary import Equation, find_stationary
 from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import SelfAttention
 
 
 def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:
@@ -18,7 +19,7 @@ def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:
 
 
 def clustered(profile: exact.StationaryProfile) -> Equation:
-    return Equation(profile.model, profile.beta, profile.kappa, profile.d)
+    return Equation(SelfAttention(profile.model, profile.beta), profile.kappa, profile.d)
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])
@@ -28,7 +29,9 @@ def clustered(profile: exact.StationaryProfile) -> Equation:
 def test_uniform_state_grows_at_the_known_rates(
     model: str, d: int, beta: float, value: int
 ) -> None:
-    found = spectrum(find_stationary(Equation(model, beta, 0.05, d, value), Uniform(d), "zonal"))
+    found = spectrum(
+        find_stationary(Equation(SelfAttention(model, beta, value), 0.05, d), Uniform(d), "zonal")
+    )
     rates = exact.growth_rates(model, beta, d, 60, 0.05, value)
     assert len(found.modes) == (2 if d == 2 else 3)
     for mode in found.modes:
@@ -40,7 +43,7 @@ def test_uniform_state_grows_at_the_known_rates(
 @pytest.mark.parametrize("geometry", ["circle", "sphere"])
 def test_uniform_state_on_the_full_geometry(geometry: str) -> None:
     d = 2 if geometry == "circle" else 3
-    state = find_stationary(Equation("sa", 4.0, 0.1, d), Uniform(d), geometry)
+    state = find_stationary(Equation(SelfAttention("sa", 4.0), 0.1, d), Uniform(d), geometry)
     way = arnoldi_spectrum if geometry == "sphere" else spectrum
     found = way(state, 6).modes[0].eigenvalues
     rates = exact.growth_rates("sa", 4.0, d, 30, 0.1)
@@ -79,7 +82,9 @@ def test_full_geometry_agrees_with_azimuthal_orders(profile: exact.StationaryPro
 
 def test_two_clusters_are_unstable_towards_merging() -> None:
     # An even state that attracts even laws: what destroys it is odd, or of another order.
-    state = find_stationary(Equation("sa", 4.0, 0.05, 3), Gegenbauer(3, (0.0, 0.9)), "zonal")
+    state = find_stationary(
+        Equation(SelfAttention("sa", 4.0), 0.05, 3), Gegenbauer(3, (0.0, 0.9)), "zonal"
+    )
     assert state.mean_norm < 1e-12 and not state.is_uniform
     found = spectrum(state)
     assert not found.is_stable and found.leading > 1e-3
@@ -88,7 +93,9 @@ def test_two_clusters_are_unstable_towards_merging() -> None:
 
 
 def test_a_belt_breaks_up_at_an_order_of_its_own() -> None:
-    state = find_stationary(Equation("sa", 9.0, 0.02, 3), Gegenbauer(3, (0.0, -0.9)), "zonal")
+    state = find_stationary(
+        Equation(SelfAttention("sa", 9.0), 0.02, 3), Gegenbauer(3, (0.0, -0.9)), "zonal"
+    )
     assert state.c2 == pytest.approx(-0.461264, abs=1e-6)
     found = spectrum(state)
     assert [mode.order for mode in found.modes] == [0, 1, 2, 3, 4, 5, 6]
@@ -98,7 +105,7 @@ def test_a_belt_breaks_up_at_an_order_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_a_belt_on_the_full_sphere() -> None:
-    equation, law = Equation("sa", 9.0, 0.02, 3), Gegenbauer(3, (0.0, -0.9))
+    equation, law = Equation(SelfAttention("sa", 9.0), 0.02, 3), Gegenbauer(3, (0.0, -0.9))
     zonal = spectrum(find_stationary(equation, law, "zonal"))
     full = arnoldi_spectrum(find_stationary(equation, law, "sphere"), 8).modes[0].eigenvalues
     tops = [mode.eigenvalues[0].real for mode in zonal.modes]
@@ -111,7 +118,7 @@ def test_four_clusters_are_found_and_nearly_stable() -> None:
     # No axis of symmetry: the whole sphere is needed. Merging takes times ~ e^{beta(1 + 1/3)}.
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3.0)
     law = Mixture(tuple(VonMisesFisher(tuple(x), 20.0) for x in corners), (0.25,) * 4)
-    state = find_stationary(Equation("sa", 9.0, 0.01, 3), law, "sphere")
+    state = find_stationary(Equation(SelfAttention("sa", 9.0), 0.01, 3), law, "sphere")
     assert state.residual < 1e-13 and state.mean_norm < 1e-12
     assert not state.is_axially_symmetric
     found = spectrum(state, 8).modes[0]
@@ -125,7 +132,7 @@ def test_four_clusters_are_found_and_nearly_stable() -> None:
 def test_sa_where_the_partition_function_spans_many_decades() -> None:
     # Z falls to e^{-100} of its maximum; harmonics would lose it at 1e-16, and with it the drift
     # that brings back what strays there: they give -0.0122 (zonal) and -0.0138 (circle).
-    equation = Equation("sa", 50.0, 0.01, 2)
+    equation = Equation(SelfAttention("sa", 50.0), 0.01, 2)
     zonal = spectrum(find_stationary(equation, bump(2, 4.0), "zonal"))
     full = spectrum(find_stationary(equation, VonMisesFisher((1.0, 0.5), 4.0), "circle"))
     assert zonal.leading == pytest.approx(full.leading, rel=1e-6)
@@ -135,7 +142,7 @@ def test_sa_where_the_partition_function_spans_many_decades() -> None:
 
 @pytest.mark.parametrize("d", [2, 3, 8])
 def test_the_kernel_itself_and_its_harmonics_agree(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = find_stationary(Equation("sa", 4.0, 0.15 / d, d), bump(d), "zonal")
+    state = find_stationary(Equation(SelfAttention("sa", 4.0), 0.15 / d, d), bump(d), "zonal")
     harmonics = spectrum(state)
     monkeypatch.setattr(linearised, "_DARK", 1.0)
     direct = spectrum(state)
@@ -149,11 +156,11 @@ def test_disturbances_decay_in_time_at_the_leading_rate(
 ) -> None:
     # Method of lines in zonal harmonics for the nonlinear equation, another discretisation:
     # d a_k/dt = int rho <X, grad Y_k> - kappa l(l+1) a_k, X = grad xi.
-    equation = Equation(model, beta, kappa, 3)
+    equation = Equation(SelfAttention(model, beta), kappa, 3)
     state = find_stationary(equation, bump(3), "zonal")
     grid = ZonalGrid(60, 160, 3)
     rho = state.density(grid.points)
-    pull = equation.kernel.potential_coefficients(60)
+    pull = equation.interaction.multipliers(60)
     diffusion = kappa * grid.degrees * (grid.degrees + 1)
 
     def rate(a: Array) -> Array:

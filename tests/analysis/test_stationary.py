@@ -10,9 +10,10 @@ import pytest
 from meanfield.analysis import exact
 from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid, zonal_functions
 from meanfield.analysis.stationary import Equation, MomentMap, StationaryState, find_stationary
-from meanfield.attention.field import Attention, Measure
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Cap, Fourier, Gegenbauer, Mixture, Uniform, VonMisesFisher
+from meanfield.interaction.attention import Attention, SelfAttention
+from meanfield.interaction.measure import Measure
 
 
 def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:
@@ -67,7 +68,7 @@ def test_generators_turn_the_sphere() -> None:
 def test_reference_profiles(profile: exact.StationaryProfile, full: bool) -> None:
     d = profile.d
     geometry = {2: "circle", 3: "sphere"}[d] if full else "zonal"
-    equation = Equation(profile.model, profile.beta, profile.kappa, d)
+    equation = Equation(SelfAttention(profile.model, profile.beta), profile.kappa, d)
     state = find_stationary(equation, OBLIQUE[d] if full else bump(d), geometry)
     assert state.mean_norm == pytest.approx(profile.moments[0], abs=1e-9)
     assert state.c2 == pytest.approx(profile.moments[1], abs=1e-9)
@@ -82,7 +83,7 @@ def test_reference_profiles(profile: exact.StationaryProfile, full: bool) -> Non
 @pytest.mark.parametrize("d", [2, 3, 8, 100])
 def test_without_beta_it_is_a_von_mises_fisher_law(d: int) -> None:
     kappa = 0.4 / d
-    state = find_stationary(Equation("sa", 0.0, kappa, d), bump(d), "zonal")
+    state = find_stationary(Equation(SelfAttention("sa", 0.0), kappa, d), bump(d), "zonal")
     m = exact.noisy_linear_mean(kappa, d)
     assert state.mean_norm == pytest.approx(m, abs=1e-12)
     law = bump(d, m / kappa)
@@ -95,7 +96,7 @@ def test_without_beta_it_is_a_von_mises_fisher_law(d: int) -> None:
 @pytest.mark.parametrize("model", ["sa", "usa"])
 def test_it_satisfies_the_equation_pointwise(model: str) -> None:
     # log rho - xi/kappa is constant, xi from the attention code and not from the moments here.
-    equation = Equation(model, 4.0, 0.1 if model == "sa" else 1.4, 3)
+    equation = Equation(SelfAttention(model, 4.0), 0.1 if model == "sa" else 1.4, 3)
     state = find_stationary(equation, OBLIQUE[3], "sphere")
     grid = state.grid
     rho = np.exp(state.log_rho)
@@ -108,7 +109,7 @@ def test_it_satisfies_the_equation_pointwise(model: str) -> None:
     ("sa", 4.0, 1e-3), ("usa", 1.0, 1e-4), ("sa", 50.0, 1e-4), ("sa", 400.0, 1e-4),
 ])  # fmt: skip
 def test_narrow_peaks_are_resolved(model: str, beta: float, kappa: float) -> None:
-    equation = Equation(model, beta, kappa, 3)
+    equation = Equation(SelfAttention(model, beta), kappa, 3)
     state = find_stationary(equation, bump(3), "zonal")
     assert state.residual < 2e-12
     # A narrow Gaussian: the tangent variance per direction is kappa over the slope of the drift,
@@ -122,27 +123,29 @@ def test_narrow_peaks_are_resolved(model: str, beta: float, kappa: float) -> Non
 
 def test_too_narrow_a_peak_is_refused() -> None:
     with pytest.raises(InputError, match="narrower"):
-        find_stationary(Equation("sa", 4.0, 1e-9, 3), bump(3), "zonal")
+        find_stationary(Equation(SelfAttention("sa", 4.0), 1e-9, 3), bump(3), "zonal")
 
 
 def test_noise_is_needed() -> None:
     with pytest.raises(InputError, match="kappa > 0 expected"):
-        Equation("sa", 4.0, 0.0, 3)
+        Equation(SelfAttention("sa", 4.0), 0.0, 3)
     with pytest.raises(InputError, match="did you mean 'sa'"):
-        Equation("saa", 4.0, 0.1, 3)  # type: ignore[arg-type]
+        Equation(SelfAttention("saa", 4.0), 0.1, 3)  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------ which state
 
 
 def test_the_law_chooses_the_state() -> None:
-    equation = Equation("usa", 4.0, 1.4, 3)
+    equation = Equation(SelfAttention("usa", 4.0), 1.4, 3)
     assert find_stationary(equation, Uniform(3), "zonal").is_uniform
     assert find_stationary(equation, bump(3, 0.1), "zonal").is_uniform
     clustered = find_stationary(equation, bump(3, 5.0), "zonal")
     assert clustered.mean_norm == pytest.approx(0.922759, abs=1e-6)
     # An even law stays even: two clusters at the poles, which is another state.
-    two = find_stationary(Equation("usa", 4.0, 0.5, 3), Gegenbauer(3, (0.0, 0.5)), "zonal")
+    two = find_stationary(
+        Equation(SelfAttention("usa", 4.0), 0.5, 3), Gegenbauer(3, (0.0, 0.5)), "zonal"
+    )
     assert two.mean_norm < 1e-14 and two.c2 > 0.8
     south = find_stationary(equation, VonMisesFisher((0.0, 0.0, -1.0), 5.0), "zonal")
     assert south.moments[1] == pytest.approx(-clustered.moments[1], abs=1e-12)
@@ -151,7 +154,7 @@ def test_the_law_chooses_the_state() -> None:
 @pytest.mark.parametrize("geometry", ["zonal", "circle", "sphere"])
 def test_a_small_disturbance_leaves_an_unstable_state(geometry: str) -> None:
     d = 2 if geometry == "circle" else 3
-    equation = Equation("sa", 4.0, 0.1, d)
+    equation = Equation(SelfAttention("sa", 4.0), 0.1, d)
     law = Mixture((bump(d, 1.0), Uniform(d)), (1e-3, 1.0 - 1e-3))
     state = find_stationary(equation, law, geometry)
     assert state.mean_norm > 0.8
@@ -159,8 +162,8 @@ def test_a_small_disturbance_leaves_an_unstable_state(geometry: str) -> None:
 
 
 def test_free_energy_falls_along_the_iteration() -> None:
-    equation = Equation("usa", 4.0, 1.4, 3)
-    grid = ZonalGrid(equation.degree(), 96, 3)
+    equation = Equation(SelfAttention("usa", 4.0), 1.4, 3)
+    grid = ZonalGrid(equation.degree, 96, 3)
     moment_map = MomentMap(equation, grid)
     moments = grid.analyse(bump(3, 2.0).density(grid.unit_vectors))
     values = []
@@ -176,7 +179,7 @@ def test_free_energy_falls_along_the_iteration() -> None:
 @pytest.mark.parametrize("law", [bump(3, 3.0), Gegenbauer(3, (0.2, 0.3))], ids=["bump", "two"])
 def test_repulsion_has_only_the_uniform_state(model: str, law: VonMisesFisher | Gegenbauer) -> None:
     for beta in (1.0, 4.0):
-        state = find_stationary(Equation(model, beta, 0.05, 3, value=-1), law, "zonal")
+        state = find_stationary(Equation(SelfAttention(model, beta, -1), 0.05, 3), law, "zonal")
         assert state.is_uniform and state.residual < 1e-14
 
 
@@ -185,14 +188,14 @@ def test_symmetry_is_found_from_any_law() -> None:
         (Cap((1.0, 0.0, 0.0), 0.4), Cap((0.0, 1.0, 0.0), 0.3), Cap((0.0, 0.0, 1.0), 0.5)),
         (0.5, 0.2, 0.3),
     )
-    found = find_stationary(Equation("sa", 4.0, 0.1, 3), lopsided, "sphere")
+    found = find_stationary(Equation(SelfAttention("sa", 4.0), 0.1, 3), lopsided, "sphere")
     assert found.is_axially_symmetric and found.mean_norm == pytest.approx(0.8231632710, abs=1e-9)
-    zonal = find_stationary(Equation("sa", 4.0, 0.1, 3), bump(3), "zonal")
+    zonal = find_stationary(Equation(SelfAttention("sa", 4.0), 0.1, 3), bump(3), "zonal")
     moments = found.zonal_moments()
     assert np.abs(moments - zonal.moments[: moments.size])[:12].max() < 1e-11
     # Three clusters on the circle: even about the axis of its mean, if it has one.
     law = Fourier((0.0, 0.0, 0.5), (0.0, 0.0, 0.3))
-    three = find_stationary(Equation("sa", 9.0, 0.02, 2), law, "circle")
+    three = find_stationary(Equation(SelfAttention("sa", 9.0), 0.02, 2), law, "circle")
     assert three.residual < 1e-13
     lobes = np.flatnonzero(np.diff(np.sign(np.diff(three.log_rho))) < 0).size
     assert (three.mean_norm < 1e-9) == (lobes == 3)

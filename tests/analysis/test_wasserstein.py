@@ -22,9 +22,8 @@ from meanfield.analysis.wasserstein import (
 )
 from meanfield.analysis.wasserstein_1d import circle_cost
 from meanfield.analysis.wasserstein_columns import cost_matrix
-from meanfield.attention.field import Measure
-from meanfield.attention.harmonics import harmonics_for
 from meanfield.errors import InputError
+from meanfield.geometry.harmonics import harmonics_for
 from meanfield.geometry.laws import VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import (
@@ -34,6 +33,7 @@ from meanfield.geometry.sphere import (
     random_rotation,
     uniform_points,
 )
+from meanfield.interaction.measure import Measure
 
 ALL = ("exact", "columns")
 

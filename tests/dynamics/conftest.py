@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+from meanfield.geometry.sphere import embed
+from meanfield.interaction.attention import Attention
 
 
 def mesh_of(kind: str, size: int, d: int = 3) -> Mesh:

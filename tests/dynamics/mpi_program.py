@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
+from meanfield.geometry.sphere import embed
+from meanfield.interaction.attention import Attention
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from parameters import slow_but
 
-from meanfield.attention.field import embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import embed
 
 Make = Callable[..., Any]
 

@@ -10,7 +10,6 @@ import pytest
 from parameters import slow_but
 
 from meanfield.analysis import exact
-from meanfield.attention.field import embed
 from meanfield.dynamics.eulerian import EulerianSolver, Scheme
 from meanfield.geometry.laws import (
     Fourier,
@@ -19,7 +18,7 @@ from meanfield.geometry.laws import (
     PoissonKernel,
     standard_density,
 )
-from meanfield.geometry.sphere import random_rotation
+from meanfield.geometry.sphere import embed, random_rotation
 
 Make = Callable[..., Any]
 

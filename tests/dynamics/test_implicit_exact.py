@@ -22,7 +22,6 @@ from meanfield.analysis.exact import (
     poisson_mean_length,
     poisson_radius,
 )
-from meanfield.attention.field import Attention, embed
 from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
 from meanfield.geometry.laws import (
     Cap,
@@ -32,6 +31,8 @@ from meanfield.geometry.laws import (
     VonMisesFisher,
     standard_density,
 )
+from meanfield.geometry.sphere import embed
+from meanfield.interaction.attention import Attention
 
 Make = Callable[..., Any]
 

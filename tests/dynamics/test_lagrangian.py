@@ -13,7 +13,6 @@ from parameters import slow_but
 
 from meanfield.analysis import exact
 from meanfield.analysis.diagnostics import moved_clusters
-from meanfield.attention.field import Attention
 from meanfield.dynamics.lagrangian import LagrangianSolver, Refinement
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import (
@@ -28,6 +27,7 @@ from meanfield.geometry.laws import (
 )
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.geometry.sphere import random_rotation
+from meanfield.interaction.attention import Attention
 
 Density = Callable[[Any], Any]
 

@@ -10,13 +10,13 @@ import pytest
 from scipy import integrate
 
 from meanfield.analysis.exact import equiangular_rate, poisson_mean_length, poisson_radius
-from meanfield.attention.field import Attention
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.rungekutta import PAIRS, Control, Trial
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import PoissonKernel, Uniform, standard_density
 from meanfield.geometry.sphere import Array, geodesic_distance, random_rotation, uniform_points
+from meanfield.interaction.attention import Attention
 
 TIGHT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-11}
 
@@ -313,7 +313,7 @@ def test_order_of_the_pairs(method: str) -> None:
     pair = PAIRS[method]
     x0 = initial_tokens(standard_density(), 50, 0)
     solver = ParticleSolver(Attention("sa", 4.0, 3, method="direct"), x0)
-    exact = _run(ParticleSolver(solver.attention, x0, rtol=1e-13, atol=1e-14), 1.0).x
+    exact = _run(ParticleSolver(solver.interaction, x0, rtol=1e-13, atol=1e-14), 1.0).x
     errors = []
     for count in (4, 8) if method == "dopri5" else (2, 4):
         x, first = x0, solver._field_at(x0, 0.0)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meanfield.attention.field import Attention
 from meanfield.dynamics.layers import LayerSolver, layers
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.sphere import Array, uniform_points
+from meanfield.interaction.attention import Attention
 
 
 def _output(x: Array, weights: Array, beta: float, model: str) -> Array:

@@ -11,12 +11,12 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy import integrate, special
 
-from meanfield.attention.field import Attention
 from meanfield.dynamics.noise import beta_parameters, brownian_step, step_generator
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.sphere import Array, uniform_points
+from meanfield.interaction.attention import Attention
 
 Z = 4.0  # standard errors: a right code fails one number in 16 000
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from processes import Job, python
 
-from meanfield.attention.field import Attention, Measure
 from meanfield.dynamics import rungekutta
 from meanfield.dynamics.rungekutta import PAIRS, largest_row, try_step, weighted_sum
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.sphere import Array, uniform_points
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.measure import Measure
 
 OFFSETS = range(0, 64, 8)  # in a cache line
 
@@ -73,7 +74,7 @@ def test_a_step_does_not_depend_on_where_arrays_lie(n: int, d: int) -> None:
 PROGRAM = """\
 import sys
 import numpy as np
-from meanfield.attention.field import Attention
+from meanfield.interaction.attention import Attention
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density

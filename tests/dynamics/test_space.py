@@ -373,8 +373,8 @@ def test_a_mesh_that_is_not_delaunay_is_refused() -> None:
 
 
 def test_attention_of_another_geometry_is_refused(make_space: Make) -> None:
-    from meanfield.attention.field import Attention
     from meanfield.dynamics.eulerian import EulerianSolver
+    from meanfield.interaction.attention import Attention
 
     space = make_space("sphere", 1)
     with pytest.raises(InputError, match=r"'circle' \(d = 2\) found, the space's 'sphere'"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.attention.harmonics import harmonics_for
+from meanfield.geometry.harmonics import harmonics_for
 from meanfield.geometry.sphere import uniform_points
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.attention.direct import pair_sums
-from meanfield.attention.field import Attention, Measure
 from meanfield.geometry.sphere import tangent_project, uniform_points
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.direct import pair_sums
+from meanfield.interaction.measure import Measure
 
 
 @pytest.mark.parametrize("beta", [1.0, 30.0, 300.0])

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from meanfield.attention.direct import pair_sums
-from meanfield.attention.field import Attention, Measure, embed
-from meanfield.attention.harmonics import harmonics_for
-from meanfield.attention.kernel import Kernel, harmonic_dimension
 from meanfield.errors import InputError
-from meanfield.geometry.sphere import random_rotation, uniform_points
+from meanfield.geometry.harmonics import harmonics_for
+from meanfield.geometry.sphere import embed, harmonic_dimension, random_rotation, uniform_points
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.direct import pair_sums
+from meanfield.interaction.expansion import Expansion
+from meanfield.interaction.kernels import Exponential
+from meanfield.interaction.measure import Measure
 
 BETAS = [-9.0, 0.0, 1.0, 9.0, 81.0, 300.0]
 
@@ -42,7 +44,7 @@ def test_coefficients_are_projections_of_the_kernel(d: int, beta: float) -> None
     else:
         nodes, weights = special.roots_gegenbauer(400, 0.5 * d - 1.0)
     weights = weights / weights.sum()
-    lam = Kernel(beta, d).coefficients(12)
+    lam = Expansion(Exponential(beta=beta), d).coefficients(12)
     for degree in (0, 1, 2, 7, 12):
         if d == 2:
             p = special.eval_chebyt(degree, nodes)
@@ -57,13 +59,15 @@ def test_coefficients_in_three_dimensions_are_spherical_bessel_functions() -> No
     for beta in (0.5, 4.0, 40.0):
         l = np.arange(20)
         exact = special.spherical_in(l, beta) * np.exp(-beta)
-        np.testing.assert_allclose(Kernel(beta, 3).coefficients(19), exact, rtol=1e-12)
+        np.testing.assert_allclose(
+            Expansion(Exponential(beta=beta), 3).coefficients(19), exact, rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("beta", [-1000.0, -9.0, 9.0, 1000.0])
 @pytest.mark.parametrize("d", [2, 3, 16, 128, 256])
 def test_series_sums_to_the_kernel_without_overflow(d: int, beta: float) -> None:
-    kernel = Kernel(beta, d)
+    kernel = Expansion(Exponential(beta=beta), d)
     degree = kernel.degree(1e-13)
     terms = kernel.coefficients(degree) * harmonic_dimension(degree, d)
     sign = np.sign(beta)
@@ -72,7 +76,7 @@ def test_series_sums_to_the_kernel_without_overflow(d: int, beta: float) -> None
 
 
 def test_truncation_degree_is_enough_and_not_much_more() -> None:
-    kernel = Kernel(9.0, 3)
+    kernel = Expansion(Exponential(beta=9.0), 3)
     degree = kernel.degree(1e-12)
     t = np.linspace(-1.0, 1.0, 2001)
 
@@ -83,21 +87,21 @@ def test_truncation_degree_is_enough_and_not_much_more() -> None:
 
     assert error(degree) < 2e-12
     assert error(degree - 3) > 1e-12
-    assert Kernel(0.0, 3).degree(1e-12) == 1
+    assert Expansion(Exponential(beta=0.0), 3).degree(1e-12) == 1
 
 
 def test_beta_zero_is_the_limit_of_small_beta() -> None:
     for d in (2, 3, 8):
-        limit = Kernel(0.0, d).potential_coefficients(4)
+        limit = Expansion(Exponential(beta=0.0), d).multipliers(4)
         for beta in (1e-9, -1e-9, 1e-200):
-            near = Kernel(beta, d).potential_coefficients(4)
+            near = Expansion(Exponential(beta=beta), d).multipliers(4)
             np.testing.assert_allclose(near, limit, atol=2e-9)
 
 
 @pytest.mark.parametrize("beta", [float("nan"), float("inf"), 2e4])
 def test_kernel_refuses_unusable_beta(beta: float) -> None:
     with pytest.raises(InputError, match="finite number"):
-        Kernel(beta, 3)
+        Expansion(Exponential(beta=beta), 3)
 
 
 # ------------------------------------------------------------------ transforms

@@ -6,7 +6,7 @@ L^2(sigma), sigma the uniform probability, and fields given by such coefficients
     a_k = sum_j m_j Y_k(x_j),        f(x) = sum_k c_k Y_k(x),   grad f(x).
 
 S^2 and S^1 use the nonuniform transforms of ducc0, the zonal case a three-term recurrence.
-Knows nothing of beta: multipliers by degree come from the caller.
+Knows nothing of what interacts: multipliers by degree come from the caller.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.attention.kernel import harmonic_dimension
 from meanfield.errors import InputError
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, harmonic_dimension
 
 __all__ = [
     "CircleHarmonics",
@@ -37,6 +36,7 @@ __all__ = [
     "SphereHarmonics",
     "ZonalHarmonics",
     "available_cpus",
+    "gegenbauer",
     "harmonics_for",
 ]
 
@@ -349,6 +349,20 @@ class CircleHarmonics(Harmonics):
         return slope[:, None] * np.column_stack([-np.sin(at.angles), np.cos(at.angles)])
 
 
+def gegenbauer(t: Array, d: int, degree: int) -> Array:
+    """P_0..P_degree of S^{d-1} at t, (degree + 1, n), P_l(1) = 1.
+
+    By (l + d - 2) P_{l+1} = (2l + d - 2) t P_l - l P_{l-1}.
+    """
+    p = np.empty((degree + 1, t.size))
+    p[0] = 1.0
+    if degree >= 1:
+        p[1] = t
+    for l in range(1, degree):
+        p[l + 1] = ((2 * l + d - 2) * t * p[l] - l * p[l - 1]) / (l + d - 2)
+    return p
+
+
 @dataclass(frozen=True)
 class ZonalHarmonics(Harmonics):
     """Axially symmetric harmonics sqrt(dim H_l) P_l(cos theta) on S^{d-1}, any d >= 2.
@@ -378,26 +392,13 @@ class ZonalHarmonics(Harmonics):
             raise InputError(f"points of shape {x.shape} found, (n, 1) angles theta expected")
         return Located(x, x[:, 0].copy())
 
-    @staticmethod
-    def _polynomials(t: Array, d: int, degree: int) -> Array:
-        """P_0..P_degree at t, (degree + 1, n), by (l+d-2) P_{l+1} = (2l+d-2) t P_l - l P_{l-1}."""
-        p = np.empty((degree + 1, t.size))
-        p[0] = 1.0
-        if degree >= 1:
-            p[1] = t
-        for l in range(1, degree):
-            p[l + 1] = ((2 * l + d - 2) * t * p[l] - l * p[l - 1]) / (l + d - 2)
-        return p
-
     def moments(self, points: Array | Located, weights: Array) -> Array:
         at = self._located(points)
-        return self._root_dimension * (
-            self._polynomials(np.cos(at.angles), self.d, self.degree) @ weights
-        )
+        return self._root_dimension * (gegenbauer(np.cos(at.angles), self.d, self.degree) @ weights)
 
     def values(self, coefficients: Array, points: Array | Located) -> Array:
         at = self._located(points)
-        p = self._polynomials(np.cos(at.angles), self.d, self.degree)
+        p = gegenbauer(np.cos(at.angles), self.d, self.degree)
         return (coefficients * self._root_dimension) @ p
 
     def gradient(self, coefficients: Array, points: Array | Located) -> Array:
@@ -405,7 +406,7 @@ class ZonalHarmonics(Harmonics):
         if self.degree == 0:
             return np.zeros((at.angles.size, 1))
         # P_l' = l(l+d-2)/(d-1) times the polynomial of degree l-1 in dimension d+2.
-        p = self._polynomials(np.cos(at.angles), self.d + 2, self.degree - 1)
+        p = gegenbauer(np.cos(at.angles), self.d + 2, self.degree - 1)
         l = self.degrees[1:]
         c = (coefficients * self._root_dimension)[1:] * (l * (l + self.d - 2) / (self.d - 1))
         return (-np.sin(at.angles) * (c @ p))[:, None]
@@ -426,7 +427,7 @@ def harmonics_for(geometry: str, d: int, degree: int, epsilon: float = 1e-13) ->
             if not np.isfinite(harmonic_dimension(degree, d)[-1]):
                 raise InputError(
                     f"d = {d} with harmonics up to degree {degree} found: their number is beyond "
-                    "1e308; take a smaller d or |beta|"
+                    "1e308; take a smaller d or a smoother interaction"
                 )
         return ZonalHarmonics(degree, epsilon, dimension=d)
     raise InputError(

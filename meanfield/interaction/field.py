@@ -1,0 +1,263 @@
+"""What a measure does to a token at any point: potential, velocity and energy.
+
+Made by ``Interaction.field``. Equations and names for attention: arXiv 2312.10794, (2.3), (3.4),
+(3.5), (3.8). Knows nothing of meshes and of how mass is moved.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from meanfield.collective import sum_over_ranks
+from meanfield.errors import InputError
+from meanfield.geometry.harmonics import Located
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure, plain
+from meanfield.interaction.parts import Parts
+from meanfield.interaction.zonal import Zonal
+
+__all__ = ["Field"]
+
+_LOG_MAX = 700.0  # e^700 is still a double
+
+
+class Field:
+    """What a measure does to a token at any point: made by ``Interaction.field``.
+
+    Velocities and potentials with the identity as link may be of a size e^{|beta|} that no double
+    holds: with ``scaled=True`` the methods leave that factor out.
+    """
+
+    def __init__(
+        self, model: Zonal, measure: Measure, moments: Array | None, t: float, comm: Any
+    ) -> None:
+        self.interaction = model
+        self.measure = measure
+        self.moments = moments
+        self.t = t
+        self.dark_points = 0  # points of the last evaluation that needed direct sums (this rank)
+        self._comm = comm
+
+    @cached_property
+    def mass(self) -> float:
+        """Total mass over all ranks."""
+        if self.moments is not None:
+            return float(self.moments[0])
+        local = np.array([float(np.sum(self.measure.weights))])
+        return float(sum_over_ranks(self._comm, local)[0])
+
+    @cached_property
+    def _noise(self) -> float:
+        """Bound on the error of Z: accuracy times a bound on max |Z| (Cauchy-Schwarz by degree)."""
+        model = self.interaction
+        assert model.harmonics is not None and self.moments is not None
+        bound = np.sum(model.largest_values * np.sqrt(model.harmonics.power(self.moments)))
+        return model.epsilon * float(bound)
+
+    @cached_property
+    def _sources(self) -> tuple[Array, Array]:
+        """All points and masses, on every rank: for direct sums."""
+        x, m = plain(self.measure.points), self.measure.weights
+        if self._comm is None or self._comm.size == 1:
+            return x, m
+        return (
+            np.concatenate(self._comm.allgather(x)),
+            np.concatenate(self._comm.allgather(m)),
+        )
+
+    def _parts(self, points: Array | Located, order: int, value: bool = True) -> Parts:
+        """Z (order 0), with its gradient (1), its Laplacian too (2). Collective for the log link.
+
+        ``value``: whether Z itself is needed.
+        """
+        model = self.interaction
+        if model.harmonics is None:
+            return self._direct_parts(plain(points), order, value)
+        assert self.moments is not None
+        harmonics, kernel = model.harmonics, model.kernel
+        at = points if isinstance(points, Located) else harmonics.locate(points)
+        coefficients = self.moments * model.multiplier
+        n = at.points.shape[0]
+        q = harmonics.values(coefficients, at) if value else np.zeros(n)
+        z = model.expansion.lam0 * self.mass + kernel.unit * q
+        gradient = laplacian = None
+        if order >= 1:
+            gradient = harmonics.gradient(coefficients, at)
+        if order >= 2:
+            laplacian = harmonics.values(harmonics.laplacian_coefficients(coefficients), at)
+        parts = Parts(np.full(n, kernel.log_scale), z, q, gradient, laplacian, None)
+        return self._light_up(at, parts) if model.link == "log" else parts
+
+    def _light_up(self, at: Located, parts: Parts) -> Parts:
+        """Replace the values where Z is lost in its own noise by direct sums. Collective."""
+        dark = parts.z < self.interaction.dark * self._noise
+        count = np.array([float(np.count_nonzero(dark))])
+        self.dark_points = int(count[0])
+        if sum_over_ranks(self._comm, count)[0] == 0.0:
+            return parts
+        sources = self._sources  # collective: every rank takes part
+        if not self.dark_points:
+            return parts
+        order = (parts.gradient is not None) + (parts.laplacian is not None)
+        exact = self._direct_parts(at.points[dark], order, True, sources)
+        parts.log_scale[dark] = exact.log_scale
+        parts.z[dark] = exact.z
+        if parts.gradient is not None:
+            parts.gradient[dark] = exact.gradient
+        if parts.laplacian is not None:
+            parts.laplacian[dark] = exact.laplacian
+        return parts._replace(dark=dark)
+
+    def _direct_parts(
+        self, x: Array, order: int, value: bool = True, sources: tuple[Array, Array] | None = None
+    ) -> Parts:
+        model = self.interaction
+        y, m = sources if sources is not None else self._sources
+        base = model.expansion.lam0 * self.mass
+        zonal = model.geometry == "zonal"
+        return model.kernel.sums(x, y, m, model.d, zonal, base, order, value)
+
+    def _factor(self, scaled: bool) -> float:
+        model = self.interaction
+        if scaled:
+            return model.gain
+        log_scale = model.factor_log
+        if log_scale > _LOG_MAX:
+            raise InputError(
+                f"{model.describe()} found: the velocity is of size e^{log_scale:g}, no double; "
+                "ask for scaled=True or use the log link (sa)"
+            )
+        return model.gain * math.exp(log_scale)
+
+    def log_partition(self, points: Array | Located) -> Array:
+        """log Z(x), Z = int W(<x, y>) dmu(y), (n,)."""
+        parts = self._parts(points, 0)
+        return parts.log_scale + np.log(parts.z)
+
+    def potential(self, points: Array | Located, scaled: bool = False) -> Array:
+        """xi with X = grad xi, (n,), up to a constant; attention: Z/beta (usa), log(Z)/beta (sa).
+
+        The constant is chosen so that xi of the uniform measure is 0. At beta = 0 both are
+        value * <x, int y dmu>.
+        """
+        return self._potential(self._parts(points, 0), scaled)
+
+    def exponent(self, points: Array | Located, scaled: bool = False) -> tuple[Array, Array]:
+        """xi as ``potential``, and its derivative by scaled q = (Z - lam_0 M)/unit, (n,) each."""
+        model = self.interaction
+        parts = self._parts(points, 0)
+        xi, factor = self._potential(parts, scaled), self._factor(scaled)
+        if model.is_linear:
+            return xi, np.full_like(xi, factor)
+        log_z = parts.log_scale - model.kernel.log_scale + np.log(parts.z)
+        return xi, factor * np.exp(np.minimum(-log_z, 650.0))
+
+    def _potential(self, parts: Parts, scaled: bool) -> Array:
+        model, factor = self.interaction, self._factor(scaled)
+        if model.is_linear:
+            return factor * parts.q
+        unit = model.kernel.unit
+        base = model.expansion.lam0 * self.mass
+        xi = np.empty_like(parts.z)
+        light = slice(None) if parts.dark is None else ~parts.dark
+        xi[light] = np.log1p((unit / base) * parts.q[light])
+        if parts.dark is not None:
+            dark = parts.dark
+            log_scale = parts.log_scale[dark] - model.kernel.log_scale
+            xi[dark] = log_scale + np.log(parts.z[dark] / base)
+        return (factor / unit) * xi
+
+    def velocity(self, points: Array | Located, scaled: bool = False) -> Array:
+        """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
+        return self._velocity(self._parts(points, 1, self.interaction.link == "log"), scaled)
+
+    def divergence(self, points: Array | Located, scaled: bool = False) -> Array:
+        """Surface divergence of X, (n,)."""
+        return self.velocity_and_divergence(points, scaled)[1]
+
+    def velocity_and_divergence(
+        self, points: Array | Located, scaled: bool = False
+    ) -> tuple[Array, Array]:
+        """X (n, gdim) and div X (n,) from one evaluation.
+
+        Identity: X = gain grad q, div X = gain Laplace q. Log link: X = gain grad Z/(unit Z),
+        div X = gain (Laplace Z/Z - |grad Z|^2/Z^2)/unit.
+        """
+        model = self.interaction
+        parts = self._parts(points, 2, model.link == "log")
+        v = self._velocity(parts, scaled)
+        lap = parts.laplacian
+        assert lap is not None
+        factor = self._factor(scaled)
+        if model.link == "identity":
+            return v, factor * np.exp(parts.log_scale - model.kernel.log_scale) * lap
+        bend = model.kernel.unit / factor if factor != 0.0 else 0.0
+        return v, factor * lap / parts.z - bend * np.sum(v * v, axis=1)
+
+    def _velocity(self, parts: Parts, scaled: bool) -> Array:
+        factor = self._factor(scaled)
+        assert parts.gradient is not None
+        if self.interaction.link == "identity":
+            scale = factor * np.exp(parts.log_scale - self.interaction.kernel.log_scale)
+            return np.asarray(scale[:, None] * parts.gradient)
+        v = parts.gradient
+        v /= parts.z[:, None]  # in place, as large arrays cost most by being made
+        if factor != 1.0:
+            v *= factor
+        return v
+
+    # ------------------------------------------------------------------ energies
+
+    @cached_property
+    def _excess(self) -> float:
+        """1/2 int q dmu."""
+        model = self.interaction
+        if model.harmonics is not None:
+            assert self.moments is not None
+            return 0.5 * float(np.sum(model.multiplier * self.moments**2))
+        local = np.dot(self.measure.weights, self._direct_parts(plain(self.measure.points), 0).q)
+        return 0.5 * float(sum_over_ranks(self._comm, np.array([float(local)]))[0])
+
+    def energy_excess(self) -> float:
+        """Scaled E - E_uniform: without the cancellation of two large numbers.
+
+        ``drive`` times it increases along the flow (for attention with V = +I, E itself).
+        """
+        return self.interaction.term.energy_factor * self._excess
+
+    def ascent(self) -> float:
+        """drive (E - E_uniform), scaled: what the flow increases where it has an energy."""
+        return self.interaction.gain * self._excess
+
+    def energy(self, scaled: bool = False) -> float:
+        """Interaction energy E; inf if too large. ``scaled``: times e^{-|beta|} (attention).
+
+        Kernels: E = 1/2 iint strength W dmu dmu (log link: without the strength). Attention, (3.5):
+        E = (1/2 beta) iint e^{beta <x, y>} dmu dmu, which *increases* along the flow for V = +I,
+        from lam_0/(2 beta) (uniform) towards e^beta/(2 beta) (a Dirac); beta = 0: |int y dmu|^2/2.
+        Where W(1) is infinite, sums over points leave the term of a point with itself out.
+        """
+        model = self.interaction
+        base = model.term.uniform_energy(model.expansion.lam0)
+        value = self.energy_excess() + base * self.mass**2
+        return value if scaled else model.unscaled(value)
+
+    def tail_share(self) -> float:
+        """Share of the last quarter of the degrees in the potential, where the series is cut.
+
+        sum |lam_l| sqrt(dim H_l) |a_l| over those degrees over that over all l >= 1: how much the
+        truncation matters to this measure. 0 where the series ends.
+        """
+        model = self.interaction
+        if model.truncation is None or model.truncation.exact or self.moments is None:
+            return 0.0
+        assert model.harmonics is not None
+        size = model.largest_values * np.sqrt(model.harmonics.power(self.moments))
+        total = float(np.sum(size[1:]))
+        if total <= 1e-13 * float(np.max(model.largest_values)):
+            return 0.0
+        return float(np.sum(size[math.ceil(0.75 * size.size) :])) / total

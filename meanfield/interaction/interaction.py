@@ -1,0 +1,301 @@
+"""An interaction on one geometry: what solvers ask for a field, and may ask about it.
+
+The one place where the interaction is evaluated, for densities, characteristics and particles
+alike. Two ways lead to the same numbers: harmonic transforms, O(N + L^3), where they exist, and
+direct sums, O(N^2), in any dimension.
+
+A zonal interaction is a kernel W(<x, y>) with a link and a gain,
+
+    xi = gain link(q),   q = (W * mu - lam_0 M)/unit,
+
+with link(q) = q or log(1 + unit q/(lam_0 M))/unit, and X = grad xi. Solvers never see a kernel:
+they ask for fields, rates, signs and lengths. Knows nothing of meshes and of how mass is moved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from meanfield.collective import sum_over_ranks
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.field import Field
+from meanfield.interaction.kernels.exponential import Exponential
+from meanfield.interaction.measure import Measure
+from meanfield.interaction.zonal import Term, Zonal
+
+__all__ = ["EnergyKind", "Interaction", "Term"]
+
+EnergyKind = Literal["gradient", "monotone"]
+
+_LOG_MAX = 690.0  # e^690 is still a double, and its products with what is not tiny
+
+
+@dataclass(frozen=True)
+class Interaction(Zonal):
+    """A zonal interaction on one geometry: what solvers may ask; attributes of ``Zonal``."""
+
+    def on_mesh(self, vertices: int) -> Interaction:
+        """The same, its series cut at what a mesh of so many vertices resolves.
+
+        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal.
+        """
+        share = 0.6 * math.sqrt(vertices) if self.geometry == "sphere" else 0.3 * vertices
+        return replace(self, most=max(2, int(share)))
+
+    def direct(self) -> Interaction:
+        """The same by direct sums."""
+        return replace(self, method="direct")
+
+    def finest(self) -> Interaction:
+        """The same with transforms to round-off."""
+        return replace(self, accuracy=1e-14)
+
+    def quiet(self, rtol: float) -> Interaction:
+        """The same with the noise of a normalised velocity, at any point, not far above ``rtol``.
+
+        At a single point that noise counts as an error of the step: with 1e-3 of the velocity
+        (points with 1e-11 of the largest Z, beta = 25) steps were cut down to 1e-8, until an
+        absolute tolerance hides it.
+        """
+        if self.link == "identity" or self.accuracy is not None:
+            return self
+        smallest = 3.0 * self.kernel.contrast(self.d) * rtol
+        if smallest < 1e-14:
+            return replace(self, accuracy=1e-14, dark=max(self.dark, 1.0 / rtol))
+        return replace(self, accuracy=min(self.epsilon, smallest))
+
+    def degree(self, tolerance: float, otherwise: int = 64) -> int:
+        """Degree that carries W to ``tolerance`` of its maximum; where none does, ``otherwise``."""
+        found = self.expansion.degree(tolerance)
+        limit = otherwise if self.most is None else self.most
+        if found is None:
+            return limit
+        return min(found, limit) if self.kernel.capped and self.most is not None else found
+
+    @property
+    def series_ends(self) -> bool:
+        """Whether the series ends at round-off: else it is cut, and tokens are summed directly."""
+        return self.expansion.degree(1e-15) is not None
+
+    def multipliers(self, degree: int) -> Array:
+        """(degree + 1,) what turns moments of degree l into those of q, scaled (0 at l = 0)."""
+        return self.expansion.multipliers(degree)
+
+    # ------------------------------------------------------------------ fields
+
+    def field(self, measure: Measure, t: float = 0.0, comm: Any = None) -> Field:
+        """The field that a measure exerts at time ``t``.
+
+        Collective over ``comm`` (an mpi4py communicator, or None in one process): each rank gives
+        its own points, the result is the field of all.
+        """
+        moments = None
+        if self.harmonics is not None:
+            points, weights, quadrature = measure
+            if quadrature is None:
+                moments = self.harmonics.moments(points, weights)
+            else:
+                moments = self.harmonics.moments(points, weights - quadrature)
+            moments = sum_over_ranks(comm, moments)
+            if quadrature is not None:
+                moments += self.harmonics.uniform()
+        return Field(self, measure, moments, t, comm)
+
+    def field_of_moments(self, moments: Array, measure: Measure, t: float, comm: Any) -> Field:
+        """The field of known moments (a checkpoint, or an extrapolation in time)."""
+        return Field(self, measure, moments, t, comm)
+
+    # ------------------------------------------------------------------ what is known about it
+
+    @property
+    def has_potential(self) -> bool:
+        """Whether X is a gradient."""
+        return True
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        """ "gradient": F = kappa H - drive E falls; "monotone": drive E grows, for kappa = 0."""
+        return "gradient" if self.link == "identity" else "monotone"
+
+    @property
+    def drive(self) -> float:
+        """Sign and factor of E in F = kappa H - drive E (1; V = -I: -1)."""
+        factor = self.term.energy_factor
+        return self.term.gain / factor if factor != 0.0 else 0.0
+
+    @cached_property
+    def convexity(self) -> Convexity:
+        """Signs of the series of the energy that grows, gain/2 int q dmu.
+
+        "positive": convex; explicit Euler steps raise it (proved). "negative": concave, steps with
+        an implicit potential do. "mixed": the two parts take the potential of their own time.
+        """
+        return self.expansion.signs(self.term.gain)
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether clusters narrow without end on their own time scale: W convex in t on average.
+
+        (By Rodrigues' formula lam_2 is a mean of W''.)
+        """
+        return self.term.gain * float(self.multipliers(2)[2]) >= 0.0
+
+    def uniform_rates(self, degree: int) -> Array:
+        """(degree + 1,) growth rates at the uniform state without diffusion, l(l+d-2) link' lam_l.
+
+        With diffusion l(l+d-2) kappa is to be subtracted. inf where they are no doubles.
+        """
+        l = np.arange(degree + 1.0)
+        rates = l * (l + self.d - 2) * self.term.gain * self.multipliers(degree)
+        if self.link == "log":
+            return rates / self.expansion.lam0
+        scale = math.exp(self.factor_log) if self.factor_log < 700.0 else math.inf
+        with np.errstate(invalid="ignore"):
+            return np.where(rates == 0.0, 0.0, rates * scale)
+
+    @property
+    def sharpness(self) -> float:
+        """1/width^2 of the smallest cluster that it makes (1 + |beta| for attention)."""
+        return self.expansion.sharpness
+
+    @property
+    def width(self) -> float:
+        """Width (angle) of the smallest cluster that it makes."""
+        return 1.0 / math.sqrt(self.sharpness)
+
+    def scaled(self, value: float) -> float:
+        """A number in the unit of scaled energies."""
+        return value * math.exp(-self.kernel.log_scale)
+
+    @property
+    def uniform_energy(self) -> float:
+        """E of the uniform measure; inf where that is no double."""
+        return self.unscaled(self.term.uniform_energy(self.expansion.lam0))
+
+    @property
+    def energy_label(self) -> str:
+        """How a scaled energy is written: "E e^-|beta|" for attention."""
+        return self.term.energy_label
+
+    @property
+    def dirac_energy(self) -> float:
+        """Scaled E of all mass at one point, the largest if W is largest at t = 1; inf possible."""
+        one = float(self.kernel.w(np.ones(1), np.zeros(1), self.d)[0])
+        if self.kernel.unit == 0.0:
+            return 0.5 * self.term.energy_factor
+        excess = 0.5 * self.term.energy_factor * (one - self.expansion.lam0) / self.kernel.unit
+        return excess + self.term.uniform_energy(self.expansion.lam0)
+
+    @property
+    def leaves_out_self(self) -> bool:
+        """Whether W(1) is infinite: sums over pairs leave a token's term with itself out."""
+        return not self.kernel.bounded(self.d)
+
+    def refuse_overflow(self, highest: float = 600.0) -> None:
+        """Refuse velocities (or, at ``highest``, potentials) that are no doubles.
+
+        Raises:
+            InputError: they are not.
+        """
+        self.term.refuse_overflow(highest)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What names it in a table: "model" and its numbers."""
+        return self.term.columns
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The numbers that a branch or a sweep may vary."""
+        return self.term.parameters
+
+    def replaced(self, **changes: float) -> Interaction:
+        """The same with other numbers.
+
+        Raises:
+            InputError: there is no such number, or it is out of its range.
+        """
+        return replace(self, term=self.term.replaced(changes))
+
+    # ------------------------------------------------------------------ parts of it, by sign
+
+    @cached_property
+    def repels(self) -> Array:
+        """(n_coefficients,) which moments make the energy concave: theirs is the implicit part."""
+        terms = self.term.gain * self.multiplier
+        return terms < -1e-14 * float(np.max(np.abs(terms), initial=0.0))
+
+    @cached_property
+    def metric(self) -> Array:
+        """(n_coefficients,) weights of squared moments in the norm of the energy, largest 1."""
+        part = np.abs(self.multiplier)
+        top = float(np.max(part, initial=0.0))
+        return part / top if top > 0.0 else part
+
+    def kernel_norm(self, moments: Array) -> float:
+        """Norm of moments with the weights |lam_l|, l = 0 among them."""
+        harmonics = self.harmonics
+        assert harmonics is not None
+        lam = np.abs(self.expansion.coefficients(harmonics.degree))[harmonics.degrees]
+        return math.sqrt(float(np.dot(lam, moments**2)))
+
+    # ------------------------------------------------------------------ stationary states
+
+    def exponent(self, q: Array) -> tuple[Array, Array]:
+        """xi of the scaled potential q, unscaled, and its derivative by q: for Gibbs densities.
+
+        Args:
+            q: (Z - lam_0)/unit, scaled, (n,); xi = 0 at q = 0.
+        """
+        gain = self.exponent_gain
+        if self.is_linear:
+            return gain * q, np.full_like(q, gain)
+        unit, lam0 = self.kernel.unit, self.expansion.lam0
+        ratio = unit * q / lam0
+        # Z is a sum of positive terms, but summed from harmonics it is lost in the round-off of its
+        # maximum where it is smaller than that; so is the density there, whatever is taken for it.
+        lowest = 1e-15 * (1.0 + float(ratio.max())) - 1.0
+        ratio = np.maximum(ratio, lowest)
+        return gain / unit * np.log1p(ratio), gain / (lam0 * (1.0 + ratio))
+
+    @property
+    def exponent_gain(self) -> float:
+        """d xi/d q of scaled q: gain e^{log_scale} (identity) or gain (log, times 1/Z)."""
+        scaled = self.link == "identity"
+        return self.term.gain * (math.exp(self.kernel.log_scale) if scaled else 1.0)
+
+    def exponent_degree(self, kappa: float) -> int | None:
+        """Degree beyond which harmonics change xi/kappa by less than round-off; None: none."""
+        floor = self.expansion.lam0 if self.link == "log" else 1.0
+        gain = abs(self.exponent_gain) / kappa
+        return self.expansion.degree(1e-15 * min(1.0, floor / gain) if gain > 0.0 else 1e-15)
+
+    def between_points(self, points: Array) -> Array | None:
+        """W/unit between unit vectors (n, d), scaled, (n, n): where harmonics cancel (log link)."""
+        unit = self.kernel.unit
+        u = 0.5 * np.sum((points[:, None, :] - points[None, :, :]) ** 2, axis=2)
+        return np.asarray(self.kernel.w(points @ points.T, u, self.d)) / unit
+
+    def between_latitudes(self, order: int, t: Array) -> Array | None:
+        """W/unit between circles of latitude, on harmonics of an azimuthal order; None: unknown."""
+        kernel = self.kernel
+        if not isinstance(kernel, Exponential):
+            return None
+        return kernel.latitudes(self.d, order, t) / kernel.unit
+
+    # ------------------------------------------------------------------ tokens
+
+    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
+
+        A token's interaction with itself adds a bias of order 1/n, which is no disagreement.
+        """
+        energy = self.field(measure, t).energy(scaled=True)
+        own = 0.0 if self.leaves_out_self else self.dirac_energy
+        return (energy - own / n) / (1.0 - 1.0 / n)

@@ -1,0 +1,167 @@
+"""W given by the user as a Python function of t = <x, y>, or of the angle between x and y."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import a_choice, a_number, as_found, set_checked
+from meanfield.errors import InputError
+from meanfield.geometry.laws.files import load_function
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.funkhecke import angles_of, project
+from meanfield.interaction.kernels.base import Kernel
+
+__all__ = ["FunctionKernel"]
+
+_STEP = 1e-3  # of the differences
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FunctionKernel(Kernel):
+    """W from Python, or from a Python file, which is run: use only what you trust.
+
+    Derivatives (sums over pairs: tokens) are taken by differences of sixth order between the
+    breaks: some twelve digits of W', nine of W'', where W is smooth. Fields of densities come from
+    the series and need none.
+
+    Attributes:
+        function: W, from an array of any shape to one of the same; None: from ``path``.
+        argument: what it takes: "t" = <x, y>, or "angle", which keeps digits next to 0.
+        breaks: values of t in (-1, 1) where W or a derivative jumps.
+        path: a Python file; call: the name of the function in it.
+    """
+
+    function: Callable[[Array], Array] | None = None
+    argument: str = "t"
+    breaks: tuple[float, ...] = ()
+    path: Path | None = None
+    call: str = "kernel"
+
+    name = "function"
+    near = None
+    far = None
+    smooth = False
+
+    def check(self) -> None:
+        set_checked(
+            self, "argument", a_choice("model.interaction.argument", self.argument, ("t", "angle"))
+        )
+        found: Any = self.breaks
+        if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+            raise InputError(
+                "model.interaction.breaks: expected a list of numbers between -1 and 1, found "
+                + as_found(found)
+            )
+        key = "model.interaction.breaks"
+        breaks = tuple(sorted(a_number(f"{key}[{k}]", v, -1.0, 1.0) for k, v in enumerate(found)))
+        set_checked(self, "breaks", tuple(t for t in breaks if -1.0 < t < 1.0))
+        if self.function is None:
+            if not isinstance(self.path, str | os.PathLike):
+                raise InputError(
+                    "model.interaction.path: expected the name of a Python file with the kernel, "
+                    f"found {as_found(self.path)}"
+                )
+            path = Path(self.path).expanduser().absolute()
+            set_checked(self, "path", path)
+            try:
+                set_checked(self, "function", load_function(path, str(self.call)))
+            except InputError as error:
+                raise InputError(f"model.interaction: {error}") from None
+        elif not callable(self.function):
+            raise InputError(
+                f"model.interaction.function: expected a function of t, found "
+                f"{as_found(self.function)}"
+            )
+        self._values(np.array([0.3, 1.0, 2.5]))
+
+    def table(self) -> dict[str, object]:
+        table = super().table()
+        table.pop("function")
+        if self.path is None:
+            name = getattr(self.function, "__name__", "function")
+            table["path"] = f"(made in Python: {name})"
+        return {**table, "breaks": list(self.breaks)}
+
+    def _values(self, theta: Array) -> Array:
+        """W at angles of any shape."""
+        assert self.function is not None
+        argument = np.cos(theta) if self.argument == "t" else np.asarray(theta)
+        try:
+            found = np.asarray(self.function(argument), dtype=np.float64)
+        except Exception as error:  # whatever the user's code raises is a fault of the input
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(
+                f"model.interaction.function: the kernel raised {said}; it is called with an array "
+                f"of shape {argument.shape}"
+            ) from error
+        if found.shape != argument.shape:
+            found = np.broadcast_to(found, argument.shape) if found.shape == () else found
+        if found.shape != argument.shape or np.any(np.isnan(found)):
+            what = "nan" if found.shape == argument.shape else f"shape {found.shape}"
+            raise InputError(
+                f"model.interaction.function: found {what} for an array of shape "
+                f"{argument.shape}, expected as many numbers"
+            )
+        return found
+
+    def lam(self, degree: int, d: int) -> Array:
+        levels = 24 if self.argument == "t" else 60
+        return project(
+            lambda t, u: self._values(angles_of(u)), degree, d, self.breaks, levels=levels
+        )
+
+    def w(self, t: Array, u: Array, d: int) -> Array:
+        return self._values(angles_of(u))
+
+    def dw(self, t: Array, u: Array, d: int) -> Array:
+        return self._derivatives(u)[0]
+
+    def ddw(self, t: Array, u: Array, d: int) -> Array:
+        return self._derivatives(u)[1]
+
+    def _derivatives(self, u: Array) -> tuple[Array, Array]:
+        """W' and W'' by t, from differences of W in its own argument."""
+        if self.argument == "t":
+            marks = np.array([-1.0, *self.breaks, 1.0])
+            return _differences(lambda t: self._values(np.arccos(t)), 1.0 - u, marks, False)
+        theta = np.maximum(angles_of(u), 1e-5)
+        marks = np.array([0.0, *sorted(math.acos(t) for t in self.breaks), math.pi])
+        first, second = _differences(self._values, theta, marks, True)
+        sine = np.maximum(np.sin(theta), 1e-300)
+        return -first / sine, (second - first * np.cos(theta) / sine) / (sine * sine)
+
+
+def _differences(
+    function: Callable[[Array], Array], x: Array, marks: Array, shrinks: bool
+) -> tuple[Array, Array]:
+    """First and second derivative from seven points around x, between the nearest marks.
+
+    ``shrinks``: the step falls with the distance to the first mark, where there may be a
+    singularity.
+    """
+    piece = np.clip(np.searchsorted(marks, x, side="right") - 1, 0, len(marks) - 2)
+    low, high = marks[piece], marks[piece + 1]
+    h = np.minimum(_STEP, (high - low) / 8.0)
+    if shrinks:
+        h = np.where(piece == 0, np.minimum(h, 0.1 * (x - marks[0])), h)
+    centre = np.clip(x, low + 3.0 * h, high - 3.0 * h)
+    offset = (x - centre) / h
+    samples = np.stack([function(centre + k * h) for k in range(-3, 4)])
+    # The polynomial of degree six through them: coefficients of powers of the offset.
+    c = np.tensordot(_MONOMIALS, samples, axes=1)
+    first, second = np.zeros_like(x), np.zeros_like(x)
+    for k in range(6, 0, -1):
+        first = first * offset + k * c[k]
+    for k in range(6, 1, -1):
+        second = second * offset + k * (k - 1) * c[k]
+    return first / h, second / (h * h)
+
+
+_MONOMIALS = np.linalg.inv(np.vander(np.arange(-3.0, 4.0), 7, increasing=True))
