@@ -4,7 +4,7 @@
 
 Panels are graded towards both ends and towards every break, by factors of two, so that kinks and
 integrable singularities there cost no digits; none is longer than 8/L radians. Errors are of the
-size of round-off of the largest value (1e-15 of the largest coefficient for l = 0), for any d.
+size of round-off of the largest value, for any d.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from meanfield.geometry.sphere import Array, harmonic_dimension
 __all__ = ["angles_of", "project"]
 
 _NODES = 16  # of a panel
-_NOISE = 4e-16
+_NOISE = 3e-15  # of the largest possible term; grows with the degree as the recurrence does
 
 Profile = Callable[[Array, Array], Array]
 """W(t, u) with u = 1 - t, which keeps its digits next to t = 1."""
@@ -86,5 +86,5 @@ def project(
     for l in range(degree + 1):
         out[l] = p @ values
         before, p = p, (t * p - (b[l - 1] if l else 0.0) * before) / b[l]
-    out[np.abs(out) < _NOISE * size] = 0.0
+    out[np.abs(out) < _NOISE * (1.0 + np.arange(degree + 1) / 32.0) * size] = 0.0
     return out / root

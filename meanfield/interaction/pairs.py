@@ -184,8 +184,8 @@ def _table_of(kernel: PairKernel, d: int) -> _Table | None:
         return None
 
     def regular(u: Array) -> Array:
-        # At the ends themselves by the neighbours: 0 times infinity.
-        inside = np.clip(u, 1e-9, 2.0 - 1e-9)
+        # Next to ends where it would be 0 times infinity.
+        inside = np.clip(u, 1e-14 if near else 0.0, 2.0 - 1e-14 if far else 2.0)
         with np.errstate(all="ignore"):
             slope = kernel.dw(1.0 - inside, inside, d)
         power = (2.0 * inside) ** (0.5 * near) * (2.0 * (2.0 - inside)) ** (0.5 * far)

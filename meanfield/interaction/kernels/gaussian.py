@@ -45,12 +45,11 @@ class Gaussian(Kernel):
         return np.asarray(np.exp(-0.5 * (angles_of(u) / self.width) ** 2))
 
     def dw(self, t: Array, u: Array, d: int) -> Array:
-        return self.w(t, u, d) * _slow(angles_of(u)) / self.width**2
+        return self.w(t, u, d) * _slow(u) / self.width**2
 
     def ddw(self, t: Array, u: Array, d: int) -> Array:
         # W' = W g/w^2, g = theta/sin theta; d theta/dt = -1/sin theta, dg/dt = (g t - 1)/sin^2.
-        theta = angles_of(u)
-        g, square = _slow(theta), u * (2.0 - u)
+        g, square = _slow(u), u * (2.0 - u)
         small = square < 1e-4
         safe = np.where(small, 1.0, square)
         bend = np.where(small, 1.0 / 3.0 + 4.0 * u / 15.0, (1.0 - g * t) / safe)
@@ -58,7 +57,8 @@ class Gaussian(Kernel):
         return self.w(t, u, d) * (g * g / self.width**2 - bend) / self.width**2
 
 
-def _slow(theta: Array) -> Array:
+def _slow(u: Array) -> Array:
     """theta/sin theta: 1 at 0, inf at pi."""
+    sine = np.sqrt(u * (2.0 - u))
     with np.errstate(divide="ignore"):
-        return np.asarray(1.0 / np.sinc(theta / math.pi))
+        return np.where(u < 1e-14, 1.0, angles_of(u) / np.where(u < 1e-14, 1.0, sine))
