@@ -280,8 +280,9 @@ class LagrangianSolver:
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
         model = self.interaction
         most = _FEW[model.geometry] if self.refinement is None else _FEW_REFINED
-        few = model.method == "auto" and self._count <= most
-        self._model = model.direct() if few else self._precise
+        # Points stand for a density: under a singular kernel only transforms see it as one.
+        few = self._count <= most and model.series_ends and model.exact_sums
+        self._model = model.direct() if few and model.method == "auto" else self._precise
         self._first: Array | None = None
         self._last_energy: float | None = None  # that of other points: not to be compared with
 

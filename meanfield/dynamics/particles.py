@@ -202,8 +202,9 @@ class ParticleSolver:
         self._points: Array = np.ascontiguousarray(x[first])
         self._masses = np.bincount(self._group, weights=self.weights)
         model = self.interaction
-        few = len(self._points) <= _FEW or not model.series_ends
-        self._model = model.direct() if model.method == "auto" and few else model
+        few = len(self._points) <= _FEW and model.exact_sums
+        sums = model.method == "auto" and (few or not model.series_ends)
+        self._model = model.direct() if sums else model
         self._velocity: Array | None = None
 
     # ------------------------------------------------------------------ stepping

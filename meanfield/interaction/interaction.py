@@ -83,6 +83,11 @@ class Interaction(Zonal):
         """Whether the series ends at round-off: else it is cut, and tokens are summed directly."""
         return self.expansion.degree(1e-15) is not None
 
+    @property
+    def exact_sums(self) -> bool:
+        """Whether sums over pairs are to round-off: derivatives of W known, not by differences."""
+        return self.kernel.near is not None
+
     def multipliers(self, degree: int) -> Array:
         """(degree + 1,) what turns moments of degree l into those of q, scaled (0 at l = 0)."""
         return self.expansion.multipliers(degree)

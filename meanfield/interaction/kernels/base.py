@@ -54,7 +54,7 @@ class Kernel(ABC):
     far: ClassVar[float | None] = 0.0
     """The same of 1/|x + y|."""
     smooth: ClassVar[bool] = True
-    """Whether W has no singularity or kink in t: its series then ends at round-off."""
+    """Whether W may have no singularity or kink in t, so that its series ends at round-off."""
     capped: ClassVar[bool] = True
     """Whether its series is cut at what a mesh resolves."""
 

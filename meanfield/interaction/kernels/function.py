@@ -23,7 +23,7 @@ __all__ = ["FunctionKernel"]
 _STEP = 1e-3  # of the differences
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class FunctionKernel(Kernel):
     """W from Python, or from a Python file, which is run: use only what you trust.
 
@@ -47,7 +47,6 @@ class FunctionKernel(Kernel):
     name = "function"
     near = None
     far = None
-    smooth = False
 
     def check(self) -> None:
         set_checked(

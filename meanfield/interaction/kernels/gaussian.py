@@ -33,11 +33,6 @@ class Gaussian(Kernel):
     def check(self) -> None:
         self._number("width", 0.005, 10.0)
 
-    @property
-    def smooth(self) -> bool:  # type: ignore[override]  # here it depends on the width
-        """Whether the kink at the antipode is below round-off."""
-        return math.pi**2 > 2.0 * self.width**2 * 40.0
-
     def lam(self, degree: int, d: int) -> Array:
         return project(lambda t, u: self.w(t, u, d), degree, d)
 
