@@ -30,6 +30,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.mesh import Mesh, circle, icosphere, write_mesh, zonal_interval
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import attention_words
 from meanfield.results.folder import RunFolder, utc_now
 from meanfield.results.plots_stationary import draw_diagram, draw_profile, draw_sphere
 from meanfield.software import provenance
@@ -620,8 +621,4 @@ def _draw_branch(run: RunFolder, about: Mapping[str, Any]) -> Path:
 
 def _interaction_words(about: Mapping[str, Any], numbers: Mapping[str, str]) -> str:
     """Words for the interaction of a folder; from its table in those of earlier versions."""
-    known = about.get("interaction")
-    if known:
-        return str(known)
-    name = "beta"
-    return f"{numbers['model']}, {name} = {float(numbers[name]):g}"
+    return str(about["interaction"]) if "interaction" in about else attention_words(numbers)

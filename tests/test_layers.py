@@ -163,6 +163,65 @@ def test_the_walk_sees_prints() -> None:
     assert {inside for inside, _ in prints("simulation")} == {"_Progress"}
 
 
+# ------------------------------------------------------------------ who may know the interaction
+
+KNOWS = ("interaction", "case")
+WORDS = {"beta", "sa", "usa", "log_scale"}
+PARTS = {"kernel", "link", "gain", "multiplier", "expansion"}
+"""Parts of an interaction that only its own code reads."""
+
+
+def told_words(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Names, attributes, arguments, keywords and texts that say which interaction it is."""
+    for node in ast.walk(tree):
+        word: object = None
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value)
+            owner = owner.rpartition(".")[2]
+            if node.attr in WORDS and owner != "rng":
+                word = ast.unparse(node)
+            elif node.attr in PARTS and owner in ("interaction", "model", "attention", "field"):
+                word = ast.unparse(node)
+            elif node.attr == "value" and owner in ("interaction", "model", "attention"):
+                word = ast.unparse(node)
+        elif isinstance(node, ast.Name) and node.id in WORDS:
+            word = node.id
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg in WORDS:
+            word = node.arg
+        elif isinstance(node, ast.Constant) and node.value in WORDS:
+            word = node.value
+        if word is not None:
+            yield str(word), getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_the_interaction_knows_which_one_it_is(module: str) -> None:
+    if layer(module) in KNOWS or module == "analysis.exact":
+        return
+    found = [f"line {line}: {word}" for word, line in told_words(TREES[module])]
+    found += [
+        f"line {line}: imports {target}"
+        for target, line in imports(module)
+        if target.startswith("interaction.kernels") and module != "__init__"
+    ]
+    assert not found
+
+
+def test_the_walk_sees_words() -> None:
+    code = """
+def f(beta):
+    rng.beta(1, 2)
+    if model.attention == 'usa':
+        return solver.interaction.kernel, g(log_scale=self.model.value), attention.beta
+"""
+    words = [word for word, _ in told_words(ast.parse(code))]
+    assert sorted(words) == sorted(
+        ["beta", "usa", "solver.interaction.kernel", "log_scale", "self.model.value",
+         "attention.beta"]
+    )  # fmt: skip
+    assert list(told_words(TREES["interaction.attention"]))
+
+
 # ------------------------------------------------------------------ what an import does
 
 WITHOUT_DOLFINX = {

@@ -287,8 +287,7 @@ class StationaryState:
     @property
     def energy_excess(self) -> float:
         """E - E_uniform (attention: E increases along the flow for V = +I)."""
-        model = self.equation.interaction
-        return model.unscaled(model.term.energy_factor * self._excess)
+        return self.equation.interaction.energy_of(self._excess)
 
     @property
     def energy(self) -> float:

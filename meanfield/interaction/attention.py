@@ -17,7 +17,16 @@ from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels.base import Link
 from meanfield.interaction.kernels.exponential import Exponential
 
-__all__ = ["Attention", "SelfAttention", "attention_energy"]
+__all__ = [
+    "PARAMETER_NAMES",
+    "Attention",
+    "SelfAttention",
+    "attention_energy",
+    "attention_words",
+]
+
+PARAMETER_NAMES = {"beta": (r"inverse temperature $\beta$", r"\beta")}
+"""Label of an axis and symbol of the parameters that have some, for figures."""
 
 Model = Literal["sa", "usa"]
 
@@ -142,3 +151,8 @@ def attention_energy(table: Mapping[str, Any]) -> dict[str, Any]:
         return {"label": "E", "dirac": None}
     interaction = Attention("usa", float(beta), 3)
     return {"label": interaction.energy_label, "dirac": interaction.dirac_energy}
+
+
+def attention_words(row: Mapping[str, str]) -> str:
+    """Words for the interaction from a row of stationary.csv, for folders of earlier versions."""
+    return f"{row['model']}, beta = {float(row['beta']):g}"

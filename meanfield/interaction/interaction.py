@@ -178,6 +178,10 @@ class Interaction(Zonal):
         """A number in the unit of scaled energies."""
         return value * math.exp(-self.kernel.log_scale)
 
+    def energy_of(self, excess: float) -> float:
+        """E - E_uniform of 1/2 int q dmu, scaled; inf where that is no double."""
+        return self.unscaled(self.term.energy_factor * excess)
+
     @property
     def uniform_energy(self) -> float:
         """E of the uniform measure; inf where that is no double."""

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import PARAMETER_NAMES
 from meanfield.results import globe
 from meanfield.results.figures import (
     CLUSTER_COLOURS,
@@ -37,8 +38,7 @@ from meanfield.results.figures import (
 __all__ = ["draw_diagram", "draw_profile", "draw_sphere"]
 
 _NEUTRAL = 1e-6
-_NAMES = {"kappa": r"noise $\kappa$", "beta": r"inverse temperature $\beta$"}
-_LETTERS = {"kappa": r"\kappa", "beta": r"\beta"}
+_NAMES = {"kappa": (r"noise $\kappa$", r"\kappa"), **PARAMETER_NAMES}
 
 
 def draw_profile(
@@ -138,7 +138,7 @@ def draw_diagram(
         ]
         handles += _mark(left, right, parameter, events, second)
         for ax in (left, right):
-            ax.set_xlabel(_NAMES.get(parameter, parameter))
+            ax.set_xlabel(_NAMES[parameter][0] if parameter in _NAMES else parameter)
             ax.margins(x=0.02)
             ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         left.set_ylabel(r"order parameter $|m|$")
@@ -172,7 +172,7 @@ def _mark(
     left: Axes, right: Axes, parameter: str, events: Sequence[Mapping[str, Any]], second: str
 ) -> list[Line2D]:
     """Mark special points in both panels; gives the entries of the legend."""
-    letter = _LETTERS.get(parameter, rf"\mathrm{{{parameter}}}")
+    letter = _NAMES[parameter][1] if parameter in _NAMES else rf"\mathrm{{{parameter}}}"
     signs = {
         "critical": ("o", "white", rf"${letter}_c$"),
         "fold": ("s", CLUSTER_COLOURS[1], "fold"),
