@@ -1196,7 +1196,12 @@ def _model(table: Mapping[str, Any], base: Path) -> Model:
                 "model.interaction.function: a case file names a Python file, expected path (and "
                 "call, the name of the function in it)"
             )
-        given["interaction"] = _build(kind, "model.interaction", inner)
+        try:
+            given["interaction"] = _build(kind, "model.interaction", inner)
+        except InputError as error:
+            if "model.interaction" in str(error):
+                raise
+            raise InputError(f"model.interaction: {error}") from None
     model = _build(Model, "model", given)
     assert isinstance(model, Model)
     return model
@@ -1317,10 +1322,10 @@ _SHORT_FORM = ("attention", "beta", "value")
 def _change_model(table: dict[str, Any], name: str, value: object) -> None:
     """Another kind of interaction takes the place of the one that is there, with its numbers."""
     inner = table.get("interaction")
-    if name == "interaction.type":
+    if name == "interaction.type" or (name == "interaction" and isinstance(value, Mapping)):
         for key in _SHORT_FORM:
             table.pop(key, None)
-        if isinstance(inner, dict) and inner.get("type") != value:
+        if name != "interaction" and isinstance(inner, dict) and inner.get("type") != value:
             table["interaction"] = {}
     elif name == "attention":
         table.pop("interaction", None)

@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -416,6 +416,15 @@ def _size(count: float) -> str:
 # info, plot
 
 
+def _pairs(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Lines "key = value" of nested tables."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _pairs(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} = {value}"
+
+
 def _info(args: argparse.Namespace) -> int:
     import tomllib
 
@@ -435,7 +444,7 @@ def _info(args: argparse.Namespace) -> int:
         ("run", str(folder.path)),
         ("title", str(case.get("title", ""))),
         ("geometry", ", ".join(f"{k} = {v}" for k, v in geometry.items())),
-        ("model", ", ".join(f"{k} = {v}" for k, v in model.items())),
+        ("model", ", ".join(_pairs(model))),
         ("stopped", str(reason)),
     ]
     if run.get("kind") == "compare":

@@ -276,10 +276,15 @@ def stationary(
 def _write_state(result: StationaryResult, mesh: Mesh, run: RunFolder) -> None:
     state, found, path = result.state, result.spectrum, run.path
     equation = state.equation
-    numbers = {
-        **equation.interaction.columns,
+    named = equation.interaction.columns
+    last: dict[str, Any] = {
+        name: named.pop(name) for name in ("value", "strength", "link") if name in named
+    }
+    numbers: dict[str, Any] = {
+        **named,
         "kappa": equation.kappa,
         "d": equation.d,
+        **last,
         "c_1": state.mean_norm,
         "c_2": state.c2,
         "energy": state.energy,

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import numbers as abstract
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -533,6 +534,13 @@ def _work(tasks: list[_Task], total: int, jobs: int, progress: bool | None) -> N
 
 
 def _in_processes(tasks: list[_Task], jobs: int, tick: Callable[[], Any]) -> None:
+    try:
+        pickle.dumps(tasks[:1])
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"jobs: found {jobs}, but the case holds what other processes cannot be given "
+            f"({error}): expected 1, or functions that come from a file"
+        ) from None
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with _one_thread_each(jobs), ProcessPoolExecutor(jobs, mp_context=context) as pool:

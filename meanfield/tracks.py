@@ -622,7 +622,7 @@ def _series_record(interaction: Interaction) -> dict[str, Any]:
     if cut is not None and not cut.exact:
         tail = cut.tail if math.isfinite(cut.tail) else None
         record["truncation"] = {"degree": cut.degree, "tail_l2": tail}
-    if interaction.leaves_out_self:
+    if interaction.leaves_out_self and interaction.harmonics is None:
         record["self_term"] = "left out: the kernel is infinite at t = 1"
     return record
 

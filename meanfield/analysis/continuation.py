@@ -136,6 +136,7 @@ class _Curve:
         self.width = abs(interval[1] - interval[0])
         ends = [with_parameter(equation, parameter, value) for value in interval]
         self.ends = ends
+        self.at_limit = False  # whether the last point tried was out of the parameter's range
         known = [end.degree for end in ends]
         degree = max(_FIRST_DEGREE if end is None else end for end in known)
         self._set_grid(degree, 2 * degree + 32)
@@ -175,9 +176,14 @@ class _Curve:
         by_c = np.eye(self.degree) - by_c * self.scale[1:, None] / self.scale[None, 1:]
         # Central differences: 1e-9 is enough for the direction, and Newton needs no more.
         h = 1e-5 * max(abs(x[-1]), 1e-2 * self.width)
-        ends = [np.concatenate([x[:-1], [x[-1] + sign * h]]) for sign in (1.0, -1.0)]
-        by_p = (self.defect(ends[0]) - self.defect(ends[1])) / (2.0 * h)
-        return np.column_stack([by_c, by_p])
+        found = []
+        for sign in (1.0, -1.0, 0.0):
+            try:
+                found.append((sign * h, self.defect(np.concatenate([x[:-1], [x[-1] + sign * h]]))))
+            except InputError:  # out of the range of the parameter: one-sided
+                continue
+        (a, one), (b, two) = found[:2]
+        return np.column_stack([by_c, (one - two) / (a - b)])
 
     def length(self, x: Array) -> float:
         return math.sqrt(float(np.sum(self.metric * x * x)))
@@ -197,11 +203,14 @@ class _Curve:
             if self.parameter == "kappa" and y[-1] <= 0.0:
                 return None
             along = float(np.sum(self.metric * tangent * (y - x))) - step
-            right = -np.concatenate([self.defect(y), [along]])
-            matrix = np.vstack([self.jacobian(y), self.metric * tangent])
             try:
+                right = -np.concatenate([self.defect(y), [along]])
+                matrix = np.vstack([self.jacobian(y), self.metric * tangent])
                 change = linalg.solve(matrix, right)
             except linalg.LinAlgError:
+                return None
+            except InputError:  # a parameter out of its range
+                self.at_limit = True
                 return None
             y = y + change
             size = self.length(change)
@@ -447,8 +456,12 @@ def _follow(
             step *= 0.5
             if step < _SMALLEST_STEP:
                 stopped = "the steps became too small"
+                if curve.at_limit:
+                    stopped = "the end of the interval"
+                    events.append(_event("end", rows[-1]))
                 break
             continue
+        curve.at_limit = False
         new, count = found
         if curve.refine(new):
             x, tangent = curve.padded(x), curve.padded(tangent)
@@ -502,23 +515,35 @@ def _joins(curve: _Curve, x: Array, y: Array) -> bool:
     return bool(crosses or near < min(_SMALL, _amplitude(curve, x)))
 
 
+class _SingularError(Exception):
+    """No solution next to a point where branches cross."""
+
+
 def _locate(
     curve: _Curve, x: Array, tangent: Array, step: float, test: Callable[[Array], float]
 ) -> tuple[Array, float]:
     """The solution between x and that at arclength ``step`` where ``test`` vanishes; its step."""
     solutions: dict[float, Array] = {}
+    values: dict[float, float] = {}
 
     def value(part: float) -> float:
         found = curve.correct(x, tangent, part * step) if part > 0.0 else (x, 0)
         if found is None:
+            raise _SingularError
+        solutions[part] = found[0]
+        values[part] = test(found[0])
+        return values[part]
+
+    try:
+        root = float(optimize.brentq(value, 0.0, 1.0, xtol=1e-14, rtol=1e-14))
+        value(root)
+    except _SingularError:
+        if len(values) < 3:
             raise BrokenInvariantError(
                 f"{curve.parameter} = {x[-1]:g}: a special point of the branch was not located"
-            )
-        solutions[part] = found[0]
-        return test(found[0])
-
-    root = float(optimize.brentq(value, 0.0, 1.0, xtol=1e-14, rtol=1e-14))
-    value(root)
+            ) from None
+        # Branches cross there, where no direction is the only one: the nearest solution found.
+        root = min(values, key=lambda part: abs(values[part]))
     return solutions[root], root * step
 
 

@@ -469,7 +469,7 @@ class ImplicitSolver(DensitySolver):
         if not last:
             return None
         self.energy_violations += 1
-        self.energy_violation = max(self.energy_violation, (after - before) / scale)
+        self.energy_violation = max(self.energy_violation, (after - before) / max(scale, 1e-300))
         return rho, field
 
     def _noise(self, field: Field, scale: float) -> float:
@@ -479,7 +479,7 @@ class ImplicitSolver(DensitySolver):
         wrong by its tolerance, times differences of the potential kappa log rho - xi.
         """
         kappa = self.interaction.scaled(self.kappa)
-        transforms = 4.0 * self.interaction.epsilon * abs(field.ascent())
+        transforms = field.energy_noise(self.scheme.tolerance)
         linear = self.scheme.tolerance * (scale + kappa)
         return transforms + 1e-13 * scale + 1e-14 * kappa + linear
 

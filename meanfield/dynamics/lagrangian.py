@@ -280,8 +280,7 @@ class LagrangianSolver:
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
         model = self.interaction
         most = _FEW[model.geometry] if self.refinement is None else _FEW_REFINED
-        # Points stand for a density: under a singular kernel only transforms see it as one.
-        few = self._count <= most and model.series_ends and model.exact_sums
+        few = self._count <= most and model.compiled_sums
         self._model = model.direct() if few and model.method == "auto" else self._precise
         self._first: Array | None = None
         self._last_energy: float | None = None  # that of other points: not to be compared with
@@ -436,11 +435,12 @@ class LagrangianSolver:
         if self._last_energy is not None:
             total = abs(field.energy(scaled=True))
             # Moments are wrong by the accuracy of the transforms, E by that times their size.
-            noise = 4.0 * self._model.epsilon * math.sqrt(abs(ascent) * total) + 1e-14 * total
+            noise = 4.0 * self._model.epsilon * math.sqrt(abs(ascent) * total)
+            noise += field.energy_noise(self._control.atol) + 1e-14 * total
             wrong = self._last_energy - ascent
             if wrong > noise:
                 self.energy_violations += 1
-                self.energy_violation = max(self.energy_violation, wrong / total)
+                self.energy_violation = max(self.energy_violation, wrong / max(total, 1e-300))
         self._last_energy = ascent
         self.timings["field"] += time.perf_counter() - start
 

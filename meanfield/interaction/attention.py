@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from meanfield.errors import InputError, suggest
@@ -56,7 +57,7 @@ class SelfAttention:
             raise InputError(f"value = {self.value} found, 1 (V = I) or -1 (V = -I) expected")
         _ = self.kernel
 
-    @property
+    @cached_property
     def kernel(self) -> Exponential:
         """e^{beta t}."""
         return Exponential(beta=float(self.beta), link=self.link)

@@ -233,6 +233,23 @@ class Field:
         """drive (E - E_uniform), scaled: what the flow increases where it has an energy."""
         return self.interaction.gain * self._excess
 
+    def energy_noise(self, masses: float = 0.0) -> float:
+        """What ``ascent`` may be wrong by without meaning anything.
+
+        The accuracy of the transforms, and masses that are wrong by ``masses`` in the 1-norm (by
+        round-off at least): these times the largest potential, and their own energy, which is all
+        that is left at rest.
+        """
+        model = self.interaction
+        noise = 4.0 * model.epsilon * abs(self.ascent())
+        if model.harmonics is None or self.moments is None:
+            return noise
+        wrong = masses + 1e-15
+        size = np.abs(model.gain) * model.potential_sizes
+        potential = float(np.sum(size * np.sqrt(model.harmonics.power(self.moments))))
+        largest = float(np.sum(size * model.root_dimensions))
+        return noise + wrong * potential + wrong * wrong * largest
+
     def energy(self, scaled: bool = False) -> float:
         """Interaction energy E; inf if too large. ``scaled``: times e^{-|beta|} (attention).
 
@@ -256,8 +273,8 @@ class Field:
         if model.truncation is None or model.truncation.exact or self.moments is None:
             return 0.0
         assert model.harmonics is not None
-        size = model.largest_values * np.sqrt(model.harmonics.power(self.moments))
-        total = float(np.sum(size[1:]))
-        if total <= 1e-13 * float(np.max(model.largest_values)):
+        size = model.potential_sizes * np.sqrt(model.harmonics.power(self.moments))
+        total = float(np.sum(size))
+        if total <= 1e-13 * float(np.max(model.potential_sizes)):
             return 0.0
         return float(np.sum(size[math.ceil(0.75 * size.size) :])) / total

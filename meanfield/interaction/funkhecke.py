@@ -3,8 +3,8 @@
     lam_l = int W(<x, y>) P_l(<x, y>) dsigma(y),    P_l(1) = 1
 
 Panels are graded towards both ends and towards every break, by factors of two, so that kinks and
-integrable singularities there cost no digits; none is longer than 8/L radians. Errors are of the
-size of round-off of the largest value, for any d.
+integrable singularities there cost no digits; none is longer than 8/L or 4/sqrt(d) radians. Errors
+are of the size of round-off of the largest value, for any d.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Profile = Callable[[Array, Array], Array]
 
 
 @lru_cache(maxsize=32)
-def _panels(breaks: tuple[float, ...], levels: int, degree: int) -> tuple[Array, Array]:
+def _panels(breaks: tuple[float, ...], levels: int, longest: float) -> tuple[Array, Array]:
     """Nodes and weights for int_0^pi dtheta, graded towards 0, pi and the breaks (cosines)."""
     marks = sorted({0.0, math.pi, *(math.acos(t) for t in breaks)})
     ends: set[float] = set(marks)
@@ -38,7 +38,7 @@ def _panels(breaks: tuple[float, ...], levels: int, degree: int) -> tuple[Array,
     edges: list[float] = []
     known = sorted(ends)
     for low, high in itertools.pairwise(known):
-        count = max(1, math.ceil((high - low) * degree / 8.0))
+        count = max(1, math.ceil((high - low) / longest))
         edges += np.linspace(low, high, count, endpoint=False).tolist()
     border = np.array([*edges, math.pi])
     x, w = np.polynomial.legendre.leggauss(_NODES)
@@ -69,14 +69,14 @@ def project(
         (degree + 1,) coefficients. What is below round-off of the largest term of the series is
         zero (odd ones of an even W among them).
     """
-    theta, weights = _panels(tuple(float(t) for t in breaks), levels, max(degree, 8))
+    longest = min(8.0 / max(degree, 8), 4.0 / math.sqrt(d))  # the measure's width is 1/sqrt(d)
+    theta, weights = _panels(tuple(float(t) for t in breaks), levels, longest)
     t, u = np.cos(theta), 2.0 * np.sin(0.5 * theta) ** 2
-    log_norm = math.lgamma(0.5 * d) - math.lgamma(0.5 * (d - 1)) - 0.5 * math.log(math.pi)
-    with np.errstate(divide="ignore"):
-        measure = weights * np.exp(log_norm + (d - 2) * np.log(np.sin(theta)))
-    values = measure * profile(t, u)
+    measure = weights * np.sin(theta) ** (d - 2)
+    values = measure / measure.sum() * profile(t, u)  # the sum, too, is exact to round-off
     size = float(np.sum(np.abs(values)))
-    root = np.sqrt(harmonic_dimension(degree, d))
+    with np.errstate(over="ignore"):
+        root = np.sqrt(harmonic_dimension(degree, d))
     # Orthonormal polynomials sqrt(dim H_l) P_l: none is large where the measure is.
     k = np.arange(2.0, degree + 2)
     square = k * (k + d - 3) / ((2 * k + d - 2) * (2 * k + d - 4))

@@ -88,6 +88,11 @@ class Interaction(Zonal):
         """Whether sums over pairs are to round-off: derivatives of W known, not by differences."""
         return self.kernel.near is not None
 
+    @property
+    def compiled_sums(self) -> bool:
+        """Whether sums over pairs with all derivatives are compiled: faster than few transforms."""
+        return self.kernel.compiled
+
     def multipliers(self, degree: int) -> Array:
         """(degree + 1,) what turns moments of degree l into those of q, scaled (0 at l = 0)."""
         return self.expansion.multipliers(degree)
@@ -196,8 +201,8 @@ class Interaction(Zonal):
     def dirac_energy(self) -> float:
         """Scaled E of all mass at one point, the largest if W is largest at t = 1; inf possible."""
         one = float(self.kernel.w(np.ones(1), np.zeros(1), self.d)[0])
-        if self.kernel.unit == 0.0:
-            return 0.5 * self.term.energy_factor
+        if self.kernel.unit == 0.0:  # W - lam_0 over its unit is t
+            return 0.5 * self.term.energy_factor + self.term.uniform_energy(self.expansion.lam0)
         excess = 0.5 * self.term.energy_factor * (one - self.expansion.lam0) / self.kernel.unit
         return excess + self.term.uniform_energy(self.expansion.lam0)
 
@@ -306,5 +311,6 @@ class Interaction(Zonal):
         A token's interaction with itself adds a bias of order 1/n, which is no disagreement.
         """
         energy = self.field(measure, t).energy(scaled=True)
-        own = 0.0 if self.leaves_out_self else self.dirac_energy
+        alone = self.leaves_out_self and self.harmonics is None
+        own = 0.0 if alone else self.dirac_energy
         return (energy - own / n) / (1.0 - 1.0 / n)

@@ -18,7 +18,7 @@ import numpy as np
 
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.harmonics import Harmonics, harmonics_for
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.expansion import Expansion, Truncation, expansion_of
 from meanfield.interaction.kernels.base import Kernel, Link
 
@@ -121,17 +121,17 @@ class Zonal:
         if self.geometry != "any":
             harmonics_for(self.geometry, self.d, 1)
 
-    @property
+    @cached_property
     def kernel(self) -> Kernel:
         """W; for the code of fields."""
         return self.term.kernel
 
-    @property
+    @cached_property
     def link(self) -> Link:
         """What is done with W * mu; for the code of fields."""
         return self.term.link
 
-    @property
+    @cached_property
     def expansion(self) -> Expansion:
         """The series of W; for the code of fields."""
         return expansion_of(self.kernel, self.d)
@@ -157,6 +157,19 @@ class Zonal:
         else:
             size = np.bincount(harmonics.degrees).astype(np.float64)
         return np.abs(self.expansion.coefficients(harmonics.degree)) * np.sqrt(size)
+
+    @cached_property
+    def root_dimensions(self) -> Array:
+        """(L + 1,): the largest value of a sum of harmonics of one degree with norm one."""
+        assert self.harmonics is not None
+        with np.errstate(over="ignore"):
+            return np.sqrt(harmonic_dimension(self.harmonics.degree, self.d))
+
+    @cached_property
+    def potential_sizes(self) -> Array:
+        """(L + 1,): the most that moments of one degree and of norm one add to q (l = 0: 0)."""
+        assert self.harmonics is not None
+        return np.abs(self.expansion.multipliers(self.harmonics.degree)) * self.root_dimensions
 
     # ------------------------------------------------------------------ the transforms
 

@@ -18,7 +18,7 @@ from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.laws import Gegenbauer, VonMisesFisher
-from meanfield.geometry.mesh import circle
+from meanfield.geometry.mesh import circle, icosphere
 from meanfield.geometry.sphere import Array, embed, uniform_points
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import (
@@ -206,6 +206,24 @@ def test_repulsion_falls_to_rest_at_any_step(geometry: str, make_space: Make) ->
         assert np.max(np.diff(values)) <= 1e-12
         assert values[-1] == pytest.approx(0.0, abs=1e-12)  # uniform, from which F is counted
         assert (solver.refused, solver.energy_violations, solver.failed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("solver", ["eulerian", "implicit", "lagrangian"])
+def test_nothing_is_wrong_at_rest(solver: str, make_space: Make) -> None:
+    # lam_0 = 0: E itself goes to 0, and round-off is all that is left of it.
+    model = Interaction(Power(k=1, strength=-1.0), 3, "sphere")
+    law = VonMisesFisher((0.0, 0.6, 0.8), 2.0)
+    if solver == "lagrangian":
+        found: Any = LagrangianSolver(model, icosphere(2), law.density)
+    else:
+        space = make_space("sphere", 2)
+        rho = law.density(space.points)
+        kind: Any = EulerianSolver if solver == "eulerian" else ImplicitSolver
+        found = kind(space, model, rho)
+    while found.t < 200.0:
+        found.advance(200.0)
+    assert found.energy_violations == 0
+    assert abs(found.field().energy()) < 1e-12
 
 
 def test_a_fixed_step_without_a_fixed_point_stops_in_one_line(make_space: Make) -> None:

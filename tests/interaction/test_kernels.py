@@ -424,3 +424,34 @@ def test_kernels_are_equal_where_their_numbers_are() -> None:
     assert FunctionKernel(function=waves) != FunctionKernel(function=np.sin)
     assert hash(Power(k=2)) == hash(Power(k=2)) and Power(k=2) != Power(k=3)
     assert MaierSaupe() != MaierSaupe(strength=2.0)
+
+
+@pytest.mark.parametrize("d", [200, 5000])
+def test_projections_in_high_dimension(d: int) -> None:
+    kernel = FunctionKernel(function=np.exp)
+    wanted = Exponential(beta=1.0).lam(4, d) * math.e
+    np.testing.assert_allclose(kernel.lam(4, d), wanted, rtol=1e-10, atol=1e-14)
+    assert kernel.lam(0, d)[0] == pytest.approx(wanted[0], rel=1e-13)
+
+
+def test_functions_of_many_kinds() -> None:
+    # Without a hash; infinite at t = 1 (which t alone cannot resolve).
+    polynomial = FunctionKernel(function=np.polynomial.Polynomial([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(
+        Expansion(polynomial, 3).coefficients(4), MaierSaupe().lam(4, 3), rtol=0, atol=1e-15
+    )
+    assert Interaction(polynomial, 3, "sphere").convexity == "positive"
+    with pytest.raises(InputError, match='argument = "angle"'):
+        FunctionKernel(function=lambda t: 1.0 / (t - t)).lam(3, 3)
+    rounded = FunctionKernel(function=lambda t: -0.5 * np.log(2.0 - 2.0 * t))
+    np.testing.assert_allclose(rounded.lam(8, 3), Log().lam(8, 3), rtol=0, atol=1e-7)
+
+
+def test_energies_without_an_interaction() -> None:
+    # beta = 0 of the kernel e^{beta t} is a constant: E = strength/2 everywhere.
+    model = Interaction(Exponential(beta=0.0, strength=2.0), 3)
+    x = np.eye(3)
+    field = model.field(Measure(x, np.full(3, 1.0 / 3.0)))
+    assert field.energy() == model.dirac_energy == 1.0
+    assert model.pair_energy(Measure(x, np.full(3, 1.0 / 3.0)), 3) == pytest.approx(1.0)
+    assert np.array_equal(field.velocity(x), np.zeros((3, 3)))

@@ -18,8 +18,9 @@ from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.geometry.laws.function import Function
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
 from meanfield.geometry.mesh import checked_circle, checked_sphere
+from meanfield.geometry.sphere import Array
 
-__all__ = ["load_function", "read_tabulated"]
+__all__ = ["LoadedFunction", "load_function", "read_tabulated"]
 
 
 def read_tabulated(path: Path, array: str, d: int) -> TabulatedDensity | TabulatedProfile:
@@ -111,7 +112,31 @@ def _load(path: Path) -> Any:
         ) from error
 
 
-def load_function(path: Path, name: str) -> Function:
+class LoadedFunction:
+    """A function of a user's file, which other processes find again in that file.
+
+    Two are the same that come from files of the same name with the same text.
+    """
+
+    def __init__(self, path: Path, name: str, function: Function) -> None:
+        self.path, self.__name__, self._function = path, name, function
+        self._mark = (path, name, path.read_bytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LoadedFunction) and self._mark == other._mark
+
+    def __hash__(self) -> int:
+        return hash(self._mark)
+
+    def __call__(self, x: Array) -> Array:
+        """The function itself."""
+        return self._function(x)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_function, (self.path, self.__name__)
+
+
+def load_function(path: Path, name: str) -> LoadedFunction:
     """Run a Python file and return one of its functions.
 
     Raises:
@@ -136,5 +161,4 @@ def load_function(path: Path, name: str) -> Function:
             f"name: found no function '{name}' in {path}{suggest(name, names)}, expected one of: "
             f"{', '.join(names) or '(the file has none)'}"
         )
-    function: Function = found
-    return function
+    return LoadedFunction(path, name, found)

@@ -55,6 +55,8 @@ class Kernel(ABC):
     """The same of 1/|x + y|."""
     smooth: ClassVar[bool] = True
     """Whether W may have no singularity or kink in t, so that its series ends at round-off."""
+    compiled: ClassVar[bool] = False
+    """Whether sums over pairs are compiled, with all derivatives."""
     capped: ClassVar[bool] = True
     """Whether its series is cut at what a mesh resolves."""
 

@@ -64,6 +64,7 @@ class Exponential(Kernel):
     beta: float
 
     name = "exponential"
+    compiled = True
     capped = False
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import a_choice, a_number, as_found, set_checked
+from meanfield.checks import a_choice, a_number, a_text, as_found, set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
@@ -69,15 +69,24 @@ class FunctionKernel(Kernel):
                 )
             path = Path(self.path).expanduser().absolute()
             set_checked(self, "path", path)
+            call = a_text("model.interaction.call", self.call)
             try:
-                set_checked(self, "function", load_function(path, str(self.call)))
+                set_checked(self, "function", load_function(path, call))
             except InputError as error:
-                raise InputError(f"model.interaction: {error}") from None
+                key, _, rest = str(error).partition(": ")
+                key = {"name": "call"}.get(key, key)
+                raise InputError(f"model.interaction.{key}: {rest}") from None
         elif not callable(self.function):
             raise InputError(
                 f"model.interaction.function: expected a function of t, found "
                 f"{as_found(self.function)}"
             )
+        function = self.function
+        assert function is not None
+        try:
+            hash(function)
+        except TypeError:  # such as polynomials of NumPy's: known by identity then
+            set_checked(self, "function", _Wrapped(function))
         self._values(np.array([0.3, 1.0, 2.5]))
 
     def table(self) -> dict[str, object]:
@@ -91,9 +100,12 @@ class FunctionKernel(Kernel):
     def _values(self, theta: Array) -> Array:
         """W at angles of any shape."""
         assert self.function is not None
-        argument = np.cos(theta) if self.argument == "t" else np.asarray(theta)
+        argument = np.asarray(theta)
+        if self.argument == "t":
+            argument = np.clip(np.cos(theta), -1.0 + 2.0**-53, 1.0 - 2.0**-53)
         try:
-            found = np.asarray(self.function(argument), dtype=np.float64)
+            with np.errstate(all="ignore"):
+                found = np.asarray(self.function(argument), dtype=np.float64)
         except Exception as error:  # whatever the user's code raises is a fault of the input
             said = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
@@ -112,9 +124,18 @@ class FunctionKernel(Kernel):
 
     def lam(self, degree: int, d: int) -> Array:
         levels = 24 if self.argument == "t" else 60
-        return project(
-            lambda t, u: self._values(angles_of(u)), degree, d, self.breaks, levels=levels
-        )
+
+        def values(t: Array, u: Array) -> Array:
+            found = self._values(angles_of(u))
+            if not np.all(np.isfinite(found)):
+                raise InputError(
+                    f"model.interaction.function: found W = {found[~np.isfinite(found)][0]} at t = "
+                    f"{t[~np.isfinite(found)][0]:.3g}, expected finite values in (-1, 1); for a "
+                    'singularity at t = 1 give W of the angle (argument = "angle")'
+                )
+            return found
+
+        return project(values, degree, d, self.breaks, levels=levels)
 
     def w(self, t: Array, u: Array, d: int) -> Array:
         return self._values(angles_of(u))
@@ -135,6 +156,16 @@ class FunctionKernel(Kernel):
         first, second = _differences(self._values, theta, marks, True)
         sine = np.maximum(np.sin(theta), 1e-300)
         return -first / sine, (second - first * np.cos(theta) / sine) / (sine * sine)
+
+
+class _Wrapped:
+    """A function that has no hash."""
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self._function = function
+
+    def __call__(self, x: Array) -> Array:
+        return self._function(x)
 
 
 def _differences(
