@@ -30,6 +30,7 @@ from meanfield.analysis.stationary import (
     find_stationary,
     newton,
     resolved,
+    warn_of_the_end,
     with_parameter,
 )
 from meanfield.errors import BrokenInvariantError, InputError
@@ -252,6 +253,7 @@ class _Curve:
         moments = self.moments(x)
         if resolved(moment_map, moment_map.at(moments)):
             if self.degree >= MOST_DEGREE or moment_map.last_share(moments) <= LAST_SHARE:
+                warn_of_the_end(moment_map, moments)
                 return False
             self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
             return True

@@ -18,6 +18,7 @@ are ``continuation``. Knows nothing of cases, files, meshes and time steppers.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from meanfield.analysis.grids import Grid, MatrixGrid, grid_for, zonal_functions
-from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.interaction import Interaction
@@ -44,6 +45,7 @@ __all__ = [
     "find_stationary",
     "newton",
     "resolved",
+    "warn_of_the_end",
     "with_parameter",
 ]
 
@@ -487,6 +489,7 @@ def find_stationary(
                 moments = np.where(larger.degrees % 2 == 1, 0.0, moments)
             continue
         if fine:
+            warn_of_the_end(moment_map, point.moments)
             return StationaryState(
                 equation, grid, point.moments, point.log_rho, moment_map.residual(point),
                 (counts[0], counts[1]),
@@ -496,6 +499,19 @@ def find_stationary(
         f"kappa = {equation.kappa:g} found: the state is narrower than {_SIZES[geometry]} nodes "
         f"from pole to pole resolve; expected a larger kappa"
     )
+
+
+def warn_of_the_end(moment_map: MomentMap, moments: Array) -> None:
+    """Warn where a series that does not end still matters at the largest degree tried."""
+    share = moment_map.last_share(moments)
+    if share > LAST_SHARE:
+        warnings.warn(
+            f"the series of the interaction ({moment_map.equation.interaction.describe()}) is cut "
+            f"at degree {moment_map.grid.degree}: its last quarter carries {share:.1e} of the "
+            "potential of the state",
+            MeanfieldWarning,
+            stacklevel=3,
+        )
 
 
 def _without_noise(moments: Array, moment_map: MomentMap) -> Array:

@@ -33,7 +33,8 @@ __all__ = ["EnergyKind", "Interaction", "Term"]
 
 EnergyKind = Literal["gradient", "monotone"]
 
-_LOG_MAX = 690.0  # e^690 is still a double, and its products with what is not tiny
+_MOST = {"sphere": 1024, "circle": 2048, "zonal": 512}
+"""Largest degrees of a series that is cut: more would cost more than it brings."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,14 @@ class Interaction(Zonal):
     def on_mesh(self, vertices: int) -> Interaction:
         """The same, its series cut at what a mesh of so many vertices resolves.
 
-        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal.
+        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal; at most 1 024, 2 048 and 512.
         """
         share = 0.6 * math.sqrt(vertices) if self.geometry == "sphere" else 0.3 * vertices
-        return replace(self, most=max(2, int(share)))
+        return replace(self, most=min(max(2, int(share)), _MOST[self.geometry]))
 
     def direct(self) -> Interaction:
         """The same by direct sums."""
         return replace(self, method="direct")
-
-    def finest(self) -> Interaction:
-        """The same with transforms to round-off."""
-        return replace(self, accuracy=1e-14)
 
     def quiet(self, rtol: float) -> Interaction:
         """The same with the noise of a normalised velocity, at any point, not far above ``rtol``.
@@ -130,7 +127,10 @@ class Interaction(Zonal):
 
     @property
     def energy_kind(self) -> EnergyKind | None:
-        """ "gradient": F = kappa H - drive E falls; "monotone": drive E grows, for kappa = 0."""
+        """What has a sign: "gradient", F = kappa H - drive E falls; "monotone", for kappa = 0 only.
+
+        None: nothing is known.
+        """
         return "gradient" if self.link == "identity" else "monotone"
 
     @property
