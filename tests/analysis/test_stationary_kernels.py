@@ -153,6 +153,14 @@ def test_branches_in_any_number_of_the_kernel() -> None:
     found = branch(Equation(MaierSaupe(), 0.2, 3), "strength", 1.8, 1.2, prolate(3))
     (fold,) = found.events("fold")
     assert fold.parameter == pytest.approx(0.2 / 0.1485555999225, abs=1e-8)
+    with pytest.raises(InputError, match=r"'strenght' found.*did you mean 'strength'"):
+        with_parameter(Equation(MaierSaupe(), 0.2, 3), "strenght", 1.0)
+    with pytest.raises(InputError, match="'beta' found, 'kappa' or 'strength' expected"):
+        with_parameter(Equation(Power(k=2), 0.2, 3), "beta", 1.0)
+
+
+@pytest.mark.slow
+def test_a_branch_in_the_width() -> None:
     width = branch(
         Equation(Gaussian(width=0.5), 0.05, 3), "width", 0.45, 0.55,
         VonMisesFisher((0.0, 0.0, 1.0), 9.0),
@@ -163,10 +171,6 @@ def test_branches_in_any_number_of_the_kernel() -> None:
     clustered = width.branches[1]
     p, m = clustered.column("parameter"), np.abs(clustered.column("c_1"))
     assert np.interp(0.5, p, m) == pytest.approx(state.mean_norm, abs=1e-3)
-    with pytest.raises(InputError, match=r"'strenght' found.*did you mean 'strength'"):
-        with_parameter(Equation(MaierSaupe(), 0.2, 3), "strenght", 1.0)
-    with pytest.raises(InputError, match="'beta' found, 'kappa' or 'strength' expected"):
-        with_parameter(Equation(Power(k=2), 0.2, 3), "beta", 1.0)
 
 
 @pytest.mark.parametrize("geometry", ["circle", "sphere"])

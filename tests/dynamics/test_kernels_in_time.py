@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from scipy import integrate
 
 from meanfield.analysis.stationary import Equation, find_stationary
@@ -70,7 +71,7 @@ def growth(kernel: Kernel, d: int, degree: int, kappa: float) -> float:
     return degree * (degree + d - 2) * (kernel.strength * slope * lam[degree] - kappa)
 
 
-@every_kernel
+@pytest.mark.parametrize("name", slow_but([0, 3, 6, 11], list(KERNELS)))
 @pytest.mark.parametrize("solver", ["eulerian", "implicit", "lagrangian"])
 def test_growth_rates_at_the_uniform_state(solver: str, name: str, make_space: Make) -> None:
     kernel, d, size = KERNELS[name], 2, 1e-5
@@ -252,7 +253,8 @@ def order_parameter(solver: ImplicitSolver) -> float:
     return float(1.5 * values[-1] - 0.5)
 
 
-@pytest.mark.parametrize("levels", [(3, 4), pytest.param((4, 5), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("levels", [(3, 4), (4, 5)])
 def test_time_stepping_reaches_the_onsager_state(levels: Any, make_space: Make) -> None:
     kappa = 0.08
     exact = find_stationary(Equation(Onsager(), kappa, 3), Gegenbauer(3, (0.0, 0.8)), "zonal").c2
