@@ -265,9 +265,12 @@ def test_time_stepping_reaches_the_onsager_state(levels: Any, make_space: Make) 
         t = space.points @ axis
         rho = 1.0 + 0.8 * (1.5 * t * t - 0.5)
         solver = ImplicitSolver(space, Interaction(Onsager(), 3, "sphere"), rho, kappa)
-        while solver.speed() > 1e-7:
-            solver.advance(1e4)
-        assert solver.energy_violations == 0
+        # Not to rest: the axis turns for ever slower towards a place that the mesh prefers.
+        while solver.t < 300.0:
+            solver.advance(300.0)
+        assert solver.energy_violations == 0 and solver.speed() < 1e-3
         errors.append(order_parameter(solver) - exact)
     assert abs(errors[-1]) < 2e-3 * 4.0 ** (4 - levels[-1])
-    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.2)
+    # Second order in h, or better: the state at rest is exact up to the quadrature of the weights,
+    # which are balanced to a higher degree on the finer mesh.
+    assert abs(errors[0] / errors[1]) > 3.3
