@@ -19,7 +19,6 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.attention import attention_energy
 
 __all__ = [
     "RunFolder",
@@ -334,6 +333,9 @@ class RunFolder:
             table = tomllib.loads(self.case_path.read_text(encoding="utf-8")).get("model", {})
         except (InputError, OSError, tomllib.TOMLDecodeError):
             return {"label": "E", "dirac": None}
+        # Not at the top: it takes a second, and who only looks at a folder need not wait.
+        from meanfield.interaction.attention import attention_energy
+
         return attention_energy(table)
 
     def series(self, columns: Iterable[str], resume_at: float | None = None) -> SeriesWriter:

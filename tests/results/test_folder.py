@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import Job, python
 
 from meanfield.errors import InputError
 from meanfield.results import folder as module
@@ -339,3 +341,12 @@ def test_reading_an_empty_damaged_or_absent_series(tmp_path: Path) -> None:
         folder.series_path.write_text(text)
         with pytest.raises(InputError, match="damaged"):
             folder.read_series()
+
+
+def test_looking_at_a_folder_loads_nothing_slow(start: Callable[..., Job]) -> None:
+    code = (
+        "import sys, meanfield.results.folder\n"
+        "print(sorted({'numba', 'ducc0', 'scipy'} & set(sys.modules)))"
+    )
+    done = start(*python("-c", code)).finish()
+    assert (done.code, done.out.strip()) == (0, "[]"), done.said
