@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.errors import InputError, suggest
 
-__all__ = ["a_choice", "a_flag", "a_number", "a_text", "an_integer", "as_found", "set_checked"]
+__all__ = [
+    "a_choice",
+    "a_flag",
+    "a_number",
+    "a_parameter",
+    "a_text",
+    "an_integer",
+    "as_found",
+    "called",
+    "set_checked",
+]
 
 
 def as_found(value: object) -> str:
@@ -94,6 +108,31 @@ def a_flag(key: str, value: object) -> bool:
             hint = " (TOML writes true and false in lower case, without quotes)"
         raise InputError(f"{key}: expected true or false, found {as_found(value)}{hint}")
     return value
+
+
+def a_parameter(name: str, valid: Sequence[str]) -> str:
+    """Check the name of something that can be varied."""
+    if name not in valid:
+        words = [f"'{word}'" for word in valid]
+        expected = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        raise InputError(f"parameter '{name}' found, {expected} expected{suggest(name, valid)}")
+    return name
+
+
+def called(key: str, what: str, function: Callable[[Any], Any], x: NDArray[Any]) -> NDArray[Any]:
+    """Values of a function that a user gave: whatever it raises is a fault of the input.
+
+    Args:
+        key: of the case file; what: name of the function in the message.
+        function, x: it, and what it is called with.
+    """
+    try:
+        return np.asarray(function(x), dtype=np.float64)
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{key}: {what} raised {said}; it is called with an array of shape {x.shape}"
+        ) from error
 
 
 def set_checked(owner: object, name: str, value: object) -> None:

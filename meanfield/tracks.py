@@ -68,12 +68,14 @@ class Track(ABC):
         comm: the communicator of the solver.
         columns: names in a row of the series.
         before: what run.json has recorded before a resumption.
+        share: largest share of the last degrees of a series that is cut (``Field.tail_share``).
     """
 
     solver: Any
     comm: Any
     columns: tuple[str, ...]
     before: Mapping[str, Any] = MappingProxyType({})
+    share: float = 0.0
 
     @abstractmethod
     def row(self) -> dict[str, float]:
@@ -146,9 +148,6 @@ class Track(ABC):
     def remember(self, before: dict[str, Any]) -> None:
         """Take over what run.json has recorded before a resumption. Rank 0 only."""
         self.before = before
-
-    share = 0.0
-    """Largest share of the last quarter of a series that is cut, see ``Field.tail_share``."""
 
     def _see_series(self) -> None:
         """Note how much the end of the series matters now. Collective."""

@@ -28,7 +28,8 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from meanfield.analysis.grids import Grid, MatrixGrid, grid_for, zonal_functions
-from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning, suggest
+from meanfield.checks import a_parameter
+from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.interaction import Interaction
@@ -99,6 +100,11 @@ class Equation:
         """Degree beyond which harmonics change the exponent by less than round-off; None: none."""
         return self.interaction.exponent_degree(self.kappa)
 
+    @property
+    def first_degree(self) -> int:
+        """Degree to begin with: that one or, where the series does not end, one to be doubled."""
+        return _FIRST_DEGREE if self.degree is None else self.degree
+
     def exponent(self, q: Array) -> tuple[Array, Array]:
         """Phi = xi/kappa, the log density up to a constant, and its derivative by q.
 
@@ -161,19 +167,11 @@ class MomentMap:
         return Point(moments, q, log_rho, slope, self.grid.analyse(np.exp(log_rho)))
 
     def last_share(self, moments: Array) -> float:
-        """Share of the last quarter of the degrees in the potential; 0 where the series ends.
-
-        sum |lam_l| sqrt(dim H_l) |a_l| over those over that over all l >= 1.
-        """
-        if self.equation.degree is not None or not np.any(moments[1:]):
+        """Share of the last quarter of the degrees in the potential; 0 where the series ends."""
+        if self.equation.degree is not None:
             return 0.0
-        degrees = self.grid.degrees
-        power = np.sqrt(np.bincount(degrees, weights=moments**2))
-        lam = np.abs(self.equation.interaction.multipliers(self.grid.degree))
-        size = lam * np.sqrt(harmonic_dimension(self.grid.degree, self.grid.d)) * power
-        total = float(np.sum(size[1:]))
-        last = float(np.sum(size[math.ceil(0.75 * size.size) :]))
-        return last / total if total > 1e-13 * float(lam.max()) else 0.0
+        power = np.bincount(self.grid.degrees, weights=moments**2)
+        return self.equation.interaction.last_share(power)
 
     def residual(self, point: Point) -> float:
         """max_l |c_l - T(c)_l|."""
@@ -456,7 +454,7 @@ def find_stationary(
         InputError: the peak is too narrow for the largest grid.
         BrokenInvariantError: no convergence.
     """
-    degree = equation.degree if equation.degree is not None else _FIRST_DEGREE
+    degree = equation.first_degree
     size = 2 * degree + 32
     moments: Array | None = None
     counts = [0, 0]
@@ -591,11 +589,5 @@ def with_parameter(equation: Equation, parameter: str, value: float) -> Equation
     """
     if parameter == "kappa":
         return replace(equation, kappa=value)
-    valid = tuple(equation.parameters)
-    if parameter not in valid:
-        names = [f"'{name}'" for name in valid]
-        expected = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-        raise InputError(
-            f"parameter '{parameter}' found, {expected} expected{suggest(parameter, valid)}"
-        )
+    a_parameter(parameter, tuple(equation.parameters))
     return replace(equation, term=equation.term.replaced({parameter: value}))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from meanfield.checks import a_parameter
 from meanfield.errors import InputError, suggest
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels.base import Link
@@ -107,8 +108,7 @@ class SelfAttention:
             InputError: another parameter, or a value out of its range.
         """
         for name in changes:
-            if name != "beta":
-                raise InputError(f"parameter '{name}' found, 'beta' expected")
+            a_parameter(name, tuple(self.parameters))
         return replace(self, **changes)  # type: ignore[arg-type]  # all of them numbers
 
     def refuse_overflow(self, highest: float = 600.0) -> None:

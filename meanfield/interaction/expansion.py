@@ -21,6 +21,7 @@ __all__ = ["Convexity", "Expansion", "Truncation", "expansion_of"]
 Convexity = Literal["positive", "negative", "mixed"]
 
 _LONGEST = 512  # degrees looked at for the end of a series that is not known in closed form
+_NOTHING = 1e-13  # potential over the largest coefficient, below which its shares say nothing
 _ROUND_OFF = 1e-14  # of the largest term: signs below say nothing
 
 
@@ -114,6 +115,22 @@ class Expansion:
         if most is None:
             return None
         return Truncation(most, False, self.tail(most))
+
+    def last_share(self, power: Array) -> float:
+        """Share of the last quarter of the degrees in a potential.
+
+        sum |lam_l| sqrt(dim H_l) |a_l| over those over that over all l >= 1; 0 for next to nothing.
+
+        Args:
+            power: (L + 1,) squared norms of the moments of each degree.
+        """
+        degree = power.size - 1
+        lam = np.abs(self.multipliers(degree))
+        size = lam * np.sqrt(harmonic_dimension(degree, self.d) * power)
+        total = float(np.sum(size))
+        if total <= _NOTHING * float(np.max(lam, initial=0.0)):
+            return 0.0
+        return float(np.sum(size[math.ceil(0.75 * size.size) :])) / total
 
     def signs(self, gain: float) -> Convexity:
         """Signs of gain lam_l/unit, l >= 1, those that count."""

@@ -264,17 +264,9 @@ class Field:
         return value if scaled else model.unscaled(value)
 
     def tail_share(self) -> float:
-        """Share of the last quarter of the degrees in the potential, where the series is cut.
-
-        sum |lam_l| sqrt(dim H_l) |a_l| over those degrees over that over all l >= 1: how much the
-        truncation matters to this measure. 0 where the series ends.
-        """
+        """``Expansion.last_share`` of the measure; 0 where the series ends."""
         model = self.interaction
         if model.truncation is None or model.truncation.exact or self.moments is None:
             return 0.0
         assert model.harmonics is not None
-        size = model.potential_sizes * np.sqrt(model.harmonics.power(self.moments))
-        total = float(np.sum(size))
-        if total <= 1e-13 * float(np.max(model.potential_sizes)):
-            return 0.0
-        return float(np.sum(size[math.ceil(0.75 * size.size) :])) / total
+        return model.expansion.last_share(model.harmonics.power(self.moments))

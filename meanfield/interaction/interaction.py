@@ -94,6 +94,10 @@ class Interaction(Zonal):
         """(degree + 1,) what turns moments of degree l into those of q, scaled (0 at l = 0)."""
         return self.expansion.multipliers(degree)
 
+    def last_share(self, power: Array) -> float:
+        """Share of the last degrees in the potential of moments: see ``Expansion.last_share``."""
+        return self.expansion.last_share(power)
+
     # ------------------------------------------------------------------ fields
 
     def field(self, measure: Measure, t: float = 0.0, comm: Any = None) -> Field:
@@ -290,11 +294,10 @@ class Interaction(Zonal):
         gain = abs(self.exponent_gain) / kappa
         return self.expansion.degree(1e-15 * min(1.0, floor / gain) if gain > 0.0 else 1e-15)
 
-    def between_points(self, points: Array) -> Array | None:
+    def between_points(self, points: Array) -> Array:
         """W/unit between unit vectors (n, d), scaled, (n, n): where harmonics cancel (log link)."""
-        unit = self.kernel.unit
-        u = 0.5 * np.sum((points[:, None, :] - points[None, :, :]) ** 2, axis=2)
-        return np.asarray(self.kernel.w(points @ points.T, u, self.d)) / unit
+        t = points @ points.T
+        return np.asarray(self.kernel.w(t, np.maximum(1.0 - t, 0.0), self.d)) / self.kernel.unit
 
     def between_latitudes(self, order: int, t: Array) -> Array | None:
         """W/unit between circles of latitude, on harmonics of an azimuthal order; None: unknown."""

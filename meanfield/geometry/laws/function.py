@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import minimize
 
+from meanfield.checks import called
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws.base import (
     as_points,
@@ -103,14 +104,7 @@ class FunctionDensity:
         object.__setattr__(self, "_peak", peak)
 
     def _values(self, x: Array) -> Array:
-        try:
-            found = np.asarray(self.function(x), dtype=np.float64)
-        except Exception as error:  # whatever the user's code raises is a fault of the input
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InputError(
-                f"function: the density function raised {said}; it is called with an array of "
-                f"shape {x.shape}"
-            ) from error
+        found = called("function", "the density function", self.function, x)
         if found.shape != (len(x),):
             raise InputError(
                 f"function: found a result of shape {found.shape} for {x.shape} points, expected "

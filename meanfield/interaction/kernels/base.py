@@ -16,8 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from meanfield.checks import a_choice, a_number, an_integer, set_checked
-from meanfield.errors import InputError, suggest
+from meanfield.checks import a_choice, a_number, a_parameter, an_integer, set_checked
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.pairs import kernel_sums
 from meanfield.interaction.parts import Parts
@@ -223,13 +222,8 @@ class Kernel(ABC):
         Raises:
             InputError: it has no such number, or the value is out of its range.
         """
-        valid = tuple(self.parameters)
         for name in changes:
-            if name not in valid:
-                raise InputError(
-                    f"parameter '{name}' found, one of {', '.join(valid)} of {self.name} expected"
-                    f"{suggest(name, valid)}"
-                )
+            a_parameter(name, tuple(self.parameters))
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # numbers all
 
     def refuse_overflow(self, highest: float = 600.0) -> None:  # noqa: B027  # few have to

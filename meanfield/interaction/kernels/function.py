@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import a_choice, a_number, a_text, as_found, set_checked
+from meanfield.checks import a_choice, a_number, a_text, as_found, called, set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
@@ -103,15 +103,8 @@ class FunctionKernel(Kernel):
         argument = np.asarray(theta)
         if self.argument == "t":
             argument = np.clip(np.cos(theta), -1.0 + 2.0**-53, 1.0 - 2.0**-53)
-        try:
-            with np.errstate(all="ignore"):
-                found = np.asarray(self.function(argument), dtype=np.float64)
-        except Exception as error:  # whatever the user's code raises is a fault of the input
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InputError(
-                f"model.interaction.function: the kernel raised {said}; it is called with an array "
-                f"of shape {argument.shape}"
-            ) from error
+        with np.errstate(all="ignore"):
+            found = called("model.interaction.function", "the kernel", self.function, argument)
         if found.shape != argument.shape:
             found = np.broadcast_to(found, argument.shape) if found.shape == () else found
         if found.shape != argument.shape or np.any(np.isnan(found)):
