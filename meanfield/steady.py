@@ -26,7 +26,8 @@ from meanfield.analysis.continuation import branch as follow
 from meanfield.analysis.linearised import Spectrum, spectrum
 from meanfield.analysis.stationary import Equation, StationaryState, find_stationary
 from meanfield.case import Case, Geometry, Model, Unmeshed, emit_toml, read_table
-from meanfield.errors import InputError, suggest
+from meanfield.checks import a_parameter
+from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.mesh import Mesh, circle, icosphere, write_mesh, zonal_interval
 from meanfield.geometry.sphere import Array
@@ -37,6 +38,8 @@ from meanfield.software import provenance
 
 __all__ = ["BranchResult", "Problem", "StationaryResult", "branch", "draw", "stationary"]
 
+_EVEN = 1e-9  # |m| below which a state is even
+_EVENT_NUMBERS = ("parameter", "mean_norm", "free_energy", "c_2")
 _FILES = ("stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu", "branch.csv",
           "events.csv", "branch.npz")  # fmt: skip
 
@@ -344,8 +347,9 @@ class BranchResult:
             )  # fmt: skip
             for event in found.events:
                 if event.kind in ("fold", "equal free energy", "branch point"):
-                    rows.append((event.kind, f"{name} = {event.parameter:.9g}, |m| = "
-                                             f"{event.mean_norm:.6g}"))  # fmt: skip
+                    even = event.mean_norm < _EVEN  # what tells its order then is c_2
+                    size = f"c_2 = {event.c_2:.6g}" if even else f"|m| = {event.mean_norm:.6g}"
+                    rows.append((event.kind, f"{name} = {event.parameter:.9g}, {size}"))
         rows.append(("transition", self._transition()))
         return [*rows, *(("warning", text) for text in self.warnings)]
 
@@ -418,13 +422,7 @@ def branch(
         KeyboardInterrupt: Ctrl-C; likewise.
     """
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
-    valid = problem.model.parameters
-    if parameter not in valid:
-        names = [f"'{name}'" for name in valid]
-        expected = " or ".join([", ".join(names[:-1]), names[-1]])
-        raise InputError(
-            f"parameter '{parameter}' found, {expected} expected" + suggest(parameter, valid)
-        )
+    a_parameter(parameter, problem.model.parameters)
     if not (math.isfinite(start) and math.isfinite(end)) or start == end:
         raise InputError(
             f"{parameter} from {start:g} to {end:g} found, two different numbers expected"
@@ -497,11 +495,11 @@ def _csv_row(name: str, row: Array) -> list[Any]:
 def _write_diagram(result: BranchResult, run: RunFolder) -> None:
     diagram = result.diagram
     events = [
-        [b.name, e.kind, e.parameter, e.mean_norm, e.free_energy, e.order]
+        [b.name, e.kind, e.parameter, e.mean_norm, e.free_energy, e.order, e.c_2]
         for b in diagram.branches
         for e in _told(b, diagram)
     ]
-    header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order"]
+    header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order", "c_2"]
     _write_csv(run.path / "events.csv", header, events)
     arrays: dict[str, Any] = {}
     for number, found in enumerate(diagram.branches):
@@ -611,7 +609,7 @@ def _draw_branch(run: RunFolder, about: Mapping[str, Any]) -> Path:
         ]
     with open(run.path / "events.csv", encoding="utf-8", newline="") as file:
         events = [
-            {**row, **{k: float(row[k]) for k in ("parameter", "mean_norm", "free_energy")}}
+            {**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}}
             for row in csv.DictReader(file)
         ]
     falls = about.get("energy_kind", "")

@@ -293,6 +293,10 @@ def test_branch_in_any_number(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "zonal, d = 3, maier-saupe, kappa = 0.105" in shown
     fold = float(re.search(r"fold +strength = ([\d.]+)", shown)[1])  # type: ignore[index]
     assert fold == pytest.approx(0.105 / 0.1485555999225, abs=1e-8)
+    assert re.search(r"fold +strength = [\d.]+, c_2 = 0.323597\n", shown)  # even: |m| says nothing
+    with open(here / "out" / "events.csv", encoding="utf-8", newline="") as file:
+        orders = {row["kind"]: float(row["c_2"]) for row in csv.DictReader(file)}
+    assert orders["fold"] == pytest.approx(0.323596876907, abs=1e-6)
     with open(here / "out" / "branch.csv", encoding="utf-8", newline="") as file:
         assert next(csv.reader(file))[:3] == ["branch", "strength", "mean_norm"]
     assert (here / "out" / "figures" / "branch.png").stat().st_size > 10_000

@@ -45,7 +45,6 @@ COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy", "leadi
 _STEP, _FIRST_STEP, _SMALLEST_STEP = 0.03, 0.01, 1e-7
 _MAX_POINTS = 3000
 _MAX_SIZE = 4096
-_FIRST_DEGREE = 32  # of a series that does not end
 _SMALL = 1e-4  # amplitude below which a state is next to the uniform branch
 _UNIFORM_POINTS = 41
 
@@ -61,6 +60,7 @@ class Event:
             ``order``), "uniform" (the branch joins the uniform one), "end".
         parameter, mean_norm, free_energy: where.
         order: azimuthal order of the crossing eigenvalue, 0 else.
+        c_2: int P_2 dmu there, the order parameter of even states.
     """
 
     kind: str
@@ -68,6 +68,7 @@ class Event:
     mean_norm: float
     free_energy: float
     order: int = 0
+    c_2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,7 @@ class _Curve:
         ends = [with_parameter(equation, parameter, value) for value in interval]
         self.ends = ends
         self.at_limit = False  # whether the last point tried was out of the parameter's range
-        known = [end.degree for end in ends]
-        degree = max(_FIRST_DEGREE if end is None else end for end in known)
+        degree = max(end.first_degree for end in ends)
         self._set_grid(degree, 2 * degree + 32)
 
     def _set_grid(self, degree: int, size: int) -> None:
@@ -177,13 +177,15 @@ class _Curve:
         by_c = np.eye(self.degree) - by_c * self.scale[1:, None] / self.scale[None, 1:]
         # Central differences: 1e-9 is enough for the direction, and Newton needs no more.
         h = 1e-5 * max(abs(x[-1]), 1e-2 * self.width)
-        found = []
+        found: list[tuple[float, Array]] = []
         for sign in (1.0, -1.0, 0.0):
+            if len(found) == 2:
+                break
             try:
                 found.append((sign * h, self.defect(np.concatenate([x[:-1], [x[-1] + sign * h]]))))
             except InputError:  # out of the range of the parameter: one-sided
                 continue
-        (a, one), (b, two) = found[:2]
+        (a, one), (b, two) = found
         return np.column_stack([by_c, (one - two) / (a - b)])
 
     def length(self, x: Array) -> float:
@@ -572,7 +574,7 @@ def _between(
 
 
 def _event(kind: str, row: Array) -> Event:
-    p, c_1, free_energy, order = (
-        float(row[COLUMNS.index(name)]) for name in ("parameter", "c_1", "free_energy", "order")
+    at = {name: float(row[COLUMNS.index(name)]) for name in COLUMNS}
+    return Event(
+        kind, at["parameter"], abs(at["c_1"]), at["free_energy"], int(at["order"]), at["c_2"]
     )
-    return Event(kind, p, abs(c_1), free_energy, int(order))

@@ -38,6 +38,7 @@ from meanfield.results.figures import (
 __all__ = ["draw_diagram", "draw_profile", "draw_sphere"]
 
 _NEUTRAL = 1e-6
+_EVEN = 1e-7  # |c_l| below which it vanishes
 _NAMES = {"kappa": (r"noise $\kappa$", r"\kappa"), **PARAMETER_NAMES}
 
 
@@ -108,17 +109,22 @@ def draw_diagram(
     falls: bool,
     title: str,
 ) -> Path:
-    """Bifurcation diagram: |m| and the free energy or, without one, the leading eigenvalue.
+    """Bifurcation diagram: order and the free energy or, without one, the leading eigenvalue.
+
+    The order parameter is |m|, or c_2 where all states are even.
 
     Args:
         path: where to write.
         parameter: name of what is varied.
         branches: name and columns of each branch.
-        events: special points, with kind, parameter, mean_norm, free_energy.
+        events: special points, with kind, parameter, mean_norm, free_energy, c_2.
         falls: whether there is a free energy that falls (usa, kernels; not sa).
         title: above.
     """
     second = "free_energy" if falls else "leading"
+    even = max(float(np.abs(table["c_1"]).max()) for _, table in branches) < _EVEN
+    if even and max(float(np.abs(table["c_2"]).max()) for _, table in branches) < _EVEN:
+        even = False  # the uniform state alone
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.3), layout="constrained")
         headline(figure, title)
@@ -129,20 +135,22 @@ def draw_diagram(
                 max(len(colours) - 1, 0) % len(CLUSTER_COLOURS)
             ]  # fmt: skip
             p, stable = table["parameter"], _stable_segments(table["leading"])
-            _curve(left, p, np.abs(table["c_1"]), stable, colours[name])
+            order = table["c_2"] if even else np.abs(table["c_1"])
+            _curve(left, p, order, stable, colours[name])
             _curve(right, p, table[second], stable, colours[name])
         handles = [Line2D([], [], color=colours[name], label=name) for name, _ in branches]
         handles += [
             Line2D([], [], color="0.2", label="stable"),
             Line2D([], [], color="0.2", linestyle=(0, (3, 2)), label="unstable"),
         ]
-        handles += _mark(left, right, parameter, events, second)
+        handles += _mark(left, right, parameter, events, "c_2" if even else "mean_norm", second)
         for ax in (left, right):
             ax.set_xlabel(_NAMES[parameter][0] if parameter in _NAMES else parameter)
             ax.margins(x=0.02)
             ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        left.set_ylabel(r"order parameter $|m|$")
-        left.set_ylim(-0.03, 1.03)
+        left.set_ylabel(r"order parameter $c_2$" if even else r"order parameter $|m|$")
+        low = min(float(table["c_2"].min()) for _, table in branches) if even else 0.0
+        left.set_ylim(min(low, 0.0) - 0.03, 1.03)
         if second == "free_energy":
             right.set_ylabel(r"free energy $F - F_{\mathrm{uniform}}$")
             _bound_free_energy(right, branches, events)
@@ -169,7 +177,12 @@ def _curve(ax: Axes, x: Array, y: Array, stable: NDArray[np.bool_], colour: str)
 
 
 def _mark(
-    left: Axes, right: Axes, parameter: str, events: Sequence[Mapping[str, Any]], second: str
+    left: Axes,
+    right: Axes,
+    parameter: str,
+    events: Sequence[Mapping[str, Any]],
+    first: str,
+    second: str,
 ) -> list[Line2D]:
     """Mark special points in both panels; gives the entries of the legend."""
     letter = _NAMES[parameter][1] if parameter in _NAMES else rf"\mathrm{{{parameter}}}"
@@ -187,7 +200,7 @@ def _mark(
                 "marker": marker, "markersize": 5.0, "markerfacecolor": face,
                 "markeredgecolor": "0.15", "markeredgewidth": 0.8, "linestyle": "none", "zorder": 5,
             }  # fmt: skip
-            left.plot([event["parameter"]], [event["mean_norm"]], **options)
+            left.plot([event["parameter"]], [event[first]], **options)
             height = event["free_energy"] if second == "free_energy" else 0.0
             right.plot([event["parameter"]], [height], **options)
         if shown:
@@ -208,7 +221,8 @@ def _bound_free_energy(
     """Show what happens near the fold: far from it F falls much deeper than it rises."""
     highest = max(float(table["free_energy"].max()) for _, table in branches)
     lowest = min(float(table["free_energy"].min()) for _, table in branches)
-    if any(event["kind"] == "fold" for event in events) and highest > 0.0:
+    rises = highest > 1e-6 * (highest - lowest)  # not by round-off
+    if any(event["kind"] == "fold" for event in events) and rises:
         lowest = max(lowest, -4.0 * highest)
     pad = 0.06 * max(highest - lowest, 1e-12)
     ax.set_ylim(lowest - pad, highest + pad)
