@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # slower. Before numba is imported, and for all that the tests start.
     for name in ("MEANFIELD_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1" if worker else "2")
+    # Its threads start with the first kernel that is found in the cache; the next one to be
+    # compiled would then fail, and only where the cache holds just some of them.
+    if "numba" in sys.modules:
+        raise pytest.UsageError("numba was imported before the number of its threads was set here")
     try:
         # First, as a DOLFINx from PyPI wants it: some tests import parts of it themselves.
         from meanfield.software import load_dolfinx
