@@ -1,6 +1,5 @@
-"""Checks of single values, with messages that name the key, what was expected and what was found.
+"""The words of messages about what users write: what was expected, and what was found.
 
-For everything that users write: in a case file or as arguments of the classes that it is made of.
 Knows nothing of what the values mean.
 """
 
@@ -17,15 +16,14 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError, suggest
 
 __all__ = [
-    "a_choice",
-    "a_flag",
-    "a_number",
+    "a_list_of",
     "a_parameter",
-    "a_text",
-    "an_integer",
     "as_found",
     "called",
+    "choice_in_words",
+    "number_in_words",
     "set_checked",
+    "whole_in_words",
 ]
 
 
@@ -46,68 +44,32 @@ def as_found(value: object) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
-def a_number(
-    key: str,
-    value: object,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    above: float | None = None,
-) -> float:
-    """Check a real number in [low, high], or in (above, high]; integers are taken as well."""
-    expected = "a number"
+def number_in_words(low: float, high: float, above: float | None = None) -> str:
+    """A real number in [low, high], or in (above, high]."""
     if above is not None and math.isfinite(high):
-        expected = f"a number above {above:g} and at most {high:g}"
-    elif above is not None:
-        expected = f"a number above {above:g}"
-    elif math.isfinite(low) and math.isfinite(high):
-        expected = f"a number from {low:g} to {high:g}"
-    elif math.isfinite(low):
-        expected = f"a number, {low:g} or more"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputError(f"{key}: expected {expected}, found {as_found(value)}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise InputError(f"{key}: expected {expected}, found {number} (it must be finite)")
-    if number < low or number > high or (above is not None and number <= above):
-        raise InputError(f"{key}: expected {expected}, found {value}")
-    return number
+        return f"a number above {above:g} and at most {high:g}"
+    if above is not None:
+        return f"a number above {above:g}"
+    if math.isfinite(low) and math.isfinite(high):
+        return f"a number from {low:g} to {high:g}"
+    return f"a number, {low:g} or more" if math.isfinite(low) else "a number"
 
 
-def an_integer(key: str, value: object, low: int, high: int) -> int:
-    """Check a whole number in [low, high]."""
-    expected = f"a whole number from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InputError(f"{key}: expected {expected}, found {as_found(value)}")
-    whole = int(value)
-    if not low <= whole <= high:
-        raise InputError(f"{key}: expected {expected}, found {whole}")
-    return whole
+def whole_in_words(low: float, high: float) -> str:
+    """A whole number in [low, high]."""
+    if math.isfinite(low) and math.isfinite(high):
+        return f"a whole number from {int(low)} to {int(high)}"
+    return f"a whole number, {int(low)} or more" if math.isfinite(low) else "a whole number"
 
 
-def a_choice(key: str, value: object, valid: Sequence[str]) -> str:
-    """Check one word of a short list."""
-    expected = " or ".join(f'"{word}"' for word in valid)
-    if not isinstance(value, str):
-        raise InputError(f"{key}: expected {expected}, found {as_found(value)}")
-    if value not in valid:
-        raise InputError(f"{key}: expected {expected}, found '{value}'{suggest(value, valid)}")
-    return value
+def choice_in_words(valid: Sequence[str]) -> str:
+    """One word of a short list."""
+    return " or ".join(f'"{word}"' for word in valid)
 
 
-def a_text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{key}: expected a text in quotes, found {as_found(value)}")
-    return value
-
-
-def a_flag(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        hint = ""
-        if isinstance(value, str) and value.lower() in {"true", "false"}:
-            hint = " (TOML writes true and false in lower case, without quotes)"
-        raise InputError(f"{key}: expected true or false, found {as_found(value)}{hint}")
-    return value
+def a_list_of(words: str) -> str:
+    """A list of what ``words`` names, in the plural."""
+    return "a list of " + words.removeprefix("a ").replace("number", "numbers", 1)
 
 
 def a_parameter(name: str, valid: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ invariant, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -52,6 +53,7 @@ examples:
   meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
                                                      a bifurcation diagram
   meanfield mesh inspect sphere.msh                  is this mesh good enough?
+  meanfield help solver.rtol                         what a key of a case file means
   mpirun -n 4 meanfield run clustering.toml          on four processes
 
 `meanfield VERB --help` explains one verb."""
@@ -160,6 +162,24 @@ def _warnings_in_one_line() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
+
+
+# --------------------------------------------------------------------------------------------
+# help, schema
+
+
+def _help(args: argparse.Namespace) -> int:
+    from meanfield.case.reference import help_on
+
+    _say("\n".join(help_on(args.key)))
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from meanfield.case.schema import case_schema
+
+    _say(json.dumps(case_schema(), indent=2))
+    return 0
 
 
 # --------------------------------------------------------------------------------------------
@@ -844,7 +864,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare_verb(verbs, raw)
     _add_stationary_verbs(verbs, raw)
     _add_mesh_verbs(verbs, raw)
+    _add_reference_verbs(verbs, raw)
     return parser
+
+
+def _add_reference_verbs(verbs: Any, raw: Any) -> None:
+    on_key = verbs.add_parser(
+        "help",
+        help="what a key of a case file means",
+        description="Tell type, range, default and meaning of a key, or of all keys of a section "
+        "or of a type",
+        epilog="examples:\n"
+        "  meanfield help solver.rtol\n"
+        "  meanfield help model          all keys of a section\n"
+        "  meanfield help lagrangian     all keys of a type",
+        formatter_class=raw,
+    )
+    on_key.add_argument("key", metavar="KEY", help="a key, a section or a type of a case file")
+    on_key.set_defaults(verb=_help)
+    schema = verbs.add_parser(
+        "schema",
+        help="print the JSON schema of case files",
+        description="Print the JSON schema of case files, by which editors complete and check them",
+        epilog="example:\n  meanfield schema > case.schema.json",
+        formatter_class=raw,
+    )
+    schema.set_defaults(verb=_schema)
 
 
 def _add_compare_verb(verbs: Any, raw: Any) -> None:

@@ -28,9 +28,9 @@ from meanfield.analysis.diagnostics import (
 from meanfield.case import Case, Density, Implicit, Lagrangian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
 from meanfield.dynamics.clusters import cluster_labels
-from meanfield.dynamics.eulerian import EulerianSolver, EulerianState, Scheme
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver, ImplicitState
-from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, Refinement
+from meanfield.dynamics.eulerian import EulerianSolver, EulerianState
+from meanfield.dynamics.implicit import ImplicitSolver, ImplicitState
+from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState
 from meanfield.dynamics.layers import LayerSolver, LayerState
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
 from meanfield.dynamics.space import P1Space
@@ -509,7 +509,6 @@ def make_interaction(case: Case) -> Interaction:
     return case.model.on(
         case.geometry,
         method=solver.interaction if isinstance(solver, Tokens) else "auto",
-        accuracy=solver.tolerance if isinstance(solver, Density) else None,
     )
 
 
@@ -526,17 +525,8 @@ def token_solver(
     interaction, solver = make_interaction(case), case.solver
     if isinstance(solver, Layers):
         return LayerSolver(interaction, x, layer_step=1.0 / solver.layers)
-    options = solver if isinstance(solver, Particles) else Particles(number=len(x))
-    return ParticleSolver(
-        interaction,
-        x,
-        method=options.method,
-        rtol=options.rtol,
-        atol=options.atol,
-        kappa=case.model.kappa,
-        dt=options.dt,
-        seed=seed,
-    )
+    options = solver if isinstance(solver, Particles) else None
+    return ParticleSolver(interaction, x, options=options, kappa=case.model.kappa, seed=seed)
 
 
 def make_track(case: Case, comm: Any) -> Track:
@@ -558,7 +548,9 @@ def make_track(case: Case, comm: Any) -> Track:
 def _density_track(case: Case, options: Density, comm: Any) -> Track:
     mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
     if isinstance(options, Lagrangian):
-        return LagrangianTrack(case, _lagrangian_solver(case, options, mesh, comm), mesh)
+        law, model = case.initial.density, make_interaction(case)
+        moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
+        return LagrangianTrack(case, moving, mesh)
     load_dolfinx()
     space = P1Space(mesh, comm)
     rho = everywhere(
@@ -567,22 +559,9 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
     )
     interaction = make_interaction(case)
     if isinstance(options, Implicit):
-        choices = ImplicitScheme(
-            limiter=options.scheme,  # type: ignore[arg-type]  # checked at run time
-            order=options.order,
-            rtol=options.rtol,
-            dt=options.dt,
-            tolerance=options.linear_tolerance,
-        )
-        implicit = ImplicitSolver(space, interaction, rho, case.model.kappa, choices)
+        implicit = ImplicitSolver(space, interaction, rho, case.model.kappa, options)
         return DensityTrack(case, implicit, mesh)
-    scheme = Scheme(
-        limiter=options.scheme,  # type: ignore[arg-type]  # both are checked at run time
-        stepper=options.stepper,  # type: ignore[arg-type]
-        cfl=options.cfl,
-        field=options.field,  # type: ignore[arg-type]
-    )
-    return DensityTrack(case, EulerianSolver(space, interaction, rho, scheme), mesh)
+    return DensityTrack(case, EulerianSolver(space, interaction, rho, options), mesh)
 
 
 def _fields_of(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:
@@ -591,27 +570,6 @@ def _fields_of(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:
     if set(names) - saved.keys():
         raise InputError("the checkpoint is of another kind of run: start again with overwrite")
     return {name: saved[name] for name in names}
-
-
-def _lagrangian_solver(
-    case: Case, options: Lagrangian, mesh: Mesh | None, comm: Any
-) -> LagrangianSolver:
-    refinement = None
-    if options.refine:
-        refinement = Refinement(
-            options.refine_longest, options.refine_mass, options.refine_vertices
-        )
-    return LagrangianSolver(
-        make_interaction(case),
-        mesh,
-        case.initial.density,
-        comm=comm,
-        method=options.method,
-        rtol=options.rtol,
-        atol=options.atol,
-        merge=options.merge,
-        refinement=refinement,
-    )
 
 
 def _series_record(interaction: Interaction) -> dict[str, Any]:

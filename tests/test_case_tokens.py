@@ -222,9 +222,9 @@ def test_a_misspelt_key_is_named_with_the_right_one() -> None:
 
 def test_the_same_in_python() -> None:
     with pytest.raises(mf.InputError, match=r"solver\.number: the number of tokens is missing"):
-        mf.Particles()
+        dataclasses.replace(case(), solver=mf.Particles())
     with pytest.raises(mf.InputError, match=r"solver\.number: the number of tokens is missing"):
-        mf.Layers(layers=10)
+        dataclasses.replace(case(), solver=mf.Layers(layers=10))
     with pytest.raises(mf.InputError, match=r"solver\.tokens: expected .*found a list"):
         mf.Particles(number=2, tokens=[[1.0, 0.0, 0.0]])  # type: ignore[arg-type]
     with pytest.raises(mf.InputError, match=r"geometry\.d: .*found the text 'three'"):

@@ -221,7 +221,7 @@ def test_auto(table: dict[str, Any], end: float, solver: object) -> None:
         ({"model.interaction.type": "function", "model.interaction.path": "mine.py",
           "model.interaction.call": 3}, ["model.interaction.call", "a text"]),
         ({"model.interaction.type": "exponential", "model.interaction.beta": 2e4},
-         ["model.interaction: beta = 20000"]),
+         ["model.interaction.beta", "|beta| <= 10000, found 20000"]),
         ({"model.interaction.beta": 0.3},
          ["unknown key model.interaction.beta", "[model.interaction] of type 'gaussian' takes"]),
         ({"model.interaction.width": "wide"}, ["model.interaction.width", "'wide'"]),

@@ -28,7 +28,7 @@ from meanfield import cli, study
 from meanfield.analysis.crosscheck import ratio_interval, sampling_floor
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
-from meanfield.case import apply_overrides
+from meanfield.case import Particles, apply_overrides
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.sphere import Array
@@ -948,7 +948,9 @@ def test_tokens_without_mass_stay_on_the_floor() -> None:
     rng = np.random.default_rng(6)
     x = case.initial.sample(many + n * replicas, rng)
     mass = np.concatenate([np.full(many, 1.0 / many), np.zeros(n * replicas)])
-    solver = ParticleSolver(Attention("sa", 4.0, 3, "sphere"), x, mass, merge=False)
+    solver = ParticleSolver(
+        Attention("sa", 4.0, 3, "sphere"), x, mass, options=Particles(merge=False)
+    )
     while solver.t < end:
         solver.advance(end)
     reference, _ = quantise(density_measure(mesh, rho)[0], 2000)

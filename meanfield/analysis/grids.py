@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import ducc0
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from meanfield.errors import InputError
+from meanfield.geometry.polynomials import gauss_gegenbauer, zonal_functions
 from meanfield.geometry.sphere import Array, embed
 
 __all__ = [
@@ -28,83 +28,7 @@ __all__ = [
     "SphereGrid",
     "ZonalGrid",
     "grid_for",
-    "zonal_functions",
 ]
-
-
-def _recurrence(dimension: int, n: int) -> Array:
-    """b_1..b_n of t p_k = b_{k+1} p_{k+1} + b_k p_{k-1}, p_k orthonormal for (1 - t^2)^{(D-3)/2}.
-
-    The weight is normalised to a probability: the law of one coordinate on S^{D-1}.
-    """
-    k = np.arange(2.0, n + 1)
-    squares = k * (k + dimension - 3) / ((2 * k + dimension - 2) * (2 * k + dimension - 4))
-    return np.sqrt(np.concatenate([[1.0 / dimension], squares]))[:n]
-
-
-def _orthonormal(dimension: int, degree: int, t: Array) -> tuple[Array, Array]:
-    """p_0..p_degree and their derivatives by t, each (degree + 1, n)."""
-    b = _recurrence(dimension, degree + 1)
-    p, dp = np.zeros((2, degree + 1, t.size))
-    p[0] = 1.0
-    if degree >= 1:
-        p[1], dp[1] = t / b[0], 1.0 / b[0]
-    for k in range(1, degree):
-        p[k + 1] = (t * p[k] - b[k - 1] * p[k - 1]) / b[k]
-        dp[k + 1] = (p[k] + t * dp[k] - b[k - 1] * dp[k - 1]) / b[k]
-    return p, dp
-
-
-@lru_cache(maxsize=32)
-def _gauss(d: int, n: int) -> tuple[Array, Array]:
-    """Gauss-Gegenbauer nodes t = cos(theta), descending, and weights (sum 1) on S^{d-1}.
-
-    Nodes are the eigenvalues of the Jacobi matrix; weights come from the Christoffel function,
-    which keeps their digits at the ends and needs no Gamma functions: any d.
-    """
-    nodes = linalg.eigvalsh_tridiagonal(np.zeros(n), _recurrence(d, n - 1)) if n > 1 else [0.0]
-    t = np.asarray(nodes)
-    t = 0.5 * (t - t[::-1])[::-1]  # exactly symmetric
-    b = _recurrence(d, max(n - 1, 1))
-    before, p = np.zeros(n), np.ones(n)
-    total = np.ones(n)
-    for k in range(n - 1):
-        before, p = p, (t * p - (b[k - 1] if k else 0.0) * before) / b[k]
-        total += p * p
-    w = 1.0 / total
-    w = 0.5 * (w + w[::-1])
-    return t, w / w.sum()
-
-
-def zonal_functions(d: int, order: int, degree: int, t: Array) -> tuple[Array, Array]:
-    """theta-parts F_l of orthonormal harmonics F_l(theta) Y_order(omega) on S^{d-1}.
-
-    x = (sin(theta) omega, cos(theta)), Y_order a harmonic of that degree on S^{d-2} with mean
-    square 1. F_l = c sin^order(theta) times a Gegenbauer polynomial of degree l - order.
-
-    Args:
-        d: dimension; for d = 2 there are the orders 0 (cosines) and 1 (sines).
-        order: azimuthal order m >= 0.
-        degree: largest l; rows are l = order..degree.
-        t: cos(theta), (n,).
-
-    Returns:
-        F and dF/dtheta, each (degree - order + 1, n).
-    """
-    p, dp = _orthonormal(d + 2 * order, degree - order, t)
-    s = np.sqrt((1.0 - t) * (1.0 + t))
-    if order == 0:
-        return p, -s * dp
-    # int sin^{2m} dsigma = B((d-1)/2 + m, 1/2)/B((d-1)/2, 1/2)
-    half = 0.5 * (d - 1)
-    log_norm = (
-        math.lgamma(half + order)
-        - math.lgamma(half + order + 0.5)
-        - math.lgamma(half)
-        + math.lgamma(half + 0.5)
-    )
-    c = math.exp(-0.5 * log_norm)
-    return c * s**order * p, c * (order * s ** (order - 1) * t * p - s ** (order + 1) * dp)
 
 
 @dataclass(frozen=True)
@@ -218,11 +142,11 @@ class ZonalGrid(MatrixGrid):
     @property
     def cosines(self) -> Array:
         """(n,) cos(theta), descending."""
-        return _gauss(self.dimension, self.size)[0]
+        return gauss_gegenbauer(self.dimension, self.size)[0]
 
     @property
     def weights(self) -> Array:
-        return _gauss(self.dimension, self.size)[1]
+        return gauss_gegenbauer(self.dimension, self.size)[1]
 
     @cached_property
     def points(self) -> Array:

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid, zonal_functions
+from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.analysis.stationary import Equation, MomentMap, Point, StationaryState
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
+from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 

@@ -27,10 +27,11 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from meanfield.analysis.grids import Grid, MatrixGrid, grid_for, zonal_functions
+from meanfield.analysis.grids import Grid, MatrixGrid, grid_for
 from meanfield.checks import a_parameter
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import Law
+from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure

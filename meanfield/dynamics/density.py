@@ -60,14 +60,19 @@ class DensitySolver:
     kappa = 0.0
 
     def __init__(
-        self, space: P1Space, interaction: Interaction, rho: Array, t: float = 0.0
+        self,
+        space: P1Space,
+        interaction: Interaction,
+        rho: Array,
+        t: float = 0.0,
+        accuracy: float | None = None,
     ) -> None:
         if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"space's '{space.geometry}' (d = {space.d}) expected"
             )
-        interaction = interaction.on_mesh(space.n_global)
+        interaction = interaction.on_mesh(space.n_global, accuracy)
         harmonics = interaction.harmonics
         assert harmonics is not None
         self.space, self.interaction = space, interaction

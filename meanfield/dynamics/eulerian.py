@@ -13,58 +13,21 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
-from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.interaction import Interaction
 
-__all__ = ["EulerianSolver", "EulerianState", "Scheme"]
+__all__ = ["EulerianSolver", "EulerianState"]
 
 _PREDICTION = 2e-3  # largest relative error of the extrapolated potential over one step
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """Choices of the discretisation.
-
-    Attributes:
-        limiter: "log-muscl" (second order) or "upwind" (first order, energy monotone by proof).
-        stepper: "ssprk2", "ssprk3" or "euler".
-        cfl: step over the largest one that keeps plain upwinding positive, in (0, 1].
-        field: "extrapolated": one field evaluation a step, the potential of later stages
-            extrapolated from the last three steps, whose prediction error bounds the step;
-            "stages": an evaluation at every stage.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    limiter: Literal["log-muscl", "upwind"] = "log-muscl"
-    stepper: Literal["ssprk2", "ssprk3", "euler"] = "ssprk2"
-    cfl: float = 0.9
-    field: Literal["extrapolated", "stages"] = "extrapolated"
-
-    def __post_init__(self) -> None:
-        for name, valid in (
-            ("limiter", ("log-muscl", "upwind")),
-            ("stepper", tuple(STEPPERS)),
-            ("field", ("extrapolated", "stages")),
-        ):
-            value = getattr(self, name)
-            if value not in valid:
-                choices = ", ".join(f"'{v}'" for v in valid)
-                raise InputError(
-                    f"{name} '{value}' found, one of {choices} expected{suggest(str(value), valid)}"
-                )
-        if not 0.0 < self.cfl <= 1.0:
-            raise InputError(f"cfl = {self.cfl:g} found, 0 < cfl <= 1 expected")
 
 
 @dataclass(frozen=True)
@@ -97,7 +60,7 @@ class EulerianSolver(DensitySolver):
         interaction: the model; its geometry and d must be the space's.
         rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
             normalised to mass one.
-        scheme: choices of the discretisation.
+        options: choices of the discretisation.
         t: initial time.
 
     Attributes:
@@ -112,12 +75,12 @@ class EulerianSolver(DensitySolver):
         space: P1Space,
         interaction: Interaction,
         rho: Array,
-        scheme: Scheme | None = None,
+        options: Eulerian | None = None,
         t: float = 0.0,
     ) -> None:
-        super().__init__(space, interaction, rho, t)
-        self.scheme = scheme if scheme is not None else Scheme()
-        self._stages = STEPPERS[self.scheme.stepper]
+        self.options = options if options is not None else Eulerian()
+        super().__init__(space, interaction, rho, t, self.options.tolerance)
+        self._stages = STEPPERS[self.options.stepper]
         self.timings["sweep"] = 0.0
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
@@ -173,7 +136,7 @@ class EulerianSolver(DensitySolver):
         self._watch_energy()
         longest = min(self._longest_by_cfl(xi), self._allowed)
         dt = fitted_step(self.t, t_end, longest)
-        known = self.scheme.field == "extrapolated" and self._history.full
+        known = self.options.field == "extrapolated" and self._history.full
         old = self.rho
         rho: Array = old
         rate = 0.0
@@ -205,7 +168,7 @@ class EulerianSolver(DensitySolver):
         full = self._history.full
         predicted = self._history.at(self.t) if full else None
         xi = self.field_potential(self.field())
-        if predicted is not None and self.scheme.field == "extrapolated":
+        if predicted is not None and self.options.field == "extrapolated":
             n = self.space.n_owned
             top, bottom, wrong = self.space.max(
                 float(np.max(xi[:n])),
@@ -232,7 +195,7 @@ class EulerianSolver(DensitySolver):
             self._rate = float(np.max(self._outrate, initial=0.0))
             self.timings["sweep"] += time.perf_counter() - start
         (rate,) = self.space.max(self._rate)
-        return self.scheme.cfl / rate if rate > 0.0 else math.inf
+        return self.options.cfl / rate if rate > 0.0 else math.inf
 
     def _emit(self, rho: Array, xi: Array, dt: float, limited: bool) -> None:
         stars = self.space.stars
@@ -244,7 +207,7 @@ class EulerianSolver(DensitySolver):
         )  # fmt: skip
 
     def _euler(self, rho: Array, xi: Array, dt: float, keep: float, old: Array) -> Array:
-        self._emit(rho, xi, dt, self.scheme.limiter == "log-muscl")
+        self._emit(rho, xi, dt, self.options.scheme == "log-muscl")
         stars, space = self.space.stars, self.space
         from_halo: Array = np.empty(0)
         if space.comm.size > 1:

@@ -57,23 +57,24 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import astuple, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import LOG_FLOOR, DensitySolver
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
 from meanfield.dynamics.space import P1Space, edge_tangents
 from meanfield.dynamics.stepping import fitted_step
-from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 
-__all__ = ["ImplicitScheme", "ImplicitSolver", "ImplicitState"]
+__all__ = ["ImplicitSolver", "ImplicitState"]
 
 _WATCHED_CHANGE = 1e-8  # changes of the density below this do not bound the step
 _RELATIVE = 100.0  # times rtol: error of a step relative to its change
@@ -83,56 +84,6 @@ _FIXED_POINT = 0.02  # its tolerance over that of the step
 _SLOW = 1.0 / _RELATIVE  # change over a step below which the implicit potential is tried
 _WAIT, _LONGEST_WAIT, _TRIAL = 10, 320, 8  # steps before a trial, and in it
 _REFUSALS = 60  # of one step: by then it is 1e-18 of what was tried first
-
-
-@dataclass(frozen=True)
-class ImplicitScheme:
-    """Choices of the discretisation.
-
-    Attributes:
-        limiter: "log-muscl" (second order also where drift dominates) or "fitted" (g = 1: the
-            exponentially fitted fluxes alone, upwind for kappa = 0).
-        order: in time, 2 (extrapolated) or 1.
-        rtol: tolerance of a step's error in total variation.
-        dt: fixed step, which is then not controlled (and only refused for its energy); None:
-            steps follow the error.
-        potential: of attraction: "explicit", "implicit" or "auto" (explicit with a fixed step).
-            That of repulsion is implicit.
-        tolerance: of linear solves, in the 1-norm of masses.
-        linear: "auto", "ilu", "lu" or "amg": see ``dynamics.linear``.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    limiter: Literal["log-muscl", "fitted"] = "log-muscl"
-    order: int = 2
-    rtol: float = 1e-3
-    dt: float | None = None
-    potential: Literal["auto", "explicit", "implicit"] = "auto"
-    tolerance: float = 1e-12
-    linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
-
-    def __post_init__(self) -> None:
-        for name, valid in (
-            ("limiter", ("log-muscl", "fitted")),
-            ("potential", ("auto", "explicit", "implicit")),
-            ("linear", ("auto", "ilu", "lu", "amg")),
-        ):
-            value = getattr(self, name)
-            if value not in valid:
-                choices = ", ".join(f"'{v}'" for v in valid)
-                raise InputError(
-                    f"{name} '{value}' found, one of {choices} expected{suggest(str(value), valid)}"
-                )
-        if self.order not in (1, 2):
-            raise InputError(f"order = {self.order} found, 1 or 2 expected")
-        if not 0.0 < self.rtol < 1.0:
-            raise InputError(f"rtol = {self.rtol:g} found, 0 < rtol < 1 expected")
-        if self.dt is not None and not 0.0 < self.dt < math.inf:
-            raise InputError(f"dt = {self.dt:g} found, a finite number above 0 expected")
-        if not 1e-15 <= self.tolerance <= 1e-4:
-            raise InputError(f"tolerance = {self.tolerance:g} found, 1e-15 to 1e-4 expected")
 
 
 @dataclass(frozen=True)
@@ -227,7 +178,7 @@ class ImplicitSolver(DensitySolver):
     Args:
         space, interaction, rho, t: as for ``DensitySolver``.
         kappa: diffusion, >= 0.
-        scheme: choices of the discretisation.
+        options: choices of the discretisation.
 
     Attributes:
         rejected: steps refused for their error; refused: for their energy.
@@ -248,20 +199,22 @@ class ImplicitSolver(DensitySolver):
         interaction: Interaction,
         rho: Array,
         kappa: float = 0.0,
-        scheme: ImplicitScheme | None = None,
+        options: Implicit | None = None,
         t: float = 0.0,
     ) -> None:
         if not 0.0 <= kappa < math.inf:
             raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
-        super().__init__(space, interaction, rho, t)
+        self.options = options if options is not None else Implicit()
+        super().__init__(space, interaction, rho, t, self.options.tolerance)
         self.kappa = float(kappa)
-        self.scheme = scheme if scheme is not None else ImplicitScheme()
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
         self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
         self.residual, self._count = 0.0, 0
         self.solves: dict[str, int] = {}
-        self._system = EdgeSystem(space, self.weights, self.scheme.tolerance, self.scheme.linear)
-        self._control = _Control(implicit=float(self.scheme.potential == "implicit"))
+        self._system = EdgeSystem(
+            space, self.weights, self.options.linear_tolerance, self.options.linear
+        )
+        self._control = _Control(implicit=float(self.options.potential == "implicit"))
         self._back = _back_tangents(space)
         interaction = self.interaction  # cut to the mesh
         kind = interaction.energy_kind
@@ -332,7 +285,7 @@ class ImplicitSolver(DensitySolver):
                 not be solved; the state is then the one before the step. Raised on every rank.
         """
         rates = self._rates(self.field_potential(self.field()), self.rho)
-        fixed, control = self.scheme.dt, self._control
+        fixed, control = self.options.dt, self._control
         if control.step == 0.0:
             control.explicit_step = control.implicit_step = self._first_step(rates)
         longest = control.step if fixed is None else fixed
@@ -372,7 +325,7 @@ class ImplicitSolver(DensitySolver):
             control.suggest(dt, trial.error, trial.allowed)
             if control.implicit:
                 control.cost = trial.solves / 3.0
-            if self.scheme.potential == "auto" and not self._one_way:
+            if self.options.potential == "auto" and not self._one_way:
                 control.choose(trial.change, dt)
         # Landing: t_end itself, not the sum of steps towards it.
         self.t = t_end if dt >= t_end - self.t else self.t + dt
@@ -385,12 +338,12 @@ class ImplicitSolver(DensitySolver):
         """A step over which little of the mass moves."""
         (moved,) = self.space.sum(float(np.dot(self.rho, rates.leaving)))
         fastest = max(min(moved, rates.fastest), self._linear_rate, 1e-300)
-        return 0.1 * math.sqrt(self.scheme.rtol) / fastest
+        return 0.1 * math.sqrt(self.options.rtol) / fastest
 
     def _try(self, rates: Rates, dt: float) -> _Trial | None:
         """A step of ``dt``; None if there is no fixed point to be found."""
-        scheme, w, before = self.scheme, self.weights, self._count
-        if scheme.order == 1 and scheme.dt is not None:
+        options, w, before = self.options, self.weights, self._count
+        if options.order == 1 and options.dt is not None:
             once = self._euler(rates, self.rho, dt, None)
             return None if once is None else _Trial([once], 0.0, 1.0, 0.0, 1)
         full = self._euler(rates, self.rho, dt, None)
@@ -405,12 +358,12 @@ class ImplicitSolver(DensitySolver):
         error, change = self.space.sum(
             float(np.dot(w, np.abs(twice - full))), float(np.dot(w, np.abs(twice - self.rho)))
         )
-        densities = [twice] if scheme.order == 1 else [self._extrapolated(full, twice), twice]
+        densities = [twice] if options.order == 1 else [self._extrapolated(full, twice), twice]
         return _Trial(densities, error, self._allowed(change), change, self._count - before)
 
     def _allowed(self, change: float) -> float:
         """The error that a step may have which changes the density by so much."""
-        return self.scheme.rtol * min(1.0, _RELATIVE * max(change, _WATCHED_CHANGE))
+        return self.options.rtol * min(1.0, _RELATIVE * max(change, _WATCHED_CHANGE))
 
     def _euler(self, rates: Rates, old: Array, dt: float, field: Field | None) -> Array | None:
         """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
@@ -479,15 +432,15 @@ class ImplicitSolver(DensitySolver):
         wrong by its tolerance, times differences of the potential kappa log rho - xi.
         """
         kappa = self.interaction.scaled(self.kappa)
-        transforms = field.energy_noise(self.scheme.tolerance)
-        linear = self.scheme.tolerance * (scale + kappa)
+        transforms = field.energy_noise(self.options.linear_tolerance)
+        linear = self.options.linear_tolerance * (scale + kappa)
         return transforms + 1e-13 * scale + 1e-14 * kappa + linear
 
     def _rates(self, xi: Array, rho: Array) -> Rates:
         """Rates of exchange in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,)."""
         start = time.perf_counter()
         space, stars, n = self.space, self.space.stars, self.space.n_owned
-        limited = self.scheme.limiter == "log-muscl"
+        limited = self.options.scheme == "log-muscl"
         log_rho: Array = np.zeros(0)
         gradient: Array = np.zeros((2, 0))
         if limited:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Alone, sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
@@ -37,7 +38,7 @@ from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 
-__all__ = ["LagrangianSolver", "LagrangianState", "Refinement"]
+__all__ = ["LagrangianSolver", "LagrangianState"]
 
 IntArray = NDArray[np.int64]
 
@@ -47,31 +48,6 @@ _FEW_REFINED = 8  # the same where vertices are inserted, which takes the moment
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _REFINE_EVERY = 2  # steps between searches for edges that have become long
 _PASSES = 6  # halvings of one edge at such a time
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """When new vertices are inserted.
-
-    Attributes:
-        longest: length (radians) above which a moved edge is cut, as a multiple of the longest edge
-            of the initial mesh.
-        mass: edges that carry less than this are left alone.
-        vertices: no more are inserted beyond so many in all.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    longest: float = 2.0
-    mass: float = 1e-5
-    vertices: int = 100_000
-
-    def __post_init__(self) -> None:
-        if not 1.0 < self.longest < math.inf:
-            raise InputError(f"refinement longest = {self.longest:g} found, more than 1 expected")
-        if not 0.0 < self.mass < 1.0:
-            raise InputError(f"refinement mass = {self.mass:g} found, 0 < mass < 1 expected")
 
 
 @dataclass(frozen=True)
@@ -129,11 +105,8 @@ class LagrangianSolver:
         mesh: the initial mesh (rank 0's is used).
         density: values (m,) >= 0 of the initial density with respect to sigma at unit vectors
             (m, d).
+        options: tolerances, what becomes one point, where new vertices are inserted.
         comm: an mpi4py communicator; None: one process.
-        method: "dop853" (order 8) or "dopri5" (order 5).
-        rtol, atol: tolerances of a step.
-        merge: whether collapsed points become one.
-        refinement: where new vertices are inserted; None: nowhere.
         t: initial time.
 
     Attributes:
@@ -145,7 +118,8 @@ class LagrangianSolver:
         rejected, evaluations: numbers of rejected steps, of field evaluations.
         merge_error: estimated relative error of the field by merging so far.
         insert_error: largest change of the interaction's moments by inserting vertices so far.
-        inserted: number of inserted vertices; refined_until: when, and why, no more could be.
+        inserted: number of inserted vertices; refines: whether more may be; refined_until: when,
+            and why, no more could be.
         energy_violations: number of steps in which E moved the wrong way (down, for V = -I up)
             by more than the noise of its evaluation; energy_violation: the largest such change,
             relative to E. Not part of the state.
@@ -162,21 +136,14 @@ class LagrangianSolver:
         mesh: Mesh | None,
         density: Callable[[Array], Array],
         *,
+        options: Lagrangian | None = None,
         comm: Any = None,
-        method: str = "dop853",
-        rtol: float = 1e-8,
-        atol: float = 1e-10,
-        merge: bool = True,
-        refinement: Refinement | None = None,
         t: float = 0.0,
     ) -> None:
-        if not 0.0 <= rtol <= 0.1 or not 1e-15 <= atol <= 0.1:
-            raise InputError(
-                f"rtol = {rtol:g} and atol = {atol:g} found, 0 to 0.1 and 1e-15 to 0.1 expected"
-            )
+        self.options = options = options if options is not None else Lagrangian()
         self.comm: Any = comm if comm is not None else Alone()
-        self.pair = pair_named(method)
-        self.merge, self.refinement, self._wanted = merge, refinement, refinement
+        self.pair = pair_named(options.method)
+        self.refines = options.refine
         self._density = density
         given = self.comm.bcast(mesh, root=0)
         assert given is not None
@@ -185,8 +152,8 @@ class LagrangianSolver:
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
-        self.interaction = interaction.on_mesh(given.n_vertices)
-        self._precise = self.interaction.quiet(max(rtol, 1e-12))
+        self.interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
+        self._precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
         self._first_count = given.n_vertices
         edges = mesh_edges(given)
@@ -196,7 +163,7 @@ class LagrangianSolver:
         self.energy_violations, self.energy_violation = 0, 0.0
         self.merge_error, self.insert_error = 0.0, 0.0
         self.timings = {"field": 0.0, "merge": 0.0, "insert": 0.0}
-        self._control = Control(rtol, atol, self.pair.error_order)
+        self._control = Control(options.rtol, options.atol, self.pair.error_order)
         self.refined_until: tuple[float, str] | None = None
         self._history: list[Array] = []
         self._stage_moments: list[Array] = []
@@ -279,7 +246,7 @@ class LagrangianSolver:
         self._log_rho: Array = log_rho  # at the vertices, when they got this group
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
         model = self.interaction
-        most = _FEW[model.geometry] if self.refinement is None else _FEW_REFINED
+        most = _FEW_REFINED if self.refines else _FEW[model.geometry]
         few = self._count <= most and model.compiled_sums
         self._model = model.direct() if few and model.method == "auto" else self._precise
         self._first: Array | None = None
@@ -333,7 +300,7 @@ class LagrangianSolver:
         self.evaluations += 1
         self.dark_points = max(self.dark_points, field.dark_points)
         self._latest: Field = field
-        if field.moments is not None and self.refinement is not None:
+        if field.moments is not None and self.refines:
             self._stage_moments.append(field.moments)
         self.timings["field"] += time.perf_counter() - start
         return rates
@@ -417,10 +384,10 @@ class LagrangianSolver:
         self.t, self.dt = t_new, dt
         self.step += 1
         self._watch_energy()
-        if self.merge and (self._count <= _FEW["sphere"] or self.step % _MERGE_EVERY == 0):
+        if self.options.merge and (self._count <= _FEW["sphere"] or self.step % _MERGE_EVERY == 0):
             self._merge()
-        if self.refinement is not None and self.step % _REFINE_EVERY == 0:
-            self._refine(self.refinement)
+        if self.refines and self.step % _REFINE_EVERY == 0:
+            self._refine()
         return dt
 
     def _watch_energy(self) -> None:
@@ -470,7 +437,7 @@ class LagrangianSolver:
 
     def _remember(self, dt: float) -> None:
         """Keep the moments of the stages of a step, for vertices that are inserted later."""
-        if self.refinement is None:
+        if not self.refines:
             return
         if len(self._stage_moments) != self.pair.b.size + 1:
             self._insert_no_more("so few points are left that they are summed directly")
@@ -478,22 +445,23 @@ class LagrangianSolver:
             self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
 
     def _insert_no_more(self, why: str) -> None:
-        self.refinement, self._history = None, []
+        self.refines, self._history = False, []
         self.refined_until = (self.t, why)
 
-    def _refine(self, refinement: Refinement) -> None:
+    def _refine(self) -> None:
         """Insert vertices on edges that have become long and carry mass. Collective."""
-        start = time.perf_counter()
+        start, options = time.perf_counter(), self.options
+        longest = options.refine_longest * self.longest_edge
         for _ in range(_PASSES):
             edges = mesh_edges(self.reference)
             length = _distances(self.positions(), edges)
             carried = self.mass[edges].sum(axis=1)
-            long = (length > refinement.longest * self.longest_edge) & (carried > refinement.mass)
+            long = (length > longest) & (carried > options.refine_mass)
             count = int(np.count_nonzero(long))
-            if self.refinement is None or count == 0:
+            if not self.refines or count == 0:
                 break
-            if self.n + count > refinement.vertices:
-                self._insert_no_more(f"{refinement.vertices} vertices are the most allowed")
+            if self.n + count > options.refine_vertices:
+                self._insert_no_more(f"{options.refine_vertices} vertices are the most allowed")
                 break
             self._insert(edges[long])
         self.timings["insert"] += time.perf_counter() - start
@@ -611,10 +579,10 @@ class LagrangianSolver:
         control.rejected = known.rejected
         self.merge_error, self.insert_error = known.merge_error, known.insert_error
         self._history = list(known.history) if known.history.shape[1] > 2 else []
-        self.refined_until, self.refinement = None, self._wanted
+        self.refined_until, self.refines = None, self.options.refine
         if not math.isnan(known.refined_until):
             # Its history is gone: what is inserted now would not have followed the flow.
-            self.refined_until, self.refinement = (known.refined_until, known.refined_why), None
+            self.refined_until, self.refines = (known.refined_until, known.refined_why), False
         self._set_vertices(known.x, known.log_rho, known.group)
 
 

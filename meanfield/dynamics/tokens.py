@@ -12,15 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from meanfield.case.solvers import TOKEN_FILES
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, normalize
 
-__all__ = ["TOKEN_FILES", "checked_tokens", "initial_tokens", "read_tokens"]
-
-TOKEN_FILES = (".npy", ".csv", ".vtp", ".vtu")
-"""Files that tokens are read from."""
+__all__ = ["checked_tokens", "initial_tokens", "read_tokens"]
 
 _UNIT = 1e-6  # how far from length one the rows of a file may be
 _CIRCLE_CELLS = 1 << 16

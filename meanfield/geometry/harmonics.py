@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.errors import InputError
+from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array, harmonic_dimension
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "SphereHarmonics",
     "ZonalHarmonics",
     "available_cpus",
-    "gegenbauer",
     "harmonics_for",
 ]
 
@@ -347,20 +347,6 @@ class CircleHarmonics(Harmonics):
         derivative[2::2] = -k * coefficients[1::2]
         slope = self._synthesise(derivative, at)
         return slope[:, None] * np.column_stack([-np.sin(at.angles), np.cos(at.angles)])
-
-
-def gegenbauer(t: Array, d: int, degree: int) -> Array:
-    """P_0..P_degree of S^{d-1} at t, (degree + 1, n), P_l(1) = 1.
-
-    By (l + d - 2) P_{l+1} = (2l + d - 2) t P_l - l P_{l-1}.
-    """
-    p = np.empty((degree + 1, t.size))
-    p[0] = 1.0
-    if degree >= 1:
-        p[1] = t
-    for l in range(1, degree):
-        p[l + 1] = ((2 * l + d - 2) * t * p[l] - l * p[l - 1]) / (l + d - 2)
-    return p
 
 
 @dataclass(frozen=True)

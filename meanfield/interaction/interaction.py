@@ -41,17 +41,23 @@ _MOST = {"sphere": 1024, "circle": 2048, "zonal": 512}
 class Interaction(Zonal):
     """A zonal interaction on one geometry: what solvers may ask; attributes of ``Zonal``."""
 
-    def on_mesh(self, vertices: int) -> Interaction:
+    def on_mesh(self, vertices: int, accuracy: float | None = None) -> Interaction:
         """The same, its series cut at what a mesh of so many vertices resolves.
 
-        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal; at most 1 024, 2 048 and 512.
+        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal; at most 1 024, 2 048 and 512. With
+        another ``accuracy`` of the transforms, if one is given.
         """
         share = 0.6 * math.sqrt(vertices) if self.geometry == "sphere" else 0.3 * vertices
-        return replace(self, most=min(max(2, int(share)), _MOST[self.geometry]))
+        kept = self.accuracy if accuracy is None else accuracy
+        return replace(self, most=min(max(2, int(share)), _MOST[self.geometry]), accuracy=kept)
+
+    def by(self, method: str) -> Interaction:
+        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
+        return self if method == "auto" else replace(self, method=method)
 
     def direct(self) -> Interaction:
         """The same by direct sums."""
-        return replace(self, method="direct")
+        return self.by("direct")
 
     def quiet(self, rtol: float) -> Interaction:
         """The same with the noise of a normalised velocity, at any point, not far above ``rtol``.

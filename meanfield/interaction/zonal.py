@@ -115,7 +115,7 @@ class Zonal:
         _ = self.expansion.lam0
         if self.link == "log" and not self.kernel.positive(self.d):
             raise InputError(
-                f'model.interaction.link: found "log", but {self.kernel.name} is not positive '
+                f'model.interaction.link: found "log", but {self.kernel.type} is not positive '
                 'everywhere: expected "identity"'
             )
         if self.geometry != "any":

@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from meanfield.analysis.exact import STANDARD_SA
-from meanfield.dynamics.eulerian import EulerianSolver, Scheme
+from meanfield.case import Eulerian
+from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--scheme", default="log-muscl")
     options = parser.parse_args()
     attention = Attention("sa", 4.0, 3, "sphere")
-    scheme = Scheme(limiter=options.scheme, stepper=options.stepper)
+    scheme = Eulerian(scheme=options.scheme, stepper=options.stepper)
     per_step: list[float] = []
     for level in options.levels:
         start = time.perf_counter()

@@ -10,7 +10,8 @@ import time
 
 import numpy as np
 
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.case import Implicit
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
@@ -68,7 +69,7 @@ def main() -> None:
             )
             print("    dt   ", " | ".join(f"{dt:>14g}" for dt in options.dt))
             linear_solves(solver, options.dt, options.methods)
-            fixed = ImplicitScheme(dt=1e3, order=1)
+            fixed = Implicit(dt=1e3, order=1)
             solver = ImplicitSolver(space, attention, rho, kappa, fixed)
             start = time.perf_counter()
             solver.advance(1e9)

@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from meanfield.analysis.exact import STANDARD_SA
+from meanfield.case import Lagrangian
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
@@ -38,7 +39,7 @@ def once(level: int, method: str, rtol: float, accuracy: float | None) -> list[s
     for _ in range(REPEATS):
         solver = LagrangianSolver(
             attention, icosphere(level), standard_density().density,
-            method=method, rtol=rtol, atol=1e-2 * rtol,
+            options=Lagrangian(method=method, rtol=rtol, atol=1e-2 * rtol),
         )  # fmt: skip
         begun, errors, evaluations = time.perf_counter(), [], []
         for k, point in enumerate(STANDARD_SA):

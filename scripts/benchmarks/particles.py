@@ -21,6 +21,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from meanfield.case import Particles
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
@@ -76,7 +77,7 @@ def long_run(n: int, beta: float, end: float, rtol: float) -> None:
     """Print what a run of ``n`` tokens to ``end`` costs."""
     start = time.perf_counter()
     x = initial_tokens(standard_density(), n, 0, "quantised")
-    solver = ParticleSolver(Attention("sa", beta, 3, "sphere"), x, rtol=rtol)
+    solver = ParticleSolver(Attention("sa", beta, 3, "sphere"), x, options=Particles(rtol=rtol))
     del x
     print(f"{n} tokens, sa, beta = {beta:g}, to t = {end:g} with rtol = {rtol:g}:")
     print(f"  set-up   {time.perf_counter() - start:8.1f} s")

@@ -121,7 +121,7 @@ KERNELS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.type)
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_eigenvalues_at_the_uniform_state(kernel: Kernel, d: int) -> None:
     # l(l + d - 2)(lam_l - kappa), multiplied out for every degree.

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from meanfield.dynamics.eulerian import EulerianSolver, Scheme
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.case import Eulerian, Implicit
+from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
@@ -22,35 +23,36 @@ from meanfield.software import load_mpi
 COMM = load_mpi().COMM_WORLD
 TIMES = (0.1, 0.5, 1.0, 2.0)
 
-STAGES = Scheme(stepper="ssprk3", field="stages")
+UPWIND = Eulerian(scheme="upwind")
+STAGES = Eulerian(stepper="ssprk3", field="stages")
 # name: mesh, model, beta, V, law, scheme, times relative to TIMES
 CASES = {
-    "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Scheme(), 1.0),
-    "sphere-usa": (lambda: icosphere(3), "usa", 4.0, 1, standard_density(), Scheme(), 0.2),
+    "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Eulerian(), 1.0),
+    "sphere-usa": (lambda: icosphere(3), "usa", 4.0, 1, standard_density(), Eulerian(), 0.2),
     "sphere-stages": (lambda: icosphere(3), "sa", 4.0, 1, standard_density(), STAGES, 1.0),
     "sphere-upwind": (
-        lambda: icosphere(3), "sa", 4.0, -1, Cap((0.3, 0.4, 1.0), 0.9), Scheme("upwind"), 1.0,
+        lambda: icosphere(3), "sa", 4.0, -1, Cap((0.3, 0.4, 1.0), 0.9), UPWIND, 1.0,
     ),
     "unstructured": (
-        lambda: unstructured_sphere(700, 1), "sa", 4.0, 1, standard_density(), Scheme(), 1.0,
+        lambda: unstructured_sphere(700, 1), "sa", 4.0, 1, standard_density(), Eulerian(), 1.0,
     ),
     "circle": (
-        lambda: circle(201), "sa", 4.0, 1, VonMisesFisher((1.0, 2.0), 2.0), Scheme(), 1.0,
+        lambda: circle(201), "sa", 4.0, 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 1.0,
     ),
     "zonal": (
-        lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), Scheme(), 1.0,
+        lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), Eulerian(), 1.0,
     ),
     "linear": (
-        lambda: icosphere(3), "sa", 0.0, 1, PoissonKernel((0.1, 0.2, 0.1)), Scheme(), 1.0,
+        lambda: icosphere(3), "sa", 0.0, 1, PoissonKernel((0.1, 0.2, 0.1)), Eulerian(), 1.0,
     ),
     # V = -I and negative beta push mass into empty regions, across ranks
     "negative-beta": (
-        lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Scheme(), 1.0,
+        lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Eulerian(), 1.0,
     ),
 }  # fmt: skip
 
 # Linear solves agree to their tolerance only, and so do steps that follow errors.
-TIGHT = ImplicitScheme(tolerance=1e-14)
+TIGHT = Implicit(linear_tolerance=1e-14)
 IMPLICIT = {
     "implicit-noise": (
         lambda: icosphere(3), "sa", 4.0, 1, standard_density(), 0.1, TIGHT, 2.0,

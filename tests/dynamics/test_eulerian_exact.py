@@ -10,7 +10,8 @@ import pytest
 from parameters import slow_but
 
 from meanfield.analysis import exact
-from meanfield.dynamics.eulerian import EulerianSolver, Scheme
+from meanfield.case import Eulerian
+from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.geometry.laws import (
     Fourier,
     Gegenbauer,
@@ -22,7 +23,7 @@ from meanfield.geometry.sphere import embed, random_rotation
 
 Make = Callable[..., Any]
 
-ACCURATE = Scheme(stepper="ssprk3", cfl=0.5, field="stages")
+ACCURATE = Eulerian(stepper="ssprk3", cfl=0.5, field="stages")
 
 
 def run(solver: EulerianSolver, t_end: float) -> EulerianSolver:
@@ -144,7 +145,7 @@ def poisson(kind: str, d: int, r: float) -> PoissonKernel:
 
 
 def poisson_errors(
-    make_solver: Make, space: Any, t_end: float, model: str, scheme: Scheme | None
+    make_solver: Make, space: Any, t_end: float, model: str, scheme: Eulerian | None
 ) -> tuple[float, float, float]:
     """Errors of the density in L1(sigma), of the energy (relative), of the mean."""
     kind, d = space.geometry, space.d
@@ -177,7 +178,7 @@ CONFORMAL = [
 @pytest.mark.parametrize(("kind", "sizes", "d", "final"), CONFORMAL)
 @pytest.mark.parametrize("scheme", [None, ACCURATE], ids=["default", "accurate"])
 def test_conformal_flow_converges_at_second_order(
-    scheme: Scheme | None,
+    scheme: Eulerian | None,
     kind: str,
     sizes: tuple[int, ...],
     d: int,
@@ -243,7 +244,7 @@ def test_conformal_flow_at_the_poles(d: int, make_space: Make, make_solver: Make
 )
 @pytest.mark.parametrize("scheme", slow_but([0], [None, ACCURATE]), ids=["default", "accurate"])
 def test_standard_density(
-    scheme: Scheme | None,
+    scheme: Eulerian | None,
     level: int,
     at_one: float,
     at_four: float,
@@ -269,7 +270,7 @@ def test_upwinding_is_first_order(make_space: Make, make_solver: Make) -> None:
     errors = []
     for level in (3, 4, 5):
         space = make_space("sphere", level)
-        solver = make_solver(space, "sa", 4.0, standard_density(), Scheme(limiter="upwind"))
+        solver = make_solver(space, "sa", 4.0, standard_density(), Eulerian(scheme="upwind"))
         run(solver, 1.0)
         mean = space.points.T @ (solver.weights * solver.rho)
         errors.append(np.linalg.norm(mean - exact.STANDARD_SA[0].mean))

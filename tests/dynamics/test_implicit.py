@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from parameters import slow_but
 
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.case import Implicit
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
@@ -61,7 +62,7 @@ def solver_of(
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
     if not isinstance(rho, np.ndarray):
         rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
-    return ImplicitSolver(space, attention, rho, kappa, ImplicitScheme(**choices))
+    return ImplicitSolver(space, attention, rho, kappa, Implicit(**choices))
 
 
 def mass(solver: ImplicitSolver) -> float:
@@ -83,7 +84,7 @@ def check_mass_and_sign(space: Any, beta: float, kappa: float, names: Any, steps
                 limiter = ("log-muscl", "fitted")[number % 2]
                 order = 1 + (number + len(model)) % 2
                 solver = solver_of(
-                    space, model, beta, rough(name, space), kappa, dt=dt, limiter=limiter,
+                    space, model, beta, rough(name, space), kappa, dt=dt, scheme=limiter,
                     order=order,
                 )  # fmt: skip
                 for _ in range(2):
@@ -231,7 +232,7 @@ def test_energy_is_monotone_for_every_step_of_all(
 ) -> None:
     names = ("lognormal", "hot", "peak")
     check_energy(
-        make_space(*which), model, (1.0, 4.0, 9.0), kappas, names, limiter=limiter, order=order
+        make_space(*which), model, (1.0, 4.0, 9.0), kappas, names, scheme=limiter, order=order
     )
 
 
@@ -257,7 +258,7 @@ def test_free_energy_over_a_controlled_run(kappa: float, make_space: Make) -> No
 def test_gibbs_states_are_at_rest(which: Any, kappa: float, limiter: str, make_space: Make) -> None:
     # In a fixed potential rho ~ exp(xi/kappa) is stationary, whatever the mesh and the step.
     space = make_space(*which)
-    solver = solver_of(space, "sa", 4.0, standard_or_bump(space), kappa, limiter=limiter)
+    solver = solver_of(space, "sa", 4.0, standard_or_bump(space), kappa, scheme=limiter)
     xi = solver.field_potential(solver.field())
     gibbs = np.exp((xi - xi.max()) / kappa)[: space.n_owned]
     gibbs /= np.dot(solver.weights, gibbs)
@@ -340,14 +341,14 @@ def test_refusals(make_space: Make) -> None:
         with pytest.raises(InputError, match="kappa"):
             solver_of(space, "sa", 4.0, bump(2), kappa)
     for choices, words in (
-        ({"limiter": "upwind"}, "limiter"),
-        ({"order": 3}, "order = 3"),
+        ({"scheme": "upwind"}, r"solver\.scheme"),
+        ({"order": 3}, r"solver\.order: .* found 3"),
         ({"rtol": 0.0}, "rtol"),
-        ({"dt": -1.0}, "dt = -1"),
-        ({"tolerance": 1.0}, "tolerance"),
+        ({"dt": -1.0}, r"solver\.dt: .* found -1"),
+        ({"linear_tolerance": 1.0}, "linear_tolerance"),
         ({"linear": "lux"}, "did you mean 'lu'"),
     ):
         with pytest.raises(InputError, match=words):
-            ImplicitScheme(**choices)  # type: ignore[arg-type]
+            Implicit(**choices)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="negative or not finite at 1"):
         solver_of(space, "sa", 4.0, np.eye(120)[0] * -1.0, 0.1)

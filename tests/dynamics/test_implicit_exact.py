@@ -22,7 +22,8 @@ from meanfield.analysis.exact import (
     poisson_mean_length,
     poisson_radius,
 )
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.case import Implicit
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.geometry.laws import (
     Cap,
     Gegenbauer,
@@ -43,7 +44,7 @@ def solver_of(
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
     if not isinstance(rho, np.ndarray):
         rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
-    return ImplicitSolver(space, attention, rho, kappa, ImplicitScheme(**choices))
+    return ImplicitSolver(space, attention, rho, kappa, Implicit(**choices))
 
 
 def run(solver: ImplicitSolver, t_end: float) -> ImplicitSolver:
@@ -92,7 +93,7 @@ def test_zonal_profiles_by_long_integration(
     # Discrete Gibbs states with weights that integrate harmonics exactly: spectral in h.
     space = make_space("zonal", 800, profile.d)
     rho = heavier_on_one_side(profile.d)
-    solver = solver_of(space, profile.model, profile.beta, rho, profile.kappa, limiter=limiter)
+    solver = solver_of(space, profile.model, profile.beta, rho, profile.kappa, scheme=limiter)
     settle(solver, 1e-11)
     assert moments(solver) == pytest.approx(profile.moments, abs=1e-8)
     assert solver.field().energy() == pytest.approx(profile.energy, abs=2e-8)
@@ -296,7 +297,7 @@ def test_the_limited_flux_is_better_where_drift_dominates(make_space: Make) -> N
     space, reference = make_space("sphere", 4), STANDARD_SA[0]
     errors = {}
     for limiter in ("log-muscl", "fitted"):
-        solver = run(solver_of(space, "sa", 4.0, standard_density(), 0.0, limiter=limiter), 1.0)
+        solver = run(solver_of(space, "sa", 4.0, standard_density(), 0.0, scheme=limiter), 1.0)
         mean = (solver.weights * solver.rho) @ space.points
         errors[limiter] = np.linalg.norm(mean - np.array(reference.mean))
     assert errors["log-muscl"] < 0.03 * errors["fitted"]

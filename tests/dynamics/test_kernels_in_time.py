@@ -12,8 +12,9 @@ from parameters import slow_but
 from scipy import integrate
 
 from meanfield.analysis.stationary import Equation, find_stationary
-from meanfield.dynamics.eulerian import EulerianSolver, Scheme
-from meanfield.dynamics.implicit import ImplicitScheme, ImplicitSolver
+from meanfield.case import Eulerian, Implicit, Lagrangian, Particles
+from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
@@ -85,7 +86,9 @@ def test_growth_rates_at_the_uniform_state(solver: str, name: str, make_space: M
         rate = growth(kernel, d, degree, kappa)
         end = 0.2 / max(abs(rate), 1.0)
         if solver == "lagrangian":
-            moving = LagrangianSolver(model, circle(200), density, rtol=1e-10, atol=1e-13)
+            moving = LagrangianSolver(
+                model, circle(200), density, options=Lagrangian(rtol=1e-10, atol=1e-13)
+            )
             while moving.t < end:
                 moving.advance(end)
             x, m = moving.positions(), moving.mass
@@ -93,9 +96,9 @@ def test_growth_rates_at_the_uniform_state(solver: str, name: str, make_space: M
             space = make_space("circle", 400)
             x = space.points
             if solver == "eulerian":
-                fixed: Any = EulerianSolver(space, model, density(x), Scheme(field="stages"))
+                fixed: Any = EulerianSolver(space, model, density(x), Eulerian(field="stages"))
             else:
-                options = ImplicitScheme(dt=end / 40)
+                options = Implicit(dt=end / 40)
                 fixed = ImplicitSolver(space, model, density(x), kappa, options)
             while fixed.t < end * (1.0 - 1e-12):
                 fixed.advance(end)
@@ -130,7 +133,7 @@ def test_two_diracs(name: str, d: int) -> None:
     kernel, angle, end = KERNELS[name], 1.1, 0.3
     x = np.zeros((2, d))
     x[0, 0], x[1, 0], x[1, 1] = 1.0, math.cos(angle), math.sin(angle)
-    tokens = ParticleSolver(Interaction(kernel, d), x, rtol=1e-11, atol=1e-12)
+    tokens = ParticleSolver(Interaction(kernel, d), x, options=Particles(rtol=1e-11, atol=1e-12))
     while tokens.t < end:
         tokens.advance(end)
     wanted = two_diracs(kernel, angle, end, d)
@@ -146,7 +149,9 @@ def test_singular_kernels_among_many_tokens() -> None:
     rng = np.random.default_rng(5)
     x = uniform_points(70, 3, rng)
     for kernel in (Log(strength=-1.0), Onsager(strength=-1.0), Riesz(s=1.0, strength=-0.2)):
-        solver = ParticleSolver(Interaction(kernel, 3, "sphere"), x, rtol=1e-9, atol=1e-11)
+        solver = ParticleSolver(
+            Interaction(kernel, 3, "sphere"), x, options=Particles(rtol=1e-9, atol=1e-11)
+        )
         energies = [solver.field().energy()]
         while solver.t < 0.5:
             solver.advance(0.5)
@@ -177,7 +182,7 @@ def test_free_energy_falls_with_every_kernel(name: str, dt: float, make_space: M
     kappa = 0.0 if kernel.link == "log" else 0.05
     law = Gegenbauer(3, (0.4, -0.2, 0.1))
     rho = law.density(embed("zonal", 3, space.points))
-    options = ImplicitScheme(dt=dt)
+    options = Implicit(dt=dt)
     solver = ImplicitSolver(space, Interaction(kernel, 3, "zonal"), rho, kappa, options)
     values = [solver.free_energy()]
     for _ in range(6):
@@ -197,7 +202,7 @@ def test_repulsion_falls_to_rest_at_any_step(geometry: str, make_space: Make) ->
     law = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
     rho = law.density(embed(geometry, 3, space.points))
     for order in (1, 2):
-        options = ImplicitScheme(dt=10.0, order=order)
+        options = Implicit(dt=10.0, order=order)
         model = Interaction(Power(k=1, strength=-1.0), 3, geometry)
         solver = ImplicitSolver(space, model, rho, 0.01, options)
         values = [solver.free_energy()]
@@ -232,7 +237,7 @@ def test_a_fixed_step_without_a_fixed_point_stops_in_one_line(make_space: Make) 
     rho = np.full(120, 1e-6)
     rho[3] = 1.0
     model = Interaction(Exponential(beta=4.0, strength=-1.0), 2, "circle")
-    solver = ImplicitSolver(space, model, rho, 0.0, ImplicitScheme(dt=1e4))
+    solver = ImplicitSolver(space, model, rho, 0.0, Implicit(dt=1e4))
     with pytest.raises(BrokenInvariantError, match="the repulsive part of a fixed step") as caught:
         for _ in range(3):
             solver.advance(1e9)

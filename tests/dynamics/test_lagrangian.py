@@ -13,7 +13,8 @@ from parameters import slow_but
 
 from meanfield.analysis import exact
 from meanfield.analysis.diagnostics import moved_clusters
-from meanfield.dynamics.lagrangian import LagrangianSolver, Refinement
+from meanfield.case import Lagrangian
+from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import (
     Cap,
@@ -36,7 +37,7 @@ def make(
     mesh: Mesh, model: str, beta: float, density: Density, value: int = 1, **options: Any
 ) -> LagrangianSolver:
     attention = Attention(model, beta, mesh.d, mesh.geometry, value)  # type: ignore[arg-type]
-    return LagrangianSolver(attention, mesh, density, **options)
+    return LagrangianSolver(attention, mesh, density, options=Lagrangian(**options))
 
 
 def run(solver: LagrangianSolver, t_end: float) -> LagrangianSolver:
@@ -325,8 +326,8 @@ def test_insertion_keeps_edges_short_and_mass_exact(mesh: Mesh, model: str, end:
         (VonMisesFisher(np.eye(d)[-1], 2.0), VonMisesFisher(-np.eye(d)[-1], 3.0)), weights
     )
     plain = run(make(mesh, model, 4.0, law.density), end)
-    limits = Refinement(longest=1.5, mass=1e-4)
-    solver = run(make(mesh, model, 4.0, law.density, refinement=limits), end)
+    limits = {"refine": True, "refine_longest": 1.5, "refine_mass": 1e-4}
+    solver = run(make(mesh, model, 4.0, law.density, **limits), end)
     assert solver.inserted > 0 and solver.refined_until is None
     h = longest(make(mesh, model, 4.0, law.density), 0.0)
     # Edges that are cut every few steps, against those that are not.
@@ -340,8 +341,8 @@ def test_inserted_vertices_have_followed_the_flow() -> None:
     """Where they are, and their density: those of a finer mesh that had them from the start."""
     coarse, fine = icosphere(3), icosphere(5)
     law = standard_density()
-    limits = Refinement(longest=1.2, mass=1e-4)
-    solver = run(make(coarse, "sa", 4.0, law.density, refinement=limits), 1.5)
+    limits = {"refine": True, "refine_longest": 1.2, "refine_mass": 1e-4}
+    solver = run(make(coarse, "sa", 4.0, law.density, **limits), 1.5)
     reference = run(make(fine, "sa", 4.0, law.density), 1.5)
     # The first insertions are middles of edges, which are vertices of the finer meshes.
     distance, number = _nearest(fine.points, solver.reference.points)
@@ -360,8 +361,10 @@ def _nearest(points: Any, at: Any) -> tuple[Any, Any]:
 
 
 def test_insertion_stops_at_its_limit() -> None:
-    limits = Refinement(longest=1.2, mass=1e-6, vertices=700)
-    solver = run(make(icosphere(3), "sa", 4.0, standard_density().density, refinement=limits), 3.0)
+    limits = {
+        "refine": True, "refine_longest": 1.2, "refine_mass": 1e-6, "refine_vertices": 700
+    }  # fmt: skip
+    solver = run(make(icosphere(3), "sa", 4.0, standard_density().density, **limits), 3.0)
     assert solver.n <= 700
     assert solver.refined_until is not None and "700 vertices" in solver.refined_until[1]
 
@@ -371,11 +374,11 @@ def test_insertion_stops_at_its_limit() -> None:
 
 @pytest.mark.parametrize("refined", slow_but([0], [False, True]))
 def test_a_restart_goes_on_as_one_run(refined: bool) -> None:
-    limits = Refinement(longest=2.0, mass=1e-3) if refined else None
+    limits = {"refine": refined, "refine_longest": 2.0, "refine_mass": 1e-3}
 
     def new() -> LagrangianSolver:
         law = standard_density()
-        return make(icosphere(3), "sa", 9.0, law.density, refinement=limits)
+        return make(icosphere(3), "sa", 9.0, law.density, **limits)
 
     whole = new()
     for _ in range(24):
@@ -403,12 +406,12 @@ def test_refusals() -> None:
         make(mesh, "sa", 1.0, lambda x: np.zeros(len(x)))
     with pytest.raises(InputError, match="'circle'"):
         LagrangianSolver(Attention("sa", 1.0, 2, "circle"), mesh, Uniform(3).density)
-    with pytest.raises(InputError, match="rtol = 1"):
+    with pytest.raises(InputError, match=r"solver\.rtol: .* found 1.0$"):
         make(mesh, "sa", 1.0, Uniform(3).density, rtol=1.0)
     with pytest.raises(InputError, match="did you mean 'dop853'"):
         make(mesh, "sa", 1.0, Uniform(3).density, method="dop854")
-    with pytest.raises(InputError, match="longest = 1 found"):
-        Refinement(longest=1.0)
+    with pytest.raises(InputError, match=r"refine_longest: expected a number above 1.* found 1"):
+        Lagrangian(refine_longest=1.0)
     with pytest.raises(InputError, match="a time after"):
         make(mesh, "sa", 1.0, Uniform(3).density).advance(0.0)
 
@@ -483,23 +486,28 @@ def test_after_a_restart_nothing_is_inserted_without_its_history() -> None:
             attention,
             icosphere(3),
             standard_density().density,
-            rtol=1e-5,
-            refinement=Refinement(1.5, 1e-4, 660),
+            options=Lagrangian(
+                rtol=1e-5,
+                refine=True,
+                refine_longest=1.5,
+                refine_mass=1e-4,
+                refine_vertices=660,
+            ),
         )
 
     first = made()
     run(first, 4.0)
-    assert first.refined_until is not None and first.refinement is None
+    assert first.refined_until is not None and not first.refines
     second = made()
     second.restore(first.state())
-    assert second.refinement is None and second.refined_until == first.refined_until
+    assert not second.refines and second.refined_until == first.refined_until
     # Back to a time when it still could.
     third = made()
     third.advance(4.0)
     early = third.state()
     run(third, 4.0)
     third.restore(early)
-    assert third.refinement is not None and third.refined_until is None
+    assert third.refines and third.refined_until is None
     run(third, 4.0)
     np.testing.assert_allclose(third.log_density(), first.log_density(), rtol=0.0, atol=1e-12)
 

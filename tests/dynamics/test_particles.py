@@ -10,6 +10,7 @@ import pytest
 from scipy import integrate
 
 from meanfield.analysis.exact import equiangular_rate, poisson_mean_length, poisson_radius
+from meanfield.case import Particles
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.rungekutta import PAIRS, Control, Trial
 from meanfield.dynamics.tokens import initial_tokens
@@ -48,7 +49,9 @@ def _two(angle: float, d: int, rng: np.random.Generator) -> Array:
 def test_two_diracs_take_the_known_time(model: Any, time: float, d: int) -> None:
     x = _two(2.0, d, np.random.default_rng(d))
     for method in PAIRS:
-        solver = ParticleSolver(Attention(model, 1.0, d, _geometry(d)), x, method=method, **TIGHT)
+        solver = ParticleSolver(
+            Attention(model, 1.0, d, _geometry(d)), x, options=Particles(method=method, **TIGHT)
+        )
         _run(solver, time)
         # Times are known to 1e-8, and the angle falls at the rate 0.05 e (usa), 0.05 (sa).
         assert geodesic_distance(*solver.x) == pytest.approx(0.05, abs=2e-9)
@@ -72,7 +75,7 @@ def test_two_diracs_follow_the_scalar_equation(
     time = integrate.quad(slowness, np.cos(2.0), 0.9, epsabs=1e-13, epsrel=1e-13)[0]
     attention = Attention(model, beta, 3, "sphere", method="harmonics" if harmonic else "direct")
     x = _two(2.0, 3, np.random.default_rng(1))
-    solver = _run(ParticleSolver(attention, x, [a, b], **TIGHT), time)
+    solver = _run(ParticleSolver(attention, x, [a, b], options=Particles(**TIGHT)), time)
     assert float(solver.x[0] @ solver.x[1]) == pytest.approx(0.9, abs=1e-8)
     # The flow turns both in their common plane.
     normal = np.cross(x[0], x[1])
@@ -88,7 +91,9 @@ def test_usa_with_velocities_of_size_e600() -> None:
     )[0]
     time = scaled * np.exp(-beta)
     assert time < 1e-240
-    solver = _run(ParticleSolver(Attention("usa", beta, 3, "sphere"), x, **TIGHT), time)
+    solver = _run(
+        ParticleSolver(Attention("usa", beta, 3, "sphere"), x, options=Particles(**TIGHT)), time
+    )
     assert geodesic_distance(*solver.x) == pytest.approx(end, abs=1e-8)
     with pytest.raises(InputError, match="<= 600 expected"):
         ParticleSolver(Attention("usa", 601.0, 3, "sphere"), x)
@@ -111,7 +116,7 @@ def test_equiangular_tokens_follow_the_gamma_curve(n: int, d: int, model: Any, b
     solver = ParticleSolver(
         Attention(model, beta, d, _geometry(d)),
         _equiangular(n, d, 0.0, np.random.default_rng(n)),
-        **TIGHT,
+        options=Particles(**TIGHT),
     )
     times = [0.5, 1.5, 4.0]
     curve = integrate.solve_ivp(
@@ -155,7 +160,7 @@ def test_beta_zero_moves_every_token_by_one_moebius_map(d: int, value: int) -> N
         rate, (0.0, end), np.eye(d + 1).ravel(), "DOP853", rtol=1e-12, atol=1e-12
     ).y[:, -1]
     attention = Attention("sa", 0.0, d, _geometry(d), value=value)
-    solver = _run(ParticleSolver(attention, x0, weights, **TIGHT), end)
+    solver = _run(ParticleSolver(attention, x0, weights, options=Particles(**TIGHT)), end)
     np.testing.assert_allclose(solver.x, images(flow.reshape(d + 1, d + 1)), atol=1e-8)
     # Moebius maps keep cross-ratios of chords.
     i, j, k, l = rng.permutation(n)[:40].reshape(4, 10)
@@ -202,7 +207,12 @@ def test_transforms_and_direct_sums_give_the_same_trajectory(
 ) -> None:
     x0 = uniform_points(500, d, np.random.default_rng(d))
     runs = [
-        _run(ParticleSolver(Attention(model, 4.0, d, _geometry(d), method=m), x0, **TIGHT), end)
+        _run(
+            ParticleSolver(
+                Attention(model, 4.0, d, _geometry(d), method=m), x0, options=Particles(**TIGHT)
+            ),
+            end,
+        )
         for m in ("harmonics", "direct")
     ]
     np.testing.assert_allclose(runs[0].x, runs[1].x, atol=1e-9)
@@ -244,7 +254,7 @@ def test_equal_tokens_stay_exactly_equal(method: str, value: int) -> None:
     solver = ParticleSolver(attention, x0)
     assert solver.points == same.max() + 1 < 60
     assert solver.measure().weights.sum() == pytest.approx(1.0, abs=1e-15)
-    plain = ParticleSolver(attention, x0, merge=False)
+    plain = ParticleSolver(attention, x0, options=Particles(merge=False))
     assert plain.points == 200
     np.testing.assert_allclose(solver.velocity(), plain.velocity(), atol=1e-12)
     _run(solver, 3.0)
@@ -273,10 +283,12 @@ def test_steps_grow_by_orders_of_magnitude_and_tokens_keep_their_numbers() -> No
         assert np.all(solver.x[which == k] == solver.x[which == k][0])
     centres, mass = solver.x[[0, 50, 80]], np.array([0.5, 0.3, 0.2])
     # The same by three tokens alone, once the others have collapsed.
-    start = ParticleSolver(Attention("sa", beta, 3, "sphere"), x0, **TIGHT)
+    start = ParticleSolver(Attention("sa", beta, 3, "sphere"), x0, options=Particles(**TIGHT))
     _run(start, 60.0)
     assert start.points == 3
-    three = ParticleSolver(Attention("sa", beta, 3), start.x[[0, 50, 80]], mass, t=60.0, **TIGHT)
+    three = ParticleSolver(
+        Attention("sa", beta, 3), start.x[[0, 50, 80]], mass, options=Particles(**TIGHT), t=60.0
+    )
     np.testing.assert_allclose(centres, _run(three, 3e4).x, atol=1e-6)
 
 
@@ -284,7 +296,7 @@ def test_tokens_that_part_are_not_put_together() -> None:
     # V = -I: within atol, but the flow drives them apart, and must go on doing so.
     x0 = _two(1e-6, 3, np.random.default_rng(0))
     attention = Attention("sa", 1.0, 3, "sphere", value=-1)
-    solver = ParticleSolver(attention, x0, rtol=1e-6, atol=1e-5)
+    solver = ParticleSolver(attention, x0, options=Particles(rtol=1e-6, atol=1e-5))
     _run(solver, 80.0)
     assert solver.points == 2
     assert geodesic_distance(*solver.x) == pytest.approx(np.pi, abs=1e-3)
@@ -294,11 +306,16 @@ def test_tokens_that_part_are_not_put_together() -> None:
 def test_error_falls_with_the_tolerance(method: str) -> None:
     x0 = initial_tokens(standard_density(), 200, 0)
     attention = Attention("sa", 4.0, 3, "sphere", method="direct")
-    exact = _run(ParticleSolver(attention, x0, method=method, rtol=1e-11, atol=1e-13), 3.0).x
+    exact = _run(
+        ParticleSolver(attention, x0, options=Particles(method=method, rtol=1e-11, atol=1e-13)), 3.0
+    ).x
     errors, counts = [], []
     for rtol in (1e-3, 1e-5, 1e-7):
         solver = _run(
-            ParticleSolver(attention, x0, method=method, rtol=rtol, atol=1e-3 * rtol), 3.0
+            ParticleSolver(
+                attention, x0, options=Particles(method=method, rtol=rtol, atol=1e-3 * rtol)
+            ),
+            3.0,
         )
         errors.append(float(np.max(np.abs(solver.x - exact))))
         counts.append(solver.evaluations)
@@ -313,7 +330,9 @@ def test_order_of_the_pairs(method: str) -> None:
     pair = PAIRS[method]
     x0 = initial_tokens(standard_density(), 50, 0)
     solver = ParticleSolver(Attention("sa", 4.0, 3, method="direct"), x0)
-    exact = _run(ParticleSolver(solver.interaction, x0, rtol=1e-13, atol=1e-14), 1.0).x
+    exact = _run(
+        ParticleSolver(solver.interaction, x0, options=Particles(rtol=1e-13, atol=1e-14)), 1.0
+    ).x
     errors = []
     for count in (4, 8) if method == "dopri5" else (2, 4):
         x, first = x0, solver._field_at(x0, 0.0)
@@ -380,19 +399,20 @@ def test_restart_gives_the_same_bits(d: int, n: int) -> None:
 def test_refusals() -> None:
     attention, x0 = Attention("sa", 1.0, 3, "sphere"), uniform_points(4, 3, np.random.default_rng())
     for wrong, message in (
-        ({"method": "dopri"}, "did you mean 'dopri5'"),
-        ({"rtol": -1.0}, "rtol = -1 found"),
-        ({"atol": 0.0}, "atol = 0 found"),
+        ({"options": {"method": "dopri"}}, "did you mean 'dopri5'"),
+        ({"options": {"rtol": -1.0}}, r"solver\.rtol: .* found -1"),
+        ({"options": {"atol": 0.0}}, r"solver\.atol: .* found 0"),
         ({"kappa": -0.1}, "kappa = -0.1 found"),
-        ({"dt": 0.1}, "with kappa = 0"),
-        ({"dt": 0.0, "kappa": 0.1}, "step > 0 expected"),
+        ({"options": {"dt": 0.1}}, "with kappa = 0"),
+        ({"options": {"dt": 0.0}, "kappa": 0.1}, r"solver\.dt: expected a number above 0"),
         ({"seed": -1}, "seed = -1 found"),
         ({"weights": [1.0, 1.0]}, "one for each of 4 tokens"),
         ({"weights": [1.0, -1.0, 1.0, 1.0]}, "masses >= 0"),
         ({"weights": np.zeros(4)}, "positive sum"),
     ):
         with pytest.raises(InputError, match=message):
-            ParticleSolver(attention, x0, **wrong)
+            options = Particles(**wrong.pop("options", {}))
+            ParticleSolver(attention, x0, options=options, **wrong)
     with pytest.raises(InputError, match="geometry 'any'"):
         ParticleSolver(Attention("sa", 1.0, 3, "zonal"), x0)
     with pytest.raises(InputError, match="d = 3"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from meanfield.case import Particles
 from meanfield.dynamics.layers import LayerSolver, layers
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
@@ -45,7 +46,7 @@ def test_a_layer_is_an_euler_step_and_a_normalisation(model: Any, h: float, valu
 def test_layers_converge_to_the_flow_at_first_order(geometry: str, d: int) -> None:
     x0 = uniform_points(100, d, np.random.default_rng(d))
     attention = Attention("sa", 4.0, d, geometry)
-    flow = ParticleSolver(attention, x0, rtol=1e-9, atol=1e-12)
+    flow = ParticleSolver(attention, x0, options=Particles(rtol=1e-9, atol=1e-12))
     while flow.t < 3.0:
         flow.advance(3.0)
     errors = []

@@ -11,6 +11,7 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy import integrate, special
 
+from meanfield.case import Particles
 from meanfield.dynamics.noise import beta_parameters, brownian_step, step_generator
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
@@ -97,7 +98,7 @@ def test_harmonics_decay_at_the_rate_of_the_laplacian(d: int, n: int) -> None:
     kappa = 0.6
     x0 = uniform_points(n, d, np.random.default_rng(d))
     solver = ParticleSolver(
-        Attention("usa", 0.0, d, _geometry(d)), x0, kappa=kappa, dt=0.02, seed=5
+        Attention("usa", 0.0, d, _geometry(d)), x0, options=Particles(dt=0.02), kappa=kappa, seed=5
     )
     for end in (0.1, 0.25):
         while solver.t < end:
@@ -134,7 +135,9 @@ def test_weak_order_is_two() -> None:
     )
     errors, noise = {}, {}
     for dt in (1.0, 0.5, 0.125):
-        solver = ParticleSolver(Attention("usa", 0.0, 3, "sphere"), x0, kappa=kappa, dt=dt, seed=3)
+        solver = ParticleSolver(
+            Attention("usa", 0.0, 3, "sphere"), x0, options=Particles(dt=dt), kappa=kappa, seed=3
+        )
         while solver.t < time:
             solver.advance(time)
         assert solver.step == round(time / dt)
@@ -165,7 +168,9 @@ def test_stationary_moments(
     n, batches = 20_000, 20
     axis = np.eye(d)[0]
     x0 = VonMisesFisher(axis, 5.0).sample(n, np.random.default_rng(1))
-    solver = ParticleSolver(Attention("sa", beta, d, _geometry(d)), x0, kappa=kappa, dt=dt, seed=2)
+    solver = ParticleSolver(
+        Attention("sa", beta, d, _geometry(d)), x0, options=Particles(dt=dt), kappa=kappa, seed=2
+    )
     while solver.t < 12.0:
         solver.advance(12.0)
     means = np.zeros((batches, 2))
@@ -205,7 +210,9 @@ def test_steps_follow_noise_and_drift() -> None:
 
 def _noisy(n: int, d: int, seed: int, dt: float | None = None) -> ParticleSolver:
     x0 = uniform_points(n, d, np.random.default_rng(3))
-    return ParticleSolver(Attention("sa", 4.0, d, _geometry(d)), x0, kappa=0.2, dt=dt, seed=seed)
+    return ParticleSolver(
+        Attention("sa", 4.0, d, _geometry(d)), x0, options=Particles(dt=dt), kappa=0.2, seed=seed
+    )
 
 
 @pytest.mark.parametrize("dt", [None, 0.03])
@@ -258,7 +265,9 @@ def test_random_numbers_belong_to_seed_and_step() -> None:
 
 def test_equal_tokens_part_under_noise() -> None:
     x0 = np.tile([[0.0, 0.0, 1.0]], (10, 1))
-    solver = ParticleSolver(Attention("sa", 4.0, 3, "sphere"), x0, kappa=0.1, dt=0.1)
+    solver = ParticleSolver(
+        Attention("sa", 4.0, 3, "sphere"), x0, options=Particles(dt=0.1), kappa=0.1
+    )
     assert solver.points == 10
     solver.advance(0.1)
     assert len(np.unique(solver.x, axis=0)) == 10

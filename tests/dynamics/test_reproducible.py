@@ -74,6 +74,7 @@ def test_a_step_does_not_depend_on_where_arrays_lie(n: int, d: int) -> None:
 PROGRAM = """\
 import sys
 import numpy as np
+from meanfield.case import Particles
 from meanfield.interaction.attention import Attention
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
@@ -82,7 +83,7 @@ from meanfield.geometry.laws import standard_density
 found = []
 for n, end in ((200, 0.5), (60_001, 0.02)):  # direct sums, transforms by more than one thread
     x = initial_tokens(standard_density(), n, 3, "iid")
-    solver = ParticleSolver(Attention("sa", 4.0, 3, "sphere"), x, rtol=1e-5)
+    solver = ParticleSolver(Attention("sa", 4.0, 3, "sphere"), x, options=Particles(rtol=1e-5))
     while solver.t < end:
         solver.advance(end)
     found += [x, solver.x]

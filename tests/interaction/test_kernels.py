@@ -72,7 +72,7 @@ EVERY = SMOOTH | ROUGH
 
 
 def test_every_kind_of_kernel_is_among_those_tried() -> None:
-    assert {kernel.name for kernel in EVERY.values()} == set(KERNELS)
+    assert {kernel.type for kernel in EVERY.values()} == set(KERNELS)
 
 
 # ------------------------------------------------------------------ coefficients
@@ -80,7 +80,7 @@ def test_every_kind_of_kernel_is_among_those_tried() -> None:
 
 @pytest.mark.parametrize("d", [2, 3, 4, 8])
 @pytest.mark.parametrize(
-    "name", [n for n in EVERY if EVERY[n].name not in ("gaussian", "bounded-confidence")]
+    "name", [n for n in EVERY if EVERY[n].type not in ("gaussian", "bounded-confidence")]
 )
 def test_closed_forms_are_projections(name: str, d: int) -> None:
     kernel = EVERY[name]
@@ -398,7 +398,7 @@ def test_a_kernel_from_a_file(tmp_path: Path) -> None:
     )
     assert kernel.table() == {
         "type": "function", "strength": 1.0, "link": "identity", "argument": "t", "breaks": [],
-        "path": path, "call": "pull",
+        "path": str(path), "call": "pull",
     }  # fmt: skip
     with pytest.raises(InputError, match=r"model\.interaction.*pulll"):
         FunctionKernel(path=path, call="pulll")

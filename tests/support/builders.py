@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meanfield.dynamics.eulerian import EulerianSolver, Scheme
+from meanfield.case import Eulerian
+from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.geometry.sphere import embed
@@ -36,7 +37,12 @@ def space_of(kind: str, size: int, d: int = 3) -> P1Space:
 
 
 def solver_of(
-    space: P1Space, model: str, beta: float, rho: Any, scheme: Scheme | None = None, value: int = 1
+    space: P1Space,
+    model: str,
+    beta: float,
+    rho: Any,
+    scheme: Eulerian | None = None,
+    value: int = 1,
 ) -> EulerianSolver:
     """A solver; ``rho`` is an array at the vertices or a law."""
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]

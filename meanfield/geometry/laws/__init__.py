@@ -19,10 +19,11 @@ from meanfield.geometry.laws.files import load_function, read_tabulated
 from meanfield.geometry.laws.function import FunctionDensity
 from meanfield.geometry.laws.mixture import Mixture, standard_density
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer, Harmonic
-from meanfield.geometry.laws.spec import LAW_TYPES, law_from_spec, law_to_spec
+from meanfield.geometry.laws.spec import LAW_TYPES, LAWS, LawTable, law_from_spec, law_to_spec
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
 
 __all__ = [
+    "LAWS",
     "LAW_TYPES",
     "AngularGaussian",
     "Cap",
@@ -31,6 +32,7 @@ __all__ = [
     "Gegenbauer",
     "Harmonic",
     "Law",
+    "LawTable",
     "Mixture",
     "PoissonKernel",
     "TabulatedDensity",

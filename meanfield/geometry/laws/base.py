@@ -9,16 +9,22 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from pydantic import PlainValidator
 from scipy.optimize import minimize_scalar
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, random_rotation, uniform_points
+from meanfield.options import Expected, FromElsewhere
 
 __all__ = [
+    "Amplitudes",
+    "Axis",
+    "Dimension",
     "Law",
+    "Scalar",
     "Vector",
     "along_axis",
     "as_points",
@@ -34,6 +40,28 @@ __all__ = [
 
 Vector = Sequence[float] | Array
 """What a user may give for a vector; the laws keep it as a tuple of floats."""
+
+
+def _as_it_is(value: object) -> object:
+    return value  # each law checks its own arguments when it is made
+
+
+Scalar = Annotated[
+    float, PlainValidator(_as_it_is, json_schema_input_type=float), Expected("a number")
+]
+Axis = Annotated[
+    Vector,
+    PlainValidator(_as_it_is, json_schema_input_type=list[float] | str),
+    Expected('d numbers, or an axis such as "e_1", "-e_3" or "e_d"'),
+]
+Amplitudes = Annotated[
+    Vector,
+    PlainValidator(_as_it_is, json_schema_input_type=list[float]),
+    Expected("a list of numbers"),
+]
+Dimension = Annotated[
+    int, PlainValidator(_as_it_is, json_schema_input_type=int), FromElsewhere("the geometry")
+]
 
 
 class Law(Protocol):

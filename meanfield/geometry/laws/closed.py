@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import PlainValidator
 from scipy.special import betainc, betaincinv, gammaln, ive, logsumexp
 
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import (
+    Axis,
+    Dimension,
+    Scalar,
     Vector,
     along_axis,
     as_points,
@@ -25,6 +29,7 @@ from meanfield.geometry.laws.base import (
     vector,
 )
 from meanfield.geometry.sphere import Array, geodesic_distance, normalize, uniform_points
+from meanfield.options import Expected, Field, field, options
 
 __all__ = [
     "AngularGaussian",
@@ -39,15 +44,13 @@ def _numbers(v: Sequence[float] | Array) -> str:
     return "(" + ", ".join(f"{float(a):.6g}" for a in v) + ")"
 
 
-@dataclass(frozen=True)
+@options("")
 class Uniform:
-    """The uniform law sigma, density 1.
+    """The uniform law sigma, density 1."""
 
-    Attributes:
-        d: dimension of the surrounding space, >= 2.
-    """
-
-    d: int
+    d: Dimension
+    """Dimension of the surrounding space, >= 2."""
+    type: Literal["uniform"] = field(default="uniform", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         check_dimension(self.d)
@@ -73,22 +76,21 @@ class Uniform:
         return f"uniform on S^{self.d - 1}"
 
 
-@dataclass(frozen=True)
+@options("")
 class VonMisesFisher:
     """The von Mises-Fisher law, density proportional to exp(k <x, mean>).
 
     Everything is log-scaled, so that any concentration from 0 (uniform) to 1e15 works.
 
-    Attributes:
-        mean: direction of the mean, any length but zero; its length is d.
-        concentration: k >= 0.
-
     Raises:
         InputError: if the mean has no direction or the concentration is negative.
     """
 
-    mean: Vector
-    concentration: float
+    mean: Axis = Field(examples=["e_d"])
+    """Direction of the mean, d numbers of any length but zero."""
+    concentration: Scalar = Field(examples=[4.0])
+    """k >= 0."""
+    type: Literal["von-mises-fisher"] = field(default="von-mises-fisher", kw_only=True, repr=False)
     _mu: Array = field(init=False, repr=False, compare=False)
     _log_scale: float = field(init=False, repr=False, compare=False)
 
@@ -186,21 +188,24 @@ def _log_scaled_partition(k: float, d: int) -> float:
     return float(logsumexp(terms)) - k
 
 
-@dataclass(frozen=True)
+@options("")
 class PoissonKernel:
     """The law of density [ (1 - |w|^2) / |x - w|^2 ]^{d-1}: conformal image of the uniform one.
 
     The exact solution of the flow at beta = 0 stays in this family and concentrates to a Dirac as
     |w| tends to 1.
 
-    Attributes:
-        w: a point of the open unit ball; its length is d.
-
     Raises:
         InputError: if |w| >= 1.
     """
 
-    w: Vector
+    w: Annotated[
+        Vector,
+        PlainValidator(lambda value: value, json_schema_input_type=list[float] | float),
+        Expected("d numbers, or one, the last of them"),
+    ] = Field(examples=[0.2])
+    """A point of the open unit ball, d numbers."""
+    type: Literal["poisson-kernel"] = field(default="poisson-kernel", kw_only=True, repr=False)
     _w: Array = field(init=False, repr=False, compare=False)
     _r: float = field(init=False, repr=False, compare=False)
 
@@ -249,21 +254,24 @@ class PoissonKernel:
         return f"Poisson kernel on S^{self.d - 1}, w = {_numbers(self._w)}"
 
 
-@dataclass(frozen=True)
+@options("")
 class AngularGaussian:
     """Direction of a centred Gaussian vector: density det(S)^{-1/2} (x^T S^{-1} x)^{-d/2}.
 
     The uniform law carried by the linear field P_x(A x) for a time t is this one with
     S = e^{tA} e^{tA^T}. Only S up to a factor matters.
 
-    Attributes:
-        matrix: S, (d, d), symmetric and positive definite.
-
     Raises:
         InputError: if the matrix is not square, symmetric and positive definite.
     """
 
-    matrix: Sequence[Sequence[float]] | Array
+    matrix: Annotated[
+        Sequence[Sequence[float]] | Array,
+        PlainValidator(lambda value: value, json_schema_input_type=list[list[float]] | list[float]),
+        Expected("d rows of d numbers, or the d numbers of a diagonal"),
+    ] = Field(examples=[[1.0, 1.0, 3.0]])
+    """S, (d, d), symmetric and positive definite."""
+    type: Literal["angular-gaussian"] = field(default="angular-gaussian", kw_only=True, repr=False)
     _factor: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -320,21 +328,20 @@ class AngularGaussian:
         return f"angular Gaussian on S^{self.d - 1}, eigenvalues {_numbers(values)}"
 
 
-@dataclass(frozen=True)
+@options("")
 class Cap:
     """The uniform law on a spherical cap, the points within ``angle`` of the centre.
-
-    Attributes:
-        centre: direction of the centre, any length but zero; its length is d.
-        angle: geodesic radius in radians, in (0, pi].
 
     Raises:
         InputError: if the centre has no direction, or the angle is out of range or so small that
             the mass of the cap under sigma underflows.
     """
 
-    centre: Vector
-    angle: float
+    centre: Axis = Field(examples=["e_d"])
+    """Direction of the centre, d numbers of any length but zero."""
+    angle: Scalar = Field(examples=[0.5])
+    """Geodesic radius in radians, in (0, pi]."""
+    type: Literal["cap"] = field(default="cap", kw_only=True, repr=False)
     _centre: Array = field(init=False, repr=False, compare=False)
     _mass: float = field(init=False, repr=False, compare=False)
 

@@ -7,33 +7,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import PlainValidator
 from scipy.special import logsumexp
 
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import Law, Vector, as_points, vector, zonal_by_sampling
 from meanfield.geometry.laws.closed import Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
+from meanfield.options import Expected, FromElsewhere, field, options
 
 __all__ = ["Mixture", "standard_density"]
 
 
-@dataclass(frozen=True)
+@options("")
 class Mixture:
     """A mixture of laws on the same sphere.
-
-    Attributes:
-        components: the laws, at least one.
-        weights: one number >= 0 each, not all zero; relative, they are divided by their sum.
 
     Raises:
         InputError: if dimensions differ, lengths differ, or the weights cannot be used.
     """
 
-    components: Sequence[Law]
-    weights: Vector
+    components: Annotated[
+        Sequence[Law],
+        PlainValidator(lambda value: value, json_schema_input_type=list[dict[str, Any]]),
+        Expected("a list of tables, each of a law with its weight"),
+    ]
+    """The laws, at least one."""
+    weights: Annotated[Vector, PlainValidator(lambda value: value), FromElsewhere("the components")]
+    """One number >= 0 each, not all zero; relative, they are divided by their sum."""
+    type: Literal["mixture"] = field(default="mixture", kw_only=True, repr=False)
     _weights: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -11,13 +11,18 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import PlainValidator
 from scipy.optimize import minimize
+from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
 
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import (
+    Amplitudes,
+    Axis,
+    Dimension,
     Vector,
     as_points,
     check_dimension,
@@ -28,9 +33,11 @@ from meanfield.geometry.laws.base import (
     reject_from_uniform,
     vector,
 )
+from meanfield.geometry.polynomials import gegenbauer_sum
 from meanfield.geometry.sphere import Array
+from meanfield.options import Expected, Field, field, options
 
-__all__ = ["Fourier", "Gegenbauer", "Harmonic", "gegenbauer_sum"]
+__all__ = ["Fourier", "Gegenbauer", "Harmonic"]
 
 _NEGATIVE = -1e-12
 """Round-off allowed below zero: 1 + cos must pass, and is clipped."""
@@ -49,42 +56,24 @@ def _refuse_negative(value: float, where: str, name: str) -> None:
         )
 
 
-def gegenbauer_sum(coefficients: Vector, t: Array, d: int) -> Array:
-    """Sum over l >= 1 of a_l P_l(t), P_l the Gegenbauer polynomial of S^{d-1} with P_l(1) = 1.
-
-    ``coefficients`` holds a_1, a_2, ...; ``t`` any shape, in [-1, 1]. For d = 2 these are the
-    Chebyshev, for d = 3 the Legendre polynomials. Three-term recurrence, stable on [-1, 1].
-    """
-    before, here = np.ones_like(t), np.array(t, dtype=np.float64)
-    total = np.zeros_like(here)
-    for degree, a in enumerate(coefficients, start=1):
-        total += a * here
-        before, here = (
-            here,
-            ((2 * degree + d - 2) * t * here - degree * before) / (degree + d - 2),
-        )
-    return total
-
-
-@dataclass(frozen=True)
+@options("")
 class Gegenbauer:
     """The zonal law 1 + sum_l a_l P_l(<x, axis>), P_l the Gegenbauer polynomial with P_l(1) = 1.
 
     For d = 2 the modes are cos(l theta), theta the angle from the axis; for d = 3 Legendre
     polynomials, the same as ``Harmonic`` with m = 0.
 
-    Attributes:
-        d: dimension of the surrounding space, >= 2.
-        coefficients: a_1, a_2, ... (degree zero is the 1).
-        axis: direction of the symmetry axis, d numbers; the last coordinate axis if None.
-
     Raises:
         InputError: if the density is negative somewhere.
     """
 
-    d: int
-    coefficients: Vector
-    axis: Vector | None = None
+    d: Dimension
+    """Dimension of the surrounding space, >= 2."""
+    coefficients: Amplitudes = Field(examples=[[0.3, 0.25]])
+    """a_1, a_2, ... (degree zero is the 1)."""
+    axis: Axis | None = None
+    """Direction of the symmetry axis; left out: the last coordinate axis."""
+    type: Literal["gegenbauer"] = field(default="gegenbauer", kw_only=True, repr=False)
     _axis: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -149,7 +138,7 @@ def _even_about_e2(cos: Vector, sin: Vector, tol: float) -> bool:
     return all(abs(a) <= tol for a in odd_cos + even_sin)
 
 
-@dataclass(frozen=True)
+@options("")
 class Fourier:
     """The law 1 + sum_k a_k cos(k phi) + b_k sin(k phi) on the circle S^1, d = 2.
 
@@ -158,16 +147,15 @@ class Fourier:
     cos(k theta) = cos(k pi/2) cos(k phi) + sin(k pi/2) sin(k phi): the zonal mode cos(theta) is
     sin(phi), cos(2 theta) is -cos(2 phi), cos(3 theta) is -sin(3 phi).
 
-    Attributes:
-        cos: a_1, a_2, ...
-        sin: b_1, b_2, ...
-
     Raises:
         InputError: if the density is negative somewhere.
     """
 
-    cos: Vector = ()
-    sin: Vector = ()
+    cos: Amplitudes = ()
+    """a_1, a_2, ..."""
+    sin: Amplitudes = ()
+    """b_1, b_2, ..."""
+    type: Literal["fourier"] = field(default="fourier", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cos", vector(self.cos, "cos"))
@@ -214,7 +202,15 @@ class Fourier:
         return "Fourier modes on S^1, " + " ".join(["1", *parts])
 
 
-@dataclass(frozen=True)
+class Mode(TypedDict):
+    """One entry of ``modes`` in a case file."""
+
+    l: int
+    m: int
+    amplitude: float
+
+
+@options("")
 class Harmonic:
     """The law 1 + sum of amplitude * Y_lm / max |Y_lm| on the sphere S^2, d = 3.
 
@@ -224,14 +220,17 @@ class Harmonic:
     m >= 0 are positive. They are divided by their largest absolute value on the sphere. So
     (1, 0), (1, 1), (1, -1) are x_3, x_1, x_2 and (l, 0) is the Legendre polynomial P_l(x_3).
 
-    Attributes:
-        modes: (l, m, amplitude) for each mode; several entries for one mode add up.
-
     Raises:
         InputError: if a mode does not exist or the density is negative somewhere.
     """
 
-    modes: Sequence[tuple[int, int, float]]
+    modes: Annotated[
+        Sequence[tuple[int, int, float]],
+        PlainValidator(lambda value: value, json_schema_input_type=list[Mode]),
+        Expected("a list of tables such as { l = 2, m = 0, amplitude = 0.1 }"),
+    ]
+    """(l, m, amplitude) for each mode; several entries for one mode add up."""
+    type: Literal["harmonic"] = field(default="harmonic", kw_only=True, repr=False)
     _peaks: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal, Union
 
 import numpy as np
+from pydantic import PlainValidator
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.laws.base import Law, check_dimension, real, vector
+from meanfield.geometry.laws.base import Law, Scalar, check_dimension, real, vector
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
     Cap,
@@ -27,8 +29,9 @@ from meanfield.geometry.laws.function import FunctionDensity
 from meanfield.geometry.laws.mixture import Mixture, standard_density
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer, Harmonic
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
+from meanfield.options import Expected, Field, Flag, as_table, options, options_of
 
-__all__ = ["LAW_TYPES", "law_from_spec", "law_to_spec"]
+__all__ = ["LAWS", "LAW_TYPES", "LawTable", "law_from_spec", "law_to_spec"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class _Table:
     where: str
     d: int
     base_dir: Path | None
-    extra: frozenset[str] = field(default=frozenset())
+    extra: frozenset[str] = frozenset()
 
     def at(self, key: str) -> str:
         return f"{self.where}.{key}"
@@ -227,30 +230,62 @@ def _standard(table: _Table) -> Law:
     return standard_density()
 
 
-@dataclass(frozen=True)
-class _Kind:
-    build: Callable[[_Table], Law]
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+@options("initial", kw_only=True)
+class FileLaw:
+    """Values at the vertices of a mesh file, see ``read_tabulated``."""
+
+    path: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    """The file; found from the folder of the case file."""
+    array: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    """Name of the values in it."""
+    type: Literal["file"] = "file"
 
 
-_KINDS = {
-    "uniform": _Kind(_uniform),
-    "von-mises-fisher": _Kind(_von_mises_fisher, ("mean", "concentration")),
-    "mixture": _Kind(_mixture, ("components",)),
-    "harmonic": _Kind(_harmonic, ("modes",)),
-    "fourier": _Kind(_fourier, (), ("cos", "sin")),
-    "gegenbauer": _Kind(_gegenbauer, ("coefficients",), ("axis",)),
-    "poisson-kernel": _Kind(_poisson_kernel, ("w",)),
-    "angular-gaussian": _Kind(_angular_gaussian, ("matrix",)),
-    "cap": _Kind(_cap, ("centre", "angle")),
-    "file": _Kind(_file, ("path", "array")),
-    "function": _Kind(_function, ("path", "name"), ("zonal", "bound")),
-    "standard": _Kind(_standard),
-}
+@options("initial", kw_only=True)
+class FunctionLaw:
+    """A Python function of unit vectors, see ``FunctionDensity``; its file is run."""
 
-LAW_TYPES = tuple(_KINDS)
+    path: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    """The file; found from the folder of the case file."""
+    name: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    """The function in it, from (n, d) unit vectors to (n,) values >= 0, in any unit."""
+    zonal: Flag = False
+    """Whether it depends on the last coordinate alone."""
+    bound: Scalar | None = None
+    """A number that it nowhere exceeds; left out: found."""
+    type: Literal["function"] = "function"
+
+
+@options("initial", kw_only=True)
+class StandardLaw:
+    """The smooth law on S^2 of the verification, see ``standard_density``."""
+
+    type: Literal["standard"] = "standard"
+
+
+_KINDS: tuple[tuple[type, Callable[[_Table], Law]], ...] = (
+    (Uniform, _uniform),
+    (VonMisesFisher, _von_mises_fisher),
+    (Mixture, _mixture),
+    (Harmonic, _harmonic),
+    (Fourier, _fourier),
+    (Gegenbauer, _gegenbauer),
+    (PoissonKernel, _poisson_kernel),
+    (AngularGaussian, _angular_gaussian),
+    (Cap, _cap),
+    (FileLaw, _file),
+    (FunctionLaw, _function),
+    (StandardLaw, _standard),
+)
+LAWS: dict[str, type] = {str(kind.type): kind for kind, _ in _KINDS}  # type: ignore[attr-defined]
+"""The options of each law by the name that ``type`` has in its table."""
+_BUILD = {name: build for name, (_, build) in zip(LAWS, _KINDS, strict=True)}
+
+LAW_TYPES = tuple(LAWS)
 """The names that ``type`` may have in the table of a law."""
+
+LawTable: Any = Annotated[Union[tuple(LAWS.values())], Field(discriminator="type")]  # noqa: UP007
+"""The table of a law, for the schema."""
 
 
 def _check_keys(table: _Table, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
@@ -272,12 +307,16 @@ def _law(table: _Table) -> Law:
     names = ", ".join(LAW_TYPES)
     if kind is None:
         raise table.fail("type", f"missing, expected one of: {names}")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in LAWS:
         hint = suggest(kind, LAW_TYPES) if isinstance(kind, str) else ""
         raise table.fail("type", f"found {kind!r}{hint}, expected one of: {names}")
-    found = _KINDS[kind]
-    _check_keys(table, found.required, found.optional)
-    return found.build(table)
+    options = options_of(LAWS[kind], "")
+    _check_keys(
+        table,
+        tuple(option.key for option in options if option.default is None),
+        tuple(option.key for option in options if option.default is not None),
+    )
+    return _BUILD[kind](table)
 
 
 def law_from_spec(
@@ -310,32 +349,17 @@ def law_to_spec(law: Law) -> dict[str, object]:
         InputError: for a law made in Python from a function or values that are in no file.
     """
     match law:
-        case Uniform():
-            return {"type": "uniform"}
-        case VonMisesFisher():
-            return {
-                "type": "von-mises-fisher",
-                "mean": list(law.mean),
-                "concentration": law.concentration,
-            }
         case Mixture():
             parts = zip(law.weights, law.components, strict=True)
             tables = [{"weight": weight, **law_to_spec(part)} for weight, part in parts]
-            return {"type": "mixture", "components": tables}
+            return {"type": law.type, "components": tables}
         case Harmonic():
             modes = [{"l": degree, "m": m, "amplitude": a} for degree, m, a in law.modes]
-            return {"type": "harmonic", "modes": modes}
-        case Fourier():
-            return {"type": "fourier", "cos": list(law.cos), "sin": list(law.sin)}
-        case Gegenbauer():
-            axis = {} if law.axis is None else {"axis": list(law.axis)}
-            return {"type": "gegenbauer", "coefficients": list(law.coefficients), **axis}
-        case PoissonKernel():
-            return {"type": "poisson-kernel", "w": list(law.w)}
+            return {"type": law.type, "modes": modes}
+        case Uniform() | VonMisesFisher() | Fourier() | Gegenbauer() | PoissonKernel() | Cap():
+            return as_table(law)
         case AngularGaussian():
-            return {"type": "angular-gaussian", "matrix": [list(row) for row in law.matrix]}
-        case Cap():
-            return {"type": "cap", "centre": list(law.centre), "angle": law.angle}
+            return {"type": law.type, "matrix": [list(row) for row in law.matrix]}
         case TabulatedDensity() | TabulatedProfile() if law.source is not None:
             return {"type": "file", "path": law.source[0], "array": law.source[1]}
         case FunctionDensity() if law.source is not None:

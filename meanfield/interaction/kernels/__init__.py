@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 KERNELS: dict[str, type[Kernel]] = {
-    kernel.name: kernel
+    str(kernel.type): kernel
     for kernel in (
         Exponential,
         Power,

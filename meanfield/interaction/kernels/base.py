@@ -1,7 +1,7 @@
 """What a zonal kernel W(<x, y>) is: a few numbers in a case file, and the values they stand for.
 
-A new kernel is a file with a subclass of ``Kernel`` (its numbers, their checks, ``lam`` and
-W with two derivatives) and a line in the registry (``kernels/__init__``). Knows nothing of
+A new kernel is a file with a subclass of ``Kernel`` (its numbers, as options; ``lam`` and W
+with two derivatives) and a line in the registry (``kernels/__init__``). Knows nothing of
 measures, of dimensions until it is asked, and of solvers.
 """
 
@@ -11,23 +11,21 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from meanfield.checks import a_choice, a_number, a_parameter, an_integer, set_checked
+from meanfield.checks import a_parameter
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.pairs import kernel_sums
 from meanfield.interaction.parts import Parts
+from meanfield.options import Field, Number, as_table, options
 
-__all__ = ["LINKS", "Kernel", "Link"]
+__all__ = ["Kernel", "Link"]
 
 Link = Literal["identity", "log"]
-LINKS: tuple[Link, ...] = ("identity", "log")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Kernel(ABC):
     """An interaction by W(<x, y>): X = grad xi with xi = ``strength`` times link(W * mu).
 
@@ -35,19 +33,19 @@ class Kernel(ABC):
     where W is large, mass gathers. With "log" the velocity is normalised by W * mu, as attention
     is; W must be positive then.
 
-    Attributes:
-        strength: factor; negative: repulsive.
-        link: "identity" or "log".
-
     Raises:
         InputError: a value out of its range, by the key in a case file.
     """
 
-    strength: float = 1.0
-    link: Link = "identity"
+    type: str
+    strength: Number = Field(
+        default=1.0, ge=-1e6, le=1e6, description="Factor of W; negative: repulsive."
+    )
+    link: Link = Field(
+        default="identity",
+        description='Of the velocity: "identity", or "log", which normalises it as attention does.',
+    )
 
-    name: ClassVar[str]
-    """Value of ``type`` in a case file."""
     near: ClassVar[float | None] = 0.0
     """Largest power of 1/|x - y| in W'; None: unknown."""
     far: ClassVar[float | None] = 0.0
@@ -58,24 +56,6 @@ class Kernel(ABC):
     """Whether sums over pairs are compiled, with all derivatives."""
     capped: ClassVar[bool] = True
     """Whether its series is cut at what a mesh resolves."""
-
-    def __post_init__(self) -> None:
-        self._number("strength", -1e6, 1e6)
-        set_checked(self, "link", a_choice("model.interaction.link", self.link, LINKS))
-        self.check()
-
-    def check(self) -> None:  # noqa: B027  # most have something, none must
-        """Check the kernel's own numbers."""
-
-    def _number(
-        self, key: str, low: float = -math.inf, high: float = math.inf, above: float | None = None
-    ) -> None:
-        value = a_number(f"model.interaction.{key}", getattr(self, key), low, high, above=above)
-        set_checked(self, key, value)
-
-    def _integer(self, key: str, low: int, high: int) -> None:
-        value = an_integer(f"model.interaction.{key}", getattr(self, key), low, high)
-        set_checked(self, key, value)
 
     # ---- W ---------------------------------------------------------------------------------------
 
@@ -159,6 +139,8 @@ class Kernel(ABC):
         value: bool,
     ) -> Parts:
         """Direct sums over all pairs, see ``pairs.kernel_sums``."""
+        from meanfield.interaction.pairs import kernel_sums  # compiled: only where it is needed
+
         return kernel_sums(self, x, y, m, d, zonal, base, order, value)
 
     # ---- as an interaction -----------------------------------------------------------------------
@@ -190,7 +172,7 @@ class Kernel(ABC):
     def describe(self) -> str:
         """A few words."""
         words = [
-            self.name,
+            self.type,
             *(f"{k} = {v:g}" for k, v in self.parameters.items() if k != "strength"),
         ]
         if self.strength != 1.0:
@@ -204,7 +186,7 @@ class Kernel(ABC):
         """What names it in a table: single numbers and words."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain = {k: v for k, v in values.items() if isinstance(v, str | int | float)}
-        return {"model": self.name, **plain}
+        return {"model": plain.pop("type"), **plain}
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -235,5 +217,4 @@ class Kernel(ABC):
 
     def table(self) -> dict[str, object]:
         """As the table [model.interaction] of a case file."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        return {"type": self.name, **{k: v for k, v in values.items() if v is not None}}
+        return as_table(self)

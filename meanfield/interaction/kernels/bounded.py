@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import special
@@ -10,27 +10,20 @@ from scipy import special
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import project
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Field, Number, options
 
 __all__ = ["BoundedConfidence"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class BoundedConfidence(Kernel):
-    """W = width log(1 + e^{(t - c)/width}): (t - c)_+, smoothed; W' = 1/(1 + e^{(c - t)/width}).
+    """W = width log(1 + e^{(t - c)/width}): (t - c)_+, smoothed; W' = 1/(1 + e^{(c - t)/width})."""
 
-    Attributes:
-        c: cosine of the angle of confidence, between -1 and 1.
-        width: of the smooth edge, in t; 0.002 to 1.
-    """
-
-    c: float
-    width: float = 0.05
-
-    name = "bounded-confidence"
-
-    def check(self) -> None:
-        self._number("c", -1.0, 1.0)
-        self._number("width", 0.002, 1.0)
+    c: Number = Field(ge=-1.0, le=1.0, examples=[0.7])
+    """Cosine of the angle of confidence."""
+    width: Number = Field(default=0.05, ge=0.002, le=1.0)
+    """Of the smooth edge, in t."""
+    type: Literal["bounded-confidence"] = "bounded-confidence"
 
     def _edges(self) -> tuple[float, ...]:
         marks = (self.c + k * self.width for k in (-8.0, -2.0, 0.0, 2.0, 8.0))

@@ -7,17 +7,17 @@ Everything is scaled by e^{-|beta|}, the largest value of the kernel, so that an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy import special
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, dimension_ratio, tangent_project
-from meanfield.interaction.direct import pair_sums, zonal_pair_sums
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
+from meanfield.options import Expected, Field, Number, options
 
 __all__ = ["BETA_MAX", "Exponential"]
 
@@ -51,29 +51,21 @@ def _log_lam0(beta: float, d: int) -> float:
     return math.lgamma(0.5 * d) + nu * math.log(2.0 / b) + math.log(float(special.ive(nu, b)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Exponential(Kernel):
     """W = e^{beta t}, lam_l = Gamma(d/2) (2/beta)^{d/2-1} I_{l+d/2-1}(beta), scaled by e^{-|beta|}.
 
     Its unit is beta: (W - lam_0)/beta tends to t as beta -> 0.
-
-    Attributes:
-        beta: inverse temperature, |beta| <= 1e4.
     """
 
-    beta: float
+    beta: Annotated[Number, Expected(f"a finite number with |beta| <= {BETA_MAX:g}")] = Field(
+        ge=-BETA_MAX, le=BETA_MAX, examples=[4.0]
+    )
+    """Inverse temperature."""
+    type: Literal["exponential"] = "exponential"
 
-    name = "exponential"
     compiled = True
     capped = False
-
-    def check(self) -> None:
-        if isinstance(self.beta, bool) or not isinstance(self.beta, int | float | np.floating):
-            self._number("beta")
-        if not math.isfinite(self.beta) or abs(self.beta) > BETA_MAX:
-            raise InputError(
-                f"beta = {self.beta:g} found, a finite number with |beta| <= {BETA_MAX:g} expected"
-            )
 
     @property
     def log_scale(self) -> float:
@@ -165,6 +157,11 @@ class Exponential(Kernel):
         value: bool,
     ) -> Parts:
         """Direct sums with a log-scale for each point, as in a softmax: see ``direct``."""
+        from meanfield.interaction.direct import (  # compiled: where needed
+            pair_sums,
+            zonal_pair_sums,
+        )
+
         if zonal:
             s = zonal_pair_sums(x[:, 0], y[:, 0], m, self.beta, d)
         else:

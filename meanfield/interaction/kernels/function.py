@@ -3,84 +3,92 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
-from meanfield.checks import a_choice, a_number, a_text, as_found, called, set_checked
+from meanfield.checks import as_found, called, set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import (
+    Expected,
+    Field,
+    FromElsewhere,
+    InputFile,
+    Number,
+    Text,
+    a_list,
+    options,
+)
 
 __all__ = ["FunctionKernel"]
 
 _STEP = 1e-3  # of the differences
 
 
-@dataclass(frozen=True, kw_only=True)
+def _from_python(value: Any, info: ValidationInfo) -> Any:
+    if info.context:
+        raise InputError(
+            "a case file names a Python file, expected path (and call, the name of the function "
+            "in it)"
+        )
+    return value
+
+
+@options("model.interaction", kw_only=True)
 class FunctionKernel(Kernel):
     """W from Python, or from a Python file, which is run: use only what you trust.
 
     Derivatives (sums over pairs: tokens) are taken by differences of sixth order between the
     breaks: some twelve digits of W', nine of W'', where W is smooth. Fields of densities come from
     the series and need none.
-
-    Attributes:
-        function: W, from an array of any shape to one of the same; None: from ``path``.
-        argument: what it takes: "t" = <x, y>, or "angle", which keeps digits next to 0.
-        breaks: values of t in (-1, 1) where W or a derivative jumps.
-        path: a Python file; call: the name of the function in it.
     """
 
-    function: Callable[[Array], Array] | None = None
-    argument: str = "t"
-    breaks: tuple[float, ...] = ()
-    path: Path | None = None
-    call: str = "kernel"
+    function: Annotated[
+        Callable[[Array], Array] | None,
+        PlainValidator(_from_python),
+        FromElsewhere("the file"),
+    ] = None
+    """W, from an array of any shape to one of the same; None: from ``path``."""
+    argument: Literal["t", "angle"] = "t"
+    """What it takes: "t" = <x, y>, or "angle", which keeps digits next to 0."""
+    breaks: Annotated[
+        tuple[Annotated[Number, Field(ge=-1.0, le=1.0)], ...],
+        BeforeValidator(a_list, json_schema_input_type=list[float]),
+        Expected("a list of numbers between -1 and 1"),
+    ] = ()
+    """Values of t in (-1, 1) where W or a derivative jumps."""
+    path: Annotated[InputFile, Expected("the name of a Python file with the kernel")] | None = (
+        Field(default=None, examples=["kernel.py"])
+    )
+    """A Python file, found from the folder of the case file."""
+    call: Text = "kernel"
+    """Name of the function in it."""
+    type: Literal["function"] = "function"
 
-    name = "function"
     near = None
     far = None
 
-    def check(self) -> None:
-        set_checked(
-            self, "argument", a_choice("model.interaction.argument", self.argument, ("t", "angle"))
-        )
-        found: Any = self.breaks
-        if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-            raise InputError(
-                "model.interaction.breaks: expected a list of numbers between -1 and 1, found "
-                + as_found(found)
-            )
-        key = "model.interaction.breaks"
-        breaks = tuple(sorted(a_number(f"{key}[{k}]", v, -1.0, 1.0) for k, v in enumerate(found)))
-        set_checked(self, "breaks", tuple(t for t in breaks if -1.0 < t < 1.0))
+    def __post_init__(self) -> None:
+        set_checked(self, "breaks", tuple(t for t in sorted(self.breaks) if -1.0 < t < 1.0))
         if self.function is None:
-            if not isinstance(self.path, str | os.PathLike):
+            if self.path is None:
                 raise InputError(
-                    "model.interaction.path: expected the name of a Python file with the kernel, "
-                    f"found {as_found(self.path)}"
+                    "path: expected the name of a Python file with the kernel, found nothing"
                 )
-            path = Path(self.path).expanduser().absolute()
-            set_checked(self, "path", path)
-            call = a_text("model.interaction.call", self.call)
             try:
-                set_checked(self, "function", load_function(path, call))
+                set_checked(self, "function", load_function(self.path, self.call))
             except InputError as error:
                 key, _, rest = str(error).partition(": ")
                 key = {"name": "call"}.get(key, key)
-                raise InputError(f"model.interaction.{key}: {rest}") from None
+                raise InputError(f"{key}: {rest}") from None
         elif not callable(self.function):
-            raise InputError(
-                f"model.interaction.function: expected a function of t, found "
-                f"{as_found(self.function)}"
-            )
+            raise InputError(f"function: expected a function of t, found {as_found(self.function)}")
         function = self.function
         assert function is not None
         try:
@@ -91,11 +99,10 @@ class FunctionKernel(Kernel):
 
     def table(self) -> dict[str, object]:
         table = super().table()
-        table.pop("function")
         if self.path is None:
             name = getattr(self.function, "__name__", "function")
             table["path"] = f"(made in Python: {name})"
-        return {**table, "breaks": list(self.breaks)}
+        return table
 
     def _values(self, theta: Array) -> Array:
         """W at angles of any shape."""

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Field, Number, options
 
 __all__ = ["Gaussian"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Gaussian(Kernel):
     """W = e^{-theta^2/(2 width^2)}, theta the angle between x and y.
 
     At theta = pi its slope does not vanish (e^{-pi^2/(2 width^2)}): a kink at the antipode, which
     for a width up to 0.35 or so is below round-off.
-
-    Attributes:
-        width: standard deviation, an angle, 0.005 to 10.
     """
 
-    width: float
+    width: Number = Field(ge=0.005, le=10.0, examples=[0.5])
+    """Standard deviation, an angle."""
+    type: Literal["gaussian"] = "gaussian"
 
-    name = "gaussian"
     far = 1.0
-
-    def check(self) -> None:
-        self._number("width", 0.005, 10.0)
 
     def lam(self, degree: int, d: int) -> Array:
         return project(lambda t, u: self.w(t, u, d), degree, d)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import options
 
 __all__ = ["Log"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Log(Kernel):
     """W = -log |x - y|; repulsive, the usual gas, with a negative strength."""
 
-    name = "log"
+    type: Literal["log"] = "log"
+
     near = 2.0
     smooth = False
 

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Field, Number, options
 
 __all__ = ["Onsager"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Onsager(Kernel):
-    """W = -(1 - t^2)^s = -sin^{2s} of the angle.
+    """W = -(1 - t^2)^s = -sin^{2s} of the angle."""
 
-    Attributes:
-        s: exponent, above 0 and at most 1.
-    """
+    s: Number = Field(default=0.5, gt=0.0, le=1.0)
+    """Exponent."""
+    type: Literal["onsager"] = "onsager"
 
-    s: float = 0.5
-
-    name = "onsager"
     smooth = False
-
-    def check(self) -> None:
-        self._number("s", high=1.0, above=0.0)
 
     @property
     def near(self) -> float:  # type: ignore[override]  # here it depends on s

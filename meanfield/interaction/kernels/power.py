@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Field, Whole, options
 
 __all__ = ["MaierSaupe", "Power"]
 
@@ -29,27 +29,20 @@ def _coefficients(k: int, degree: int, d: int) -> Array:
     return lam
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Power(Kernel):
-    """W = t^k; k = 1: the Kuramoto (d = 2) and the linear, conformal flow.
+    """W = t^k; k = 1: the Kuramoto (d = 2) and the linear, conformal flow."""
 
-    Attributes:
-        k: exponent, 1 to 64.
-    """
-
-    k: int
-
-    name: ClassVar[str] = "power"
-
-    def check(self) -> None:
-        self._integer("k", 1, 64)
+    k: Whole = Field(ge=1, le=64, examples=[2])
+    """Exponent."""
+    type: Literal["power"] = "power"
 
     @property
     def parameters(self) -> dict[str, float]:
         return {"strength": self.strength}  # k is a whole number: no branch can vary it
 
     def describe(self) -> str:
-        return super().describe().replace(self.name, f"{self.name}, k = {self.k}", 1)
+        return super().describe().replace(self.type, f"{self.type}, k = {self.k}", 1)
 
     def degree(self, tolerance: float, d: int) -> int:
         return self.k
@@ -67,11 +60,11 @@ class Power(Kernel):
         return self.k * (self.k - 1) * _power(max(self.k - 2, 0), t)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class MaierSaupe(Kernel):
     """W = t^2."""
 
-    name: ClassVar[str] = "maier-saupe"
+    type: Literal["maier-saupe"] = "maier-saupe"
 
     def degree(self, tolerance: float, d: int) -> int:
         return 2

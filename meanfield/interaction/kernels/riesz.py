@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Field, Number, options
 
 __all__ = ["Riesz"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Riesz(Kernel):
-    """W = |x - y|^{-s}; d = 3, s = 1: Coulomb, repulsive with a negative strength.
+    """W = |x - y|^{-s}; d = 3, s = 1: Coulomb, repulsive with a negative strength."""
 
-    Attributes:
-        s: exponent, above 0 and below d - 1, where energies are finite.
-    """
+    s: Number = Field(gt=0.0, le=1000.0, examples=[0.5])
+    """Exponent, below d - 1, where energies are finite."""
+    type: Literal["riesz"] = "riesz"
 
-    s: float
-
-    name = "riesz"
     smooth = False
-
-    def check(self) -> None:
-        self._number("s", high=1000.0, above=0.0)
 
     @property
     def near(self) -> float:  # type: ignore[override]  # here it depends on s

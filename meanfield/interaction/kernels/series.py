@@ -2,61 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 
-from meanfield.checks import a_number, as_found, set_checked
 from meanfield.errors import InputError
-from meanfield.geometry.harmonics import gegenbauer
+from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.options import Expected, Numbers, options
 
 __all__ = ["Series"]
 
 _KEYS = ("coefficients", "legendre")
+Coefficients = Annotated[Numbers, Expected("a list of numbers such as [0.0, 1.0]")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options("model.interaction", kw_only=True)
 class Series(Kernel):
     """W = sum_l lam_l dim(H_l) P_l(t) = sum_l b_l P_l(t), P_l(1) = 1 (d = 2: P_l = cos(l theta)).
 
     One of the two lists is given; they differ by the dimension of the space of harmonics,
     b_l = lam_l dim(H_l).
-
-    Attributes:
-        coefficients: lam_0, lam_1, ...: the potential of Y_l is lam_l Y_l, its growth rate at the
-            uniform state l(l + d - 2)(strength lam_l - kappa).
-        legendre: b_0, b_1, ...; d = 2: of cos(l theta) (Kuramoto and Daido).
     """
 
-    coefficients: tuple[float, ...] | None = None
-    legendre: tuple[float, ...] | None = None
+    coefficients: Coefficients | None = None
+    """lam_0, lam_1, ...: the potential of Y_l is lam_l Y_l, its growth rate at the uniform state
+    l(l + d - 2)(strength lam_l - kappa)."""
+    legendre: Coefficients | None = None
+    """b_0, b_1, ...; d = 2: of cos(l theta) (Kuramoto and Daido)."""
+    type: Literal["series"] = "series"
 
-    name = "series"
-
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         given = [key for key in _KEYS if getattr(self, key) is not None]
         if len(given) != 1:
             found = "both" if given else "none of them"
             raise InputError(
-                "model.interaction.coefficients: expected either coefficients (by Funk-Hecke) or "
+                "coefficients: expected either coefficients (by Funk-Hecke) or "
                 f"legendre (of sum b_l P_l), found {found}"
             )
-        key = given[0]
-        values: Any = getattr(self, key)
-        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-            raise InputError(
-                f"model.interaction.{key}: expected a list of numbers such as [0.0, 1.0], found "
-                f"{as_found(values)}"
-            )
-        place = f"model.interaction.{key}"
-        checked = tuple(a_number(f"{place}[{k}]", v) for k, v in enumerate(values))
-        if not 2 <= len(checked) <= 1001:
-            raise InputError(f"{place}: expected 2 to 1001 numbers, found {len(checked)}")
-        set_checked(self, key, checked)
+        count = len(getattr(self, given[0]))
+        if not 2 <= count <= 1001:
+            raise InputError(f"{given[0]}: expected 2 to 1001 numbers, found {count}")
 
     def describe(self) -> str:
         values = self.coefficients or self.legendre or ()

@@ -1,0 +1,41 @@
+"""The choice of a solver by the problem (``solver = "auto"``)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield.case.solvers import Density, Eulerian, Implicit, Lagrangian
+
+if TYPE_CHECKING:
+    from meanfield.case.geometry import Geometry
+    from meanfield.case.model import Model
+    from meanfield.case.time import Time
+
+__all__ = ["AUTO_EXPLICIT", "auto_solver"]
+
+AUTO_EXPLICIT = 20.0
+"""Growth times of the fastest mode up to which ``auto_solver`` takes explicit steps."""
+
+
+def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
+    """The solver of a density that fits a problem, with its default options (``type = "auto"``).
+
+    * kappa > 0: ``Implicit``, the only one with diffusion.
+    * kappa = 0 and an end within 20 growth times of the fastest mode of the uniform state, in which
+      clusters form: ``Eulerian``.
+    * kappa = 0 and later: clusters are narrower than any mesh and move on the time scale
+      e^{beta(1 - cos angle)} (attention). ``Lagrangian``, whose clusters collapse to points;
+      ``Implicit`` where they do not narrow (W concave on average: repulsion, V beta < 0), which
+      comes to rest, and for singular kernels.
+    """
+    if model.kappa > 0.0:
+        return Implicit()
+    interaction = model.on(geometry)
+    degrees = 8 + int(3.0 * math.sqrt(interaction.sharpness - 1.0))
+    rates = interaction.uniform_rates(degrees)
+    if time.end * float(np.max(np.abs(rates))) <= AUTO_EXPLICIT:
+        return Eulerian()
+    return Lagrangian() if interaction.sharpens and interaction.series_ends else Implicit()

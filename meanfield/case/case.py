@@ -1,0 +1,235 @@
+"""A whole case: everything that defines a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, PlainValidator, ValidationInfo
+
+from meanfield.case.auto import auto_solver
+from meanfield.case.files import emit_toml, read_table
+from meanfield.case.geometry import Geometry
+from meanfield.case.model import Model
+from meanfield.case.output import Output
+from meanfield.case.reference import check_top_level
+from meanfield.case.solvers import Auto, Density, Eulerian, Solver
+from meanfield.case.time import Time
+from meanfield.checks import as_found, set_checked
+from meanfield.errors import InputError
+from meanfield.geometry.laws import Law, LawTable, law_from_spec, law_to_spec
+from meanfield.options import Field, Text, Whole, as_table, made_from, options
+
+__all__ = ["Case"]
+
+MAX_BETA_FLOAT32 = 80.0  # e^88 is the largest float32
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The table of a law, until the geometry is known; files are found from ``base``."""
+
+    entries: Mapping[str, Any]
+    base: Path | None
+
+
+def _law(value: Any, info: ValidationInfo) -> Law | _Table:
+    if isinstance(value, Mapping):
+        return _Table(value, Path(info.context["base"]) if info.context else None)
+    if info.context:
+        raise InputError(f"initial: expected a section [initial], found {as_found(value)}")
+    if isinstance(value, str) or value is None:
+        raise InputError(
+            "initial: expected a law such as meanfield.geometry.laws.standard_density(), found "
+            + as_found(value)
+        )
+    law: Law = value
+    return law
+
+
+def _solver(value: object) -> object:
+    """A solver by its type alone; a table without one is of the first type."""
+    if isinstance(value, str):
+        return {"type": value}
+    if isinstance(value, Mapping) and "type" not in value:
+        return {"type": Eulerian.type, **value}
+    return value
+
+
+if TYPE_CHECKING:
+    SolverTable = Solver
+else:
+    SolverTable = Annotated[Solver | Auto, Field(discriminator="type"), BeforeValidator(_solver)]
+
+
+def _one_line(value: object) -> object:
+    if isinstance(value, str) and "\n" in value:
+        raise InputError("expected one line, found a line break")
+    return value
+
+
+@options("", kw_only=True)
+class Case:
+    """Everything that defines a run.
+
+    Raises:
+        InputError: for anything out of type or range, or parts that do not fit together.
+    """
+
+    title: Annotated[Text, BeforeValidator(_one_line)] = "Mean-field self-attention"
+    """One line for people."""
+    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
+    """Of every random number of the run."""
+    geometry: Geometry
+    """``Sphere``, ``Circle``, ``Zonal`` or ``MeshFile``; for tokens ``Unmeshed``, too."""
+    model: Model = Field(examples=[{"attention": "sa", "beta": 4.0}])
+    """Who pulls whom, and the diffusion."""
+    initial: Annotated[Law, PlainValidator(_law, json_schema_input_type=LawTable)] = Field(
+        examples=[{"type": "standard"}]
+    )
+    """The initial law (``meanfield.geometry.laws``), in the same dimension."""
+    solver: SolverTable = Field(default=Eulerian())
+    """Of a density (``Eulerian``, ``Implicit``, ``Lagrangian``) or of tokens (``Particles``,
+    ``Layers``); its name alone, such as "auto", takes the default options."""
+    time: Time = Field(examples=[{"end": 12.0}])
+    """End, output times, stopping."""
+    output: Output = Field(default=Output())
+    """Files."""
+
+    def __post_init__(self) -> None:
+        initial: object = self.initial
+        if isinstance(initial, _Table):
+            law = law_from_spec(initial.entries, self.geometry.d, initial.base)
+            set_checked(self, "initial", law)
+        if self.initial.d != self.geometry.d:
+            raise InputError(
+                f"initial: the law lives in dimension d = {self.initial.d}, but the geometry "
+                f"'{self.geometry.type}' has d = {self.geometry.d}"
+            )
+        given: object = self.solver
+        if isinstance(given, Auto):
+            set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
+        self.solver.suits(self.geometry, self.model)
+        self._check_precision()
+        if self.geometry.kind == "zonal" and not self.initial.is_zonal():
+            raise InputError(
+                "initial: a zonal geometry needs a law that is symmetric about the last "
+                "coordinate axis (directions along e_d only)"
+            )
+
+    def _check_precision(self) -> None:
+        density = isinstance(self.solver, Density)
+        size = self.model.on(self.geometry).factor_log
+        if (
+            size > MAX_BETA_FLOAT32
+            and self.output.precision == "float32"
+            and ("velocity" in self.output.fields or not density)
+        ):
+            way_out = ', or output.fields without "velocity"' if density else ""
+            raise InputError(
+                f"output.precision: usa velocities of size e^{size:g} do not fit "
+                f'into float32: expected "float64"{way_out}'
+            )
+
+    # ---- reading -----------------------------------------------------------------------------
+
+    @classmethod
+    def from_toml(
+        cls,
+        path: str | os.PathLike[str],
+        overrides: Iterable[str] | Mapping[str, object] = (),
+    ) -> Case:
+        """Read a case file.
+
+        Args:
+            path: the TOML file; files it names are found relative to its folder.
+            overrides: "model.beta=9" lines with TOML values (a bare word is a text), or a mapping
+                from key paths to values; applied before anything is checked.
+
+        Raises:
+            InputError: naming the file, the key, what was expected and what was found.
+        """
+        path = Path(path)
+        raw = read_table(path, overrides)
+        try:
+            return cls.from_dict(raw, path.parent)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], base_dir: str | os.PathLike[str] = ".") -> Case:
+        """Make a case from the nested dictionary that its TOML file would give.
+
+        Args:
+            raw: sections and keys as in a case file.
+            base_dir: folder that relative file names start from.
+
+        Raises:
+            InputError: unknown or missing key, wrong type, out of range.
+        """
+        check_top_level(raw)
+        return made_from(cls, raw, base_dir)
+
+    # ---- writing -----------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the resolved case as the nested dictionary of its TOML file, defaults included.
+
+        A law made in Python from a function or values that are in no file has no table: it is
+        described in words under the type "python", which cannot be read back.
+        """
+        try:
+            initial = law_to_spec(self.initial)
+        except InputError:
+            initial = {"type": "python", "description": self.initial.describe()}
+        return {
+            "title": self.title,
+            "seed": self.seed,
+            "geometry": as_table(self.geometry),
+            "model": self.model.table(),
+            "initial": initial,
+            "solver": as_table(self.solver),
+            "time": self.time.table(),
+            "output": as_table(self.output),
+        }
+
+    def to_toml(self) -> str:
+        """Give the resolved case as TOML text that ``from_toml`` reads back to an equal case.
+
+        Except for a law made in Python, see ``to_dict``.
+        """
+        return emit_toml(self.to_dict())
+
+    # ---- questions ---------------------------------------------------------------------------
+
+    def output_times(self) -> tuple[float, ...]:
+        """Give all output times, ascending, with 0 and the end."""
+        return self.time.output_times()
+
+    def differences(self, other: Case) -> list[str]:
+        """Name the key paths in which two cases differ, such as ``model.beta``."""
+        mine, theirs = dict(_flatten(self.to_dict())), dict(_flatten(other.to_dict()))
+        keys = [*mine, *(key for key in theirs if key not in mine)]
+        return [k for k in keys if (k in mine, mine.get(k)) != (k in theirs, theirs.get(k))]
+
+    def resume_conflicts(self, old: Case) -> list[str]:
+        """Name the key paths that a run may not change when it goes on from where ``old`` stopped.
+
+        A later end, other output times, limits, the title and the figures are free.
+        """
+        return [
+            key
+            for key in self.differences(old)
+            if key not in {"title", "output.figures"} and not key.startswith("time.")
+        ]
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

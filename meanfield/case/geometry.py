@@ -1,0 +1,234 @@
+"""[geometry]: what is meshed and how finely, or that nothing is."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from meanfield.errors import InputError, suggest
+from meanfield.options import Expected, Field, InputFile, Whole, options
+
+if TYPE_CHECKING:
+    from meanfield.geometry.mesh import Mesh
+
+__all__ = [
+    "GEOMETRIES",
+    "MAX_VERTICES",
+    "Circle",
+    "Geometry",
+    "MeshFile",
+    "Sphere",
+    "Unmeshed",
+    "Zonal",
+    "needs_mesh",
+]
+
+MAX_LEVEL = 10
+MAX_VERTICES = 20_000_000
+
+
+def _level(value: object) -> object:
+    # Beyond the range, but a level all the same: say what it would cost.
+    if type(value) is int and value > MAX_LEVEL:
+        count = f"{10 * 4**value + 2:,}" if value < 40 else f"10 * 4^{value} + 2"
+        raise InputError(
+            f"level {value} has {count} vertices, which would not fit into memory; expected 0 to "
+            f"{MAX_LEVEL} (level 5: 10,242; level 7: 163,842)"
+        )
+    return value
+
+
+@options("geometry")
+class Sphere:
+    """S^2, meshed by a divided icosahedron."""
+
+    level: Annotated[Whole, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
+    """Divisions of the icosahedron: 10 * 4^level + 2 vertices."""
+    type: Literal["sphere"] = field(default="sphere", kw_only=True, repr=False)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space around the sphere S^{d-1}."""
+        return 3
+
+    @property
+    def kind(self) -> str:
+        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
+        return "sphere"
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of mesh vertices, known without the mesh."""
+        return int(10 * 4**self.level + 2)
+
+    def build_mesh(self) -> Mesh:
+        """Make the mesh (NumPy only)."""
+        from meanfield.geometry.mesh import icosphere
+
+        return icosphere(self.level)
+
+
+@options("geometry")
+class Circle:
+    """S^1 with equally spaced vertices."""
+
+    vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
+    """Number of vertices."""
+    type: Literal["circle"] = field(default="circle", kw_only=True, repr=False)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space around the sphere S^{d-1}."""
+        return 2
+
+    @property
+    def kind(self) -> str:
+        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
+        return "circle"
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of mesh vertices, known without the mesh."""
+        return self.vertices
+
+    def build_mesh(self) -> Mesh:
+        """Make the mesh (NumPy only)."""
+        from meanfield.geometry.mesh import circle
+
+        return circle(self.vertices)
+
+
+@options("geometry")
+class Zonal:
+    """Measures on S^{d-1} that are symmetric about the axis e_d: theta in [0, pi], d >= 2."""
+
+    d: Whole = Field(ge=2, le=1000, examples=[8])
+    """Dimension of the space around the sphere S^{d-1}."""
+    vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
+    """Number of vertices of [0, pi], both poles among them."""
+    type: Literal["zonal"] = field(default="zonal", kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        # The least weight, of a pole: int_0^{h/2} theta^{d-2} dtheta = (h/2)^{d-1} / (d-1). The
+        # mesh refuses what underflows; here it is told with a remedy.
+        least_h = 2.0 * 10.0 ** ((math.log10(self.d - 1) - 289.0) / (self.d - 1))
+        most = math.floor(math.pi / least_h) + 1
+        if self.vertices > most:
+            raise InputError(
+                f"vertices: the weight sin^{self.d - 2}(theta) underflows at the poles: "
+                f"expected at most {most} vertices for d = {self.d}, found {self.vertices}"
+            )
+
+    @property
+    def kind(self) -> str:
+        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
+        return "zonal"
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of mesh vertices, known without the mesh."""
+        return self.vertices
+
+    def build_mesh(self) -> Mesh:
+        """Make the mesh (NumPy only)."""
+        from meanfield.geometry.mesh import zonal_interval
+
+        return zonal_interval(self.vertices, d=self.d)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_mesh_cached(path: str, modified: int) -> Mesh:
+    # ``modified`` is in the key only so that a rewritten file is read again.
+    from meanfield.geometry.mesh import read_mesh
+
+    return read_mesh(path)
+
+
+@options("geometry")
+class MeshFile:
+    """A mesh file that meshio reads, of any of the geometries."""
+
+    file: Annotated[InputFile, Expected("the name of a mesh file")] = Field(examples=["sphere.msh"])
+    """The file; found from the folder of the case file, stored as an absolute path."""
+    type: Literal["file"] = field(default="file", kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        path = self.file
+        if not path.is_file():
+            near = ""
+            if path.parent.is_dir():
+                near = suggest(path.name, (p.name for p in path.parent.iterdir() if p.is_file()))
+            raise InputError(f"file: there is no file {path}{near}")
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space around the sphere S^{d-1} (the file is read once)."""
+        return self.build_mesh().d
+
+    @property
+    def kind(self) -> str:
+        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
+        return self.build_mesh().geometry
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of mesh vertices (the file is read once)."""
+        return len(self.build_mesh().points)
+
+    def build_mesh(self) -> Mesh:
+        """Read the mesh; read again only if the file changed."""
+        try:
+            return _read_mesh_cached(str(self.file), os.stat(self.file).st_mtime_ns)
+        except OSError as error:
+            raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
+
+
+@options("geometry")
+class Unmeshed:
+    """S^{d-1} without a mesh, any d >= 2: for solvers of tokens."""
+
+    d: Whole = Field(ge=2, le=100_000, examples=[8])
+    """Dimension of the space around the sphere S^{d-1}."""
+    type: Literal["unmeshed"] = field(default="unmeshed", kw_only=True, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The coordinates: "sphere" (d = 3), "circle" (d = 2), else "any" (unit vectors)."""
+        return {3: "sphere", 2: "circle"}.get(self.d, "any")
+
+    @property
+    def vertex_count(self) -> int:
+        """None."""
+        return 0
+
+    def build_mesh(self) -> Mesh:
+        """Refuse: there is no mesh.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"geometry.type: 'unmeshed' found, a meshed one expected{_MESHED}")
+
+
+_MESHED = " ('sphere', 'circle', 'zonal' or 'file') for a density"
+
+
+def needs_mesh(geometry: Geometry, solver: str) -> None:
+    """Refuse what has no mesh, for a solver of a density."""
+    if isinstance(geometry, Unmeshed):
+        raise InputError(
+            f"geometry.type: the {solver} solver needs a mesh, found 'unmeshed'; expected another "
+            f"geometry{_MESHED}, or solver.type = 'particles'"
+        )
+
+
+Geometry = Annotated[
+    Sphere | Circle | Zonal | MeshFile | Unmeshed,
+    Field(discriminator="type", examples=[{"type": "sphere", "level": 5}]),
+]
+GEOMETRIES = (Sphere, Circle, Zonal, MeshFile, Unmeshed)

@@ -1,0 +1,40 @@
+"""[output]: what the run folder holds beside the series."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator
+
+from meanfield.errors import InputError
+from meanfield.options import Expected, Flag, a_list, options
+
+__all__ = ["FIELDS", "Output"]
+
+FieldName = Literal["rho", "log10_rho", "velocity"]
+FIELDS: tuple[FieldName, ...] = get_args(FieldName)
+
+
+@options("output", kw_only=True)
+class Output:
+    """What the run folder holds beside the series."""
+
+    fields: Annotated[
+        tuple[FieldName, ...],
+        BeforeValidator(a_list, json_schema_input_type=list[FieldName]),
+        Expected('a list such as ["rho"]'),
+    ] = FIELDS
+    """Any of "rho", "log10_rho", "velocity", written at the output times."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Of the fields."""
+    compression: Literal["gzip", "none"] = "gzip"
+    """Of the fields."""
+    figures: Flag = True
+    """Draw the figures at the end."""
+
+    def __post_init__(self) -> None:
+        if not self.fields:
+            raise InputError(f"fields: the list is empty, expected at least one of {FIELDS}")
+        for name in self.fields:
+            if self.fields.count(name) > 1:
+                raise InputError(f"output.fields: '{name}' is given twice")

@@ -1,0 +1,145 @@
+"""Changes of a case before anything in it is checked: ``--set model.beta=9`` and the like."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from meanfield.case.model import SHORT_FORM
+from meanfield.case.reference import is_key, key_paths
+from meanfield.checks import as_found
+from meanfield.errors import InputError, suggest
+
+__all__ = ["apply_overrides", "parse_override"]
+
+
+def parse_override(text: str) -> tuple[str, object]:
+    """Split "a.b=value": the value is read as TOML, and a bare word is taken as a text.
+
+    Raises:
+        InputError: no "=", an empty path, or a quoted/bracketed value that is not valid TOML.
+    """
+    key, equals, value = text.partition("=")
+    key, value = re.sub(r"\[(\d+)\]", r".\1", key.strip()), value.strip()
+    if not equals or not key or not all(key.split(".")):
+        raise InputError(f"--set {text}: expected KEY=VALUE such as model.beta=9")
+    try:
+        read = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError as error:
+        if re.fullmatch(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?", value):
+            return key, float(value)  # .5 and 5. are numbers to everyone but TOML
+        if not value or value[0] in "\"'[{":
+            hint = "nothing" if not value else str(error)
+            raise InputError(f"--set {text}: the value is not valid TOML: {hint}") from None
+        return key, value
+    # A line break could smuggle in a second key: such a text is then just a text.
+    return key, read["value"] if len(read) == 1 else value
+
+
+def apply_overrides(
+    raw: Mapping[str, Any], overrides: Iterable[str] | Mapping[str, object]
+) -> dict[str, Any]:
+    """Give a copy of the nested dictionary ``raw`` with some values set.
+
+    Args:
+        raw: a case as read from TOML.
+        overrides: "a.b=value" lines, or a mapping from key paths to values. A number in a path is
+            a place in a list (``initial.components.0.weight``, or ``components[0].weight``).
+            Another ``geometry.type``, ``initial.type`` or ``solver.type`` empties the section
+            first: its keys belong to the old type. ``model.interaction.type`` takes the place of
+            attention, beta and value, and ``model.attention`` that of an interaction.
+
+    Raises:
+        InputError: a path that no case has, with the nearest one that exists.
+    """
+    result: dict[str, Any] = _copy(raw)
+    pairs = list(
+        overrides.items()
+        if isinstance(overrides, Mapping)
+        else (parse_override(text) for text in overrides)
+    )
+    # A solver by its name is one of that type.
+    pairs = [
+        ("solver.type", value) if path == "solver" and isinstance(value, str) else (path, value)
+        for path, value in pairs
+    ]
+    if isinstance(result.get("solver"), str):
+        result["solver"] = {"type": result["solver"]}
+    for path, value in pairs:
+        _check_path(path)
+        section, _, name = path.partition(".")
+        table = result.get(section)
+        if name == "type" and isinstance(table, dict) and table.get("type") != value:
+            result[section] = {}
+        if section == "model" and isinstance(table, dict):
+            _change_model(table, name, value)
+    for path, value in pairs:
+        _assign(result, path, value)
+    return result
+
+
+def _change_model(table: dict[str, Any], name: str, value: object) -> None:
+    """Another kind of interaction takes the place of the one that is there, with its numbers."""
+    inner = table.get("interaction")
+    if name == "interaction.type" or (name == "interaction" and isinstance(value, Mapping)):
+        for key in SHORT_FORM:
+            table.pop(key, None)
+        if name != "interaction" and isinstance(inner, dict) and inner.get("type") != value:
+            table["interaction"] = {}
+    elif name == "attention":
+        table.pop("interaction", None)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _check_path(path: str) -> None:
+    """Refuse a key path that no case has."""
+    if is_key(path):
+        return
+    # The last word alone is often right (beta -> model.beta); else the nearest path.
+    last, valid = path.rpartition(".")[2], key_paths()
+    homes = [name for name in valid if name.rpartition(".")[2] == last and "." in name]
+    hint = f" (did you mean '{homes[0]}'?)" if homes else suggest(path, valid)
+    raise InputError(f"--set {path}: a case has no such key{hint}")
+
+
+def _assign(table: dict[str, Any], path: str, value: object) -> None:
+    names = path.split(".")
+    here: Any = table
+    for depth, name in enumerate(names):
+        last = depth == len(names) - 1
+        so_far = ".".join(names[: depth + 1])
+        if isinstance(here, list):
+            if not name.isdigit() or int(name) >= len(here):
+                raise InputError(
+                    f"--set {path}: expected a place from 0 to {len(here) - 1} in the list "
+                    f"{'.'.join(names[:depth])}, found '{name}'"
+                )
+            if last:
+                here[int(name)] = value
+            else:
+                here = here[int(name)]
+            continue
+        if so_far in ("time.outputs.every", "time.outputs.geometric"):
+            # The schedules exclude each other: naming one replaces the other.
+            other = "geometric" if name == "every" else "every"
+            here.pop(other, None)
+        if last:
+            here[name] = value
+            continue
+        inner = here.get(name)
+        if so_far == "time.outputs" and not isinstance(inner, dict) and not names[-1].isdigit():
+            inner = None
+        if inner is None:
+            inner = here[name] = {}
+        if not isinstance(inner, dict | list):
+            raise InputError(f"--set {path}: {so_far} is {as_found(inner)}, not a table")
+        here = inner

@@ -1,0 +1,290 @@
+"""[solver]: the choices of each solver, and what it can be used for.
+
+A solver takes an object of its class as it stands here; ``suits`` says which geometries and models
+it has. A new option is a field: it is checked, explained and written by that.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import PlainValidator, ValidationInfo
+
+from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
+from meanfield.checks import as_found
+from meanfield.errors import InputError, suggest
+from meanfield.options import Expected, Field, Flag, Number, Whole, absolute, options
+
+if TYPE_CHECKING:
+    from meanfield.case.model import Model
+
+__all__ = [
+    "MAX_TOKENS",
+    "TOKEN_FILES",
+    "TOKEN_KINDS",
+    "Auto",
+    "Density",
+    "Eulerian",
+    "FixedMesh",
+    "Implicit",
+    "Lagrangian",
+    "Layers",
+    "Particles",
+    "Solver",
+    "Tokens",
+]
+
+MAX_TOKENS = 10**9
+TOKEN_KINDS = ("iid", "quantised")
+TOKEN_FILES = (".npy", ".csv", ".vtp", ".vtu")
+"""Files that tokens are read from."""
+
+Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
+Positive = Annotated[Number, Field(gt=0.0)]
+Pair = Literal["dop853", "dopri5"]
+
+
+def _no_diffusion(model: Model, solver: str) -> None:
+    if model.kappa != 0.0:
+        raise InputError(
+            f"model.kappa: found {model.kappa:g}, but the {solver} solver has kappa = 0 only: "
+            'expected solver.type = "implicit" (or "particles")'
+        )
+
+
+@options("solver", kw_only=True)
+class Eulerian:
+    """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step."""
+
+    scheme: Literal["log-muscl", "upwind"] = "log-muscl"
+    """Fluxes: "log-muscl" (second order where smooth), or "upwind" (first order, the energy
+    monotone by proof)."""
+    stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
+    """Runge-Kutta method."""
+    cfl: Number = Field(default=0.9, gt=0.0, le=1.0)
+    """Step over the largest one that keeps plain upwinding positive."""
+    field: Literal["extrapolated", "stages"] = "extrapolated"
+    """One evaluation of the field a step, the potential of later stages extrapolated from the last
+    three steps, whose prediction error bounds the step; or an evaluation at every stage."""
+    tolerance: Tolerance = None
+    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    type: Literal["eulerian"] = "eulerian"
+
+    def suits(self, geometry: Geometry, model: Model) -> None:
+        """Refuse a problem that this solver cannot do.
+
+        Raises:
+            InputError: with what would do.
+        """
+        needs_mesh(geometry, self.type)
+        _no_diffusion(model, self.type)
+
+
+@options("solver", kw_only=True)
+class Implicit:
+    """Finite elements on a fixed mesh, linear-implicit in time: any diffusion, any step."""
+
+    scheme: Literal["log-muscl", "fitted"] = "log-muscl"
+    """Fluxes: "log-muscl" (second order where smooth, also where drift dominates), or "fitted"
+    (exponentially fitted alone: upwind for kappa = 0)."""
+    order: Whole = Field(default=2, ge=1, le=2)
+    """Of the steps in time: 2 (extrapolated) or 1."""
+    rtol: Number = Field(default=1e-3, ge=1e-9, le=1e-1)
+    """Tolerance of the error of a step, in total variation."""
+    dt: Positive | None = None
+    """Fixed step, which is only refused for its energy; left out: steps follow the error."""
+    potential: Literal["auto", "explicit", "implicit"] = "auto"
+    """That of attraction; "auto": explicit with a fixed step, else what needs fewer. That of
+    repulsion is always implicit."""
+    linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
+    """Method of the linear solves."""
+    linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-4)
+    """Of the linear solves, in the 1-norm of masses."""
+    tolerance: Tolerance = None
+    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    type: Literal["implicit"] = "implicit"
+
+    def suits(self, geometry: Geometry, model: Model) -> None:
+        """Refuse a problem that this solver cannot do.
+
+        Raises:
+            InputError: with what would do.
+        """
+        needs_mesh(geometry, self.type)
+
+
+@options("solver", kw_only=True)
+class Lagrangian:
+    """Characteristics (kappa = 0): the vertices of the mesh follow the flow, with their mass."""
+
+    method: Pair = "dop853"
+    """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
+    rtol: Number = Field(default=1e-8, ge=1e-13, le=1e-1)
+    """Tolerance of a step: error of a position (and of log rho) against how far it has moved."""
+    atol: Number = Field(default=1e-10, ge=1e-15, le=1e-1)
+    """Absolute tolerance of a step."""
+    merge: Flag = True
+    """Make one point of vertices that have collapsed, so that steps can grow."""
+    refine: Flag = False
+    """Insert vertices where moved edges become long."""
+    refine_longest: Number = Field(default=1.5, gt=1.0, le=1e3)
+    """Length (radians) from which on, as a multiple of the longest edge of the initial mesh."""
+    refine_mass: Number = Field(default=1e-5, ge=1e-15, le=0.1)
+    """Mass below which an edge is left alone."""
+    refine_vertices: Whole = Field(default=100_000, ge=1, le=MAX_VERTICES)
+    """Most vertices in all."""
+    tolerance: Tolerance = None
+    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    type: Literal["lagrangian"] = "lagrangian"
+
+    def suits(self, geometry: Geometry, model: Model) -> None:
+        """Refuse a problem that this solver cannot do.
+
+        Raises:
+            InputError: with what would do.
+        """
+        needs_mesh(geometry, self.type)
+        _no_diffusion(model, self.type)
+
+
+# ------------------------------------------------------------------ tokens
+
+
+def _tokens(value: Any, info: ValidationInfo) -> str | Path:
+    """A kind of tokens, or the absolute path of a file that exists."""
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(
+            'expected "iid", "quantised" or the name of a file of tokens, found ' + as_found(value)
+        )
+    if isinstance(value, str) and value in TOKEN_KINDS:
+        return value
+    path = absolute(value, info)
+    expected = f'expected "iid", "quantised" or a file ({", ".join(TOKEN_FILES)})'
+    if not path.is_file():
+        names = list(TOKEN_KINDS)
+        if path.parent.is_dir():
+            names += [p.name for p in path.parent.iterdir() if p.suffix.lower() in TOKEN_FILES]
+        raise InputError(f"{expected}, there is no file {path}{suggest(path.name, names)}")
+    if path.suffix.lower() not in TOKEN_FILES:
+        raise InputError(f"{expected}, found {path}")
+    return path
+
+
+TokenSource = Annotated[
+    str | Path,
+    PlainValidator(_tokens, json_schema_input_type=str),
+    Expected('"iid", "quantised" or the name of a file of tokens'),
+]
+Count = Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None
+Method = Literal["auto", "harmonics", "direct"]
+
+
+def _suits_tokens(solver: Particles | Layers, geometry: Geometry) -> None:
+    if geometry.kind == "zonal":
+        raise InputError(
+            f"geometry.type: tokens live on the whole sphere, found '{geometry.type}'; expected "
+            f"'unmeshed' with d = {geometry.d}"
+        )
+    if solver.tokens in TOKEN_KINDS and solver.number is None:
+        raise InputError(
+            "solver.number: the number of tokens is missing; add for example number = 1000"
+        )
+    if solver.tokens == "quantised" and geometry.d > 3:
+        raise InputError(
+            "solver.tokens: quantised tokens exist for d = 2 and 3, found d = "
+            f"{geometry.d}: expected 'iid' or a file"
+        )
+    if solver.interaction == "harmonics" and geometry.kind == "any":
+        raise InputError(
+            "solver.interaction: harmonics exist for d = 2 and 3, found d = "
+            f"{geometry.d}: expected 'auto' or 'direct'"
+        )
+
+
+@options("solver", kw_only=True)
+class Particles:
+    """n tokens that follow the flow (kappa = 0) or diffuse in it (kappa > 0)."""
+
+    number: Count = Field(default=None, examples=[1000])
+    """How many; may be left out for a file."""
+    tokens: TokenSource = "iid"
+    """Where they start: "iid" (drawn from the law by the case's seed), "quantised" (placed evenly
+    by it) or a file (.npy, .csv, .vtp, .vtu)."""
+    method: Pair = "dop853"
+    """Runge-Kutta pair for kappa = 0: "dop853" (order 8, 12 evaluations a step; measured: three
+    times fewer evaluations for the same error at any tolerance) or "dopri5" (order 5, 6)."""
+    rtol: Number = Field(default=1e-6, ge=1e-13, le=1e-1)
+    """Tolerance of a step for kappa = 0, against the largest distance moved in it."""
+    atol: Number = Field(default=1e-9, ge=1e-14, le=1e-1)
+    """Absolute tolerance of a step for kappa = 0."""
+    dt: Positive | None = None
+    """Fixed step for kappa > 0, shortened to land on output times; left out: chosen."""
+    interaction: Method = "auto"
+    """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
+    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
+    """Tokens nearer than this (radians) belong to one cluster."""
+    merge: Flag = True
+    """Make one point of tokens that have collapsed (kappa = 0), so that steps can grow."""
+    type: Literal["particles"] = "particles"
+
+    def suits(self, geometry: Geometry, model: Model) -> None:
+        """Refuse a problem that this solver cannot do.
+
+        Raises:
+            InputError: with what would do.
+        """
+        _suits_tokens(self, geometry)
+        if self.dt is not None and model.kappa == 0.0:
+            raise InputError(
+                f"solver.dt: found {self.dt:g} with model.kappa = 0, where steps follow the "
+                "error: expected rtol and atol, or noise"
+            )
+
+
+@options("solver", kw_only=True)
+class Layers:
+    """n tokens sent through transformer layers: explicit Euler steps and normalisation."""
+
+    number: Count = Field(default=None, examples=[1000])
+    """How many; may be left out for a file."""
+    tokens: TokenSource = "iid"
+    """Where they start: as for particles."""
+    layers: Whole = Field(ge=1, le=10**9, examples=[100])
+    """Number of layers for one unit of time (the step is its inverse)."""
+    interaction: Method = "auto"
+    """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
+    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
+    """Tokens nearer than this (radians) belong to one cluster."""
+    type: Literal["layers"] = "layers"
+
+    def suits(self, geometry: Geometry, model: Model) -> None:
+        """Refuse a problem that this solver cannot do.
+
+        Raises:
+            InputError: with what would do.
+        """
+        _suits_tokens(self, geometry)
+        if model.kappa != 0.0:
+            raise InputError(f"model.kappa: found {model.kappa:g}, layers have no noise: 0")
+
+
+@options("solver", kw_only=True)
+class Auto:
+    """The solver of a density that fits the problem, with its default options.
+
+    The resolved case names the one that was picked; see ``auto_solver`` for the rule.
+    """
+
+    type: Literal["auto"] = "auto"
+
+
+FixedMesh = Eulerian | Implicit
+"""Solvers of a density on a mesh that stays; they need DOLFINx."""
+Density = FixedMesh | Lagrangian
+"""Solvers of a density on a mesh."""
+Tokens = Particles | Layers
+"""Solvers of tokens."""
+Solver = Density | Tokens

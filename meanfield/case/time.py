@@ -1,0 +1,180 @@
+"""[time]: how long to run, and when to write."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainValidator
+from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
+
+from meanfield.checks import as_found
+from meanfield.errors import InputError, suggest
+from meanfield.options import (
+    Expected,
+    Field,
+    Number,
+    Whole,
+    a_list,
+    as_table,
+    checked,
+    made_from,
+    options,
+)
+
+__all__ = ["MAX_OUTPUTS", "Every", "Geometric", "Schedule", "Time"]
+
+MAX_OUTPUTS = 100_000
+
+
+@options("time.outputs")
+class Every:
+    """Outputs at 0, every, 2 every, ... and at the end."""
+
+    every: Number = Field(gt=0.0, examples=[1.0])
+    """Time between outputs."""
+
+    def times(self, end: float) -> tuple[float, ...]:
+        """All output times in [0, end]; multiples are formed in decimals, so 3 * 0.1 is 0.3."""
+        if end / self.every > MAX_OUTPUTS:
+            raise InputError(
+                f"time.outputs.every: {self.every:g} until {end:g} makes {end / self.every:.3g} "
+                f"outputs, expected at most {MAX_OUTPUTS}: choose a larger one"
+            )
+        step = Decimal(repr(self.every))
+        times = (float(step * k) for k in range(math.ceil(end / self.every) + 1))
+        return (*(t for t in times if t < end * (1.0 - 1e-12)), end)
+
+    def table(self) -> dict[str, Any]:
+        """As in a case file."""
+        return {"every": self.every}
+
+
+@options("time.outputs.geometric", kw_only=True)
+class Geometric:
+    """Outputs at 0 and at ``number`` times from ``first`` to the end, each a fixed factor later."""
+
+    first: Number = Field(gt=0.0, examples=[0.01])
+    """The first output after 0."""
+    number: Whole = Field(ge=2, le=MAX_OUTPUTS, examples=[20])
+    """Number of outputs after 0."""
+
+    def times(self, end: float) -> tuple[float, ...]:
+        """All output times in [0, end]."""
+        if self.first >= end:
+            raise InputError(
+                f"time.outputs.geometric.first: expected a time before time.end = {end:g}, "
+                f"found {self.first:g}"
+            )
+        last = self.number - 1
+        ratio = math.log(end / self.first)
+        # 14 digits: 0.1 and not 0.10000000000000002 in file names and tables.
+        inner = (float(f"{self.first * math.exp(ratio * k / last):.14g}") for k in range(1, last))
+        return (0.0, self.first, *inner, end)
+
+    def table(self) -> dict[str, Any]:
+        """As in a case file."""
+        return {"geometric": as_table(self)}
+
+
+class EveryTable(TypedDict):
+    every: float
+
+
+class GeometricTable(TypedDict):
+    geometric: Geometric
+
+
+_TABLES = "{ every = 1.0 } or { geometric = { first = 0.01, number = 20 } }"
+_SCHEDULES = "{ every = 1.0 }, a list of times or { geometric = { first = 0.01, number = 20 } }"
+_Times = Annotated[tuple[Annotated[Number, Field(ge=0.0)], ...], BeforeValidator(a_list)]
+
+
+def _schedule(value: Any) -> Every | Geometric | tuple[float, ...]:
+    """Read { every = ... }, { geometric = { first = ..., number = ... } } or a list of times."""
+    key = "time.outputs"
+    if isinstance(value, Every | Geometric):
+        return value
+    if isinstance(value, Mapping):
+        return _from_table(value)
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InputError(f"{key}: expected {_SCHEDULES}, found {as_found(value)}")
+    times = tuple(value)
+    if len(times) > MAX_OUTPUTS:
+        raise InputError(f"{key}: found {len(times)} times, expected at most {MAX_OUTPUTS}")
+    found: tuple[float, ...] = tuple(sorted(checked(key, _Times, times)))
+    for one, two in itertools.pairwise(found):
+        if one == two:
+            raise InputError(f"{key}: the time {one:g} is given twice")
+    return found
+
+
+def _from_table(value: Mapping[str, Any]) -> Every | Geometric:
+    names = ("every", "geometric")
+    unknown = [str(name) for name in value if name not in names]
+    if unknown:
+        raise InputError(
+            f"unknown key time.outputs.{unknown[0]}{suggest(unknown[0], names)}; expected {_TABLES}"
+        )
+    if len(value) != 1:
+        found = "both every and geometric" if value else "an empty table"
+        raise InputError(f"time.outputs: expected either every or geometric, found {found}")
+    if "every" in value:
+        return Every(value["every"])
+    inner = value["geometric"]
+    if not isinstance(inner, Mapping):
+        raise InputError(
+            "time.outputs.geometric: expected { first = 0.01, number = 20 }, found "
+            + as_found(inner)
+        )
+    return made_from(Geometric, inner)
+
+
+Schedule = Annotated[
+    Every | Geometric | Sequence[float],
+    PlainValidator(_schedule, json_schema_input_type=EveryTable | GeometricTable | list[float]),
+    Expected(_SCHEDULES),
+]
+
+
+@options("time", kw_only=True)
+class Time:
+    """How long to run and when to write."""
+
+    end: Number = Field(gt=0.0, examples=[12.0])
+    """Simulated time at which the run ends."""
+    outputs: Schedule = Field(default=Every(1.0))
+    """Times of the fields and tokens; a list is stored sorted; 0 and ``end`` always are some."""
+    series_every: Whole = Field(default=10, ge=1, le=10**9)
+    """Steps between rows of the series; each output has a row as well."""
+    wall_limit: Annotated[Number, Field(gt=0.0)] | None = None
+    """Seconds after which the run stops by itself and can be resumed."""
+    stationary: Annotated[Number, Field(gt=0.0)] | None = None
+    """Stop when the root mean square speed falls below this; that of the total flux,
+    X - kappa grad log rho, for a density with diffusion."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.outputs, Every | Geometric):
+            last = max(self.outputs, default=0.0)
+            if last > self.end:
+                raise InputError(
+                    f"time.outputs: the time {last:g} lies beyond time.end = {self.end:g}: raise "
+                    "time.end or leave it out"
+                )
+        self.output_times()  # a schedule that does not fit is refused here
+
+    def output_times(self) -> tuple[float, ...]:
+        """All output times, ascending, with 0 and ``end``."""
+        if isinstance(self.outputs, Every | Geometric):
+            return self.outputs.times(self.end)
+        return tuple(sorted({0.0, *self.outputs, self.end}))
+
+    def table(self) -> dict[str, Any]:
+        """As in a case file."""
+        table = as_table(self)
+        if isinstance(self.outputs, Every | Geometric):
+            table["outputs"] = self.outputs.table()
+        return table

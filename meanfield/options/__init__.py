@@ -1,0 +1,49 @@
+"""Frozen options: one declaration for what is checked, explained, written and put into a schema.
+
+A class made by ``options`` is a pydantic dataclass. Its fields say type, range, default, an example
+and, in the text below them, what they mean; from that come the checks (of a case file and of a
+Python call alike), the messages, ``meanfield help`` and the JSON schema. Rooms: ``values`` (types),
+``classes`` (making and reading them), ``fields`` (what they say), ``faults`` (what is wrong, in one
+line). Knows no option.
+"""
+
+from dataclasses import field
+
+from pydantic import Field
+
+from meanfield.options.classes import Option, as_table, checked, made_from, options, options_of
+from meanfield.options.fields import tagged
+from meanfield.options.values import (
+    Expected,
+    Flag,
+    FromElsewhere,
+    InputFile,
+    Number,
+    Numbers,
+    Text,
+    Whole,
+    a_list,
+    absolute,
+)
+
+__all__ = [
+    "Expected",
+    "Field",
+    "Flag",
+    "FromElsewhere",
+    "InputFile",
+    "Number",
+    "Numbers",
+    "Option",
+    "Text",
+    "Whole",
+    "a_list",
+    "absolute",
+    "as_table",
+    "checked",
+    "field",
+    "made_from",
+    "options",
+    "options_of",
+    "tagged",
+]

@@ -1,0 +1,126 @@
+"""What the fields of a class of options say: names, ranges, words."""
+
+from __future__ import annotations
+
+import math
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+
+from meanfield.checks import a_list_of, as_found, choice_in_words, number_in_words, whole_in_words
+from meanfield.options.values import Expected, FromElsewhere
+
+__all__ = [
+    "as_given",
+    "choices_of",
+    "expected",
+    "fields_of",
+    "in_words",
+    "names_of",
+    "section_of",
+    "tagged",
+    "written",
+]
+
+
+def section_of(kind: type) -> str:
+    return str(getattr(kind, "option_section", ""))
+
+
+def fields_of(kind: type) -> dict[str, FieldInfo]:
+    return cast(dict[str, FieldInfo], kind.__pydantic_fields__)  # type: ignore[attr-defined]
+
+
+def names_of(kind: type) -> list[str]:
+    """Keys of its table: not ``type``, and nothing that comes from elsewhere."""
+    return [
+        name
+        for name, info in fields_of(kind).items()
+        if name != "type" and not any(isinstance(m, FromElsewhere) for m in info.metadata)
+    ]
+
+
+def tagged(annotation: Any) -> dict[str, type]:
+    """The classes of options in a type, each by its ``type`` (or its name, where it has none)."""
+    if isinstance(annotation, type):
+        if not hasattr(annotation, "option_section"):
+            return {}
+        return {str(getattr(annotation, "type", annotation.__name__)): annotation}
+    found: dict[str, type] = {}
+    for part in get_args(annotation):
+        found |= tagged(part)
+    return found
+
+
+def written(value: Any) -> str:
+    """A value as in a case file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(written(v) for v in value) + "]"
+    return str(value)
+
+
+def expected(info: FieldInfo, inside: int = 0) -> str:
+    return in_words(info.annotation, list(info.metadata), inside)
+
+
+def in_words(annotation: Any, metadata: list[Any], inside: int = 0) -> str:
+    """What a type expects; ``inside`` so many lists: of one of their entries."""
+    flat = [
+        m for mark in metadata for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
+    ]
+    for mark in flat:
+        if isinstance(mark, Expected) and not inside:
+            return mark.words
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base, *more = get_args(annotation)
+        return in_words(base, [*flat, *more], inside)
+    if origin in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        return " or ".join(dict.fromkeys(in_words(part, flat, inside) for part in parts))
+    if origin is Literal:
+        return choice_in_words([str(word) for word in get_args(annotation)])
+    if origin is tuple:
+        of_one = in_words(get_args(annotation)[0], [], max(inside - 1, 0))
+        return of_one if inside else a_list_of(of_one)
+    if annotation is bool:
+        return "true or false"
+    if annotation is str:
+        return "a text in quotes"
+    if annotation is Path:
+        return "the name of a file"
+    low = next((float(m.ge) for m in flat if isinstance(m, Ge)), -math.inf)  # type: ignore[arg-type]
+    high = next((float(m.le) for m in flat if isinstance(m, Le)), math.inf)  # type: ignore[arg-type]
+    above = next((float(m.gt) for m in flat if isinstance(m, Gt)), None)  # type: ignore[arg-type]
+    if annotation is int:
+        return whole_in_words(low, high)
+    if annotation is float:
+        return number_in_words(low, high, above)
+    return "a table" if tagged(annotation) else "another value"
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """The words of a Literal, also of one that may be left out or is in a list."""
+    if get_origin(annotation) is Literal:
+        return [str(word) for word in get_args(annotation)]
+    return [word for part in get_args(annotation) for word in choices_of(part)]
+
+
+def as_given(value: object, expected: str) -> str:
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        return f"{value} (it must be finite)"
+    if (
+        isinstance(value, str)
+        and expected == "true or false"
+        and value.lower() in {"true", "false"}
+    ):
+        return f"{as_found(value)} (TOML writes true and false in lower case, without quotes)"
+    return as_found(value)

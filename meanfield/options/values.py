@@ -1,0 +1,101 @@
+"""Types of single options, as they stand in annotations: what is taken, and turned into what."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic_core import PydanticOmit
+
+__all__ = [
+    "Expected",
+    "Flag",
+    "FromElsewhere",
+    "InputFile",
+    "Number",
+    "Numbers",
+    "Text",
+    "Whole",
+    "a_list",
+    "absolute",
+]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Mark of a field in Annotated: what a message says is expected, where no type tells."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class FromElsewhere:
+    """Mark of an argument that a table does not give, but something else that is read."""
+
+    source: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        raise PydanticOmit
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | int):
+        raise ValueError("no number")
+    # pydantic turns an int into a float; until then, a message shows it as it was written.
+    return cast(float, value) if isinstance(value, int) else float(value)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ValueError("no whole number")
+    return int(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
+
+
+def _file(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError("no path")
+    return absolute(value, info)
+
+
+def absolute(value: str | os.PathLike[str], info: ValidationInfo) -> Path:
+    """An absolute path; what a case file names is found from the folder of the file."""
+    base = Path(info.context["base"]) if info.context else Path()
+    return (base / Path(value).expanduser()).absolute()
+
+
+def a_list(value: object) -> tuple[object, ...]:
+    """Any list, tuple or array as a tuple, for a ``BeforeValidator``; texts and tables are none."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError("no list")
+    return tuple(value)
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+"""A finite real number; whole ones and NumPy's are taken, true and false are not."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, NumPy's too."""
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Text = Annotated[str, BeforeValidator(_text)]
+InputFile = Annotated[Path, BeforeValidator(_file, json_schema_input_type=str)]
+"""A file to read, kept as an absolute path; that there is one is checked by who declares it."""
+Numbers = Annotated[
+    tuple[Number, ...], BeforeValidator(a_list, json_schema_input_type=Sequence[float])
+]
+"""A list of numbers, kept as a tuple."""

@@ -1,0 +1,287 @@
+"""Options: one declaration for case, solver, messages, help and schema."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jsonschema
+import numpy as np
+import pytest
+from processes import Job, python
+
+import meanfield as mf
+from meanfield import cli
+from meanfield.case import TOKEN_KINDS, apply_overrides
+from meanfield.case.reference import SECTIONS, help_on, key_paths
+from meanfield.case.schema import case_schema
+from meanfield.case.solvers import Auto, Solver
+from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.sphere import uniform_points
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.kernels import KERNELS
+from meanfield.options import Field, Number, Whole, as_table, made_from, options, options_of
+
+CASES = sorted((Path(__file__).parents[1] / "scripts" / "cases").glob("*.toml"))
+RAW: dict[str, Any] = {
+    "geometry": {"type": "sphere", "level": 2},
+    "model": {"attention": "sa", "beta": 4.0},
+    "initial": {"type": "uniform"},
+    "time": {"end": 2.0},
+}
+
+
+def made(*overrides: str, **sections: Any) -> mf.Case:
+    return mf.Case.from_dict(apply_overrides({**RAW, **sections}, overrides))
+
+
+# ------------------------------------------------------------------ a class of options
+
+
+@options("drawer")
+class Drawer:
+    """Something with options."""
+
+    size: Number = Field(gt=0.0, le=2.0, examples=[1.5])
+    """How large."""
+    colour: Literal["red", "blue"] = "red"
+    """Which colour."""
+    socks: Annotated[Whole, Field(ge=1)] | None = None
+    """How many."""
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"size": 3}, "drawer.size: expected a number above 0 and at most 2, found 3"),
+        ({"size": 0.5, "colour": "bleu"}, 'expected "red" or "blue", found \'bleu\' (did you mean'),
+        (
+            {"size": 0.5, "socks": 1.5},
+            "drawer.socks: expected a whole number, 1 or more, found 1.5",
+        ),
+        ({"size": 0.5, "socks": 0}, "drawer.socks: expected a whole number, 1 or more, found 0"),
+        ({}, "drawer.size is missing; add for example size = 1.5"),
+        # One line on the first of several faults: unknown keys, missing ones, values.
+        (
+            {"siez": 1, "colour": 3},
+            "unknown key drawer.siez (did you mean 'size'?); [drawer] takes",
+        ),
+        ({"colour": 3}, "drawer.size is missing"),
+    ],
+)
+def test_one_message_from_a_table_and_from_python(table: dict[str, Any], message: str) -> None:
+    for make in (lambda: made_from(Drawer, table), lambda: Drawer(**table)):
+        with pytest.raises(InputError) as caught:
+            make()
+        assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_options_are_values() -> None:
+    drawer = Drawer(np.float32(0.5), socks=np.int64(2))  # type: ignore[arg-type]
+    assert drawer == Drawer(0.5, socks=2) and hash(drawer) == hash(Drawer(0.5, socks=2))
+    assert (type(drawer.size), type(drawer.socks)) == (float, int)
+    assert type(Drawer(1).size) is float
+    with pytest.raises(AttributeError):
+        drawer.size = 1.0  # type: ignore[misc]
+    assert as_table(Drawer(0.5)) == {"size": 0.5, "colour": "red"}
+    names = [(option.key, option.default, option.about) for option in options_of(Drawer)]
+    assert names[1:] == [
+        ("drawer.colour", '"red"', "Which colour."),
+        ("drawer.socks", "", "How many."),
+    ]
+    with pytest.raises(InputError, match=r"Eulerian: found 0\.5 without a name, expected scheme="):
+        mf.Eulerian(0.5)  # type: ignore[misc]
+
+
+def test_a_case_goes_to_another_process_as_it_is() -> None:
+    for solver in (mf.Implicit(dt=0.1), mf.Particles(number=3), mf.Layers(number=3, layers=10)):
+        case = made(solver=as_table(solver))
+        assert case.solver == solver
+        assert pickle.loads(pickle.dumps(case)) == case == copy.deepcopy(case)
+
+
+# ------------------------------------------------------------------ the case and the solver
+
+
+def test_the_solver_reads_the_options_of_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = uniform_points(9, 3, np.random.default_rng(0))
+    attention = Attention("sa", 4.0, 3, "sphere")
+    chosen = mf.Particles(rtol=1e-4, interaction="direct")
+    tokens = ParticleSolver(attention, x, options=chosen)
+    assert tokens.options is chosen and tokens.interaction.harmonics is None
+    assert ParticleSolver(attention, x).options == mf.Particles()
+    moving = mf.Lagrangian(tolerance=1e-9)
+    solver = LagrangianSolver(attention, icosphere(2), lambda y: np.ones(len(y)), options=moving)
+    assert solver.options is moving and solver.interaction.accuracy == 1e-9
+
+
+@pytest.mark.parametrize("kind", ["eulerian", "implicit"])
+def test_solvers_on_a_mesh_read_the_options_of_the_case(kind: str) -> None:
+    pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
+    from mpi4py import MPI
+
+    from meanfield.tracks import make_track
+
+    case = made(solver={"type": kind, "tolerance": 1e-9, "scheme": "log-muscl"})
+    solver: Any = make_track(case, MPI.COMM_SELF).solver
+    assert solver.options is case.solver and solver.interaction.accuracy == 1e-9
+
+
+def test_a_solver_by_its_name_and_its_options_go_together() -> None:
+    wanted = mf.Lagrangian(rtol=1e-6)
+    assert made("solver.rtol=1e-6", solver="lagrangian").solver == wanted
+    assert made("solver=lagrangian", "solver.rtol=1e-6").solver == wanted
+    assert made("solver.rtol=1e-6", "solver=lagrangian").solver == wanted
+    # The options of another one go with it.
+    old = {"type": "implicit", "dt": 0.1}
+    assert made("solver=lagrangian", "solver.rtol=1e-6", solver=old).solver == wanted
+    assert made("solver=auto", solver=old).solver == mf.Eulerian()
+    with pytest.raises(InputError, match=r"unknown key solver\.cfl.*of type 'lagrangian' takes"):
+        made("solver.cfl=0.5", solver="lagrangian")
+    with pytest.raises(InputError, match=r"solver\.type: .*'lagrange' \(did you mean 'lagrangian'"):
+        made(solver="lagrange")
+
+
+@pytest.mark.parametrize("solver", [kind for kind in SECTIONS["solver"] if kind is not Auto])
+def test_what_a_solver_suits_is_its_own_knowledge(solver: type[Solver]) -> None:
+    """Each refuses in its own class, by the key in the case and with what would do."""
+    options: dict[str, Any] = {"layers": 10} if solver is mf.Layers else {}
+    if solver in (mf.Particles, mf.Layers):
+        options["number"] = 3
+    choice = solver(**options)
+    plain = mf.Model(attention="sa", beta=1.0)
+    choice.suits(mf.Sphere(2), plain)
+    wrong = mf.Unmeshed(8) if solver not in (mf.Particles, mf.Layers) else mf.Zonal(8, 30)
+    with pytest.raises(InputError, match=r"geometry\.type: .*expected"):
+        choice.suits(wrong, plain)
+    noisy = mf.Model(attention="sa", beta=1.0, kappa=0.1)
+    if solver in (mf.Implicit, mf.Particles):
+        choice.suits(mf.Sphere(2), noisy)
+    else:
+        with pytest.raises(InputError, match=r"model\.kappa: found 0\.1"):
+            choice.suits(mf.Sphere(2), noisy)
+
+
+# ------------------------------------------------------------------ help
+
+
+def test_every_key_is_explained() -> None:
+    for section, kinds in SECTIONS.items():
+        for kind in kinds:
+            assert kind.__doc__, kind
+            for option in options_of(kind, section):
+                assert option.about and option.expected != "another value", option
+                text = "\n".join(help_on(option.key))
+                assert option.about.split()[0] in text and option.key in text
+    for path in key_paths():
+        if path not in ("title", "seed") and not path.endswith("type"):
+            assert help_on(path)
+
+
+def test_help_on_a_key_tells_type_range_default_and_meaning() -> None:
+    text = "\n".join(help_on("solver.rtol"))
+    assert "solver.rtol  (implicit)\n  a number from 1e-09 to 0.1; default 0.001" in text
+    assert "solver.rtol  (particles)" in text and "solver.rtol  (lagrangian)" in text
+    assert help_on("rtol") == help_on("solver.rtol")
+    assert help_on("lagrangian")[0] == '[solver] type = "lagrangian"'
+    assert any("refine_longest" in line for line in help_on("solver.lagrangian"))
+    assert "must be given" in "\n".join(help_on("geometry.level"))
+    for name in KERNELS:
+        assert f'[model.interaction] type = "{name}"' in help_on(name)
+
+
+def test_help_and_schema_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help", "solver.cfl"]) == 0
+    assert "above 0 and at most 1; default 0.9" in capsys.readouterr().out
+    assert cli.main(["help", "solver.cfll"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "did you mean 'solver.cfl'?" in err and err.count("\n") == 1
+    assert cli.main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == case_schema()
+
+
+def test_help_needs_no_transforms_and_no_dolfinx(start: Callable[..., Job]) -> None:
+    code = (
+        "import sys; from meanfield import cli; cli.main(['help', 'geometry']);"
+        "print(sorted({'numba', 'ducc0', 'dolfinx', 'mpi4py', 'pyvista'} & set(sys.modules)))"
+    )
+    done = start(*python("-c", code)).finish()
+    assert done.out.strip().endswith("[]") and "level" in done.out, done.said
+
+
+# ------------------------------------------------------------------ the schema
+
+
+VALIDATOR = jsonschema.Draft202012Validator(case_schema())
+
+
+def valid(raw: dict[str, Any]) -> bool:
+    return bool(VALIDATOR.is_valid(raw))
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(case_schema())
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_shipped_cases_fit_the_schema_as_written_and_as_resolved(path: Path) -> None:
+    assert valid(tomllib.loads(path.read_text("utf-8")))
+    resolved = tomllib.loads(mf.Case.from_toml(path).to_toml())
+    assert valid(resolved), [error.message for error in VALIDATOR.iter_errors(resolved)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"geometry": {"type": "sphere", "level": 11}},
+        {"geometry": {"type": "sphere", "vertices": 30}},
+        {"geometry": {"level": 3}},
+        {"model": {"attention": "saa", "beta": 4.0}},
+        {"model": {"attention": "sa", "beta": 1001.0}},
+        {"model": {"interaction": {"type": "power"}}},
+        {"model": {"interaction": {"type": "power", "k": 2, "s": 0.5}}},
+        {"initial": {"type": "cap", "centre": "e_1"}},
+        {"solver": "lagrange"},
+        {"solver": {"type": "lagrangian", "cfl": 0.5}},
+        {"solver": {"cfl": 2.0}},
+        {"solver": {"type": "implicit", "dt": 0.0}},
+        {"time": {}},
+        {"time": {"end": 1.0, "outputs": {"evry": 1.0}}},
+        {"output": {"fields": ["rh"]}},
+        {"outptu": {}},
+    ],
+)
+def test_schema_and_case_refuse_alike(changes: dict[str, Any]) -> None:
+    raw = {**RAW, **changes}
+    assert not valid(raw)
+    with pytest.raises(InputError):
+        mf.Case.from_dict(raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"solver": "auto"},
+        {"solver": {"cfl": 0.5}},
+        {"solver": {"type": "particles", "number": 5, "tokens": TOKEN_KINDS[1]}},
+        {"time": {"end": 1.0, "outputs": [0.5]}},
+        {"time": {"end": 1.0, "outputs": {"geometric": {"first": 0.1, "number": 3}}}},
+        {"model": {"interaction": {"type": "series", "legendre": [0.0, 1.0]}}},
+        {"initial": {"type": "von-mises-fisher", "mean": "e_d", "concentration": 2.0}},
+        {"initial": {"type": "poisson-kernel", "w": 0.2}},
+        {"initial": {"type": "harmonic", "modes": [{"l": 2, "m": 0, "amplitude": 0.1}]}},
+        {"initial": {"type": "mixture", "components": [{"weight": 1.0, "type": "uniform"}]}},
+    ],
+)
+def test_schema_and_case_take_alike(changes: dict[str, Any]) -> None:
+    raw = {**RAW, **changes}
+    assert valid(raw), [error.message for error in VALIDATOR.iter_errors(raw)]
+    assert mf.Case.from_dict(raw)
