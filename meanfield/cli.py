@@ -367,8 +367,7 @@ def _mesh_words(case: Case) -> str:
         origin = solver.tokens if solver.tokens in TOKEN_KINDS else Path(solver.tokens).name
         layers = f", {solver.layers:,} layers a unit of time" if isinstance(solver, Layers) else ""
         return f"{_token_count(case):,} tokens on S^{d - 1} ({origin}){layers}"
-    kind = case.geometry.kind
-    name = f"zonal, d = {d}" if kind == "zonal" else kind
+    name = case.geometry.manifold.describe()
     words = "" if solver.type == "eulerian" else f", {solver.type}"
     return f"{name}, {case.geometry.vertex_count:,} vertices{words}"
 
@@ -701,7 +700,7 @@ def _branch(args: argparse.Namespace) -> int:
 
 def _equation_words(problem: Any, kappa: float | None) -> str:
     noise = "" if kappa is None else f", kappa = {kappa:g}"
-    return f"{problem.kind}, d = {problem.geometry.d}, {problem.model.describe()}{noise}"
+    return f"{problem.manifold.name}, d = {problem.geometry.d}, {problem.model.describe()}{noise}"
 
 
 def _folder_pictures(folder: Path) -> list[Path]:
@@ -717,12 +716,7 @@ def _folder_pictures(folder: Path) -> list[Path]:
 def _mesh_make(args: argparse.Namespace) -> int:
     from meanfield.geometry import mesh as meshes
 
-    made = {
-        "sphere": lambda: meshes.icosphere(args.level),
-        "unstructured": lambda: meshes.unstructured_sphere(args.vertices, args.seed),
-        "circle": lambda: meshes.circle(args.vertices),
-        "zonal": lambda: meshes.zonal_interval(args.vertices, d=args.d),
-    }[args.kind]()
+    made = args.make(meshes, args)
     meshes.write_mesh(args.file, made, overwrite=args.overwrite)
     _say(f"{args.file}: {len(made.points):,} vertices, {len(made.cells):,} cells")
     return 0
@@ -1048,7 +1042,13 @@ def _add_mesh_verbs(verbs: Any, raw: Any) -> None:
     zonal = kinds.add_parser("zonal", help="angles from 0 to pi, for axially symmetric measures")
     zonal.add_argument("--d", type=int, required=True, help="dimension of the space, 2 or more")
     zonal.add_argument("--vertices", type=int, required=True, help="number of vertices")
-    for kind in (sphere, loose, circle, zonal):
+    for kind, made in (
+        (sphere, lambda meshes, args: meshes.icosphere(args.level)),
+        (loose, lambda meshes, args: meshes.unstructured_sphere(args.vertices, args.seed)),
+        (circle, lambda meshes, args: meshes.circle(args.vertices)),
+        (zonal, lambda meshes, args: meshes.zonal_interval(args.vertices, d=args.d)),
+    ):
+        kind.set_defaults(make=made)
         kind.add_argument("file", metavar="FILE", help="where to write (.vtu, .msh, .vtk, ...)")
         kind.add_argument("--overwrite", **overwrite)
         kind.set_defaults(verb=_mesh_make)

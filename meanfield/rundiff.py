@@ -92,7 +92,7 @@ def compare_runs(
         )
     nodes = _Nodes((two if one.moving and not two.moving else one).mesh)
     fewer = nodes
-    if one.geometry == "sphere" and nodes.mesh.n_vertices > _MOST:
+    if nodes.mesh.manifold.dimension == 2 and nodes.mesh.n_vertices > _MOST:
         fewer = _Nodes(icosphere(5))
     found = []
     for i, j in pairs:
@@ -202,7 +202,7 @@ class _Run:
             measure, error = Measure(mesh.points, mass / mass.sum()), 0.0
         else:
             measure, error = density_measure(mesh, self._rho(k))
-        if mesh.geometry == "zonal" or len(measure.weights) <= _MOST:
+        if mesh.manifold.latitudes or len(measure.weights) <= _MOST:
             return measure, error
         fewer, moved = quantise(measure, _MOST)
         return fewer, error + moved

@@ -29,7 +29,8 @@ from meanfield.case import Case, Geometry, Model, Unmeshed, emit_toml, read_tabl
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
-from meanfield.geometry.mesh import Mesh, circle, icosphere, write_mesh, zonal_interval
+from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
+from meanfield.geometry.mesh import Mesh, usual_mesh, write_mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import attention_words
 from meanfield.results.folder import RunFolder, utc_now
@@ -125,21 +126,21 @@ class Problem:
         return Equation(model.term, model.kappa, self.geometry.d)
 
     @property
-    def kind(self) -> str:
-        """Geometry in which states are found: "zonal", "circle" or "sphere".
+    def manifold(self) -> Manifold:
+        """Geometry in which states are found.
 
         Raises:
             InputError: d > 3 without a mesh, and a law that is not symmetric about e_d.
         """
-        kind = self.geometry.kind
-        if kind == "any":
+        on = self.geometry.manifold
+        if not on.has_harmonics:
             if not self.initial.is_zonal():
                 raise InputError(
                     f"initial: in d = {self.geometry.d} a law symmetric about e_d expected (states "
                     "are found in zonal geometry there)"
                 )
-            return "zonal"
-        return kind
+            return Latitudes(on.d)
+        return on
 
     def mesh(self) -> Mesh:
         """The mesh on which the density is written: that of the case or, without one, a usual one.
@@ -148,9 +149,7 @@ class Problem:
         """
         if not isinstance(self.geometry, Unmeshed):
             return self.geometry.build_mesh()
-        if self.kind == "sphere":
-            return icosphere(5)
-        return circle(400) if self.kind == "circle" else zonal_interval(400, d=self.geometry.d)
+        return usual_mesh(self.manifold)
 
 
 # --------------------------------------------------------------------------------------------
@@ -201,7 +200,7 @@ def describe(state: StationaryState) -> str:
         return "uniform"
     if not state.is_axially_symmetric:
         return "not uniform, without an axis of symmetry"
-    where = f"e_{state.grid.d}" if state.grid.geometry == "zonal" else _direction(state.axis)
+    where = f"e_{state.grid.d}" if state.grid.manifold.latitudes else _direction(state.axis)
     odd = "" if state.mean_norm > 1e-7 else ", even (its mean vanishes)"
     return f"not uniform, symmetric about {where}{odd}"
 
@@ -257,7 +256,7 @@ def stationary(
         BrokenInvariantError: no convergence.
     """
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
-    equation, kind = problem.equation(), problem.kind
+    equation, kind = problem.equation(), problem.manifold.name
     _check_folder(Path(folder), overwrite)
     mesh = problem.mesh()
     if announce is not None:
@@ -431,9 +430,9 @@ def branch(
         raise InputError(f"kappa from {start:g} to {end:g} found, positive numbers expected")
     equation = problem.equation(**{parameter: start})
     problem.equation(**{parameter: end})
-    kind = problem.kind
+    on = problem.manifold
     _check_folder(Path(folder), overwrite)
-    law, note = _zonal_start(equation, problem.initial, kind)
+    law, note = _zonal_start(equation, problem.initial, on)
     about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
     run = _open(problem, Path(folder), overwrite, about)
     if announce is not None:
@@ -468,21 +467,22 @@ def branch(
     return result
 
 
-def _zonal_start(equation: Equation, law: Law, kind: str) -> tuple[Law | Array, str]:
+def _zonal_start(equation: Equation, law: Law, on: Manifold) -> tuple[Law | Array, str]:
     """A zonal law, or the moments about its axis of the state on the circle or sphere."""
-    if kind == "zonal":
+    if on.latitudes:
         return law, ""
-    state = find_stationary(equation, law, kind)
+    state = find_stationary(equation, law, on.name)
     if not state.is_axially_symmetric:
         raise InputError(
-            f"the state found on the {kind} has no axis of symmetry (|m| = {state.mean_norm:.4g}): "
-            "expected one that has, to be continued in that symmetry; start from another law"
+            f"the state found on the {on.name} has no axis of symmetry (|m| = "
+            f"{state.mean_norm:.4g}): expected one that has, to be continued in that symmetry; "
+            "start from another law"
         )
     if state.is_uniform:
-        note = f"the uniform state on the {kind}; continued about e_{equation.d}"
+        note = f"the uniform state on the {on.name}; continued about e_{equation.d}"
     else:
         axis = _direction(state.axis)
-        note = f"the state on the {kind} is symmetric about {axis}: continued in that symmetry"
+        note = f"the state on the {on.name} is symmetric about {axis}: continued in that symmetry"
     return state.zonal_moments(), note
 
 
@@ -596,8 +596,9 @@ def _draw_state(run: RunFolder, about: Mapping[str, Any]) -> Path:
     triangles = data.get_cells_type("triangle")
     if len(triangles):
         return draw_sphere(path, data.points, triangles.astype(np.int64), log_rho, title, note)
-    kind = "zonal" if "theta" in data.point_data else "circle"
-    return draw_profile(path, kind, d, data.points, log_rho, title, note)
+    on = Latitudes(d) if "theta" in data.point_data else of_vectors(d)
+    points = on.from_space(data.points, data.point_data.__getitem__)
+    return draw_profile(path, on, points, log_rho, title, note)
 
 
 def _draw_branch(run: RunFolder, about: Mapping[str, Any]) -> Path:

@@ -41,11 +41,12 @@ from meanfield.analysis.crosscheck import (
     two_sample_test,
 )
 from meanfield.analysis.quadrature import density_law, density_measure
-from meanfield.analysis.wasserstein import cloud, colatitudes, quantise, wasserstein
+from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Time, Unmeshed
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
@@ -406,7 +407,7 @@ class _Density:
         """Points that stand for the density when n particles are compared, and their error."""
         measure, error = density_measure(self.mesh, self.rho[k])
         size = min(max(4 * n, _FEWEST), _MOST)
-        if self.mesh.geometry == "zonal" or len(measure.weights) <= size:
+        if self.mesh.manifold.latitudes or len(measure.weights) <= size:
             return measure, error
         fewer, moved = quantise(measure, size)
         return fewer, error + moved
@@ -437,7 +438,7 @@ class _Task:
         """Make the clouds, measure them, and keep what was measured."""
         settings = self.settings
         density = _Density.read(Path(self.folder))
-        zonal = density.mesh.geometry == "zonal"
+        on = density.mesh.manifold
         out: dict[str, list[Any]] = {f"w{p}": [] for p in settings.exponents}
         if settings.exponents:
             out["quadrature"] = []
@@ -445,7 +446,7 @@ class _Task:
         for k, (t, x) in enumerate(self._clouds(density)):
             if settings.exponents:
                 reference, error = density.points(k, self.n)
-                sample = _as_compared(x, zonal)
+                sample = _as_compared(x, on)
                 for p in settings.exponents:
                     out[f"w{p}"].append(wasserstein(sample, reference, p).distance)
                 out["quadrature"].append(error)
@@ -595,7 +596,7 @@ def _evaluate(
     settings: _Settings, path: Path
 ) -> tuple[list[dict[str, float]], dict[float, Interval | None]]:
     density = _Density.read(path)
-    zonal, d = density.mesh.geometry == "zonal", density.mesh.d
+    on, d = density.mesh.manifold, density.mesh.d
     rows: list[dict[str, float]] = []
     distances: dict[float, list[Array]] = {t: [] for t in settings.times}
     for n in settings.numbers:
@@ -607,7 +608,7 @@ def _evaluate(
             for kind in (("particles", "floor") if settings.exponents else ("particles",))
         }
         clouds = [one["x"] for one in found["particles"]]
-        start = [_as_compared(x[0], zonal) for x in clouds]
+        start = [_as_compared(x[0], on) for x in clouds]
         for k, t in enumerate(settings.times):
             row: dict[str, float] = {"t": t, "n": float(n), "replicas": float(settings.replicas)}
             for p in settings.exponents:
@@ -624,9 +625,9 @@ def _evaluate(
                 row["quadrature"] = float(found["particles"][0]["quadrature"][k])
             energy = np.array([one["energy"][k] for one in found["particles"]])
             row["z_energy"] = float(difference(energy, density.energy[k]).z)
-            row |= _moment_differences([x[k] for x in clouds], density.masses(k), zonal)
+            row |= _moment_differences([x[k] for x in clouds], density.masses(k), on)
             initial = (start, density.masses(0)) if t > 0.0 else None
-            now = [_as_compared(x[k], zonal) for x in clouds]
+            now = [_as_compared(x[k], on) for x in clouds]
             verdict = two_sample_test(now, density.masses(k), initial, d=d)
             row["p_value"] = verdict.p_value
             row["moment_distance"] = verdict.distance
@@ -648,8 +649,9 @@ def _loaded(path: Path) -> dict[str, Array]:
         return dict(data)
 
 
-def _as_compared(x: Array, zonal: bool) -> Measure:
-    return colatitudes(cloud(x)) if zonal else cloud(x)
+def _as_compared(x: Array, on: Manifold) -> Measure:
+    """A cloud in the coordinates of the density."""
+    return cloud(on.coordinates(x))
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:
@@ -657,11 +659,11 @@ def _named(name: str, interval: Interval) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def _moment_differences(clouds: list[Array], density: Measure, zonal: bool) -> dict[str, float]:
+def _moment_differences(clouds: list[Array], density: Measure, on: Manifold) -> dict[str, float]:
     """The largest |z| among the coordinates of the mean, and among the second moments."""
     points = np.asarray(density.points)
-    y = np.cos(points) if zonal else points
-    x = np.array([c[:, -1:] if zonal else c for c in clouds])
+    y = on.moments_of(points)
+    x = np.array([c[:, -on.moments :] for c in clouds])
     upper = np.triu_indices(y.shape[1])
     m = density.weights
     mean = difference(x.mean(axis=1), m @ y)
@@ -734,7 +736,7 @@ def draw(path: str | Path) -> list[Path]:
         if len(about["numbers"]) > 1:
             plot_distance_against_n(new("distance-against-n"), rows, d=density.mesh.d, title=title)
     tokens = _loaded(folder.path / "tasks" / f"particles-n{max(about['numbers'])}-r0.npz")["x"]
-    on_sphere = density.mesh.geometry == "sphere"
+    on_sphere = density.mesh.manifold.dimension == 2
     plot_side_by_side(
         new("side-by-side"),
         density.mesh,

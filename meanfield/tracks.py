@@ -37,7 +37,6 @@ from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, inspect_mesh
-from meanfield.geometry.sphere import embed
 from meanfield.interaction.interaction import Interaction
 from meanfield.results.fields import FieldWriter
 from meanfield.results.folder import RunFolder
@@ -213,7 +212,7 @@ class DensityTrack(Track):
             "t",
             "step",
             "dt",
-            *diagnostic_names(space.geometry, space.d, solver.kappa > 0.0),
+            *diagnostic_names(space.manifold.moments, solver.kappa > 0.0),
         )
         self._counter = PeakCounter(mesh) if mesh is not None else None
         self._fields: FieldWriter | None = None
@@ -333,8 +332,8 @@ class LagrangianTrack(Track):
 
     def __init__(self, case: Case, solver: LagrangianSolver, mesh: Mesh | None) -> None:
         self.case, self.solver, self.mesh, self.comm = case, solver, mesh, solver.comm
-        geometry, d = solver.interaction.geometry, solver.interaction.d
-        self.columns = ("t", "step", "dt", *diagnostic_names(geometry, d), "points")
+        names = diagnostic_names(solver.manifold.moments)
+        self.columns = ("t", "step", "dt", *names, "points")
         self._fields: FieldWriter | None = None
 
     def row(self) -> dict[str, float]:
@@ -382,11 +381,8 @@ class LagrangianTrack(Track):
         most = _LOG_MOST[self.case.output.precision]
         values = {"rho": np.exp(np.minimum(log_rho, most)), "log10_rho": log_rho / math.log(10.0)}
         values |= {"velocity": velocity, "mass": mass}
-        if velocity is not None and mesh.geometry == "zonal":
-            # Along (cos theta, -sin theta) in the half plane: its speed.
-            theta = mesh.points[:, 0]
-            along = np.stack([np.cos(theta), -np.sin(theta)], axis=1)
-            values["velocity"] = np.sum(velocity * along, axis=1)
+        if velocity is not None:
+            values["velocity"] = mesh.manifold.settled_velocity(mesh.points, velocity)
         names = (*self.case.output.fields, "mass")
         self._fields.write(t, {name: values[name] for name in names}, mesh)
 
@@ -555,7 +551,7 @@ def _density_track(case: Case, options: Density, comm: Any) -> Track:
     space = P1Space(mesh, comm)
     rho = everywhere(
         comm,
-        lambda: case.initial.density(embed(space.geometry, space.d, space.points[: space.n_owned])),
+        lambda: case.initial.density(space.manifold.embed(space.points[: space.n_owned])),
     )
     interaction = make_interaction(case)
     if isinstance(options, Implicit):

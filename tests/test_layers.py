@@ -12,6 +12,7 @@ import pytest
 from processes import Job, python
 
 import meanfield
+from meanfield.geometry.manifolds import MANIFOLDS
 
 PACKAGE = Path(meanfield.__path__[0])
 Start = Callable[..., Job]
@@ -221,6 +222,48 @@ def f(beta):
          "attention.beta"]
     )  # fmt: skip
     assert list(told_words(TREES["interaction.attention"]))
+
+
+# ------------------------------------------------------------------ only a manifold is a geometry
+
+NAMES_OF_GEOMETRIES = set(MANIFOLDS)
+
+
+def geometry_choices(tree: ast.AST) -> Iterator[str]:
+    """Comparisons with the name of a geometry, and tables by such names."""
+    for node in ast.walk(tree):
+        inside: list[ast.expr] = []
+        if isinstance(node, ast.Compare) and ast.unparse(node.left) != "method":
+            inside = [node.left, *node.comparators]  # a method of transport is called "circle"
+        elif isinstance(node, ast.MatchValue):
+            inside = [node.value]
+        elif isinstance(node, ast.Dict) and len(node.keys) > 1:
+            inside = [key for key in node.keys if key is not None]
+        texts = {c.value for part in inside for c in ast.walk(part) if isinstance(c, ast.Constant)}
+        found = texts & NAMES_OF_GEOMETRIES
+        # A word that means something else: one name among others that are no geometries.
+        if found and (not isinstance(node, ast.Dict) or len(found) > 1):
+            yield f"line {node.lineno}: {ast.unparse(node)[:70]}"
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if not m.startswith("geometry.manifolds")])
+def test_only_a_manifold_decides_by_geometry(module: str) -> None:
+    """Others ask it: for coordinates, places in space, transforms, measure, cells."""
+    assert not list(geometry_choices(TREES[module]))
+
+
+def test_the_walk_sees_every_choice_by_geometry() -> None:
+    code = """
+if mesh.geometry == "zonal": pass
+x = 1 if kind in ("sphere", "circle") else 2
+few = {"sphere": 400, "circle": 8}
+match kind:
+    case "zonal": pass
+rest = {"type": "sphere", "level": 3}
+"""
+    assert sorted(found.split(":")[0] for found in geometry_choices(ast.parse(code))) == [
+        "line 2", "line 3", "line 4", "line 6"
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------ what an import does

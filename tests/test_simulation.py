@@ -34,7 +34,7 @@ from meanfield.case import apply_overrides
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import Mesh, unstructured_sphere, write_mesh
-from meanfield.geometry.sphere import Array, embed
+from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.software import DOLFINX_RANGE
 
@@ -438,7 +438,7 @@ def test_circle_and_zonal_runs_leave_the_same_things(tmp_path: Path, geometry: s
     mesh = case.geometry.build_mesh()
     fields = mf.read_fields(tmp_path / "run" / "fields.vtkhdf")
     np.testing.assert_array_equal(fields.mesh.points, mesh.points)
-    wanted = case.initial.density(embed(mesh.geometry, mesh.d, mesh.points))
+    wanted = case.initial.density(mesh.embedded())
     np.testing.assert_allclose(fields.read("rho", 0), wanted, rtol=2e-3)
     assert np.ptp(fields.read("rho", 0) / wanted) < 1e-6
     np.testing.assert_array_equal(

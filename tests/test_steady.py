@@ -18,6 +18,7 @@ import meanfield as mf
 from meanfield import cli, steady
 from meanfield.analysis import continuation, exact
 from meanfield.analysis.stationary import find_stationary
+from meanfield.geometry.manifolds import S2, Latitudes
 from meanfield.results.folder import RunFolder
 
 CASES = Path(__file__).parents[1] / "scripts" / "cases"
@@ -82,7 +83,7 @@ def test_the_density_can_be_an_initial_law(case: str, tmp_path: Path) -> None:
     assert state.grid.weights @ difference < 5e-3  # linear on the mesh
     # A state found from it is the same.
     again = steady.Problem.from_toml(path, {"model.kappa": 0.05, **changes})
-    other = find_stationary(again.equation(), again.initial, again.kind)
+    other = find_stationary(again.equation(), again.initial, again.manifold.name)
     assert other.mean_norm == pytest.approx(state.mean_norm, abs=1e-12)
 
 
@@ -222,11 +223,11 @@ def test_a_case_of_any_solver_will_do() -> None:
     tokens = steady.Problem.from_toml(CASES / "noisy.toml")
     case = steady.Problem.from_case(mf.Case.from_toml(CASES / "noisy.toml"))
     assert density.equation() == tokens.equation() == case.equation()
-    assert density.kind == tokens.kind == case.kind == "sphere"
+    assert density.manifold == tokens.manifold == case.manifold == S2(3)
     assert case.table["model"] == tokens.table["model"] and "[solver]" in case.to_toml()
     # In many dimensions without a mesh: axially symmetric.
     many = steady.Problem.from_toml(CASES / "layers.toml", {"model.kappa": 0.001})
-    assert many.kind == "zonal" and many.mesh().d == 128
+    assert many.manifold == Latitudes(128) and many.mesh().d == 128
 
 
 def test_another_folder_is_not_touched(tmp_path: Path) -> None:

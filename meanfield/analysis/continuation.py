@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, optimize
 
-from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.linearised import Spectrum, zonal_spectrum
 from meanfield.analysis.stationary import (
     LAST_SHARE,
@@ -35,6 +34,7 @@ from meanfield.analysis.stationary import (
 )
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Law
+from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.geometry.sphere import Array, harmonic_dimension
 
 __all__ = ["COLUMNS", "Branch", "Diagram", "Event", "branch", "critical_values"]

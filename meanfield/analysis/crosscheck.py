@@ -28,7 +28,7 @@ from scipy import stats
 
 from meanfield.analysis.wasserstein import checked_measure, cloud, colatitudes, wasserstein
 from meanfield.errors import InputError
-from meanfield.geometry.harmonics import harmonics_for
+from meanfield.geometry.manifolds import Latitudes, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 
@@ -209,20 +209,19 @@ def low_moments(
         The moments, and the degree of each.
     """
     x, w, _ = checked_measure(measure)
-    geometry = {1: "zonal", 2: "circle", 3: "sphere"}.get(x.shape[1])
-    if geometry is None:
+    if x.shape[1] > 3:
         raise InputError(
             f"points in R^{x.shape[1]} found, R^2, R^3 or colatitudes expected: compare "
             "colatitudes() of axially symmetric measures"
         )
-    if geometry == "zonal" and d is None:
+    if x.shape[1] > 1:
+        on = of_vectors(x.shape[1])
+    elif d is None:
         raise InputError("colatitudes do not tell the dimension: pass d")
-    harmonics = harmonics_for(geometry, d if geometry == "zonal" and d else x.shape[1], degree)
-    values = harmonics.moments(x, w)
-    kept = harmonics.degrees > 0
-    if geometry == "sphere":
-        kept[1 : 2 * (degree + 1) : 2] = False  # imaginary parts of order 0: there are none
-    return values[kept], harmonics.degrees[kept]
+    else:
+        on = Latitudes(d)
+    harmonics = on.harmonics(degree)
+    return harmonics.moments(x, w)[1:], harmonics.degrees[1:]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
-from meanfield.geometry.harmonics import Located, harmonics_for
+from meanfield.geometry.manifolds import Located, of_vectors
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
 
@@ -41,9 +41,11 @@ _BEGUN = 100.0  # length of an edge that is about to collapse, over that of one 
 _COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
 
 
-def diagnostic_names(geometry: str, d: int, noisy: bool = False) -> tuple[str, ...]:
-    """Names of the diagnostics of a density, in the order in which a table shows them."""
-    moments = 1 if geometry == "zonal" else d
+def diagnostic_names(moments: int, noisy: bool = False) -> tuple[str, ...]:
+    """Names of the diagnostics of a density, in the order in which a table shows them.
+
+    ``moments``: number of coordinates of its mean.
+    """
     return (
         "mass",
         "rho_min",
@@ -77,10 +79,7 @@ def density_diagnostics(solver: DensitySolver, counter: PeakCounter | None) -> d
     """
     space, rho, w = solver.space, solver.rho, solver.weights
     n = space.n_owned
-    x = space.points[:n]
-    m = w * rho
-    if space.geometry == "zonal":
-        x = np.cos(x)
+    x, m = space.manifold.moments_of(space.points[:n]), w * rho
     log_rho = np.log(np.where(rho > 0.0, rho, 1.0))
     local = np.concatenate([[m.sum(), np.dot(m, log_rho)], m @ x, ((x * m[:, None]).T @ x).ravel()])
     totals = sum_over_ranks(space.comm, local)
@@ -107,7 +106,7 @@ def density_diagnostics(solver: DensitySolver, counter: PeakCounter | None) -> d
         *_power(solver),
         clusters,
     ]
-    names = diagnostic_names(space.geometry, space.d, solver.kappa > 0.0)
+    names = diagnostic_names(k, solver.kappa > 0.0)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -118,11 +117,9 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
     ``rho_max`` are those of the vertices, inf beyond 1e308. ``clusters``: ``moved_clusters``. Also
     ``points``: number of different points.
     """
-    x, log_rho, m = solver.positions(), solver.log_density(), solver.mass
-    field, d = solver.field(), solver.interaction.d
-    geometry = solver.interaction.geometry
-    if geometry == "zonal":
-        x = x[:, 1:]
+    on, log_rho, m = solver.manifold, solver.log_density(), solver.mass
+    field = solver.field()
+    x = on.moments_of(on.settle(solver.positions()))
     held = m > 0.0
     second = (x * m[:, None]).T @ x
     mean = m @ x
@@ -140,14 +137,13 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
         *_power_of(solver),
         float(moved_clusters(solver.moved_mesh(), log_rho, m, _COLLAPSED * solver.longest_edge)),
     ]
-    names = diagnostic_names(geometry, d)
+    names = diagnostic_names(x.shape[1])
     row = {name: float(value) for name, value in zip(names, values, strict=True)}
     return row | {"points": float(solver.points)}
 
 
 def _power_of(solver: LagrangianSolver) -> Array:
-    model = solver.interaction
-    harmonics = harmonics_for(model.geometry, model.d, POWER_DEGREE, 1e-12)
+    harmonics = solver.manifold.harmonics(POWER_DEGREE, 1e-12)
     points, weights, _ = solver.measure()
     at = points.points if isinstance(points, Located) else points
     comm = solver.comm if solver.comm.size > 1 else None
@@ -160,7 +156,7 @@ def _power(solver: DensitySolver) -> Array:
     moments = field.moments
     assert harmonics is not None and moments is not None
     if harmonics.degree < POWER_DEGREE:
-        harmonics = harmonics_for(space.geometry, space.d, POWER_DEGREE, harmonics.epsilon)
+        harmonics = space.manifold.harmonics(POWER_DEGREE, harmonics.epsilon)
         _, weights, quadrature = solver.measure()
         assert quadrature is not None
         x = space.points[: space.n_owned]
@@ -202,9 +198,9 @@ def token_diagnostics(solver: ParticleSolver | LayerSolver, labels: IntArray) ->
     mean = m @ x
     masses = np.bincount(labels, weights=m)
     power: list[float] = []
-    if d <= 3:
-        geometry = "sphere" if d == 3 else "circle"
-        harmonics = harmonics_for(geometry, d, POWER_DEGREE, 1e-11)
+    on = of_vectors(d)
+    if on.has_harmonics:
+        harmonics = on.harmonics(POWER_DEGREE, 1e-11)
         points, weights, _ = solver.measure()
         power = list(harmonics.power(harmonics.moments(points, weights)))
     values = [
@@ -303,9 +299,7 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
         near: an edge (chord) up to this length is short, one up to 100 times that becomes so.
     """
     n, edges = mesh.n_vertices, mesh_edges(mesh)
-    x = mesh.points
-    if mesh.geometry == "zonal":
-        x = np.concatenate([np.sin(x), np.cos(x)], axis=1)
+    x = mesh.manifold.lift(mesh.points)
     length = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
     close = edges[length <= _BEGUN * near]
     graph = coo_matrix((np.ones(len(close)), (close[:, 0], close[:, 1])), shape=(n, n))

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh, zonal_half_masses
-from meanfield.geometry.sphere import Array, log_area
+from meanfield.geometry.manifolds.circle import turn
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import Array
 
 __all__ = ["LOG_FLOOR", "log_bounds", "log_density_at"]
 
@@ -65,12 +66,11 @@ def log_density_at(mesh: Mesh, log_rho: Array, mass: Array, points: Array) -> Ar
         )
     values = np.maximum(log_rho, LOG_FLOOR)
     most = log_bounds(mesh, mass)
-    if mesh.geometry == "sphere":
+    on = mesh.manifold
+    if on.dimension == 2:
         return _on_sphere(mesh, values, most, points)
-    if mesh.geometry == "zonal":
-        return _on_line(mesh.points[:, 0], mesh.cells, values, most, points[:, 0])
-    at, angle = (np.arctan2(x[:, 1], x[:, 0]) for x in (points, mesh.points))
-    return _on_line(angle, mesh.cells, values, most, at, 2.0 * math.pi)
+    period = 2.0 * math.pi if on.closed else None
+    return _on_line(on.angles(mesh.points), mesh.cells, values, most, on.angles(points), period)
 
 
 def log_bounds(mesh: Mesh, mass: Array) -> Array:
@@ -82,36 +82,10 @@ def log_bounds(mesh: Mesh, mass: Array) -> Array:
     """
     uses = np.bincount(mesh.cells.ravel(), minlength=mesh.n_vertices)
     held = np.sum((mass / np.maximum(uses, 1))[mesh.cells], axis=1)
+    shares = mesh.manifold.shares(mesh.points, mesh.cells)
     with np.errstate(divide="ignore"):
-        most = np.log(4.0 * held) - np.log(_sizes(mesh))
+        most = np.log(4.0 * held) - np.log(np.maximum(shares, 1e-300))
     return np.asarray(np.maximum(most, LOG_FLOOR))
-
-
-def _sizes(mesh: Mesh) -> Array:
-    """Parts of the uniform probability that the cells have, (m,); at least 1e-300."""
-    if mesh.geometry == "zonal":
-        ends = np.sort(mesh.points[mesh.cells, 0], axis=1)
-        total = math.exp(log_area(mesh.d) - log_area(mesh.d - 1)) if mesh.d > 2 else math.pi
-        sizes = zonal_half_masses(ends[:, 0], ends[:, 1], mesh.d).sum(axis=1) / total
-    elif mesh.geometry == "circle":
-        angle = np.arctan2(mesh.points[:, 1], mesh.points[:, 0])
-        sizes = _turn(angle[mesh.cells[:, 0]], angle[mesh.cells[:, 1]]) / (2.0 * math.pi)
-    else:
-        # The solid angle (van Oosterom and Strackee 1983): also for cells of half a sphere.
-        a, b, c = (mesh.points[mesh.cells[:, k]] for k in (0, 1, 2))
-        volume = np.abs(np.sum(a * np.cross(b, c), axis=1))
-        below = 1.0 + np.sum(a * b, axis=1) + np.sum(b * c, axis=1) + np.sum(c * a, axis=1)
-        sizes = 2.0 * np.arctan2(volume, below) / (4.0 * math.pi)
-    return np.asarray(np.maximum(sizes, 1e-300))
-
-
-def _turn(first: Array, last: Array) -> Array:
-    """Angles in [0, 2 pi) from one angle on to another; cells may be wider than pi.
-
-    Ends that have changed places by round-off are one place, not a whole turn apart.
-    """
-    turn = (last - first) % (2.0 * math.pi)
-    return np.where(turn > 2.0 * math.pi - 1e-9, 0.0, turn)
 
 
 def _on_line(
@@ -128,7 +102,7 @@ def _on_line(
     first, last = where[cells[:, 0]], where[cells[:, 1]]
     one, two = values[cells[:, 0]], values[cells[:, 1]]
     if period is not None:
-        last = first + _turn(first, last)
+        last = first + turn(first, last)
         # Once more, a turn earlier: one of both holds any angle from -pi to pi.
         first, last = np.concatenate([first, first - period]), np.concatenate([last, last - period])
         one, two, most = np.tile(one, 2), np.tile(two, 2), np.tile(most, 2)

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.analysis.stationary import Equation, MomentMap, Point, StationaryState
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
+from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
@@ -206,7 +206,9 @@ def _light_up(
     steep = np.abs(at.slope)  # like 1/Z
     if steep.max() < steep.min() / _DARK:
         return at, dphi, False
-    field = equation.on(grid.geometry).direct().field(Measure(grid.points, grid.weights * at.rho))
+    field = (
+        equation.on(grid.manifold.name).direct().field(Measure(grid.points, grid.weights * at.rho))
+    )
     xi, slope = (values / equation.kappa for values in field.exponent(grid.points))
     light = int(np.argmax(at.log_rho))
     log_rho = xi - xi[light] + at.log_rho[light]

@@ -39,7 +39,7 @@ def density_law(mesh: Mesh, rho: Array) -> TabulatedDensity | TabulatedProfile:
     rho = np.asarray(rho, dtype=np.float64)
     if rho.shape != (mesh.n_vertices,):
         raise InputError(f"rho of shape {rho.shape} found, one value for each of {mesh.n_vertices}")
-    if mesh.geometry == "zonal":
+    if mesh.manifold.latitudes:
         order = np.argsort(mesh.points[:, 0])
         return TabulatedProfile(mesh.d, mesh.points[order, 0], rho[order])
     return TabulatedDensity(mesh.points, mesh.cells, rho)

@@ -27,10 +27,10 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from meanfield.analysis.grids import Grid, MatrixGrid, grid_for
 from meanfield.checks import a_parameter
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import Law
+from meanfield.geometry.manifolds import Grid, MatrixGrid, manifold
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.interaction import Interaction
@@ -52,8 +52,7 @@ __all__ = [
 ]
 
 _UNIFORM = 1e-7
-_SIZES = {"zonal": 4096, "circle": 8192, "sphere": 512}
-_ITERATIONS = {"zonal": 20_000, "circle": 20_000, "sphere": 4_000}
+_ITERATIONS = {1: 20_000, 2: 4_000}  # by the dimension of the grid, which sets their cost
 _LOG_MAX = 690.0
 _FIRST_DEGREE = 32  # of a series that does not end
 LAST_SHARE = 1e-13
@@ -245,11 +244,8 @@ class StationaryState:
     def mean(self) -> Array:
         """int x dmu, (d,); zonal: along the axis e_d."""
         mass = self.grid.weights * np.exp(self.log_rho)
-        if self.grid.geometry == "zonal":
-            mean = np.zeros(self.grid.d)
-            mean[-1] = mass @ np.cos(self.grid.points[:, 0])
-            return mean
-        return np.asarray(mass @ self.grid.points)
+        along = mass @ self.grid.manifold.moments_of(self.grid.points)
+        return np.concatenate([np.zeros(self.grid.d - len(along)), along])
 
     @property
     def mean_norm(self) -> float:
@@ -259,7 +255,7 @@ class StationaryState:
     @cached_property
     def axis(self) -> Array:
         """Unit vector of the mean, or of the largest second moment if the mean vanishes, (d,)."""
-        if self.grid.geometry == "zonal":
+        if self.grid.manifold.latitudes:
             return np.eye(self.grid.d)[-1]
         if self.mean_norm > _UNIFORM:
             return self.mean / self.mean_norm
@@ -269,13 +265,15 @@ class StationaryState:
         return np.asarray(vectors[:, odd])
 
     @property
+    def _heights(self) -> Array:
+        """<x, axis> at the nodes."""
+        x = self.grid.manifold.moments_of(self.grid.points)
+        return np.asarray(x @ self.axis[-x.shape[1] :])
+
+    @property
     def c2(self) -> float:
         """int P_2(<x, axis>) dmu, P_2 = (d t^2 - 1)/(d - 1)."""
-        if self.grid.geometry == "zonal":
-            t = np.cos(self.grid.points[:, 0])
-        else:
-            t = self.grid.points @ self.axis
-        d = self.grid.d
+        t, d = self._heights, self.grid.d
         mass = self.grid.weights * np.exp(self.log_rho)
         return float(mass @ ((d * t * t - 1.0) / (d - 1.0)))
 
@@ -313,11 +311,11 @@ class StationaryState:
     @cached_property
     def is_axially_symmetric(self) -> bool:
         """Whether the density is symmetric about ``axis`` (circle: even about it)."""
-        if self.grid.geometry == "zonal" or self.is_uniform:
+        if self.grid.manifold.latitudes or self.is_uniform:
             return True
         p = self.equation.interaction.multipliers(self.grid.degree)[self.grid.degrees]
         gradient = self.grid.gradient(p * self.moments)
-        if self.grid.geometry == "sphere":
+        if self.grid.manifold.dimension == 2:
             turned = self.axis @ self.grid.generators(gradient)
             size = float(np.abs(gradient).max())
             return float(np.abs(turned).max()) < 1e-6 * size
@@ -328,17 +326,16 @@ class StationaryState:
 
     def zonal_moments(self) -> Array:
         """Orthonormal moments of the state about its axis, as those of a zonal grid, (L + 1,)."""
-        if self.grid.geometry == "zonal":
+        if self.grid.manifold.latitudes:
             return self.moments
-        t = self.grid.points @ self.axis
-        f, _ = zonal_functions(self.grid.d, 0, self.grid.degree, t)
+        f, _ = zonal_functions(self.grid.d, 0, self.grid.degree, self._heights)
         return np.asarray(f @ (self.grid.weights * np.exp(self.log_rho)))
 
     def density(self, points: Array) -> Array:
         """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
         equation, grid = self.equation, self.grid
         mass = grid.weights * np.exp(self.log_rho)
-        model = replace(equation.on(grid.geometry), most=grid.degree)
+        model = replace(equation.on(grid.manifold.name), most=grid.degree)
         field = model.field(Measure(grid.points, mass, grid.weights))
         # The constant is that of the grid: log_rho = Phi - log_norm.
         phi, _ = equation.exponent(self.point.q)
@@ -459,8 +456,10 @@ def find_stationary(
     size = 2 * degree + 32
     moments: Array | None = None
     counts = [0, 0]
-    while size <= _SIZES[geometry]:
-        grid = grid_for(geometry, equation.d, degree, size)
+    on = manifold(geometry, equation.d)
+    most = on.grid(degree, size).most_size
+    while size <= most:
+        grid = on.grid(degree, size)
         moment_map = MomentMap(equation, grid)
         if moments is None:
             moments = _start(start, grid)
@@ -495,7 +494,7 @@ def find_stationary(
             )  # fmt: skip
         moments, size = point.moments, 2 * size
     raise InputError(
-        f"kappa = {equation.kappa:g} found: the state is narrower than {_SIZES[geometry]} nodes "
+        f"kappa = {equation.kappa:g} found: the state is narrower than {most} nodes "
         f"from pole to pole resolve; expected a larger kappa"
     )
 
@@ -549,7 +548,7 @@ def _iterate(
         return point, (0, 0)
     theta, near = 1.0, 1e-6
     newton_steps = falling = 0
-    limit = _ITERATIONS[moment_map.grid.geometry]
+    limit = _ITERATIONS[moment_map.grid.manifold.dimension]
     for count in range(1, limit + 1):
         defect = np.where(free, point.image - point.moments, 0.0)
         following = moment_map.at(point.moments + theta * defect)

@@ -49,7 +49,7 @@ from meanfield.analysis.wasserstein_columns import (
     solve_pot,
 )
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.harmonics import Located
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.mesh import IntArray
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure

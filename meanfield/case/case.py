@@ -114,7 +114,7 @@ class Case:
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
         self._check_precision()
-        if self.geometry.kind == "zonal" and not self.initial.is_zonal():
+        if self.geometry.manifold.latitudes and not self.initial.is_zonal():
             raise InputError(
                 "initial: a zonal geometry needs a law that is symmetric about the last "
                 "coordinate axis (directions along e_d only)"

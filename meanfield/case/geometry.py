@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator
 
 from meanfield.errors import InputError, suggest
+from meanfield.geometry.manifolds import S1, S2, Latitudes, Manifold, of_vectors
 from meanfield.options import Expected, Field, InputFile, Whole, options
 
 if TYPE_CHECKING:
@@ -43,8 +44,22 @@ def _level(value: object) -> object:
     return value
 
 
+class _Named:
+    """What all of them have."""
+
+    @property
+    def manifold(self) -> Manifold:
+        """The coordinates of its points."""
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> str:
+        """Name of the manifold: what ``Mesh.geometry`` will be."""
+        return self.manifold.name
+
+
 @options("geometry")
-class Sphere:
+class Sphere(_Named):
     """S^2, meshed by a divided icosahedron."""
 
     level: Annotated[Whole, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
@@ -57,9 +72,9 @@ class Sphere:
         return 3
 
     @property
-    def kind(self) -> str:
-        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
-        return "sphere"
+    def manifold(self) -> Manifold:
+        """The coordinates of its points."""
+        return S2(3)
 
     @property
     def vertex_count(self) -> int:
@@ -74,7 +89,7 @@ class Sphere:
 
 
 @options("geometry")
-class Circle:
+class Circle(_Named):
     """S^1 with equally spaced vertices."""
 
     vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
@@ -87,9 +102,9 @@ class Circle:
         return 2
 
     @property
-    def kind(self) -> str:
-        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
-        return "circle"
+    def manifold(self) -> Manifold:
+        """The coordinates of its points."""
+        return S1(2)
 
     @property
     def vertex_count(self) -> int:
@@ -104,7 +119,7 @@ class Circle:
 
 
 @options("geometry")
-class Zonal:
+class Zonal(_Named):
     """Measures on S^{d-1} that are symmetric about the axis e_d: theta in [0, pi], d >= 2."""
 
     d: Whole = Field(ge=2, le=1000, examples=[8])
@@ -125,9 +140,9 @@ class Zonal:
             )
 
     @property
-    def kind(self) -> str:
-        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
-        return "zonal"
+    def manifold(self) -> Manifold:
+        """The coordinates of its points."""
+        return Latitudes(self.d)
 
     @property
     def vertex_count(self) -> int:
@@ -150,7 +165,7 @@ def _read_mesh_cached(path: str, modified: int) -> Mesh:
 
 
 @options("geometry")
-class MeshFile:
+class MeshFile(_Named):
     """A mesh file that meshio reads, of any of the geometries."""
 
     file: Annotated[InputFile, Expected("the name of a mesh file")] = Field(examples=["sphere.msh"])
@@ -171,9 +186,9 @@ class MeshFile:
         return self.build_mesh().d
 
     @property
-    def kind(self) -> str:
-        """What ``Mesh.geometry`` will be: "sphere", "circle" or "zonal"."""
-        return self.build_mesh().geometry
+    def manifold(self) -> Manifold:
+        """The coordinates of its points (the file is read once)."""
+        return self.build_mesh().manifold
 
     @property
     def vertex_count(self) -> int:
@@ -189,7 +204,7 @@ class MeshFile:
 
 
 @options("geometry")
-class Unmeshed:
+class Unmeshed(_Named):
     """S^{d-1} without a mesh, any d >= 2: for solvers of tokens."""
 
     d: Whole = Field(ge=2, le=100_000, examples=[8])
@@ -197,9 +212,9 @@ class Unmeshed:
     type: Literal["unmeshed"] = field(default="unmeshed", kw_only=True, repr=False)
 
     @property
-    def kind(self) -> str:
-        """The coordinates: "sphere" (d = 3), "circle" (d = 2), else "any" (unit vectors)."""
-        return {3: "sphere", 2: "circle"}.get(self.d, "any")
+    def manifold(self) -> Manifold:
+        """Unit vectors: S^2, S^1, or any dimension."""
+        return of_vectors(self.d)
 
     @property
     def vertex_count(self) -> int:

@@ -183,7 +183,7 @@ Method = Literal["auto", "harmonics", "direct"]
 
 
 def _suits_tokens(solver: Particles | Layers, geometry: Geometry) -> None:
-    if geometry.kind == "zonal":
+    if geometry.manifold.latitudes:
         raise InputError(
             f"geometry.type: tokens live on the whole sphere, found '{geometry.type}'; expected "
             f"'unmeshed' with d = {geometry.d}"
@@ -197,7 +197,7 @@ def _suits_tokens(solver: Particles | Layers, geometry: Geometry) -> None:
             "solver.tokens: quantised tokens exist for d = 2 and 3, found d = "
             f"{geometry.d}: expected 'iid' or a file"
         )
-    if solver.interaction == "harmonics" and geometry.kind == "any":
+    if solver.interaction == "harmonics" and not geometry.manifold.has_harmonics:
         raise InputError(
             "solver.interaction: harmonics exist for d = 2 and 3, found d = "
             f"{geometry.d}: expected 'auto' or 'direct'"

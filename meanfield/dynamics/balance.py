@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
 from meanfield.errors import MeanfieldWarning
-from meanfield.geometry.harmonics import harmonics_for
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 
 __all__ = ["balance_weights"]
@@ -22,8 +22,7 @@ Sum = Callable[[Array], Array]
 
 
 def balance_weights(
-    geometry: str,
-    d: int,
+    on: Manifold,
     points: Array,
     weights: Array,
     n_global: int,
@@ -44,7 +43,7 @@ def balance_weights(
     state asks for no more, see ``Measure.quadrature``.
 
     Args:
-        geometry, d: which harmonics.
+        on: which harmonics.
         points: (n, gdim) owned points of this rank; weights: (n,), sum one over all ranks.
         n_global: number of points over all ranks.
         needed: degree that carries the interaction. A mesh that can not resolve it is a
@@ -56,8 +55,7 @@ def balance_weights(
     Returns:
         The weights, the degree reached, and the largest remaining error of an integral.
     """
-    sphere = geometry == "sphere"
-    resolved = int(0.6 * np.sqrt(n_global)) if sphere else int(0.3 * n_global)
+    resolved = on.resolved_degree(n_global)
     if needed > resolved:
         warnings.warn(
             f"a mesh of {n_global} vertices resolves harmonics up to degree {resolved}, the "
@@ -65,10 +63,10 @@ def balance_weights(
             MeanfieldWarning,
             stacklevel=2,
         )
-    smooth = int(0.15 * np.sqrt(n_global)) if sphere else int(0.05 * n_global)
+    smooth = on.smooth_degree(n_global)
     degree = max(2, resolved) if full else min(max(1, needed), max(2, smooth))
     while True:
-        balanced = _balanced(geometry, d, points, weights, degree, total)
+        balanced = _balanced(on, points, weights, degree, total)
         if balanced is not None or degree <= 1:
             break
         degree = int(0.8 * degree)
@@ -84,9 +82,9 @@ def balance_weights(
 
 
 def _balanced(
-    geometry: str, d: int, points: Array, weights: Array, degree: int, total: Sum
+    on: Manifold, points: Array, weights: Array, degree: int, total: Sum
 ) -> tuple[Array, float] | None:
-    harmonics = harmonics_for(geometry, d, degree, 1e-14)
+    harmonics = on.harmonics(degree, 1e-14)
     at = harmonics.locate(points)
     target = harmonics.uniform()
     w = weights.copy()

@@ -17,8 +17,8 @@ from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import use_threads
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.harmonics import available_cpus
 from meanfield.geometry.sphere import Array
+from meanfield.geometry.threads import available_cpus
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
@@ -77,8 +77,7 @@ class DensitySolver:
         assert harmonics is not None
         self.space, self.interaction = space, interaction
         self.weights, self.balanced_degree, self.balance_error = balance_weights(
-            space.geometry,
-            space.d,
+            space.manifold,
             space.points[: space.n_owned],
             space.weights,
             space.n_global,

@@ -67,7 +67,7 @@ from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import LOG_FLOOR, DensitySolver
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
-from meanfield.dynamics.space import P1Space, edge_tangents
+from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
@@ -485,5 +485,5 @@ def _back_tangents(space: P1Space) -> Any:
     for k in range(neighbour.shape[0]):
         real = neighbour[k] != own
         there, here = space.points[neighbour[k, real]], space.points[own[real]]
-        back[k][:, real] = edge_tangents(space.geometry, there, here).T
+        back[k][:, real] = space.manifold.tangents(there, here).T
     return back

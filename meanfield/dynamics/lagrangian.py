@@ -31,9 +31,9 @@ from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, try_step
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.harmonics import Located
-from meanfield.geometry.mesh import Mesh, delaunay_weights, hull_cells, mesh_edges
-from meanfield.geometry.sphere import Array, embed
+from meanfield.geometry.manifolds import Located
+from meanfield.geometry.mesh import Mesh, delaunay_weights, mesh_edges
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
@@ -42,9 +42,8 @@ __all__ = ["LagrangianSolver", "LagrangianState"]
 
 IntArray = NDArray[np.int64]
 
-# Points for which direct sums are faster than transforms, and free of their noise.
-_FEW = {"sphere": 400, "circle": 400, "zonal": 8}
-_FEW_REFINED = 8  # the same where vertices are inserted, which takes the moments of transforms
+_FEW = 400  # points among which what has collapsed is searched for in every step
+_FEW_REFINED = 8  # points summed directly where vertices are inserted, which takes moments
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _REFINE_EVERY = 2  # steps between searches for edges that have become long
 _PASSES = 6  # halvings of one edge at such a time
@@ -155,9 +154,10 @@ class LagrangianSolver:
         self.interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
         self._precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
+        self.manifold = given.manifold
         self._first_count = given.n_vertices
         edges = mesh_edges(given)
-        self.longest_edge = float(np.max(_distances(_unit(given), edges)))
+        self.longest_edge = float(np.max(_distances(given.manifold.lift(given.points), edges)))
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.evaluations, self.dark_points = 0, 0
         self.energy_violations, self.energy_violation = 0, 0.0
@@ -169,7 +169,7 @@ class LagrangianSolver:
         self._stage_moments: list[Array] = []
         self.initial_mass_error = 0.0
         self._weigh()
-        x = _unit(given)
+        x = given.manifold.lift(given.points)
         with np.errstate(divide="ignore"):
             log_rho = np.log(self._initial_rho)
         self._set_vertices(x, log_rho, np.arange(len(x)))
@@ -183,8 +183,7 @@ class LagrangianSolver:
         (start, stop), comm = _block(n, self.comm), self.comm
         area = delaunay_weights(mesh)[2]
         weights, self.balanced_degree, self.balance_error = balance_weights(
-            mesh.geometry,
-            mesh.d,
+            mesh.manifold,
             mesh.points[start:stop],
             area[start:stop] / area.sum(),
             self._first_count,
@@ -193,7 +192,7 @@ class LagrangianSolver:
             full=True,
         )
         self.weights: Array = _joined(comm, weights)
-        rho = np.asarray(self._density(embed(mesh.geometry, mesh.d, mesh.points)), dtype=np.float64)
+        rho = np.asarray(self._density(mesh.embedded()), dtype=np.float64)
         bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
         if bad.size:
             raise InputError(
@@ -246,7 +245,7 @@ class LagrangianSolver:
         self._log_rho: Array = log_rho  # at the vertices, when they got this group
         self._log_change: Array = np.zeros(len(self._x))  # since then, at this rank's points
         model = self.interaction
-        most = _FEW_REFINED if self.refines else _FEW[model.geometry]
+        most = _FEW_REFINED if self.refines else self.manifold.few
         few = self._count <= most and model.compiled_sums
         self._model = model.direct() if few and model.method == "auto" else self._precise
         self._first: Array | None = None
@@ -268,8 +267,7 @@ class LagrangianSolver:
         """The triangulation where it is now, in the coordinates of its geometry. Collective."""
         mesh = self.reference
         x = self.positions()
-        points = _colatitudes(x)[:, None] if mesh.geometry == "zonal" else x
-        return replace(mesh, points=points)
+        return replace(mesh, points=self.manifold.settle(x))
 
     # ------------------------------------------------------------------ the field
 
@@ -278,7 +276,7 @@ class LagrangianSolver:
         return Measure(self._located(self._x), self._masses)
 
     def _located(self, x: Array) -> Array | Located:
-        points = _colatitudes(x)[:, None] if self.interaction.geometry == "zonal" else x
+        points = self.manifold.settle(x)
         harmonics = self._model.harmonics
         return points if harmonics is None else harmonics.locate(points)
 
@@ -307,12 +305,7 @@ class LagrangianSolver:
 
     def _rates_in(self, field: Field, x: Array, at: Array | Located) -> Array:
         velocity, divergence = field.velocity_and_divergence(at)
-        if self.interaction.geometry == "zonal":
-            # theta grows along (cos, -sin); beyond the pole it falls. At a pole it rests: sin(pi)
-            # is 1e-16, from which a point would leave a repelling pole after t = 80 or so.
-            speed = velocity[:, 0] * np.sign(x[:, 0])
-            velocity = speed[:, None] * np.stack([x[:, 1], -x[:, 0]], axis=1)
-        return np.column_stack([velocity, -divergence])
+        return np.column_stack([self.manifold.lifted_velocity(x, velocity), -divergence])
 
     def _first_rates(self) -> Array:
         if self._first is None:
@@ -384,7 +377,7 @@ class LagrangianSolver:
         self.t, self.dt = t_new, dt
         self.step += 1
         self._watch_energy()
-        if self.options.merge and (self._count <= _FEW["sphere"] or self.step % _MERGE_EVERY == 0):
+        if self.options.merge and (self._count <= _FEW or self.step % _MERGE_EVERY == 0):
             self._merge()
         if self.refines and self.step % _REFINE_EVERY == 0:
             self._refine()
@@ -444,6 +437,13 @@ class LagrangianSolver:
         else:
             self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
 
+    @property
+    def _history_width(self) -> int:
+        """Numbers of a step in the history: time, size, and the moments of each stage."""
+        harmonics = self._precise.harmonics
+        count = 0 if harmonics is None else harmonics.degrees.size
+        return 2 + (self.pair.b.size + 1) * count
+
     def _insert_no_more(self, why: str) -> None:
         self.refines, self._history = False, []
         self.refined_until = (self.t, why)
@@ -469,7 +469,7 @@ class LagrangianSolver:
     def _insert(self, edges: IntArray) -> None:
         """Put vertices into the middle of edges of the reference mesh, with all their history."""
         mesh = self.reference
-        new = _unit(mesh)[edges].sum(axis=1)
+        new = self.manifold.lift(mesh.points)[edges].sum(axis=1)
         new /= np.linalg.norm(new, axis=1, keepdims=True)
         own = slice(*_block(len(new), self.comm))
         x, change, known = self._along_history(new[own])
@@ -478,8 +478,10 @@ class LagrangianSolver:
             return
         old_x, old_log = self.positions(), self.log_density()
         before = self._moments()
-        points = _colatitudes(new)[:, None] if mesh.geometry == "zonal" else new
-        self.reference = _with_vertices(mesh, points, edges)
+        points, cells = self.manifold.with_vertices(
+            mesh.points, mesh.cells, self.manifold.settle(new), edges
+        )
+        self.reference = replace(mesh, points=points, cells=cells)
         self._weigh()
         with np.errstate(divide="ignore"):
             new_log = np.log(self._initial_rho[len(old_x) :]) + _joined(self.comm, change)
@@ -583,6 +585,8 @@ class LagrangianSolver:
         if not math.isnan(known.refined_until):
             # Its history is gone: what is inserted now would not have followed the flow.
             self.refined_until, self.refines = (known.refined_until, known.refined_why), False
+        elif self._history and len(self._history[0]) != self._history_width:
+            self._insert_no_more("its checkpoint is of an earlier version, with other moments")
         self._set_vertices(known.x, known.log_rho, known.group)
 
 
@@ -599,41 +603,7 @@ def _joined(comm: Any, own: Array) -> Array:
     return own if comm.size == 1 else np.concatenate(comm.allgather(own))
 
 
-def _unit(mesh: Mesh) -> Array:
-    """Vertices as unit vectors: zonal as (sin theta, cos theta)."""
-    if mesh.geometry != "zonal":
-        return mesh.points
-    theta = mesh.points[:, 0]
-    x = np.stack([np.sin(theta), np.cos(theta)], axis=1)
-    x[theta == math.pi, 0] = 0.0  # not 1e-16
-    return x
-
-
-def _colatitudes(x: Array) -> Array:
-    """theta in [0, pi] of (sin theta, cos theta); beyond a pole folded back."""
-    return np.arctan2(np.abs(x[:, 0]), x[:, 1])
-
-
 def _distances(x: Array, edges: IntArray) -> Array:
     """Angles between the ends of edges."""
     chord = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
     return 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
-
-
-def _with_vertices(mesh: Mesh, points: Array, edges: IntArray) -> Mesh:
-    """The mesh with further vertices in the middle of edges, Delaunay again."""
-    everything = np.concatenate([mesh.points, points])
-    if mesh.geometry == "sphere":
-        return replace(mesh, points=everything, cells=hull_cells(everything))
-    n = mesh.n_vertices  # an edge is a cell here: one integer for each, to find it by
-    keys, cell_keys = (np.min(e, axis=1) * n + np.max(e, axis=1) for e in (edges, mesh.cells))
-    order = np.argsort(keys)
-    place = np.minimum(np.searchsorted(keys[order], cell_keys), len(keys) - 1)
-    number = np.where(keys[order][place] == cell_keys, order[place], -1)
-    cut = number >= 0
-    middle = n + number[cut]
-    halves = [
-        np.stack([mesh.cells[cut, 0], middle], axis=1),
-        np.stack([middle, mesh.cells[cut, 1]], axis=1),
-    ]
-    return replace(mesh, points=everything, cells=np.concatenate([mesh.cells[~cut], *halves]))

@@ -167,7 +167,7 @@ class EdgeSystem:
         if self.space.n_global > _FACTORED_UP_TO:
             names = ["amg", "lu"]
         # In one dimension factors are as cheap as the matrix; messages of iterations are not.
-        line = self.space.comm.size > 1 and self.space.geometry != "sphere"
+        line = self.space.comm.size > 1 and self.space.manifold.dimension == 1
         return ["ilu", *names] if dt * rates.fastest <= self._short and not line else names
 
     def _attempt(
@@ -263,13 +263,13 @@ class EdgeSystem:
         petsc = self._petsc
         parallel = self.space.comm.size > 1
         packages = [p for p in ("mumps", "superlu_dist") if petsc.Sys.hasExternalPackage(p)]
-        if parallel and not packages and self.space.geometry == "sphere":
+        if parallel and not packages and self.space.manifold.dimension > 1:
             return None
         solver = petsc.KSP().create(self.space.comm)
         solver.setOperators(self._matrix)
         solver.setType("preonly")
         pc = solver.getPC()
-        if parallel and self.space.geometry != "sphere":
+        if parallel and self.space.manifold.dimension == 1:
             pc.setType("redundant")  # every rank solves the whole small system
             return solver
         pc.setType("lu")

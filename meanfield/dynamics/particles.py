@@ -22,7 +22,7 @@ from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retr
 from meanfield.dynamics.stepping import fitted_step, grown_step
 from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.harmonics import Located
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
@@ -312,7 +312,7 @@ def check_particle_model(interaction: Interaction) -> None:
     Raises:
         InputError: the zonal geometry, or velocities that are no doubles.
     """
-    if interaction.geometry == "zonal":
+    if interaction.manifold.latitudes:
         raise InputError(
             "the zonal geometry found for tokens, whose points are whole circles of latitude; "
             "geometry 'any' with the same d expected"

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.stiffness import assemble_stiffness
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh, zonal_half_masses
-from meanfield.geometry.sphere import Array, log_area
+from meanfield.geometry.manifolds import Manifold, manifold
+from meanfield.geometry.manifolds.zonal import half_masses
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import Array
 from meanfield.software import load_dolfinx, load_mpi
 
-__all__ = ["P1Space", "Stars", "edge_tangents"]
+__all__ = ["P1Space", "Stars"]
 
 IndexArray = NDArray[np.int32]
 
@@ -84,10 +86,11 @@ class P1Space:
         self.d: int
         self.n_global: int
         self.geometry, self.d, self.n_global = self.comm.bcast(header, root=0)
-        self.domain = _distribute(mesh, self.geometry, self.comm)
+        self.manifold = manifold(self.geometry, self.d)
+        self.domain = _distribute(mesh, self.manifold, self.comm)
         self.functions = fem.functionspace(self.domain, ("Lagrange", 1))
 
-        stiffness = assemble_stiffness(self.functions, self.d if self.geometry == "zonal" else None)
+        stiffness = assemble_stiffness(self.functions, self.d if self.manifold.latitudes else None)
         columns = stiffness.index_map(1)
         self._scalar = la.vector(columns)
         self.n_owned: int = columns.size_local
@@ -95,8 +98,7 @@ class P1Space:
 
         gdim = self.domain.geometry.dim
         x = self.functions.tabulate_dof_coordinates()[: self.n_owned, :gdim]
-        if self.geometry != "zonal":
-            x = x / np.linalg.norm(x, axis=1, keepdims=True)
+        x = self.manifold.normalised(x)
         local = np.empty((self.n_local, gdim))
         for k in range(gdim):
             local[:, k] = self.with_ghosts(x[:, k])
@@ -104,8 +106,8 @@ class P1Space:
         self.original: NDArray[np.int64] = _original_numbers(self.functions)[: self.n_owned]
 
         rows, neighbours, values = self._edges(stiffness)
-        dimension = 2 if self.geometry == "sphere" else 1
-        if self.geometry == "zonal":
+        dimension = self.manifold.dimension
+        if self.manifold.latitudes:
             masses = _half_interval_masses(self.functions, self.d)[: self.n_owned]
         else:
             # The Voronoi cell of a vertex: the perpendicular bisector of an edge has the length
@@ -117,7 +119,7 @@ class P1Space:
         self.weights: Array = masses / measure
         # Flat cells are inscribed: their total falls short of the sphere's. A stiffness scales
         # like length^(dimension - 2), so that in two dimensions nothing is to be mended.
-        exact = _exact_measure(self.geometry, self.d)
+        exact = self.manifold.total
         stretch = (exact / measure) ** (1.0 / dimension)
         self.stars = self._stars(rows, neighbours, values * (stretch ** (dimension - 2) / exact))
 
@@ -207,7 +209,7 @@ class P1Space:
         coefficient = np.zeros((size, n))
         coefficient[slot, rows] = values
 
-        t = edge_tangents(self.geometry, self.points[rows], self.points[columns])
+        t = self.manifold.tangents(self.points[rows], self.points[columns])
         tangent = np.zeros((size, 2, n), dtype=np.float32)
         tangent[slot, 0, rows] = t[:, 0]
         tangent[slot, 1, rows] = t[:, 1]
@@ -230,29 +232,6 @@ class P1Space:
         )
 
 
-def edge_tangents(geometry: str, x: Array, y: Array) -> Array:
-    """Initial directions times geodesic lengths of edges from x to y, in frames at x: (n, 2)."""
-    if geometry == "zonal":
-        return np.column_stack([y[:, 0] - x[:, 0], np.zeros(len(x))])
-    chord = np.linalg.norm(y - x, axis=1)
-    angle = 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
-    v = y - np.sum(x * y, axis=1, keepdims=True) * x
-    v *= (angle / np.linalg.norm(v, axis=1))[:, None]
-    if geometry == "circle":
-        along = np.column_stack([-x[:, 1], x[:, 0]])
-        return np.column_stack([np.sum(v * along, axis=1), np.zeros(len(x))])
-    first, second = _frames(x)
-    return np.column_stack([np.sum(v * first, axis=1), np.sum(v * second, axis=1)])
-
-
-def _frames(x: Array) -> tuple[Array, Array]:
-    """Orthonormal tangent frames at unit vectors (n, 3)."""
-    helper = np.where(np.abs(x[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    first = np.cross(helper, x)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    return first, np.cross(x, first)
-
-
 def _inverse_gram(rows: IndexArray, t: Array, n: int) -> Array:
     """Entries 00, 01, 11 of (sum_k t_k t_k^T)^{-1} at each vertex; in 1-D only 00."""
     a = np.bincount(rows, weights=t[:, 0] ** 2, minlength=n)
@@ -265,22 +244,11 @@ def _inverse_gram(rows: IndexArray, t: Array, n: int) -> Array:
     return np.stack([first, np.where(plane, -b / safe, 0.0), np.where(plane, a / safe, 0.0)])
 
 
-def _exact_measure(geometry: str, d: int) -> float:
-    """Area of S^2, length of S^1, int_0^pi sin^{d-2} for the zonal interval."""
-    if geometry == "zonal":
-        return math.exp(log_area(d) - log_area(d - 1)) if d > 2 else math.pi
-    return math.exp(log_area(d))
-
-
-def _distribute(mesh: Mesh | None, geometry: str, comm: Any) -> Any:
+def _distribute(mesh: Mesh | None, on: Manifold, comm: Any) -> Any:
     import basix.ufl
     from dolfinx.mesh import GhostMode, create_cell_partitioner, create_mesh
 
-    cell, gdim, k = {
-        "sphere": ("triangle", 3, 3),
-        "circle": ("interval", 2, 2),
-        "zonal": ("interval", 1, 2),
-    }[geometry]
+    cell, gdim, k = "triangle" if on.dimension == 2 else "interval", on.gdim, on.corners
     element = basix.ufl.element("Lagrange", cell, 1, shape=(gdim,))
     try:  # 0.11 wants the largest number of cells at a facet, 0.9 does not know it
         partitioner = create_cell_partitioner(GhostMode.none, 2)
@@ -304,7 +272,7 @@ def _half_interval_masses(functions: Any, d: int) -> Array:
     order = np.argsort(ends, axis=1)
     ends, dofs = np.take_along_axis(ends, order, 1), np.take_along_axis(dofs, order, 1)
     vector.array[:] = 0.0
-    np.add.at(vector.array, dofs, zonal_half_masses(ends[:, 0], ends[:, 1], d))
+    np.add.at(vector.array, dofs, half_masses(ends[:, 0], ends[:, 1], d))
     vector.scatter_reverse(la.InsertMode.add)
     return vector.array
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 from meanfield.geometry.meshcheck import SPHERE_TOLERANCE, checked_circle, checked_sphere
 from meanfield.geometry.meshcore import (
     DELAUNAY_TOLERANCE,
-    GEOMETRIES,
     IntArray,
     Mesh,
     MeshReport,
     delaunay_weights,
-    hull_cells,
     inspect_mesh,
     mesh_edges,
-    zonal_half_masses,
 )
 from meanfield.geometry.meshfiles import WRITABLE, read_mesh, write_mesh
 from meanfield.geometry.meshmake import (
@@ -25,12 +22,13 @@ from meanfield.geometry.meshmake import (
     icosphere,
     icosphere_hierarchy,
     unstructured_sphere,
+    usual_mesh,
     zonal_interval,
 )
+from meanfield.geometry.triangles import hull_cells
 
 __all__ = [
     "DELAUNAY_TOLERANCE",
-    "GEOMETRIES",
     "SPHERE_TOLERANCE",
     "WRITABLE",
     "IntArray",
@@ -47,7 +45,7 @@ __all__ = [
     "mesh_edges",
     "read_mesh",
     "unstructured_sphere",
+    "usual_mesh",
     "write_mesh",
-    "zonal_half_masses",
     "zonal_interval",
 ]

@@ -17,15 +17,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
-from meanfield.geometry.meshcore import (
-    DELAUNAY_TOLERANCE,
-    IntArray,
-    Mesh,
-    cell_edges,
-    delaunay_weights,
-    hull_cells,
-)
+from meanfield.geometry.meshcore import DELAUNAY_TOLERANCE, IntArray, Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array, normalize
+from meanfield.geometry.triangles import cell_edges, hull_cells
 
 __all__ = ["SPHERE_TOLERANCE", "Notice", "checked_circle", "checked_sphere"]
 

@@ -210,14 +210,11 @@ def write_mesh(
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already: choose another name, or ask to overwrite it")
 
-    points, point_data = mesh.points, dict(fields or {})
-    if mesh.geometry == "zonal":
-        theta = mesh.points[:, 0]
-        points = np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)
-        point_data |= {_THETA: theta, _DIMENSION: np.full(len(theta), float(mesh.d))}
-    elif mesh.geometry == "circle":
-        points = np.column_stack([mesh.points, np.zeros(mesh.n_vertices)])
-    kind = "triangle" if mesh.geometry == "sphere" else "line"
+    points, point_data = mesh.manifold.in_space(mesh.points), dict(fields or {})
+    beside = mesh.manifold.beside_space(mesh.points)
+    if beside:
+        point_data |= {**beside, _DIMENSION: np.full(mesh.n_vertices, float(mesh.d))}
+    kind = "triangle" if mesh.manifold.dimension == 2 else "line"
     data = meshio.Mesh(points, [(kind, mesh.cells.astype(np.int32))], point_data=point_data)
     # XDMF inline: else the numbers go to a second file, which could overwrite an unrelated .h5.
     options: dict[str, Any] = {"data_format": "XML"} if suffix == ".xdmf" else {}

@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.errors import InputError
-from meanfield.geometry.meshcore import IntArray, Mesh, cell_edges, doubled_normals, hull_cells
+from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.meshcore import IntArray, Mesh
 from meanfield.geometry.sphere import Array, normalize, uniform_points
+from meanfield.geometry.triangles import cell_edges, doubled_normals, hull_cells
 
-__all__ = ["circle", "icosphere", "icosphere_hierarchy", "unstructured_sphere", "zonal_interval"]
+__all__ = [
+    "circle",
+    "icosphere",
+    "icosphere_hierarchy",
+    "unstructured_sphere",
+    "usual_mesh",
+    "zonal_interval",
+]
 
 #: Finest icosphere offered: 41 943 042 vertices, 2 GB for the cells alone.
 MAX_LEVEL = 11
@@ -184,3 +193,10 @@ def _is_integer(value: object) -> bool:
 def _check_count(n: int, least: int, what: str) -> None:
     if not _is_integer(n) or n < least:
         raise InputError(f"{what} needs an integer number of vertices >= {least}, found {n!r}")
+
+
+def usual_mesh(on: Manifold) -> Mesh:
+    """A mesh on which a smooth density can be looked at."""
+    if on.dimension == 2:
+        return icosphere(5)
+    return circle(400) if on.closed else zonal_interval(400, d=on.d)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 __all__ = [
     "Array",
     "dimension_ratio",
-    "embed",
     "exp_map",
     "geodesic_distance",
     "harmonic_dimension",
@@ -84,19 +83,6 @@ def random_rotation(d: int, rng: np.random.Generator) -> Array:
 def log_area(d: int) -> float:
     """Logarithm of the area of S^{d-1}: log(2 pi^{d/2} / Gamma(d/2))."""
     return math.log(2.0) + 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d)
-
-
-def embed(geometry: str, d: int, points: Array) -> Array:
-    """Unit vectors (n, d) of points in the coordinates of a geometry.
-
-    Zonal: theta becomes (sin theta, 0, ..., 0, cos theta).
-    """
-    if geometry != "zonal":
-        return points
-    x = np.zeros((points.shape[0], d))
-    x[:, 0] = np.sin(points[:, 0])
-    x[:, -1] = np.cos(points[:, 0])
-    return x
 
 
 def dimension_ratio(degrees: Array, d: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from meanfield.collective import sum_over_ranks
 from meanfield.errors import InputError
-from meanfield.geometry.harmonics import Located
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.parts import Parts
@@ -118,8 +118,8 @@ class Field:
         model = self.interaction
         y, m = sources if sources is not None else self._sources
         base = model.expansion.lam0 * self.mass
-        zonal = model.geometry == "zonal"
-        return model.kernel.sums(x, y, m, model.d, zonal, base, order, value)
+        latitudes = model.manifold.latitudes
+        return model.kernel.sums(x, y, m, model.d, latitudes, base, order, value)
 
     def _factor(self, scaled: bool) -> float:
         model = self.interaction

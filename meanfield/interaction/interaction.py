@@ -33,9 +33,6 @@ __all__ = ["EnergyKind", "Interaction", "Term"]
 
 EnergyKind = Literal["gradient", "monotone"]
 
-_MOST = {"sphere": 1024, "circle": 2048, "zonal": 512}
-"""Largest degrees of a series that is cut: more would cost more than it brings."""
-
 
 @dataclass(frozen=True)
 class Interaction(Zonal):
@@ -44,12 +41,12 @@ class Interaction(Zonal):
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Interaction:
         """The same, its series cut at what a mesh of so many vertices resolves.
 
-        0.6 sqrt(N) on S^2, 0.3 N on the circle and zonal; at most 1 024, 2 048 and 512. With
-        another ``accuracy`` of the transforms, if one is given.
+        See ``Manifold.resolved_degree``. With another ``accuracy`` of the transforms, if one is
+        given.
         """
-        share = 0.6 * math.sqrt(vertices) if self.geometry == "sphere" else 0.3 * vertices
-        kept = self.accuracy if accuracy is None else accuracy
-        return replace(self, most=min(max(2, int(share)), _MOST[self.geometry]), accuracy=kept)
+        kept, on = self.accuracy if accuracy is None else accuracy, self.manifold
+        most = min(max(2, on.resolved_degree(vertices)), on.most_degree)
+        return replace(self, most=most, accuracy=kept)
 
     def by(self, method: str) -> Interaction:
         """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""

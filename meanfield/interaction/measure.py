@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from meanfield.geometry.harmonics import Located
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 
 __all__ = ["Measure", "plain"]

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.harmonics import Harmonics, harmonics_for
+from meanfield.geometry.manifolds import Harmonics, Manifold, manifold
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.expansion import Expansion, Truncation, expansion_of
 from meanfield.interaction.kernels.base import Kernel, Link
@@ -110,16 +110,19 @@ class Zonal:
             raise InputError(
                 f"method '{self.method}' found, 'auto', 'harmonics' or 'direct' expected{hint}"
             )
-        if self.geometry == "any" and self.method == "harmonics":
-            raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
         _ = self.expansion.lam0
+        if not self.manifold.has_harmonics and self.method == "harmonics":
+            raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
         if self.link == "log" and not self.kernel.positive(self.d):
             raise InputError(
                 f'model.interaction.link: found "log", but {self.kernel.type} is not positive '
                 'everywhere: expected "identity"'
             )
-        if self.geometry != "any":
-            harmonics_for(self.geometry, self.d, 1)
+
+    @cached_property
+    def manifold(self) -> Manifold:
+        """The geometry of its points."""
+        return manifold(self.geometry, self.d)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -152,10 +155,7 @@ class Zonal:
         """(L + 1,): the most that moments of one degree and of norm one add to Z, scaled."""
         harmonics = self.harmonics
         assert harmonics is not None
-        if harmonics.d == 3:
-            size = 2.0 * np.arange(harmonics.degree + 1) + 1.0
-        else:
-            size = np.bincount(harmonics.degrees).astype(np.float64)
+        size = np.bincount(harmonics.degrees).astype(np.float64)
         return np.abs(self.expansion.coefficients(harmonics.degree)) * np.sqrt(size)
 
     @cached_property
@@ -186,7 +186,7 @@ class Zonal:
     @cached_property
     def truncation(self) -> Truncation | None:
         """What is kept of the series in transforms; None: they are not used."""
-        if self.geometry == "any" or self.method == "direct":
+        if not self.manifold.has_harmonics or self.method == "direct":
             return None
         found = self.expansion.truncation(self.epsilon, self.most)
         if found is None and self.method == "harmonics":
@@ -198,7 +198,7 @@ class Zonal:
         """The transforms in use; None for direct sums."""
         if self.truncation is None:
             return None
-        return harmonics_for(self.geometry, self.d, self.truncation.degree, self.epsilon)
+        return self.manifold.harmonics(self.truncation.degree, self.epsilon)
 
     # ------------------------------------------------------------------ what fields ask
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.errors import InputError, suggest
+from meanfield.geometry.manifolds import Manifold, manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.vtkhdf import (
@@ -97,15 +98,16 @@ class FieldWriter(TemporalWriter):
                 )
         self._mesh = mesh
         self._names = dict(names)
-        if moving and mesh.geometry == "zonal":
-            self._names["theta"] = 1
+        beside = mesh.manifold.beside_space(mesh.points)
+        if moving:
+            self._names |= dict.fromkeys(beside, 1)
         self._rows = tuple(f"PointData/{name}" for name in self._names)
         if moving:
             self._rows += ("Points",)
-        self._points = _embed_points(mesh)
+        self._points = mesh.manifold.in_space(mesh.points)
         self._static = {k: np.asarray(v, dtype=np.float64) for k, v in (static or {}).items()}
-        if mesh.geometry == "zonal" and not moving:
-            self._static.setdefault("theta", mesh.points[:, 0])
+        if not moving:
+            self._static = {**beside, **self._static}
         for name, values in self._static.items():
             if name in self._names or values.shape not in ((self._n,), (self._n, 3)):
                 raise InputError(
@@ -175,13 +177,12 @@ class FieldWriter(TemporalWriter):
             raise ValueError("a mesh that moves must be given at each step, and no other one")
         if mesh is not None:
             self._mesh, self._n = mesh, mesh.n_vertices
-            if mesh.geometry == "zonal":
-                given["theta"] = mesh.points[:, 0]
+            given |= mesh.manifold.beside_space(mesh.points)
         if set(given) != set(self._names):
             raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
         data = {f"PointData/{name}": self._prepare(name, given[name], t) for name in self._names}
         if mesh is not None:
-            self._points = _embed_points(mesh)
+            self._points = mesh.manifold.in_space(mesh.points)
             data["Points"] = stored(
                 self._points, self._points_dtype, "the mesh", t, ("vertices", "vertex")
             )
@@ -196,37 +197,14 @@ class FieldWriter(TemporalWriter):
             # NaN stays NaN in np.maximum, and is refused below.
             values = np.maximum(values, LOG10_FLOOR)
         if self._names[name] == 3:
-            values = _embed_vectors(self._mesh, values)
+            vectors = values[:, None] if values.ndim == 1 else values
+            values = self._mesh.manifold.vectors_in_space(self._mesh.points, vectors)
         elif values.shape == (self._n, 1):
             values = values[:, 0]
         shape = (self._n,) if self._names[name] == 1 else (self._n, 3)
         if values.shape != shape:
             raise ValueError(f"field '{name}' has shape {values.shape}, expected {shape}")
         return stored(values, self._dtype, f"field '{name}'", t, ("vertices", "vertex"))
-
-
-def _embed_points(mesh: Mesh) -> Array:
-    """Vertices in three dimensions, (n, 3)."""
-    points = np.asarray(mesh.points, dtype=np.float64)
-    if mesh.geometry == "zonal":
-        theta = points[:, 0]
-        return np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)
-    if mesh.geometry == "circle":
-        return np.column_stack([points, np.zeros(len(points))])
-    return points
-
-
-def _embed_vectors(mesh: Mesh, values: Array) -> Array:
-    """Tangent vectors in three dimensions, (n, 3), from the components of the geometry."""
-    if values.ndim == 1:
-        values = values[:, None]
-    if mesh.geometry == "circle" and values.shape[1] == 2:
-        return np.column_stack([values, np.zeros(len(values))])
-    if mesh.geometry == "zonal" and values.shape[1] == 1:
-        theta = mesh.points[:, 0]
-        along = np.stack([np.cos(theta), np.zeros_like(theta), -np.sin(theta)], axis=1)
-        return np.asarray(values * along)
-    return values
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -269,11 +247,13 @@ class FieldSeries:
     @property
     def mesh(self) -> Mesh:
         """The mesh of the run (see the class), vertices and cells in the run's order."""
-        if self.geometry == "zonal":
-            points = self.read("theta", self.shown)[:, None]
-        else:
-            points = self.points[:, :2] if self.geometry == "circle" else self.points
+        points = self.manifold.from_space(self.points, lambda name: self.read(name, self.shown))
         return Mesh(geometry=self.geometry, d=self.d, points=points, cells=self.cells)
+
+    @property
+    def manifold(self) -> Manifold:
+        """The geometry of the mesh."""
+        return manifold(self.geometry, self.d)
 
     def at(self, k: int) -> FieldSeries:
         """The same file, with the points and cells of step ``k`` (negative: from the end).

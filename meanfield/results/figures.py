@@ -20,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "INK",
     "STYLE",
     "angle_axis",
+    "angle_label",
     "angle_profile",
     "cluster_colours",
     "footnote",
@@ -215,33 +217,37 @@ def logarithmic_time(ax: Axes, first: float, last: float) -> None:
 # -- angles ---------------------------------------------------------------------------------------
 
 
-def angle_profile(geometry: str, points: Array, values: Array) -> tuple[Array, Array]:
+def angle_profile(on: Manifold, points: Array, values: Array) -> tuple[Array, Array]:
     """Sort the values on a circle or a zonal interval by angle, from border to border.
 
     Args:
-        geometry: "circle" or "zonal".
-        points: vertices in three dimensions, (n, 3), as field files have them.
+        on: the one-dimensional geometry.
+        points: vertices in its coordinates, (n, gdim).
         values: (k, n).
 
     Returns:
         Angles, and values at them. The circle is closed: its outer vertices once more, beyond the
         border at pi.
     """
-    if geometry == "circle":
-        angle = np.arctan2(points[:, 1], points[:, 0])
-    else:
-        angle = np.arctan2(points[:, 0], points[:, 2])
+    angle = on.angles(points)
     order = np.argsort(angle)
     angle, values = angle[order], values[:, order]
-    if geometry == "circle":
+    if on.closed:
         angle = np.concatenate([angle[-1:] - 2 * np.pi, angle, angle[:1] + 2 * np.pi])
         values = np.concatenate([values[:, -1:], values, values[:, :1]], axis=1)
     return angle, values
 
 
-def angle_axis(ax: Axes, which: str, geometry: str) -> None:
-    """Let the axis "x" or "y" go round the circle from -pi or, "zonal", from pole to pole."""
-    if geometry == "circle":
+def angle_label(on: Manifold) -> str:
+    """What the angle along a one-dimensional geometry is called."""
+    if on.latitudes:
+        return rf"angle $\theta$ to the axis of symmetry  ($d = {on.d}$)"
+    return "angle"
+
+
+def angle_axis(ax: Axes, which: str, on: Manifold) -> None:
+    """Let the axis "x" or "y" go round the circle from -pi or from pole to pole."""
+    if on.closed:
         ticks, letters = (-1.0, -0.5, 0.0, 0.5, 1.0), ("−π", "−π/2", "0", "π/2", "π")
     else:
         ticks, letters = (0.0, 0.25, 0.5, 0.75, 1.0), ("0", "π/4", "π/2", "3π/4", "π")

@@ -26,6 +26,7 @@ from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
+from meanfield.geometry.manifolds import of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results import globe
 from meanfield.results.fields import FieldSeries, read_fields
@@ -36,6 +37,7 @@ from meanfield.results.figures import (
     INK,
     STYLE,
     angle_axis,
+    angle_label,
     angle_profile,
     cluster_colours,
     footnote,
@@ -185,7 +187,7 @@ def plot_density(folder: RunFolder | str | Path) -> Path:
     steps = telling_steps(fields.times, _energy_at(run, fields.times))
     times = [float(fields.times[k]) for k in steps]
     with matplotlib.rc_context(STYLE):
-        if fields.geometry == "sphere":
+        if fields.manifold.dimension == 2:
             figure = _draw_sphere(fields, *_at_rest(fields, name, steps), times)
         else:
             figure = _draw_profile(fields, name, steps)
@@ -258,20 +260,17 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     """Density against the angle on the circle or theta, logarithmic."""
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
     ax = figure.subplots()
-    angle_axis(ax, "x", fields.geometry)
-    if fields.geometry == "circle":
-        ax.set_xlabel("angle")
-    else:
-        ax.set_xlabel(rf"angle $\theta$ to the axis of symmetry  ($d = {fields.d}$)")
+    angle_axis(ax, "x", fields.manifold)
+    ax.set_xlabel(angle_label(fields.manifold))
     ax.axhline(1.0, color=FAINT, linewidth=0.7, linestyle=":")
     lowest, high = math.inf, -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
-        points, row = there.points, _log10(there, name, k)
+        points, row = there.mesh.points, _log10(there, name, k)
         if fields.moving:
             points, row = _fine_profile(there, row, there.read("mass", k))
         row = np.clip(row, -30.0, 30.0)  # a collapsed cluster is beyond all scales
-        angle, values = angle_profile(fields.geometry, points, row[None])
+        angle, values = angle_profile(fields.manifold, points, row[None])
         t = float(fields.times[k])
         ax.plot(angle, 10.0 ** values[0], color=shade, label=f"$t = {number(t)}$")
         lowest, high = min(lowest, float(row.min())), max(high, float(row.max()))
@@ -290,19 +289,13 @@ def _fine_profile(fields: FieldSeries, log10_rho: Array, mass: Array) -> tuple[A
 
     Vertices gather where the density is; between clusters there may be none.
     """
-    angle = np.linspace(-np.pi, np.pi, 1441)[:-1]
-    even = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    if fields.geometry == "zonal":
-        even = np.linspace(0.0, np.pi, 721)[:, None]
+    even = fields.manifold.evenly(720)
     mesh = fields.mesh
     nodes, inverse = np.unique(np.concatenate([mesh.points, even]), axis=0, return_inverse=True)
     values = log_density_at(mesh, math.log(10.0) * log10_rho, mass, nodes) / math.log(10.0)
     # A collapsed cluster is a line at one angle, whatever the cells beside it hold.
     np.maximum.at(values, inverse.reshape(-1)[: mesh.n_vertices], log10_rho)
-    if fields.geometry == "circle":
-        return np.column_stack([nodes, np.zeros(len(nodes))]), values
-    theta = nodes[:, 0]
-    return np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1), values
+    return nodes, values
 
 
 # -- tokens ---------------------------------------------------------------------------------------
@@ -406,7 +399,7 @@ def _draw_angles(tokens: TokenSeries, case: dict[str, Any]) -> Figure:
             )
         ax.set_xlim(t[0], t[-1])
         _time_scale(ax, case, t)
-    angle_axis(ax, "y", "circle")
+    angle_axis(ax, "y", of_vectors(2))
     ax.set_ylabel("angle")
     ax.set_xlabel("time  $t$")
     _label_clusters(ax, tokens.points(-1), masses, colours)

@@ -38,6 +38,7 @@ from meanfield.results.figures import (
     INK,
     STYLE,
     angle_axis,
+    angle_label,
     angle_profile,
     cluster_colours,
     footnote,
@@ -356,7 +357,7 @@ def plot_side_by_side(
     rho = np.stack([np.asarray(densities[k], dtype=np.float64) for k in shown])
     tokens = [np.asarray(clouds[k], dtype=np.float64) for k in shown]
     with matplotlib.rc_context(STYLE):
-        if mesh.geometry == "sphere":
+        if mesh.manifold.dimension == 2:
             labels = None if clusters is None else [np.asarray(clusters[k]) for k in shown]
             figure = _globes_side_by_side(mesh, moments, rho, tokens, labels)
         else:
@@ -417,22 +418,10 @@ def _profiles_side_by_side(
     mesh: Mesh, times: list[float], rho: Array, tokens: list[Array]
 ) -> Figure:
     """Mass per radian: the density as a curve, the particles as bars."""
-    circle = mesh.geometry == "circle"
-    if circle:
-        points = mesh.points
-        low, per_radian = -math.pi, rho / (2.0 * math.pi)
-        angles = [np.arctan2(x[:, 1], x[:, 0]) for x in tokens]
-    else:
-        theta = mesh.points[:, 0]
-        points = np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)
-        low = 0.0
-        # The weight sin^{d-2} theta of the uniform measure, with integral 1.
-        log_norm = (
-            0.5 * math.log(math.pi) + math.lgamma(0.5 * (mesh.d - 1)) - math.lgamma(0.5 * mesh.d)
-        )
-        per_radian = rho * np.sin(theta) ** (mesh.d - 2) * math.exp(-log_norm)
-        angles = [np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1]) for x in tokens]
-    angle, curves = angle_profile(mesh.geometry, points, per_radian)
+    on = mesh.manifold
+    angles = [on.angles(on.coordinates(x)) for x in tokens]
+    angle, curves = angle_profile(on, mesh.points, rho * on.uniform_per_radian(mesh.points))
+    low = on.span[0]
     edges = np.linspace(low, math.pi, _BINS + 1)
     figure = Figure(figsize=(1.75 * len(times) + 0.8, 2.5), layout="constrained")
     axes = figure.subplots(1, len(times), sharey=True, squeeze=False)[0]
@@ -443,14 +432,14 @@ def _profiles_side_by_side(
         most = max(most, float(bars.max()))
         ax.stairs(bars, edges, fill=True, color=CLUSTER_COLOURS[5], alpha=0.6, linewidth=0.0)
         ax.plot(angle, curve, color=INK, linewidth=1.1)
-        angle_axis(ax, "x", mesh.geometry)
+        angle_axis(ax, "x", on)
         ax.set_title(f"$t = {number(t)}$")
     axes[0].set_yscale("log")
     # Half a particle in a bin: below, bars have nothing to say.
     axes[0].set_ylim(0.5 * least, 1.5 * most)
     _distance_axis(axes[0])
     axes[0].set_ylabel("mass per radian")
-    figure.supxlabel("angle" if circle else r"angle $\theta$ to the axis of symmetry", fontsize=8.5)
+    figure.supxlabel(angle_label(on), fontsize=8.5)
     handles = [
         Line2D([], [], color=INK, linewidth=1.1, label="density"),
         Line2D(

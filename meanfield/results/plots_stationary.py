@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import PARAMETER_NAMES
 from meanfield.results import globe
@@ -29,6 +30,7 @@ from meanfield.results.figures import (
     INK,
     STYLE,
     angle_axis,
+    angle_label,
     angle_profile,
     footnote,
     headline,
@@ -43,15 +45,14 @@ _NAMES = {"kappa": (r"noise $\kappa$", r"\kappa"), **PARAMETER_NAMES}
 
 
 def draw_profile(
-    path: Path, geometry: str, d: int, points: Array, log_rho: Array, title: str, note: str
+    path: Path, on: Manifold, points: Array, log_rho: Array, title: str, note: str
 ) -> Path:
     """Density against the angle, on a circle or from pole to pole.
 
     Args:
         path: where to write.
-        geometry: "circle" or "zonal".
-        d: dimension.
-        points: vertices as in field files, (n, 3).
+        on: the one-dimensional geometry.
+        points: vertices in its coordinates, (n, gdim).
         log_rho: log density w.r.t. the uniform one, (n,).
         title, note: above and below.
     """
@@ -59,10 +60,9 @@ def draw_profile(
         figure = Figure(figsize=(5.4, 3.3), layout="constrained")
         headline(figure, title)
         ax = figure.subplots()
-        angle, values = angle_profile(geometry, points, log_rho[None] / math.log(10.0))
-        angle_axis(ax, "x", geometry)
-        axis = "angle" if geometry == "circle" else rf"angle $\theta$ to the axis  ($d = {d}$)"
-        ax.set_xlabel(axis)
+        angle, values = angle_profile(on, points, log_rho[None] / math.log(10.0))
+        angle_axis(ax, "x", on)
+        ax.set_xlabel(angle_label(on))
         ax.axhline(1.0, color=FAINT, linewidth=0.7, linestyle=":")
         low, high = max(float(values.min()), -6.0), float(values.max())
         pad = 0.06 * max(high - low, 1.0)

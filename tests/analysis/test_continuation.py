@@ -9,10 +9,10 @@ from scipy import optimize
 
 from meanfield.analysis import exact
 from meanfield.analysis.continuation import COLUMNS, Diagram, branch, critical_values
-from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.stationary import Equation, MomentMap, find_stationary
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.interaction.attention import SelfAttention
 
 

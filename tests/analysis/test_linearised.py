@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from meanfield.analysis import exact, linearised
-from meanfield.analysis.grids import ZonalGrid
 from meanfield.analysis.linearised import arnoldi_spectrum, spectrum
 from meanfield.analysis.stationary import Equation, find_stationary
 from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
+from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import SelfAttention
 

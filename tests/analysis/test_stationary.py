@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from meanfield.analysis import exact
-from meanfield.analysis.grids import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.analysis.stationary import Equation, MomentMap, StationaryState, find_stationary
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Cap, Fourier, Gegenbauer, Mixture, Uniform, VonMisesFisher
+from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.interaction.attention import Attention, SelfAttention
 from meanfield.interaction.measure import Measure

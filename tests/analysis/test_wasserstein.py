@@ -23,8 +23,8 @@ from meanfield.analysis.wasserstein import (
 from meanfield.analysis.wasserstein_1d import circle_cost
 from meanfield.analysis.wasserstein_columns import cost_matrix
 from meanfield.errors import InputError
-from meanfield.geometry.harmonics import harmonics_for
 from meanfield.geometry.laws import VonMisesFisher, standard_density
+from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import (
     Array,
@@ -514,7 +514,7 @@ def test_density_points_are_those_of_the_law() -> None:
         assert sample.points.shape == (200_000, mesh.d) and law.d == mesh.d  # type: ignore[union-attr]
         if mesh.geometry == "zonal":
             sample = colatitudes(sample)
-        harmonics = harmonics_for(mesh.geometry, mesh.d, 3)
+        harmonics = manifold(mesh.geometry, mesh.d).harmonics(3)
         gap = harmonics.moments(points.points, points.weights) - harmonics.moments(
             sample.points, sample.weights
         )

@@ -16,7 +16,6 @@ from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
-from meanfield.geometry.sphere import embed
 from meanfield.interaction.attention import Attention
 from meanfield.software import load_mpi
 
@@ -79,7 +78,7 @@ def make(name: str) -> EulerianSolver | ImplicitSolver:
     # Only rank 0's mesh counts: give the others another one.
     space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
     geometry, d = space.geometry, space.d
-    rho = law.density(embed(geometry, d, space.points[: space.n_owned]))
+    rho = law.density(space.manifold.embed(space.points[: space.n_owned]))
     return EulerianSolver(space, Attention(model, beta, d, geometry, value), rho, scheme)
 
 
@@ -88,7 +87,7 @@ def make_implicit(name: str) -> ImplicitSolver:
     build, model, beta, value, law, kappa, scheme, _ = IMPLICIT[name]
     space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
     geometry, d = space.geometry, space.d
-    rho = law.density(embed(geometry, d, space.points[: space.n_owned]))
+    rho = law.density(space.manifold.embed(space.points[: space.n_owned]))
     attention = Attention(model, beta, d, geometry, value)
     return ImplicitSolver(space, attention, rho, kappa, scheme)
 
@@ -96,7 +95,7 @@ def make_implicit(name: str) -> ImplicitSolver:
 def look(solver: EulerianSolver | ImplicitSolver) -> dict[str, object]:
     """What every number of ranks must agree on. Collective."""
     space = solver.space
-    x = embed(space.geometry, space.d, space.points[: space.n_owned])
+    x = space.manifold.embed(space.points[: space.n_owned])
     mass = solver.weights * solver.rho
     sums = space.sum(float(mass.sum()), *(mass @ x).tolist())
     return {

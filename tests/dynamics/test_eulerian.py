@@ -16,7 +16,6 @@ from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh
-from meanfield.geometry.sphere import embed
 
 Make = Callable[..., Any]
 
@@ -45,7 +44,7 @@ def rough(name: str, space: Any) -> np.ndarray:
     """Densities that no limiter likes."""
     rng = np.random.default_rng(3)
     n = space.n_owned
-    x = embed(space.geometry, space.d, space.points[:n])
+    x = space.manifold.embed(space.points[:n])
     axis = np.zeros(space.d)
     axis[-1] = 1.0
     if name == "lognormal":
@@ -202,7 +201,7 @@ def test_a_dirac_rests_where_it_attracts(which: Any, make_space: Make, make_solv
     # E is maximal exactly at Diracs: nothing may leak from the vertex. (Zonal: at the pole; mass
     # elsewhere is a whole circle of latitude.)
     space = make_space(*which)
-    x = embed(space.geometry, space.d, space.points[: space.n_owned])
+    x = space.manifold.embed(space.points[: space.n_owned])
     rho = np.eye(space.n_owned)[np.argmax(x[:, -1])]
     solver = make_solver(space, "sa", 4.0, rho)
     run(solver, 2.0)
@@ -225,7 +224,7 @@ def test_two_hot_vertices_meet(limiter: str, make_space: Make, make_solver: Make
 def _quantiles(solver: EulerianSolver, levels: list[float]) -> np.ndarray:
     """Angles from the axis within which these parts of the mass lie."""
     space = solver.space
-    x = embed(space.geometry, space.d, space.points[: space.n_owned])
+    x = space.manifold.embed(space.points[: space.n_owned])
     theta = np.arccos(np.clip(x[:, -1], -1.0, 1.0))
     order = np.argsort(theta)
     cumulated = np.cumsum((solver.weights * solver.rho)[order])

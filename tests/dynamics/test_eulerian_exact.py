@@ -19,7 +19,7 @@ from meanfield.geometry.laws import (
     PoissonKernel,
     standard_density,
 )
-from meanfield.geometry.sphere import embed, random_rotation
+from meanfield.geometry.sphere import random_rotation
 
 Make = Callable[..., Any]
 
@@ -34,7 +34,7 @@ def run(solver: EulerianSolver, t_end: float) -> EulerianSolver:
 
 def at_vertices(space: Any) -> np.ndarray:
     """Unit vectors of this rank's vertices."""
-    return embed(space.geometry, space.d, space.points[: space.n_owned])
+    return space.manifold.embed(space.points[: space.n_owned])
 
 
 def moment(solver: EulerianSolver, f: np.ndarray) -> float:

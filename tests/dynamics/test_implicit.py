@@ -15,7 +15,6 @@ from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
-from meanfield.geometry.sphere import embed
 from meanfield.interaction.attention import Attention
 
 Make = Callable[..., Any]
@@ -35,7 +34,7 @@ def rough(name: str, space: Any) -> np.ndarray:
     """Densities that no scheme likes."""
     rng = np.random.default_rng(3)
     n = space.n_owned
-    x = embed(space.geometry, space.d, space.points[:n])
+    x = space.manifold.embed(space.points[:n])
     axis = np.zeros(space.d)
     axis[-1] = 1.0
     if name == "lognormal":
@@ -61,7 +60,7 @@ def solver_of(
 ) -> ImplicitSolver:
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
     if not isinstance(rho, np.ndarray):
-        rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
+        rho = rho.density(space.manifold.embed(space.points[: space.n_owned]))
     return ImplicitSolver(space, attention, rho, kappa, Implicit(**choices))
 
 
@@ -295,7 +294,7 @@ def test_speed_is_that_of_the_total_flux(make_space: Make) -> None:
         axis = (0.0,) * (space.d - 1) + (1.0,)
         kappa, b = 0.3, 2.0
         solver = solver_of(space, "sa", 0.0, VonMisesFisher(axis, b), kappa)
-        x = embed(space.geometry, space.d, space.points[: space.n_owned])
+        x = space.manifold.embed(space.points[: space.n_owned])
         z = np.cos(space.points[: space.n_owned, 0]) if which[0] == "zonal" else x[:, -1]
         m = solver.weights * solver.rho
         mean = float(m @ z)  # X = mean grad cos theta at beta = 0

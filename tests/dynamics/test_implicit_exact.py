@@ -32,7 +32,6 @@ from meanfield.geometry.laws import (
     VonMisesFisher,
     standard_density,
 )
-from meanfield.geometry.sphere import embed
 from meanfield.interaction.attention import Attention
 
 Make = Callable[..., Any]
@@ -43,7 +42,7 @@ def solver_of(
 ) -> ImplicitSolver:
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
     if not isinstance(rho, np.ndarray):
-        rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
+        rho = rho.density(space.manifold.embed(space.points[: space.n_owned]))
     return ImplicitSolver(space, attention, rho, kappa, Implicit(**choices))
 
 
@@ -184,7 +183,7 @@ def test_rates_at_the_uniform_state(
 def harmonic(space: Any, degree: int) -> np.ndarray:
     from scipy.special import eval_gegenbauer
 
-    x = embed(space.geometry, space.d, space.points[: space.n_owned])[:, -1]
+    x = space.manifold.embed(space.points[: space.n_owned])[:, -1]
     if space.geometry == "zonal":
         x = np.cos(space.points[: space.n_owned, 0])
     if space.d == 2:

@@ -20,8 +20,9 @@ from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.laws import Gegenbauer, VonMisesFisher
+from meanfield.geometry.manifolds import Latitudes
 from meanfield.geometry.mesh import circle, icosphere
-from meanfield.geometry.sphere import Array, embed, uniform_points
+from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import (
     BoundedConfidence,
@@ -181,7 +182,7 @@ def test_free_energy_falls_with_every_kernel(name: str, dt: float, make_space: M
     space = make_space("zonal", 80, 3)
     kappa = 0.0 if kernel.link == "log" else 0.05
     law = Gegenbauer(3, (0.4, -0.2, 0.1))
-    rho = law.density(embed("zonal", 3, space.points))
+    rho = law.density(Latitudes(3).embed(space.points))
     options = Implicit(dt=dt)
     solver = ImplicitSolver(space, Interaction(kernel, 3, "zonal"), rho, kappa, options)
     values = [solver.free_energy()]
@@ -200,7 +201,7 @@ def test_repulsion_falls_to_rest_at_any_step(geometry: str, make_space: Make) ->
     # W = -t, kappa = .01, dt = 10: with the old potential F rose in 16 of 30 steps.
     space = make_space(geometry, 200 if geometry == "zonal" else 3)
     law = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
-    rho = law.density(embed(geometry, 3, space.points))
+    rho = law.density(space.manifold.embed(space.points))
     for order in (1, 2):
         options = Implicit(dt=10.0, order=order)
         model = Interaction(Power(k=1, strength=-1.0), 3, geometry)

@@ -222,7 +222,7 @@ def test_balanced_weights_integrate_harmonics(which: Any, make_space: Make) -> N
     kind, _, d = which
     space = make_space(*which)
     w, degree, error = balance_weights(
-        space.geometry, d, space.points, space.weights, space.n_global, 20, lambda a: a
+        space.manifold, space.points, space.weights, space.n_global, 20, lambda a: a
     )
     rng = np.random.default_rng(1)
     assert np.all(w > 0.0)
@@ -246,7 +246,7 @@ def test_the_balanced_degree_stays_smooth(make_space: Make) -> None:
     space = make_space("sphere", 4)
     for needed, reached in ((4, 4), (20, 7)):
         w, degree, _ = balance_weights(
-            "sphere", 3, space.points, space.weights, space.n_global, needed, lambda a: a
+            space.manifold, space.points, space.weights, space.n_global, needed, lambda a: a
         )
         assert degree == reached
         assert np.max(np.abs(w / space.weights - 1.0)) < 5e-3

@@ -7,8 +7,8 @@ import pytest
 from scipy import special
 
 from meanfield.errors import InputError
-from meanfield.geometry.harmonics import harmonics_for
-from meanfield.geometry.sphere import embed, harmonic_dimension, random_rotation, uniform_points
+from meanfield.geometry.manifolds import Latitudes, manifold
+from meanfield.geometry.sphere import harmonic_dimension, random_rotation, uniform_points
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.direct import pair_sums
 from meanfield.interaction.expansion import Expansion
@@ -112,7 +112,7 @@ def test_kernel_refuses_unusable_beta(beta: float) -> None:
 )
 def test_harmonics_are_orthonormal(geometry: str, d: int) -> None:
     degree = 6
-    h = harmonics_for(geometry, d, degree)
+    h = manifold(geometry, d).harmonics(degree)
     if geometry == "sphere":
         t, wt = special.roots_legendre(10)
         phi = 2 * np.pi * np.arange(20) / 20
@@ -179,7 +179,7 @@ def test_zonal_agrees_with_direct_sums_over_circles(d: int, beta: float, model: 
     m /= m.sum()
     turns = 2 if d == 2 else 256  # points on each circle of latitude: exact for the degrees in play
     if d == 2:
-        y = np.concatenate([embed("zonal", 2, theta), embed("zonal", 2, -theta)])
+        y = np.concatenate([Latitudes(2).embed(theta), Latitudes(2).embed(-theta)])
         weights = np.concatenate([m, m]) / 2
     else:
         phi = 2 * np.pi * np.arange(turns) / turns
@@ -195,7 +195,7 @@ def test_zonal_agrees_with_direct_sums_over_circles(d: int, beta: float, model: 
     zonal = Attention(model, beta, d, "zonal", accuracy=1e-14).field(Measure(theta, m))
     full = Attention(model, beta, d, "any").field(Measure(y, weights))
     at = np.linspace(0.0, np.pi, 33)[:, None]
-    x = embed("zonal", d, at)
+    x = Latitudes(d).embed(at)
     tangent = np.zeros_like(x)
     tangent[:, 0], tangent[:, -1] = np.cos(at[:, 0]), -np.sin(at[:, 0])
     z = np.exp(full.log_partition(x) - abs(beta))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.geometry.harmonics import harmonics_for
+from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.sphere import uniform_points
 
 
@@ -16,7 +16,7 @@ def test_bits_do_not_depend_on_threads(
     rng = np.random.default_rng(5)
     n = 70_001  # more than one thread is used from 60 000 on
     x, weights = uniform_points(n, d, rng), rng.random(n) / n
-    harmonics = harmonics_for(geometry, d, 28, 1e-13)
+    harmonics = manifold(geometry, d).harmonics(28, 1e-13)
     at = harmonics.locate(x)
 
     def everything() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,8 @@ from scipy import integrate, special
 from meanfield.analysis import exact
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher
-from meanfield.geometry.sphere import Array, embed, harmonic_dimension, uniform_points
+from meanfield.geometry.manifolds import Latitudes
+from meanfield.geometry.sphere import Array, harmonic_dimension, uniform_points
 from meanfield.interaction import pairs
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.expansion import Expansion
@@ -245,7 +246,7 @@ def test_rings_are_circles_of_points(name: str) -> None:
     )
     zonal = Interaction(kernel, 3, "zonal", method="direct").field(Measure(theta, m))
     full = Interaction(kernel, 3).field(Measure(y, np.repeat(m, turns) / turns))
-    x = embed("zonal", 3, at)
+    x = Latitudes(3).embed(at)
     along = np.stack([np.cos(at[:, 0]), np.zeros(3), -np.sin(at[:, 0])], axis=1)
     velocity = np.sum(full.velocity(x) * along, axis=1)
     np.testing.assert_allclose(zonal.velocity(at)[:, 0], velocity, rtol=1e-9, atol=1e-9)

@@ -12,7 +12,6 @@ from meanfield.case import Eulerian
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
-from meanfield.geometry.sphere import embed
 from meanfield.interaction.attention import Attention
 
 
@@ -47,5 +46,5 @@ def solver_of(
     """A solver; ``rho`` is an array at the vertices or a law."""
     attention = Attention(model, beta, space.d, space.geometry, value)  # type: ignore[arg-type]
     if not isinstance(rho, np.ndarray):
-        rho = rho.density(embed(space.geometry, space.d, space.points[: space.n_owned]))
+        rho = rho.density(space.manifold.embed(space.points[: space.n_owned]))
     return EulerianSolver(space, attention, rho, scheme)

@@ -1,0 +1,33 @@
+"""Compiled: tangent vectors of S^2 from their components along theta and phi."""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+
+from meanfield.geometry.sphere import Array
+
+__all__ = ["add_frame"]
+
+
+@nb.njit(nogil=True, error_model="numpy", cache=True)
+def add_frame(x: Array, slopes: Array, out: Array) -> None:
+    """Tangent vectors (n, 3) from their components along theta and phi, (2, n), at points (n, 3).
+
+    Sines and cosines come from the coordinates. At the poles the longitude is that of ``locate``, 0
+    or pi by the sign of the zero. In one loop: as NumPy's, with ten arrays in between, this was
+    more than half of the time of a gradient at 40 000 points.
+    """
+    for i in range(x.shape[0]):
+        x0, x1, x2 = x[i, 0], x[i, 1], x[i, 2]
+        square = x0 * x0 + x1 * x1
+        # Squares of what is so near to a pole lose their digits.
+        rho = math.sqrt(square) if square > 1e-280 else math.hypot(x0, x1)
+        cp, sp = (x0 / rho, x1 / rho) if rho > 0.0 else (math.copysign(1.0, x0), 0.0)
+        radius = math.sqrt(rho * rho + x2 * x2)
+        ct, st = x2 / radius, rho / radius
+        g0, g1 = slopes[0, i], slopes[1, i]
+        out[i, 0] = g0 * ct * cp - g1 * sp
+        out[i, 1] = g0 * ct * sp + g1 * cp
+        out[i, 2] = -g0 * st

@@ -1,0 +1,53 @@
+"""Threads of this process: how many there are, and transforms done in parts by them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["available_cpus", "in_parts"]
+
+_THREADED_FROM = 30_000  # nodes; below, a second thread costs more than it brings (measured)
+_PART = 10_240  # nodes of a transform at a time, about
+_Values = TypeVar("_Values", NDArray[np.float64], NDArray[np.complex128])
+
+
+def in_parts(n: int, part: Callable[[slice], _Values]) -> list[_Values]:
+    """Do a transform for parts of the nodes, each on one thread; the results in their order.
+
+    ducc0's own threads add in the order in which they happen to arrive, and its parameters depend
+    on their number: two runs, or a run and its continuation, then differ by round-off. This way
+    the result depends on the nodes alone, and is as fast.
+    """
+    ends = np.linspace(0, n, max(1, round(n / _PART)) + 1).astype(int).tolist()
+    parts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+    threads = _threads(n)
+    if threads == 1 or len(parts) == 1:
+        return [part(nodes) for nodes in parts]
+    return list(_pool(threads).map(part, parts))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _threads(n: int) -> int:
+    if n < _THREADED_FROM:
+        return 1
+    return max(1, int(os.environ.get("MEANFIELD_NUM_THREADS", "0")) or available_cpus())
+
+
+def available_cpus() -> int:
+    """Number of processors for this process: those of the machine, shared by its MPI ranks."""
+    environment = os.environ
+    ranks = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") or environment.get("MPI_LOCALNRANKS")
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return max(1, cpus // int(ranks or 1))

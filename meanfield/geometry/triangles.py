@@ -1,0 +1,71 @@
+"""Triangles of a sphere: edges, hulls, normals, cotangents. NumPy and SciPy only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["cell_edges", "cotangents", "doubled_normals", "hull_cells"]
+
+IntArray = NDArray[np.int64]
+
+
+def cell_edges(cells: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """Sorted edges (E, 2), lower vertex first; cell -> edge (m, 3), edge k opposite vertex k."""
+    pairs = cells[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2)
+    low, high = pairs.min(axis=1), pairs.max(axis=1)
+    # One integer per edge: sorting it is several times faster than np.unique on rows.
+    key, inverse = np.unique(low * n + high, return_inverse=True)
+    return np.stack([key // n, key % n], axis=1), inverse.reshape(-1, 3).astype(np.int64)
+
+
+def hull_cells(points: Array) -> IntArray:
+    """Triangles (m, 3) of the convex hull of unit vectors (n, 3): their Delaunay triangulation.
+
+    Oriented outward. For vertices on a sphere the hull is exactly the triangulation without
+    negative cotangent weights: cot a + cot b has the sign of the fold at the common edge.
+
+    Raises:
+        InputError: if the hull does not hold every vertex, or not the centre of the sphere.
+    """
+    try:
+        cells = ConvexHull(points).simplices.astype(np.int64)
+    except QhullError as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise InputError(f"{len(points)} vertices have no convex hull ({reason})") from error
+    volume = np.sum(doubled_normals(points[cells]) * points[cells[:, 0]], axis=1)
+    # ConvexHull does not orient its facets; the centre is inside, so the volume's sign tells.
+    cells[volume < 0.0] = cells[volume < 0.0][:, [0, 2, 1]]
+    if len(cells) != 2 * len(points) - 4 or len(np.unique(cells)) != len(points):
+        raise InputError(
+            f"the convex hull of {len(points)} vertices has {len(cells)} triangles instead of "
+            f"{2 * len(points) - 4}: some vertices coincide or nearly do; merge them"
+        )
+    edges, sides = cell_edges(cells, len(points))
+    directed = np.where(cells[:, [1, 2, 0]] < cells[:, [2, 0, 1]], 1, -1)
+    if np.any(np.bincount(sides.ravel(), directed.ravel(), len(edges)) != 0.0):
+        raise InputError(
+            "the vertices lie on one side of the sphere: the mesh must surround the centre"
+        )
+    return cells
+
+
+def doubled_normals(corners: Array) -> Array:
+    """(b - a) x (c - a) for triangles (m, 3, 3): outward normals with twice the area as length."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def cotangents(points: Array, cells: IntArray) -> tuple[Array, Array]:
+    """Cotangent of the angle at each corner (m, 3) and triangle areas (m,)."""
+    corners = points[cells]
+    doubled = np.linalg.norm(doubled_normals(corners), axis=1)
+    cot = np.empty((len(cells), 3))
+    for k in range(3):
+        u = corners[:, (k + 1) % 3] - corners[:, k]
+        v = corners[:, (k + 2) % 3] - corners[:, k]
+        cot[:, k] = np.sum(u * v, axis=1) / doubled
+    return cot, 0.5 * doubled
