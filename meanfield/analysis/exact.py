@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from scipy import integrate, linalg, optimize, special
 
 from meanfield.errors import InputError, suggest
+from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
 
 __all__ = [
@@ -112,12 +113,7 @@ def kernel_coefficient(beta: float, d: int, degree: int) -> float:
     as multiplication by lam_l, integrals being with respect to sigma.
     """
     b = abs(beta)
-    if b <= 50.0:
-        lam0 = float(special.hyp0f1(0.5 * d, 0.25 * b * b)) * math.exp(-b)
-    else:
-        nu = 0.5 * d - 1.0
-        log_factor = math.lgamma(0.5 * d) + nu * math.log(2.0 / b)
-        lam0 = float(special.ive(nu, b)) * math.exp(log_factor)
+    lam0 = math.exp(float(log_scaled_bessel(0.5 * d - 1.0, b)))
     sign = -1.0 if beta < 0.0 and degree % 2 else 1.0
     return sign * lam0 * bessel_ratio(0.5 * d - 1.0, degree, b)
 

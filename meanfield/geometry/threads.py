@@ -42,7 +42,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def _threads(n: int) -> int:
     if n < _THREADED_FROM:
         return 1
-    return max(1, int(os.environ.get("MEANFIELD_NUM_THREADS", "0")) or available_cpus())
+    wanted = os.environ.get("MEANFIELD_NUM_THREADS", "")
+    return max(1, int(wanted)) if wanted.isdigit() and int(wanted) else available_cpus()
 
 
 def available_cpus() -> int:

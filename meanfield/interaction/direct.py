@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from scipy import special
 
+from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
 
 __all__ = ["PairSums", "pair_sums", "zonal_pair_sums"]
@@ -199,20 +199,10 @@ def _circle_means(x: Array, d: int) -> tuple[Array, Array, Array]:
     h' = x h_{nu+1}/(2 nu + 2), and h'' = h - (2 nu + 1) h'/x.
     """
     nu, size = 0.5 * (d - 3), np.abs(x)
-    h0, next_h = _scaled_bessel(nu, size), _scaled_bessel(nu + 1.0, size)
+    h0, next_h = (np.exp(log_scaled_bessel(order, size)) for order in (nu, nu + 1.0))
     if d == 2:  # two points, c = +-1
         h1 = 0.5 * (1.0 - np.exp(-2.0 * size))
         return h0, np.sign(x) * h1, h0
     h1 = size * next_h / (2.0 * nu + 2.0)
     h2 = h0 - (2.0 * nu + 1.0) * next_h / (2.0 * nu + 2.0)
     return h0, np.sign(x) * h1, h2
-
-
-def _scaled_bessel(nu: float, x: Array) -> Array:
-    """Gamma(nu + 1) (2/x)^nu I_nu(x) e^{-x} for x >= 0; 1 at x = 0."""
-    small = x < 1.0
-    series = special.hyp0f1(nu + 1.0, 0.25 * np.where(small, x, 0.0) ** 2) * np.exp(-x)
-    large = np.where(small, 1.0, x)
-    with np.errstate(divide="ignore"):
-        log = math.lgamma(nu + 1.0) + nu * np.log(2.0 / large) + np.log(special.ive(nu, large))
-    return np.where(small, series, np.exp(log))

@@ -379,3 +379,10 @@ def test_attention_of_another_geometry_is_refused(make_space: Make) -> None:
     space = make_space("sphere", 1)
     with pytest.raises(InputError, match=r"'circle' \(d = 2\) found, the space's 'sphere'"):
         EulerianSolver(space, Attention("sa", 1.0, 2, "circle"), np.ones(space.n_owned))
+
+
+def test_values_with_ghosts_are_written_where_they_are_wanted(make_space: Make) -> None:
+    space = make_space("circle", 30, 2)
+    owned, out = np.arange(float(space.n_owned)), np.full(space.n_local, -1.0)
+    assert space.with_ghosts(owned, out) is out
+    np.testing.assert_array_equal(out[: space.n_owned], owned)

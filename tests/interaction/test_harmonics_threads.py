@@ -34,3 +34,15 @@ def test_bits_do_not_depend_on_threads(
         monkeypatch.setenv("MEANFIELD_NUM_THREADS", threads)
         for found, wanted in zip(everything(), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("value", ["", "0", "many", "-3"])
+def test_a_number_of_threads_that_is_none_is_left_to_the_machine(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harmonics = manifold("circle", 2).harmonics(3)
+    x = uniform_points(40_000, 2, np.random.default_rng(0))
+    monkeypatch.setenv("MEANFIELD_NUM_THREADS", "1")
+    expected = harmonics.moments(x, np.full(40_000, 1.0))
+    monkeypatch.setenv("MEANFIELD_NUM_THREADS", value)
+    np.testing.assert_array_equal(harmonics.moments(x, np.full(40_000, 1.0)), expected)

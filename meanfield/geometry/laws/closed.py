@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import PlainValidator
-from scipy.special import betainc, betaincinv, gammaln, ive, logsumexp
+from scipy.special import betainc, betaincinv
 
 from meanfield.errors import InputError
+from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.laws.base import (
     Axis,
     Dimension,
@@ -105,7 +106,7 @@ class VonMisesFisher:
         object.__setattr__(self, "mean", given)
         object.__setattr__(self, "concentration", k)
         object.__setattr__(self, "_mu", mu)
-        object.__setattr__(self, "_log_scale", _log_scaled_partition(k, len(mu)))
+        object.__setattr__(self, "_log_scale", float(log_scaled_bessel(0.5 * len(mu) - 1.0, k)))
 
     @property
     def d(self) -> int:
@@ -159,33 +160,6 @@ class VonMisesFisher:
             f"von Mises-Fisher on S^{self.d - 1}, mean direction {_numbers(self._mu)}, "
             f"concentration {self.concentration:g}"
         )
-
-
-def _log_scaled_partition(k: float, d: int) -> float:
-    """log(e^{-k} int e^{k <x, mean>} dsigma), any k >= 0 and d >= 2.
-
-    The integral is Gamma(d/2) (2/k)^{d/2-1} I_{d/2-1}(k); where the scaled Bessel function
-    underflows (k small against d) its power series in k^2/4, whose terms are all positive.
-    """
-    if k == 0.0:
-        return 0.0
-    nu = 0.5 * d - 1.0
-    bessel = float(ive(nu, k))
-    if math.isfinite(bessel) and bessel > 1e-280:
-        return math.log(bessel) + math.lgamma(nu + 1.0) + nu * math.log(2.0 / k)
-    if k > 1e6 and k > 100.0 * d * d:  # beyond the range of the library: leading asymptotics
-        expansion = math.log1p(-(4.0 * nu * nu - 1.0) / (8.0 * k))
-        return (
-            math.lgamma(nu + 1.0)
-            + nu * math.log(2.0 / k)
-            - 0.5 * math.log(2.0 * math.pi * k)
-            + expansion
-        )
-    j = np.arange(int(k) + 100.0)
-    terms = (
-        2.0 * j * math.log(0.5 * k) - gammaln(j + 1.0) - gammaln(nu + 1.0 + j) + gammaln(nu + 1.0)
-    )
-    return float(logsumexp(terms)) - k
 
 
 @options("")

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
-from scipy import special
 
 from meanfield.errors import InputError
+from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array, dimension_ratio, tangent_project
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
@@ -44,11 +44,7 @@ def _bessel_ratios(beta: float, d: int, degree: int) -> Array:
 @lru_cache(maxsize=256)
 def _log_lam0(beta: float, d: int) -> float:
     """log(lam_0 e^{-b}), lam_0 = Gamma(d/2) (2/b)^{d/2-1} I_{d/2-1}(b) = 0F1(; d/2; b^2/4)."""
-    b = abs(beta)
-    if b <= max(20.0, 0.5 * d):
-        return math.log(float(special.hyp0f1(0.5 * d, 0.25 * b * b))) - b
-    nu = 0.5 * d - 1.0
-    return math.lgamma(0.5 * d) + nu * math.log(2.0 / b) + math.log(float(special.ive(nu, b)))
+    return float(log_scaled_bessel(0.5 * d - 1.0, abs(beta)))
 
 
 @options("model.interaction", kw_only=True)
@@ -188,14 +184,9 @@ class Exponential(Kernel):
         size = abs(beta) * np.outer(s, s)
         half = 0.5 * (d - 1)
         nu = half + order
-        small = size <= max(20.0, nu)
-        scaled = np.empty_like(size)
-        ratio = special.gammaln(half) - special.gammaln(nu)
-        z = size[small]
-        scaled[small] = np.exp(ratio - z) * (0.5 * z) ** order * special.hyp0f1(nu, 0.25 * z * z)
-        z = size[~small]
-        scaled[~small] = np.exp(
-            special.gammaln(half) + (half - 1.0) * np.log(2.0 / z)
-        ) * special.ive(nu - 1.0, z)
+        ratio = math.lgamma(half) - math.lgamma(nu)
+        with np.errstate(divide="ignore"):
+            power = order * np.log(0.5 * size) if order else 0.0
+        scaled = np.exp(ratio + power + log_scaled_bessel(nu - 1.0, size))
         sign = -1.0 if beta < 0.0 and order % 2 else 1.0
         return np.asarray(sign * scaled * np.exp(beta * np.outer(t, t) - abs(beta) + size))
