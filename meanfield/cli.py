@@ -169,7 +169,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def _help(args: argparse.Namespace) -> int:
-    from meanfield.case.reference import help_on
+    from meanfield.case.helptext import help_on
 
     _say("\n".join(help_on(args.key)))
     return 0

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -296,9 +296,11 @@ def _check_same(folder: RunFolder, before: dict[str, Any], settings: _Settings) 
 
 
 def _of_particles(text: str) -> dict[str, Any]:
-    """What of a case the clouds depend on."""
-    case = tomllib.loads(text)
-    return {name: case.get(name) for name in ("geometry", "model", "initial", "solver")}
+    """What of a case the clouds depend on, with all defaults: an earlier version had fewer keys."""
+    table = tomllib.loads(text)
+    with suppress(InputError):  # a law made in Python is only described
+        table = Case.from_dict(table).to_dict()
+    return {name: table.get(name) for name in ("geometry", "model", "initial", "solver")}
 
 
 def _clear(path: Path) -> None:

@@ -959,3 +959,15 @@ def test_tokens_without_mass_stay_on_the_floor() -> None:
     floor = sampling_floor(density_law(mesh, rho), reference, n, replicas, rng)
     ratio = ratio_interval(ours, floor)
     assert 1.0 in ratio and ratio.high - ratio.low < 0.35, ratio
+
+
+def test_clouds_of_an_earlier_version_go_on(tmp_path: Path) -> None:
+    """Its text of the case of the particles has fewer keys: the others had their defaults."""
+    from meanfield.study import _of_particles
+
+    case = small({"solver.type": "implicit"})
+    text = case.to_toml()
+    earlier = "\n".join(
+        line for line in text.splitlines() if not line.startswith(("potential", "linear ="))
+    )
+    assert earlier != text and _of_particles(earlier) == _of_particles(text)

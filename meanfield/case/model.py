@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import WrapValidator
+from pydantic import BeforeValidator, WrapValidator
 
-from meanfield.checks import as_found, set_checked
+from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
-from meanfield.options import Expected, Field, Number, Whole, as_table, options
+from meanfield.options import Expected, Field, Number, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -36,6 +37,12 @@ else:
     ]
 
 
+def _sign(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value not in (1, -1):
+        raise ValueError("no sign")
+    return 1 if value == 1 else -1
+
+
 @options("model", kw_only=True)
 class Model:
     """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
@@ -44,12 +51,20 @@ class Model:
     """
 
     attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
-    """Softmax self-attention "sa", or unnormalised "usa"."""
+    """Softmax self-attention "sa", or unnormalised "usa"; needed where there is no interaction."""
     beta: Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)] | None = Field(
         default=None, examples=[4.0]
     )
-    """Inverse temperature; positive attracts for value = +1, zero is the linear limit."""
-    value: Annotated[Whole, Expected("1 or -1 (V = value * I)")] | None = None
+    """Inverse temperature, needed with ``attention``; positive attracts for value = +1, zero is the
+    linear limit."""
+    value: (
+        Annotated[
+            int,
+            BeforeValidator(_sign, json_schema_input_type=Literal[1, -1]),
+            Expected("1 or -1 (V = value * I)"),
+        ]
+        | None
+    ) = None
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
     interaction: AnyKernel | None = None
     """Instead of these three, a kernel W(<x, y>)."""
@@ -69,9 +84,6 @@ class Model:
                 raise InputError(f"model.{name} is missing; add for example {name} = {example}")
         assert self.beta is not None
         set_checked(self, "value", 1 if self.value is None else self.value)
-        if self.value not in (1, -1):
-            found = as_found(self.value)
-            raise InputError(f"value: expected 1 or -1 (V = value * I), found {found}")
         if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
             raise InputError(
                 f"beta: found {self.beta:g}, but usa velocities are of size e^|beta|, which "

@@ -9,6 +9,7 @@ from typing import Any
 
 from meanfield.case.model import SHORT_FORM
 from meanfield.case.reference import is_key, key_paths
+from meanfield.case.solvers import Eulerian
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 
@@ -60,13 +61,14 @@ def apply_overrides(
         if isinstance(overrides, Mapping)
         else (parse_override(text) for text in overrides)
     )
-    # A solver by its name is one of that type.
-    pairs = [
-        ("solver.type", value) if path == "solver" and isinstance(value, str) else (path, value)
-        for path, value in pairs
-    ]
-    if isinstance(result.get("solver"), str):
-        result["solver"] = {"type": result["solver"]}
+    # A solver by its name alone is one with the default options; the first one where none is named.
+    named = [value for path, value in pairs if path == "solver" and isinstance(value, str)]
+    solver = named[-1] if named else result.get("solver", {})
+    if isinstance(solver, str):
+        result["solver"] = {"type": solver}
+    elif isinstance(solver, dict):
+        result["solver"] = {"type": Eulerian.type, **solver}
+    pairs = [(path, value) for path, value in pairs if path != "solver" or value not in named]
     for path, value in pairs:
         _check_path(path)
         section, _, name = path.partition(".")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainValidator, ValidationInfo
 
@@ -101,7 +101,7 @@ class Implicit:
     repulsion is always implicit."""
     linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
     """Method of the linear solves."""
-    linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-4)
+    linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-6)
     """Of the linear solves, in the 1-norm of masses."""
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
@@ -124,7 +124,7 @@ class Lagrangian:
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
     rtol: Number = Field(default=1e-8, ge=1e-13, le=1e-1)
     """Tolerance of a step: error of a position (and of log rho) against how far it has moved."""
-    atol: Number = Field(default=1e-10, ge=1e-15, le=1e-1)
+    atol: Number = Field(default=1e-10, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step."""
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow."""
@@ -279,6 +279,8 @@ class Auto:
     """
 
     type: Literal["auto"] = "auto"
+
+    hint: ClassVar[str] = "name the solver to set its options"
 
 
 FixedMesh = Eulerian | Implicit

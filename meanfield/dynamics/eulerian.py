@@ -24,6 +24,7 @@ from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_st
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.interaction import Interaction
+from meanfield.options import chosen
 
 __all__ = ["EulerianSolver", "EulerianState"]
 
@@ -78,7 +79,7 @@ class EulerianSolver(DensitySolver):
         options: Eulerian | None = None,
         t: float = 0.0,
     ) -> None:
-        self.options = options if options is not None else Eulerian()
+        self.options = chosen(Eulerian, options)
         super().__init__(space, interaction, rho, t, self.options.tolerance)
         self._stages = STEPPERS[self.options.stepper]
         self.timings["sweep"] = 0.0

@@ -73,6 +73,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
+from meanfield.options import chosen
 
 __all__ = ["ImplicitSolver", "ImplicitState"]
 
@@ -204,7 +205,7 @@ class ImplicitSolver(DensitySolver):
     ) -> None:
         if not 0.0 <= kappa < math.inf:
             raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
-        self.options = options if options is not None else Implicit()
+        self.options = chosen(Implicit, options)
         super().__init__(space, interaction, rho, t, self.options.tolerance)
         self.kappa = float(kappa)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}

@@ -37,6 +37,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
+from meanfield.options import chosen
 
 __all__ = ["LagrangianSolver", "LagrangianState"]
 
@@ -139,7 +140,7 @@ class LagrangianSolver:
         comm: Any = None,
         t: float = 0.0,
     ) -> None:
-        self.options = options = options if options is not None else Lagrangian()
+        self.options = options = chosen(Lagrangian, options)
         self.comm: Any = comm if comm is not None else Alone()
         self.pair = pair_named(options.method)
         self.refines = options.refine
@@ -437,12 +438,16 @@ class LagrangianSolver:
         else:
             self._history.append(np.concatenate([[self.t, dt], *self._stage_moments]))
 
-    @property
-    def _history_width(self) -> int:
-        """Numbers of a step in the history: time, size, and the moments of each stage."""
-        harmonics = self._precise.harmonics
-        count = 0 if harmonics is None else harmonics.degrees.size
-        return 2 + (self.pair.b.size + 1) * count
+    def _take_history(self) -> None:
+        """Read the moments of a checkpoint in the order of this version."""
+        harmonics, stages = self._precise.harmonics, self.pair.b.size + 1
+        for k, row in enumerate(self._history):
+            parts = row[2:].reshape(stages, -1) if (row.size - 2) % stages == 0 else row[None, 2:]
+            known = [None if harmonics is None else harmonics.from_earlier(p) for p in parts]
+            if any(part is None for part in known):
+                self._insert_no_more("the moments in its checkpoint are of another interaction")
+                return
+            self._history[k] = np.concatenate([row[:2], *(p for p in known if p is not None)])
 
     def _insert_no_more(self, why: str) -> None:
         self.refines, self._history = False, []
@@ -585,8 +590,7 @@ class LagrangianSolver:
         if not math.isnan(known.refined_until):
             # Its history is gone: what is inserted now would not have followed the flow.
             self.refined_until, self.refines = (known.refined_until, known.refined_why), False
-        elif self._history and len(self._history[0]) != self._history_width:
-            self._insert_no_more("its checkpoint is of an earlier version, with other moments")
+        self._take_history()
         self._set_vertices(known.x, known.log_rho, known.group)
 
 

@@ -27,6 +27,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
+from meanfield.options import chosen
 
 __all__ = ["ParticleSolver", "ParticleState"]
 
@@ -109,7 +110,7 @@ class ParticleSolver:
         seed: int = 0,
         t: float = 0.0,
     ) -> None:
-        self.options = options = options if options is not None else Particles()
+        self.options = options = chosen(Particles, options)
         check_particle_model(interaction)
         _check_numbers(kappa, options.dt, seed)
         self.interaction = interaction.by(options.interaction)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import linalg
 
 from meanfield.geometry.sphere import Array
 
@@ -78,7 +77,9 @@ def gauss_gegenbauer(d: int, n: int) -> tuple[Array, Array]:
     Nodes are the eigenvalues of the Jacobi matrix; weights come from the Christoffel function,
     which keeps their digits at the ends and needs no Gamma functions: any d.
     """
-    nodes = linalg.eigvalsh_tridiagonal(np.zeros(n), _recurrence(d, n - 1)) if n > 1 else [0.0]
+    from scipy.linalg import eigvalsh_tridiagonal  # 0.2 s: where a grid is needed
+
+    nodes = eigvalsh_tridiagonal(np.zeros(n), _recurrence(d, n - 1)) if n > 1 else [0.0]
     t = np.asarray(nodes)
     t = 0.5 * (t - t[::-1])[::-1]  # exactly symmetric
     b = _recurrence(d, max(n - 1, 1))

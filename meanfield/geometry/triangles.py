@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
@@ -32,6 +31,8 @@ def hull_cells(points: Array) -> IntArray:
     Raises:
         InputError: if the hull does not hold every vertex, or not the centre of the sphere.
     """
+    from scipy.spatial import ConvexHull, QhullError  # where it is needed
+
     try:
         cells = ConvexHull(points).simplices.astype(np.int64)
     except QhullError as error:

@@ -11,7 +11,15 @@ from dataclasses import field
 
 from pydantic import Field
 
-from meanfield.options.classes import Option, as_table, checked, made_from, options, options_of
+from meanfield.options.classes import (
+    Option,
+    as_table,
+    checked,
+    chosen,
+    made_from,
+    options,
+    options_of,
+)
 from meanfield.options.fields import tagged
 from meanfield.options.values import (
     Expected,
@@ -41,6 +49,7 @@ __all__ = [
     "absolute",
     "as_table",
     "checked",
+    "chosen",
     "field",
     "made_from",
     "options",

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from meanfield.checks import as_found
 from meanfield.errors import InputError
-from meanfield.options.faults import explain
+from meanfield.options.faults import refusal
 from meanfield.options.fields import (
     as_given,
     expected,
@@ -26,7 +26,7 @@ from meanfield.options.fields import (
     written,
 )
 
-__all__ = ["Option", "as_table", "checked", "made_from", "options", "options_of"]
+__all__ = ["Option", "as_table", "checked", "chosen", "made_from", "options", "options_of"]
 
 Made = TypeVar("Made")
 
@@ -64,7 +64,8 @@ def options(
             try:
                 checked(self, *args, **kwargs)
             except ValidationError as error:
-                raise InputError(explain(error, made, section, in_file=False)) from None
+                refused, cause = refusal(error, made, section, in_file=False)
+                raise refused from cause
 
         made.__init__ = explained
         return cast(type[Made], made)
@@ -95,7 +96,8 @@ def made_from(
         )
     except ValidationError as error:
         place = section_of(kind) if where is None else where
-        raise InputError(explain(error, kind, place, in_file=True)) from None
+        refused, cause = refusal(error, kind, place, in_file=True)
+        raise refused from cause
 
 
 @cache
@@ -117,6 +119,19 @@ def checked(key: str, kind: Any, value: object) -> Any:
         words = in_words(kind, [], len(places))
         found = as_given(item["input"], words)
         raise InputError(f"{key}{''.join(places)}: expected {words}, found {found}") from None
+
+
+def chosen(kind: type[Made], given: Made | None) -> Made:
+    """The options given to a solver, or the defaults.
+
+    Raises:
+        InputError: options of another solver, or none.
+    """
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise InputError(f"options: expected {kind.__name__}(...), found {given!r}")
+    return given
 
 
 def as_table(owner: Any) -> dict[str, Any]:
@@ -187,4 +202,7 @@ def _about(kind: type, name: str) -> str:
 
 def _default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
-    return "" if value is None or dataclasses.is_dataclass(value) else written(value)
+    if dataclasses.is_dataclass(value):
+        table = getattr(value, "table", None)
+        return written(table()) if callable(table) else ""
+    return "" if value is None else written(value)

@@ -1,6 +1,7 @@
 """What is wrong with options, in one line: key, what was expected and found, the nearest name.
 
-Of several faults the first is told: unknown keys, then missing ones, then values.
+Of several faults the first is told: of the outer table before those inside it, and of each table
+unknown keys, then missing ones, then values.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from meanfield.checks import as_found, choice_in_words
 from meanfield.errors import InputError, suggest
 from meanfield.options.fields import (
+    arguments_of,
     as_given,
     choices_of,
     expected,
@@ -24,7 +26,7 @@ from meanfield.options.fields import (
     written,
 )
 
-__all__ = ["explain"]
+__all__ = ["refusal"]
 
 
 @dataclass
@@ -33,6 +35,7 @@ class _Place:
 
     path: str
     owner: type
+    section: str
     group: tuple[Any, ...] = ()
     name: str | None = None
     inside: int = 0
@@ -43,7 +46,7 @@ class _Place:
 
 
 def _place(kind: type, where: str, loc: Sequence[int | str]) -> _Place:
-    here = _Place(where, kind)
+    here = _Place(where, kind, where)
     for depth, part in enumerate(loc):
         info = here.info
         inner = tagged(info.annotation) if info is not None else {}
@@ -54,9 +57,9 @@ def _place(kind: type, where: str, loc: Sequence[int | str]) -> _Place:
             here.path += f"[{part}]"
             here.inside += 1
         elif info is not None and part in inner:
-            here = _Place(here.path, inner[str(part)], (*loc[: depth + 1],))
+            here = _Place(here.path, inner[str(part)], here.path, (*loc[: depth + 1],))
         elif info is not None and len(inner) == 1:
-            here = _Place(here.path, next(iter(inner.values())), (*loc[:depth],))
+            here = _Place(here.path, next(iter(inner.values())), here.path, (*loc[:depth],))
             here.name, here.path = str(part), f"{here.path}.{part}"
         elif here.name is None:
             here.name = str(part)
@@ -64,28 +67,61 @@ def _place(kind: type, where: str, loc: Sequence[int | str]) -> _Place:
     return here
 
 
-_UNKNOWN, _MISSING = "unexpected_keyword_argument", "missing"
+_UNKNOWN, _MISSING, _MORE = (
+    "unexpected_keyword_argument",
+    "missing",
+    "unexpected_positional_argument",
+)
 
 
-def explain(error: ValidationError, kind: type, where: str, in_file: bool) -> str:
-    """The first thing that is wrong: unknown keys, then missing ones, then values."""
+def refusal(
+    error: ValidationError, kind: type, where: str, in_file: bool
+) -> tuple[InputError, BaseException | None]:
+    """The first thing that is wrong, and what caused it, if that is of use.
+
+    What a class raised that is no refusal of an input is raised as it is.
+    """
     found = [(_place(kind, where, item["loc"]), item) for item in error.errors(include_url=False)]
-    order = {_UNKNOWN: 0, "unexpected_positional_argument": 0, _MISSING: 1}
+    order = {_UNKNOWN: 0, _MORE: 0, _MISSING: 1}
     fields = list(fields_of(kind))
 
-    def rank(entry: tuple[_Place, Any]) -> tuple[bool, int, int]:
-        group = entry[0].group
-        at = fields.index(group[0]) if group and group[0] in fields else 0
-        return bool(group), at, order.get(entry[1]["type"], 2)
+    def rank(entry: tuple[_Place, Any]) -> tuple[bool, int, int, int]:
+        place, kind_of_fault = entry[0], order.get(entry[1]["type"], 2)
+        first = place.group[0] if place.group else place.name
+        at = fields.index(first) if first in fields else 0
+        return bool(place.group), 0 if place.group else kind_of_fault, at, kind_of_fault
 
     found.sort(key=rank)
     place, item = found[0]
-    alike = [p.name or "" for p, i in found if (p.group, i["type"]) == (place.group, item["type"])]
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return InputError(_told(place, str(cause))), cause.__cause__
+    if isinstance(cause, Exception) and place.name is None:
+        raise cause
     if item["type"] == _UNKNOWN:
-        return _unknown(place, alike)
-    if item["type"] == _MISSING:
-        return _missing(place)
-    return _wrong(place, item, in_file)
+        alike = [p.name or "" for p, i in found if (p.group, i["type"]) == (place.group, _UNKNOWN)]
+        return InputError(_unknown(place, alike, in_file)), None
+    if item["type"] == _MORE:
+        names = ", ".join(arguments_of(place.owner))
+        return InputError(f"{place.owner.__name__}: too many arguments, expected {names}"), None
+    if item["type"] == "multiple_argument_values":
+        return InputError(f"{place.path}: found twice, by its place and by its name"), None
+    return InputError(
+        _missing(place) if item["type"] == _MISSING else _wrong(place, item, in_file)
+    ), None
+
+
+def _told(place: _Place, said: str) -> str:
+    """The message of a check, with its key before it where that is not said."""
+    path = place.path
+    if not path or said.startswith((*(f"{path}{c}" for c in ":.[ "), f"unknown key {path}")):
+        return said
+    inner = tagged(place.info.annotation) if place.info is not None else {}
+    if place.name is None or inner:  # of a whole class: it begins with the name of a field
+        return f"{path}.{said}"
+    if said.startswith(tuple(f"{place.name}{c}" for c in ":.[")):
+        return f"{place.section}.{said}" if place.section else said
+    return f"{path}: {said}"
 
 
 def _typed(kind: type) -> str:
@@ -93,16 +129,19 @@ def _typed(kind: type) -> str:
     return f" of type '{label}'" if isinstance(label, str) else ""
 
 
-def _unknown(place: _Place, names: list[str]) -> str:
-    section, _, name = place.path.rpartition(".")
-    valid = names_of(place.owner)
+def _unknown(place: _Place, names: list[str], in_file: bool) -> str:
+    owner, section = place.owner, place.section
+    valid = names_of(owner) if in_file else arguments_of(owner)
+    table = f"[{section}]{_typed(owner)}" if section else owner.__name__
     if not valid:
-        return (
-            f"{section}: type '{getattr(place.owner, 'type', '')}' takes no other keys, found "
-            + (", ".join(names))
-        )
-    table = f"[{section}]{_typed(place.owner)}" if section else place.owner.__name__
-    return f"unknown key {place.path}{suggest(name, valid)}; {table} takes " + ", ".join(valid)
+        hint = getattr(owner, "hint", "")
+        found = ", ".join(names) + (f": {hint}" if hint else "")
+        kind = f"{section}: type '{getattr(owner, 'type', '')}'" if section else owner.__name__
+        return f"{kind} takes no other keys, found {found}"
+    return (
+        f"unknown key {place.path}{suggest(place.name or '', valid)}; {table} takes "
+        + ", ".join(valid)
+    )
 
 
 def _missing(place: _Place) -> str:
@@ -123,34 +162,25 @@ def _missing(place: _Place) -> str:
 def _wrong(place: _Place, item: Any, in_file: bool) -> str:
     value, info, path = item["input"], place.info, place.path
     inner = tagged(info.annotation) if info is not None else {}
-    cause = item.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):
-        said = str(cause)
-        if not path or said.startswith(path):
-            return said
-        section = path.rpartition(".")[0]
-        if place.name is None or inner:  # of a whole class: it begins with the name of a field
-            return f"{path}.{said}"
-        if said.startswith(place.name):
-            return f"{section}.{said}" if section else said
-        return f"{path}: {said}"
     if item["type"] == "union_tag_not_found" and isinstance(value, Mapping):
         names = ", ".join(inner)
         return (
             f'{path}.type is missing; add for example type = "{next(iter(inner))}" (one of {names})'
         )
     if item["type"] == "union_tag_invalid":
-        return _expected_choice(f"{path}.type", list(inner), item["ctx"]["tag"])
+        given = value.get("type") if isinstance(value, Mapping) else value
+        return _expected_choice(f"{path}.type", list(inner), given)
     if inner and not isinstance(value, Mapping):
         if "." in path:
             some = f" with a type (one of {', '.join(inner)})" if len(inner) > 1 else ""
             return f"{path}: expected a table{some}, found {as_found(value)}"
         if in_file:
             return f"{path}: expected a section [{path}], found {as_found(value)}"
-        wanted = " or ".join(kind.__name__ for kind in inner.values())
+        # The choice by itself is for case files.
+        wanted = " or ".join(kind.__name__ for tag, kind in inner.items() if tag != "auto")
         return f"{path}: expected {wanted}, found {value!r}"
     if info is None:
-        return f"{path}: {item['msg']}" if path else str(item["msg"])
+        return f"{path or place.owner.__name__}: expected a table, found {as_found(value)}"
     words, choices = expected(info, place.inside), choices_of(info.annotation)
     if get_origin(info.annotation) is tuple and not place.inside:
         choices = []
@@ -160,5 +190,5 @@ def _wrong(place: _Place, item: Any, in_file: bool) -> str:
 
 
 def _expected_choice(path: str, valid: list[str], value: object) -> str:
-    found = f"'{value}'{suggest(str(value), valid)}"
+    found = f"'{value}'{suggest(value, valid)}" if isinstance(value, str) else as_found(value)
     return f"{path}: expected {choice_in_words(valid)}, found {found}"

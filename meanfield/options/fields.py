@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
@@ -15,6 +16,7 @@ from meanfield.checks import a_list_of, as_found, choice_in_words, number_in_wor
 from meanfield.options.values import Expected, FromElsewhere
 
 __all__ = [
+    "arguments_of",
     "as_given",
     "choices_of",
     "expected",
@@ -35,12 +37,19 @@ def fields_of(kind: type) -> dict[str, FieldInfo]:
     return cast(dict[str, FieldInfo], kind.__pydantic_fields__)  # type: ignore[attr-defined]
 
 
+def arguments_of(kind: type) -> list[str]:
+    """Arguments of a class but ``type``, also of one that was made by ``dataclass`` from ours."""
+    return [f.name for f in dataclasses.fields(kind) if f.init and f.name != "type"]
+
+
 def names_of(kind: type) -> list[str]:
-    """Keys of its table: not ``type``, and nothing that comes from elsewhere."""
+    """Keys of its table: its arguments, but none that comes from elsewhere."""
+    known = fields_of(kind)
+    marks = {name: known[name].metadata if name in known else [] for name in arguments_of(kind)}
     return [
         name
-        for name, info in fields_of(kind).items()
-        if name != "type" and not any(isinstance(m, FromElsewhere) for m in info.metadata)
+        for name, found in marks.items()
+        if not any(isinstance(mark, FromElsewhere) for mark in found)
     ]
 
 
@@ -62,6 +71,8 @@ def written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {written(v)}" for name, v in value.items()) + " }"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(written(v) for v in value) + "]"
     return str(value)
@@ -97,9 +108,9 @@ def in_words(annotation: Any, metadata: list[Any], inside: int = 0) -> str:
         return "a text in quotes"
     if annotation is Path:
         return "the name of a file"
-    low = next((float(m.ge) for m in flat if isinstance(m, Ge)), -math.inf)  # type: ignore[arg-type]
-    high = next((float(m.le) for m in flat if isinstance(m, Le)), math.inf)  # type: ignore[arg-type]
-    above = next((float(m.gt) for m in flat if isinstance(m, Gt)), None)  # type: ignore[arg-type]
+    low: Any = next((mark.ge for mark in flat if isinstance(mark, Ge)), -math.inf)
+    high: Any = next((mark.le for mark in flat if isinstance(mark, Le)), math.inf)
+    above: Any = next((mark.gt for mark in flat if isinstance(mark, Gt)), None)
     if annotation is int:
         return whole_in_words(low, high)
     if annotation is float:
@@ -115,7 +126,7 @@ def choices_of(annotation: Any) -> list[str]:
 
 
 def as_given(value: object, expected: str) -> str:
-    if isinstance(value, float | np.floating) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value) and "number" in expected:
         return f"{value} (it must be finite)"
     if (
         isinstance(value, str)

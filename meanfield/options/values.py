@@ -12,6 +12,8 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticOmit
 
+from meanfield.errors import InputError
+
 __all__ = [
     "Expected",
     "Flag",
@@ -77,14 +79,24 @@ def _file(value: object, info: ValidationInfo) -> Path:
 def absolute(value: str | os.PathLike[str], info: ValidationInfo) -> Path:
     """An absolute path; what a case file names is found from the folder of the file."""
     base = Path(info.context["base"]) if info.context else Path()
-    return (base / Path(value).expanduser()).absolute()
+    if "\0" in os.fspath(value):
+        raise ValueError("no path")
+    try:
+        path = (base / Path(value).expanduser()).absolute()
+        path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a user that is unknown
+        raise InputError(f"cannot look up '{value}': {error}") from error
+    return path
 
 
 def a_list(value: object) -> tuple[object, ...]:
     """Any list, tuple or array as a tuple, for a ``BeforeValidator``; texts and tables are none."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise ValueError("no list")
-    return tuple(value)
+    try:
+        return tuple(value)
+    except TypeError:  # an array of no dimension
+        raise ValueError("no list") from None
 
 
 Number = Annotated[float, BeforeValidator(_number)]

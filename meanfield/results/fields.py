@@ -1,8 +1,8 @@
 """Fields on the vertices against time: one temporal VTKHDF file, written step by step, read back.
 
 Owns what is in the file (the mesh once, or where it is at each step if it moves; the values of each
-step appended) and the embedding of every geometry into the three dimensions of ParaView. Knows
-nothing of solvers: it takes arrays in the original vertex order of the mesh, on one process.
+step appended), in three dimensions as the manifold places them for ParaView. Knows nothing of
+solvers: it takes arrays in the original vertex order of the mesh, on one process.
 
 The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read_fields`
 can give back the mesh of the run.

@@ -149,3 +149,15 @@ def test_any_dimension_has_tokens_only() -> None:
             ask()
     with pytest.raises(InputError, match="has none"):
         Mesh("any", 7, x, np.zeros((1, 1), dtype=np.int64))
+
+
+def test_moments_in_the_order_of_an_earlier_version() -> None:
+    """Real and imaginary parts alternated, with zeros for the sines of order 0."""
+    harmonics, rng = S2(3).harmonics(5), np.random.default_rng(4)
+    moments = rng.normal(size=36)
+    sines = np.concatenate([np.zeros(6), moments[21:]])
+    old = np.column_stack([moments[:21], sines]).ravel()
+    np.testing.assert_array_equal(harmonics.from_earlier(old), moments)
+    np.testing.assert_array_equal(harmonics.from_earlier(moments), moments)
+    assert harmonics.from_earlier(moments[1:]) is None
+    assert S1(2).harmonics(5).from_earlier(np.ones(11)) is not None

@@ -13,7 +13,6 @@ from typing import Annotated, Protocol
 
 import numpy as np
 from pydantic import PlainValidator
-from scipy.optimize import minimize_scalar
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, random_rotation, uniform_points
@@ -252,6 +251,8 @@ def lowest_on_interval(
     values = f(t)
     best = int(values.argmin())
     place, value = float(t[best]), float(values[best])
+    from scipy.optimize import minimize_scalar  # 0.2 s: where it is needed
+
     for i in np.argsort(values)[:8]:
         span = (float(t[max(i - 1, 0)]), float(t[min(i + 1, nodes)]))
         polished = minimize_scalar(

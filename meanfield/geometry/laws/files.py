@@ -17,7 +17,7 @@ import numpy as np
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.geometry.laws.function import Function
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
-from meanfield.geometry.mesh import checked_circle, checked_sphere
+from meanfield.geometry.meshcheck import checked_circle, checked_sphere
 from meanfield.geometry.sphere import Array
 
 __all__ = ["LoadedFunction", "load_function", "read_tabulated"]

@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import PlainValidator
-from scipy.optimize import minimize
 from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
 
 from meanfield.errors import InputError
@@ -261,6 +260,8 @@ class Harmonic:
         values = self._at(_from_angles(angles))
         best = int(values.argmin())
         place, value = angles[best], float(values[best])
+        from scipy.optimize import minimize  # 0.2 s: where it is needed
+
         for i in np.argsort(values)[:4]:
             polished = minimize(
                 lambda s: float(self._at(_from_angles(s[None, :]))[0]),

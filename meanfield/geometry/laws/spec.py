@@ -230,13 +230,23 @@ def _standard(table: _Table) -> Law:
     return standard_density()
 
 
+# Checked where it is read, with the message of laws.
+Quoted = Annotated[
+    str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
+]
+
+
 @options("initial", kw_only=True)
 class FileLaw:
     """Values at the vertices of a mesh file, see ``read_tabulated``."""
 
-    path: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    path: Annotated[
+        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
+    ]
     """The file; found from the folder of the case file."""
-    array: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    array: Annotated[
+        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
+    ]
     """Name of the values in it."""
     type: Literal["file"] = "file"
 
@@ -245,9 +255,13 @@ class FileLaw:
 class FunctionLaw:
     """A Python function of unit vectors, see ``FunctionDensity``; its file is run."""
 
-    path: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    path: Annotated[
+        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
+    ]
     """The file; found from the folder of the case file."""
-    name: Annotated[str, PlainValidator(str), Expected("a text in quotes")]
+    name: Annotated[
+        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
+    ]
     """The function in it, from (n, d) unit vectors to (n,) values >= 0, in any unit."""
     zonal: Flag = False
     """Whether it depends on the last coordinate alone."""

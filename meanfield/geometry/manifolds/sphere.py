@@ -144,6 +144,13 @@ class SphereHarmonics(Harmonics):
     def _packing(self) -> _Packing:
         return _Packing(self.degree)
 
+    def from_earlier(self, moments: Array) -> Array | None:
+        """Until 0.1 real and imaginary parts alternated, with zeros for the sines of order 0."""
+        if moments.size != (self.degree + 1) * (self.degree + 2):
+            return super().from_earlier(moments)
+        pairs = moments.reshape(-1, 2)
+        return np.concatenate([pairs[:, 0], pairs[self.degree + 1 :, 1]])
+
     def locate(self, points: Array) -> Located:
         x = np.asarray(points, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != 3:

@@ -1,7 +1,7 @@
 """What a zonal kernel W(<x, y>) is: a few numbers in a case file, and the values they stand for.
 
-A new kernel is a file with a subclass of ``Kernel`` (its numbers, as options; ``lam`` and W
-with two derivatives) and a line in the registry (``kernels/__init__``). Knows nothing of
+A new kernel is a file with a subclass of ``Kernel``, made by ``options`` (its numbers; ``lam`` and
+W with two derivatives) and a line in the registry (``kernels/__init__``). Knows nothing of
 measures, of dimensions until it is asked, and of solvers.
 """
 
@@ -11,7 +11,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -38,13 +38,13 @@ class Kernel(ABC):
     """
 
     type: str
-    strength: Number = Field(
-        default=1.0, ge=-1e6, le=1e6, description="Factor of W; negative: repulsive."
-    )
-    link: Link = Field(
-        default="identity",
-        description='Of the velocity: "identity", or "log", which normalises it as attention does.',
-    )
+    strength: Annotated[
+        Number, Field(ge=-1e6, le=1e6, description="Factor of W; negative: repulsive.")
+    ] = 1.0
+    link: Annotated[
+        Link,
+        Field(description='"identity", or "log", which normalises the velocity as attention does.'),
+    ] = "identity"
 
     near: ClassVar[float | None] = 0.0
     """Largest power of 1/|x - y| in W'; None: unknown."""
