@@ -117,9 +117,8 @@ def characteristic_diagnostics(solver: LagrangianSolver) -> dict[str, float]:
     ``rho_max`` are those of the vertices, inf beyond 1e308. ``clusters``: ``moved_clusters``. Also
     ``points``: number of different points.
     """
-    on, log_rho, m = solver.manifold, solver.log_density(), solver.mass
-    field = solver.field()
-    x = on.moments_of(on.settle(solver.positions()))
+    log_rho, m, field = solver.log_density(), solver.mass, solver.field()
+    x = solver.positions()[:, -solver.manifold.moments :]
     held = m > 0.0
     second = (x * m[:, None]).T @ x
     mean = m @ x

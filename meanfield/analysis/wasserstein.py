@@ -51,7 +51,7 @@ from meanfield.analysis.wasserstein_columns import (
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.mesh import IntArray
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, colatitude
 from meanfield.interaction.measure import Measure
 
 __all__ = [
@@ -114,8 +114,7 @@ def colatitudes(measure: Measure) -> Measure:
     x = _coordinates(measure)
     if x.ndim != 2 or x.shape[1] == 1:
         return Measure(x, measure.weights)
-    theta = np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])
-    return Measure(theta[:, None], measure.weights)
+    return Measure(colatitude(x)[:, None], measure.weights)
 
 
 def memory_needed(n: int, m: int) -> float:

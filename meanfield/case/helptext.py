@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator
 
 from meanfield.case.case import Case
-from meanfield.case.reference import NESTED, SECTIONS, TOP, is_typed
+from meanfield.case.reference import NESTED, SECTIONS, TOP
 from meanfield.checks import choice_in_words
 from meanfield.errors import InputError, suggest
-from meanfield.options import Option, options_of
+from meanfield.options import Option, label_of, options_of
 
 __all__ = ["help_on"]
 
@@ -26,7 +26,7 @@ def _all_options() -> list[tuple[str, type, Option]]:
     for section, kinds in (SECTIONS | NESTED).items():
         for kind in kinds:
             found += [(section, kind, option) for option in options_of(kind, section)]
-        types = [str(kind.type) for kind in kinds if is_typed(kind)]  # type: ignore[attr-defined]
+        types = [label for label in map(label_of, kinds) if label]
         if types:
             about = f"Which kind of [{section}]; each has its own keys: `meanfield help {section}`."
             words = choice_in_words(types)
@@ -58,12 +58,12 @@ def help_on(key: str) -> list[str]:
     valid = {option.key for _, _, option in _all_options()} | {
         section for section, _ in _sections()
     }
-    valid |= {str(getattr(kind, "type", "")) for _, kind in _sections() if is_typed(kind)}
+    valid |= {label_of(kind) for _, kind in _sections()} - {""}
     raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, valid)}")
 
 
 def _is_type(kind: type, section: str, key: str) -> bool:
-    return is_typed(kind) and key in (kind.type, f"{section}.{kind.type}")  # type: ignore[attr-defined]
+    return key in (label_of(kind), f"{section}.{label_of(kind)}")
 
 
 def _about(kind: type) -> str:
@@ -73,7 +73,7 @@ def _about(kind: type) -> str:
 def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
     lines: list[str] = []
     for section, kind in tables:
-        head = f'[{section}] type = "{kind.type}"' if is_typed(kind) else f"[{section}]"  # type: ignore[attr-defined]
+        head = f'[{section}] type = "{label_of(kind)}"' if label_of(kind) else f"[{section}]"
         lines += ["", head, *_wrapped(_about(kind), "  ")]
         for option in options_of(kind, section):
             name = option.key.rpartition(".")[2]
@@ -89,7 +89,7 @@ def _on_options(found: list[tuple[str, type, Option]]) -> list[str]:
     said: dict[tuple[str, ...], list[str]] = {}
     for _, kind, option in found:
         text = (option.key, option.expected + _default(option), option.about, option.example)
-        said.setdefault(text, []).append(str(getattr(kind, "type", "")) if is_typed(kind) else "")
+        said.setdefault(text, []).append(label_of(kind))
     for (key, expected, about, example), kinds in said.items():
         of = f"  ({', '.join(kinds)})" if all(kinds) else ""
         lines += ["", f"{key}{of}", *_wrapped(expected, "  "), *_wrapped(about, "  ")]

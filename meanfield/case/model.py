@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, WrapValidator
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
-from meanfield.options import Expected, Field, Number, as_table, options
+from meanfield.options import Expected, Field, Number, as_table, options, options_of
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -80,7 +80,7 @@ class Model:
     def _check_attention(self) -> None:
         for name in ("attention", "beta"):
             if getattr(self, name) is None:
-                example = {"attention": '"sa"', "beta": "4.0"}[name]
+                example = next(o.example for o in options_of(Model) if o.key == f"model.{name}")
                 raise InputError(f"model.{name} is missing; add for example {name} = {example}")
         assert self.beta is not None
         set_checked(self, "value", 1 if self.value is None else self.value)

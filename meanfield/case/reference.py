@@ -14,9 +14,9 @@ from meanfield.case.time import Every, Geometric, Time
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
 from meanfield.interaction.kernels import KERNELS
-from meanfield.options import options_of
+from meanfield.options import label_of, options_of
 
-__all__ = ["NESTED", "SECTIONS", "check_top_level", "is_key", "is_typed", "key_paths"]
+__all__ = ["NESTED", "SECTIONS", "check_top_level", "is_key", "key_paths"]
 
 TOP = ("title", "seed")
 SECTIONS: dict[str, tuple[type, ...]] = {
@@ -35,14 +35,9 @@ NESTED: dict[str, tuple[type, ...]] = {
 }
 
 
-def is_typed(kind: type) -> bool:
-    """Whether a class is one of several in its section, told by ``type``."""
-    return isinstance(getattr(kind, "type", None), str)
-
-
 def _names(kinds: tuple[type, ...]) -> set[str]:
     names = {option.key.rpartition(".")[2] for kind in kinds for option in options_of(kind)}
-    return names | ({"type"} if any(map(is_typed, kinds)) else set())
+    return names | ({"type"} if any(map(label_of, kinds)) else set())
 
 
 def check_top_level(raw: Mapping[str, Any]) -> None:

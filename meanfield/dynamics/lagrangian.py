@@ -440,14 +440,15 @@ class LagrangianSolver:
 
     def _take_history(self) -> None:
         """Read the moments of a checkpoint in the order of this version."""
-        harmonics, stages = self._precise.harmonics, self.pair.b.size + 1
-        for k, row in enumerate(self._history):
-            parts = row[2:].reshape(stages, -1) if (row.size - 2) % stages == 0 else row[None, 2:]
-            known = [None if harmonics is None else harmonics.from_earlier(p) for p in parts]
-            if any(part is None for part in known):
-                self._insert_no_more("the moments in its checkpoint are of another interaction")
-                return
-            self._history[k] = np.concatenate([row[:2], *(p for p in known if p is not None)])
+        harmonics, steps = self._precise.harmonics, len(self._history)
+        if harmonics is None or not steps:
+            return
+        rows, stages = np.array(self._history), self.pair.b.size + 1
+        moments = harmonics.from_earlier(rows[:, 2:].reshape(steps, stages, -1))
+        if moments is None:
+            self._insert_no_more("the moments in its checkpoint are of another interaction")
+        else:
+            self._history = list(np.column_stack([rows[:, :2], moments.reshape(steps, -1)]))
 
     def _insert_no_more(self, why: str) -> None:
         self.refines, self._history = False, []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Array",
+    "colatitude",
     "dimension_ratio",
     "exp_map",
     "geodesic_distance",
@@ -54,6 +55,11 @@ def geodesic_distance(x: Array, y: Array) -> Array:
     digits there).
     """
     return 2.0 * np.arctan2(np.linalg.norm(x - y, axis=-1), np.linalg.norm(x + y, axis=-1))
+
+
+def colatitude(x: Array) -> Array:
+    """Angles (n,) in [0, pi] of unit vectors (n, d) from the last coordinate axis e_d."""
+    return np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])
 
 
 def exp_map(x: Array, v: Array) -> Array:

@@ -20,7 +20,7 @@ from meanfield.options.classes import (
     options,
     options_of,
 )
-from meanfield.options.fields import tagged
+from meanfield.options.fields import label_of, tagged
 from meanfield.options.values import (
     Expected,
     Flag,
@@ -51,6 +51,7 @@ __all__ = [
     "checked",
     "chosen",
     "field",
+    "label_of",
     "made_from",
     "options",
     "options_of",

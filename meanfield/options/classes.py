@@ -21,6 +21,7 @@ from meanfield.options.fields import (
     expected,
     fields_of,
     in_words,
+    label_of,
     names_of,
     section_of,
     written,
@@ -138,8 +139,8 @@ def as_table(owner: Any) -> dict[str, Any]:
     """Options as a table of a case file: lists, texts and numbers; what is None is left out."""
     table: dict[str, Any] = {}
     kind = type(owner)
-    if isinstance(getattr(kind, "type", None), str):
-        table["type"] = owner.type
+    if label_of(kind):
+        table["type"] = label_of(kind)
     for name in names_of(kind):
         value = getattr(owner, name)
         if isinstance(value, tuple):
@@ -176,18 +177,17 @@ class Option:
 def options_of(kind: type, where: str | None = None) -> list[Option]:
     """All options of a class, in order."""
     place = section_of(kind) if where is None else where
-    label = getattr(kind, "type", "")
+    known = fields_of(kind)
     return [
         Option(
             f"{place}.{name}" if place else name,
-            label if isinstance(label, str) else "",
+            label_of(kind),
             expected(info),
             None if info.is_required() else _default(info),
             written(info.examples[0]) if info.examples else "",
             _about(kind, name),
         )
-        for name, info in fields_of(kind).items()
-        if name in names_of(kind)
+        for name, info in ((name, known[name]) for name in names_of(kind) if name in known)
     ]
 
 

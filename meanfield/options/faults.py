@@ -21,6 +21,7 @@ from meanfield.options.fields import (
     choices_of,
     expected,
     fields_of,
+    label_of,
     names_of,
     tagged,
     written,
@@ -125,8 +126,7 @@ def _told(place: _Place, said: str) -> str:
 
 
 def _typed(kind: type) -> str:
-    label = getattr(kind, "type", None)
-    return f" of type '{label}'" if isinstance(label, str) else ""
+    return f" of type '{label_of(kind)}'" if label_of(kind) else ""
 
 
 def _unknown(place: _Place, names: list[str], in_file: bool) -> str:
@@ -136,7 +136,7 @@ def _unknown(place: _Place, names: list[str], in_file: bool) -> str:
     if not valid:
         hint = getattr(owner, "hint", "")
         found = ", ".join(names) + (f": {hint}" if hint else "")
-        kind = f"{section}: type '{getattr(owner, 'type', '')}'" if section else owner.__name__
+        kind = f"{section}: type '{label_of(owner)}'" if section else owner.__name__
         return f"{kind} takes no other keys, found {found}"
     return (
         f"unknown key {place.path}{suggest(place.name or '', valid)}; {table} takes "

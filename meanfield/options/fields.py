@@ -22,6 +22,7 @@ __all__ = [
     "expected",
     "fields_of",
     "in_words",
+    "label_of",
     "names_of",
     "section_of",
     "tagged",
@@ -31,6 +32,12 @@ __all__ = [
 
 def section_of(kind: type) -> str:
     return str(getattr(kind, "option_section", ""))
+
+
+def label_of(kind: type) -> str:
+    """``type`` of its table in a case file; "" for a class that is alone in its section."""
+    label = getattr(kind, "type", None)
+    return label if isinstance(label, str) else ""
 
 
 def fields_of(kind: type) -> dict[str, FieldInfo]:
@@ -58,7 +65,7 @@ def tagged(annotation: Any) -> dict[str, type]:
     if isinstance(annotation, type):
         if not hasattr(annotation, "option_section"):
             return {}
-        return {str(getattr(annotation, "type", annotation.__name__)): annotation}
+        return {label_of(annotation) or annotation.__name__: annotation}
     found: dict[str, type] = {}
     for part in get_args(annotation):
         found |= tagged(part)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from pydantic import PlainValidator
@@ -33,6 +33,7 @@ __all__ = [
     "off_axis",
     "real",
     "reject_from_uniform",
+    "unchecked",
     "vector",
     "zonal_by_sampling",
 ]
@@ -41,26 +42,19 @@ Vector = Sequence[float] | Array
 """What a user may give for a vector; the laws keep it as a tuple of floats."""
 
 
-def _as_it_is(value: object) -> object:
-    return value  # each law checks its own arguments when it is made
+def unchecked(written_as: Any) -> PlainValidator:
+    """For an argument that the law checks itself when it is made; how a table writes it."""
+    return PlainValidator(lambda value: value, json_schema_input_type=written_as)
 
 
-Scalar = Annotated[
-    float, PlainValidator(_as_it_is, json_schema_input_type=float), Expected("a number")
-]
+Scalar = Annotated[float, unchecked(float), Expected("a number")]
 Axis = Annotated[
     Vector,
-    PlainValidator(_as_it_is, json_schema_input_type=list[float] | str),
+    unchecked(list[float] | str),
     Expected('d numbers, or an axis such as "e_1", "-e_3" or "e_d"'),
 ]
-Amplitudes = Annotated[
-    Vector,
-    PlainValidator(_as_it_is, json_schema_input_type=list[float]),
-    Expected("a list of numbers"),
-]
-Dimension = Annotated[
-    int, PlainValidator(_as_it_is, json_schema_input_type=int), FromElsewhere("the geometry")
-]
+Amplitudes = Annotated[Vector, unchecked(list[float]), Expected("a list of numbers")]
+Dimension = Annotated[int, unchecked(int), FromElsewhere("the geometry")]
 
 
 class Law(Protocol):

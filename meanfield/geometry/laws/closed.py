@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import PlainValidator
 from scipy.special import betainc, betaincinv
 
 from meanfield.errors import InputError
@@ -27,6 +26,7 @@ from meanfield.geometry.laws.base import (
     direction,
     off_axis,
     real,
+    unchecked,
     vector,
 )
 from meanfield.geometry.sphere import Array, geodesic_distance, normalize, uniform_points
@@ -175,7 +175,7 @@ class PoissonKernel:
 
     w: Annotated[
         Vector,
-        PlainValidator(lambda value: value, json_schema_input_type=list[float] | float),
+        unchecked(list[float] | float),
         Expected("d numbers, or one, the last of them"),
     ] = Field(examples=[0.2])
     """A point of the open unit ball, d numbers."""
@@ -241,7 +241,7 @@ class AngularGaussian:
 
     matrix: Annotated[
         Sequence[Sequence[float]] | Array,
-        PlainValidator(lambda value: value, json_schema_input_type=list[list[float]] | list[float]),
+        unchecked(list[list[float]] | list[float]),
         Expected("d rows of d numbers, or the d numbers of a diagonal"),
     ] = Field(examples=[[1.0, 1.0, 3.0]])
     """S, (d, d), symmetric and positive definite."""

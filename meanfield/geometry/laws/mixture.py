@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import PlainValidator
 from scipy.special import logsumexp
 
 from meanfield.errors import InputError
-from meanfield.geometry.laws.base import Law, Vector, as_points, vector, zonal_by_sampling
+from meanfield.geometry.laws.base import (
+    Law,
+    Vector,
+    as_points,
+    unchecked,
+    vector,
+    zonal_by_sampling,
+)
 from meanfield.geometry.laws.closed import Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
 from meanfield.options import Expected, FromElsewhere, field, options
@@ -32,11 +38,11 @@ class Mixture:
 
     components: Annotated[
         Sequence[Law],
-        PlainValidator(lambda value: value, json_schema_input_type=list[dict[str, Any]]),
+        unchecked(list[dict[str, Any]]),
         Expected("a list of tables, each of a law with its weight"),
     ]
     """The laws, at least one."""
-    weights: Annotated[Vector, PlainValidator(lambda value: value), FromElsewhere("the components")]
+    weights: Annotated[Vector, unchecked(Any), FromElsewhere("the components")]
     """One number >= 0 each, not all zero; relative, they are divided by their sum."""
     type: Literal["mixture"] = field(default="mixture", kw_only=True, repr=False)
     _weights: Array = field(init=False, repr=False, compare=False)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import PlainValidator
 from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
 
 from meanfield.errors import InputError
@@ -30,6 +29,7 @@ from meanfield.geometry.laws.base import (
     off_axis,
     real,
     reject_from_uniform,
+    unchecked,
     vector,
 )
 from meanfield.geometry.polynomials import gegenbauer_sum
@@ -225,7 +225,7 @@ class Harmonic:
 
     modes: Annotated[
         Sequence[tuple[int, int, float]],
-        PlainValidator(lambda value: value, json_schema_input_type=list[Mode]),
+        unchecked(list[Mode]),
         Expected("a list of tables such as { l = 2, m = 0, amplitude = 0.1 }"),
     ]
     """(l, m, amplitude) for each mode; several entries for one mode add up."""

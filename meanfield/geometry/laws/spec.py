@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import numpy as np
-from pydantic import PlainValidator
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.laws.base import Law, Scalar, check_dimension, real, vector
+from meanfield.geometry.laws.base import Law, Scalar, check_dimension, real, unchecked, vector
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
     Cap,
@@ -231,22 +230,16 @@ def _standard(table: _Table) -> Law:
 
 
 # Checked where it is read, with the message of laws.
-Quoted = Annotated[
-    str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
-]
+Quoted = Annotated[str, unchecked(str), Expected("a text in quotes")]
 
 
 @options("initial", kw_only=True)
 class FileLaw:
     """Values at the vertices of a mesh file, see ``read_tabulated``."""
 
-    path: Annotated[
-        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
-    ]
+    path: Quoted
     """The file; found from the folder of the case file."""
-    array: Annotated[
-        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
-    ]
+    array: Quoted
     """Name of the values in it."""
     type: Literal["file"] = "file"
 
@@ -255,13 +248,9 @@ class FileLaw:
 class FunctionLaw:
     """A Python function of unit vectors, see ``FunctionDensity``; its file is run."""
 
-    path: Annotated[
-        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
-    ]
+    path: Quoted
     """The file; found from the folder of the case file."""
-    name: Annotated[
-        str, PlainValidator(str, json_schema_input_type=str), Expected("a text in quotes")
-    ]
+    name: Quoted
     """The function in it, from (n, d) unit vectors to (n,) values >= 0, in any unit."""
     zonal: Flag = False
     """Whether it depends on the last coordinate alone."""

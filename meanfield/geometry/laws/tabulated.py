@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import along_axis, as_points, check_dimension, zonal_by_sampling
-from meanfield.geometry.sphere import Array, log_area
+from meanfield.geometry.sphere import Array, colatitude, log_area
 
 __all__ = ["TabulatedDensity", "TabulatedProfile"]
 
@@ -320,8 +320,7 @@ class TabulatedProfile:
     def density(self, x: Array) -> Array:
         """Density with respect to sigma, (n,)."""
         x = as_points(x, self.d)
-        angle = np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])
-        return np.interp(angle, self.theta, self.values)
+        return np.interp(colatitude(x), self.theta, self.values)
 
     def log_density(self, x: Array) -> Array:
         """Logarithm of the density, -inf where it is zero, (n,)."""

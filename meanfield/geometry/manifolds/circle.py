@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from meanfield.geometry.manifolds.base import (
     cut_intervals,
     interval_edges,
 )
-from meanfield.geometry.manifolds.transforms import Harmonics, Located
+from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located, load_ducc0
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import in_parts
 
@@ -95,19 +95,9 @@ class S1(Manifold):
 # ------------------------------------------------------------------ transforms
 
 
-def _ducc0() -> Any:
-    import ducc0  # where it is needed: meshes and folders do without
-
-    return ducc0
-
-
-def _degrees(degree: int) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.repeat(np.arange(1, degree + 1), 2)])
-
-
 @dataclass(frozen=True)
-class CircleHarmonics(Harmonics):
-    """Fourier modes at any points, by ``ducc0.nufft``."""
+class _Circular(Basis):
+    """The functions of both transforms: 1, sqrt2 cos(phi), sqrt2 sin(phi), sqrt2 cos(2 phi), ..."""
 
     @property
     def d(self) -> int:
@@ -115,7 +105,12 @@ class CircleHarmonics(Harmonics):
 
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
-        return _degrees(self.degree)
+        return np.concatenate([[0], np.repeat(np.arange(1, self.degree + 1), 2)])
+
+
+@dataclass(frozen=True)
+class CircleHarmonics(_Circular, Harmonics):
+    """Fourier modes at any points, by ``ducc0.nufft``."""
 
     def locate(self, points: Array) -> Located:
         x = np.asarray(points, dtype=np.float64)
@@ -131,7 +126,7 @@ class CircleHarmonics(Harmonics):
         masses = np.ascontiguousarray(weights, dtype=np.float64).astype(np.complex128)
 
         def part(nodes: slice) -> NDArray[np.complex128]:
-            return _ducc0().nufft.nu2u(
+            return load_ducc0().nufft.nu2u(
                 points=masses[nodes],
                 coord=at.angles[nodes].reshape(-1, 1),
                 out=np.zeros(2 * self.degree + 1, dtype=np.complex128),
@@ -160,18 +155,15 @@ class CircleHarmonics(Harmonics):
         modes[: self.degree] = np.conj(half[::-1])
 
         def part(nodes: slice) -> Array:
-            return (
-                _ducc0()
-                .nufft.u2nu(
-                    grid=modes,
-                    coord=at.angles[nodes].reshape(-1, 1),
-                    forward=False,
-                    epsilon=self.epsilon,
-                    nthreads=1,
-                    fft_order=False,
-                )
-                .real
+            values = load_ducc0().nufft.u2nu(
+                grid=modes,
+                coord=at.angles[nodes].reshape(-1, 1),
+                forward=False,
+                epsilon=self.epsilon,
+                nthreads=1,
+                fft_order=False,
             )
+            return np.asarray(values.real)
 
         return np.concatenate(in_parts(n, part))
 
@@ -189,7 +181,7 @@ class CircleHarmonics(Harmonics):
 
 
 @dataclass(frozen=True)
-class CircleGrid(MatrixGrid):
+class CircleGrid(_Circular, MatrixGrid):
     """Equally spaced nodes."""
 
     most_size: ClassVar[int] = 8192
@@ -197,10 +189,6 @@ class CircleGrid(MatrixGrid):
     @property
     def manifold(self) -> S1:
         return S1(2)
-
-    @property
-    def d(self) -> int:
-        return 2
 
     @cached_property
     def _angles(self) -> Array:
@@ -213,10 +201,6 @@ class CircleGrid(MatrixGrid):
     @cached_property
     def points(self) -> Array:
         return np.column_stack([np.cos(self._angles), np.sin(self._angles)])
-
-    @cached_property
-    def degrees(self) -> NDArray[np.int64]:
-        return _degrees(self.degree)
 
     @cached_property
     def functions(self) -> tuple[Array, Array]:

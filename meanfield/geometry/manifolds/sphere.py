@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from meanfield.geometry.manifolds.base import (
     Manifold,
     bincounted,
 )
-from meanfield.geometry.manifolds.transforms import Harmonics, Located
+from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located, load_ducc0
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import in_parts
 from meanfield.geometry.triangles import cell_edges, cotangents, hull_cells
@@ -83,26 +83,8 @@ class S2(Manifold):
 # ------------------------------------------------------------------ transforms
 
 
-def _ducc0() -> Any:
-    import ducc0  # where it is needed: meshes and folders do without
-
-    return ducc0
-
-
-@lru_cache(maxsize=64)
-def _orders(degree: int) -> NDArray[np.int64]:
-    """Orders of ducc0's coefficients: m = 0: l = 0..L, m = 1: l = 1..L, ..."""
-    return np.concatenate([np.full(degree + 1 - m, m) for m in range(degree + 1)])
-
-
-@lru_cache(maxsize=64)
-def _degrees(degree: int) -> NDArray[np.int64]:
-    l = np.concatenate([np.arange(m, degree + 1) for m in range(degree + 1)])
-    return np.concatenate([l, l[degree + 1 :]])
-
-
 class _Packing:
-    """Real coefficients, orthonormal for sigma, from and to the complex ones of _ducc0().
+    """Real coefficients, orthonormal for sigma, from and to the complex ones of ducc0.
 
     Those are orthonormal for the area, sqrt(4 pi) apart, and a real field is
     a_l0 Y_l0 + 2 Re sum_{m>0} a_lm Y_lm: sqrt(2) makes the real pair orthonormal.
@@ -110,7 +92,8 @@ class _Packing:
 
     def __init__(self, degree: int) -> None:
         self._sines = degree + 1  # where the orders above 0 begin
-        several = _orders(degree) > 0
+        # ducc0 keeps m = 0: l = 0..L, m = 1: l = 1..L, ...
+        several = np.arange((degree + 1) * (degree + 2) // 2) > degree
         self._scale = np.where(several, math.sqrt(8.0 * math.pi), math.sqrt(4.0 * math.pi))
         self._inverse = np.where(several, math.sqrt(2.0 * math.pi), math.sqrt(4.0 * math.pi))
 
@@ -129,8 +112,8 @@ class _Packing:
 
 
 @dataclass(frozen=True)
-class SphereHarmonics(Harmonics):
-    """Spherical harmonics on S^2 by ``ducc0.sht`` (nonuniform spherical harmonic transforms)."""
+class _Spherical(Basis):
+    """The functions of both transforms: cosines, order 0 and up, then sines; degrees ascend."""
 
     @property
     def d(self) -> int:
@@ -138,18 +121,24 @@ class SphereHarmonics(Harmonics):
 
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
-        return _degrees(self.degree)
+        l = np.concatenate([np.arange(m, self.degree + 1) for m in range(self.degree + 1)])
+        return np.concatenate([l, l[self.degree + 1 :]])
 
     @cached_property
     def _packing(self) -> _Packing:
         return _Packing(self.degree)
 
+
+@dataclass(frozen=True)
+class SphereHarmonics(_Spherical, Harmonics):
+    """Spherical harmonics on S^2 by ``ducc0.sht`` (nonuniform spherical harmonic transforms)."""
+
     def from_earlier(self, moments: Array) -> Array | None:
         """Until 0.1 real and imaginary parts alternated, with zeros for the sines of order 0."""
-        if moments.size != (self.degree + 1) * (self.degree + 2):
+        if moments.shape[-1] != (self.degree + 1) * (self.degree + 2):
             return super().from_earlier(moments)
-        pairs = moments.reshape(-1, 2)
-        return np.concatenate([pairs[:, 0], pairs[self.degree + 1 :, 1]])
+        real, imaginary = moments[..., ::2], moments[..., 1::2]
+        return np.concatenate([real, imaginary[..., self.degree + 1 :]], axis=-1)
 
     def locate(self, points: Array) -> Located:
         x = np.asarray(points, dtype=np.float64)
@@ -173,7 +162,7 @@ class SphereHarmonics(Harmonics):
         masses = np.ascontiguousarray(weights, dtype=np.float64).reshape(1, n)
 
         def part(nodes: slice) -> NDArray[np.complex128]:
-            return _ducc0().sht.adjoint_synthesis_general(
+            return load_ducc0().sht.adjoint_synthesis_general(
                 map=masses[:, nodes], loc=at.angles[nodes], spin=0, **self._options
             )[0]
 
@@ -187,7 +176,7 @@ class SphereHarmonics(Harmonics):
         alm = self._packing.complex(coefficients)
 
         def part(nodes: slice) -> Array:
-            return _ducc0().sht.synthesis_general(
+            return load_ducc0().sht.synthesis_general(
                 alm=alm, loc=at.angles[nodes], spin=0, **self._options
             )[0]
 
@@ -205,7 +194,7 @@ class SphereHarmonics(Harmonics):
         out = np.empty((n, 3))
 
         def part(nodes: slice) -> Array:
-            slopes = _ducc0().sht.synthesis_general(
+            slopes = load_ducc0().sht.synthesis_general(
                 alm=alm, loc=at.angles[nodes], spin=1, mode="DERIV1", **self._options
             )
             add_frame(at.points[nodes], slopes, out[nodes])
@@ -216,7 +205,7 @@ class SphereHarmonics(Harmonics):
 
 
 @dataclass(frozen=True)
-class SphereGrid(Grid):
+class SphereGrid(_Spherical, Grid):
     """``size`` Gauss-Legendre rings of 2 ``size`` nodes, transforms by ``ducc0.sht``."""
 
     most_size: ClassVar[int] = 512
@@ -226,22 +215,18 @@ class SphereGrid(Grid):
         return S2(3)
 
     @property
-    def d(self) -> int:
-        return 3
-
-    @property
     def _longitudes(self) -> int:
         return 2 * self.size
 
     @cached_property
     def _angles(self) -> tuple[Array, Array]:
-        theta = _ducc0().misc.GL_thetas(self.size)
+        theta = load_ducc0().misc.GL_thetas(self.size)
         phi = 2.0 * np.pi * np.arange(self._longitudes) / self._longitudes
         return np.repeat(theta, self._longitudes), np.tile(phi, self.size)
 
     @cached_property
     def weights(self) -> Array:
-        ring = _ducc0().misc.GL_weights(self.size, self._longitudes) / (4.0 * np.pi)
+        ring = load_ducc0().misc.GL_weights(self.size, self._longitudes) / (4.0 * np.pi)
         return np.repeat(ring, self._longitudes)
 
     @cached_property
@@ -260,41 +245,33 @@ class SphereGrid(Grid):
         st = np.sin(theta)
         return np.stack([st * np.cos(phi), st * np.sin(phi), np.cos(theta)], axis=1)
 
-    @cached_property
-    def degrees(self) -> NDArray[np.int64]:
-        return _degrees(self.degree)
-
-    @cached_property
-    def _packing(self) -> _Packing:
-        return _Packing(self.degree)
-
     def _map(self, values: Array) -> Array:
         return np.ascontiguousarray(
             (values * self.weights).reshape(-1, self.size, self._longitudes)
         )
 
     def analyse(self, values: Array) -> Array:
-        alm = _ducc0().sht.adjoint_synthesis_2d(
+        alm = load_ducc0().sht.adjoint_synthesis_2d(
             map=self._map(values), spin=0, lmax=self.degree, geometry="GL", nthreads=1
         )
         return self._packing.real(alm[0])
 
     def synthesise(self, coefficients: Array) -> Array:
-        field = _ducc0().sht.synthesis_2d(
+        field = load_ducc0().sht.synthesis_2d(
             alm=self._packing.complex(coefficients), spin=0, lmax=self.degree, geometry="GL",
             ntheta=self.size, nphi=self._longitudes, nthreads=1,
         )  # fmt: skip
         return np.asarray(field).reshape(-1)
 
     def gradient(self, coefficients: Array) -> Array:
-        field = _ducc0().sht.synthesis_2d(
+        field = load_ducc0().sht.synthesis_2d(
             alm=self._packing.complex(coefficients), spin=1, lmax=self.degree, geometry="GL",
             ntheta=self.size, nphi=self._longitudes, nthreads=1, mode="DERIV1",
         )  # fmt: skip
         return np.asarray(field).reshape(2, -1)
 
     def analyse_gradient(self, vectors: Array) -> Array:
-        alm = _ducc0().sht.adjoint_synthesis_2d(
+        alm = load_ducc0().sht.adjoint_synthesis_2d(
             map=self._map(vectors), spin=1, lmax=self.degree, geometry="GL", nthreads=1,
             mode="DERIV1",
         )  # fmt: skip

@@ -14,14 +14,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Basis", "Harmonics", "Located"]
+__all__ = ["Basis", "Harmonics", "Located", "load_ducc0"]
+
+
+def load_ducc0() -> Any:
+    """The library of fast transforms, where it is needed: meshes and folders do without."""
+    import ducc0
+
+    return ducc0
 
 
 class Located(NamedTuple):
@@ -94,8 +101,8 @@ class Harmonics(Basis):
         return np.bincount(self.degrees, weights=coefficients**2, minlength=self.degree + 1)
 
     def from_earlier(self, moments: Array) -> Array | None:
-        """Moments in the order of this version, from that of an earlier one; None: of neither."""
-        return moments if moments.size == self.degrees.size else None
+        """Moments (..., n) in the order of this version, from an earlier one; None: of neither."""
+        return moments if moments.shape[-1] == self.degrees.size else None
 
     def uniform(self) -> Array:
         """Moments of the uniform probability: one at degree zero."""

@@ -21,9 +21,9 @@ from meanfield.geometry.manifolds.base import (
     cut_intervals,
     interval_edges,
 )
-from meanfield.geometry.manifolds.transforms import Harmonics, Located
+from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located
 from meanfield.geometry.polynomials import gauss_gegenbauer, gegenbauer, zonal_functions
-from meanfield.geometry.sphere import Array, harmonic_dimension, log_area
+from meanfield.geometry.sphere import Array, colatitude, harmonic_dimension, log_area
 
 __all__ = ["Latitudes", "ZonalGrid", "ZonalHarmonics", "half_masses"]
 
@@ -65,7 +65,7 @@ class Latitudes(Manifold):
         return x
 
     def coordinates(self, x: Array) -> Array:
-        return np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])[:, None]
+        return colatitude(x)[:, None]
 
     @property
     def moments(self) -> int:
@@ -179,13 +179,8 @@ class Latitudes(Manifold):
 
 
 @dataclass(frozen=True)
-class ZonalHarmonics(Harmonics):
-    """Axially symmetric harmonics sqrt(dim H_l) P_l(cos theta) on S^{d-1}, any d >= 2.
-
-    P_l is the Gegenbauer polynomial with P_l(1) = 1 (Legendre for d = 3, Chebyshev for d = 2).
-    Points are colatitudes theta, (n, 1). A measure is the law of theta, whose axially symmetric
-    spread over S^{d-1} is what interacts.
-    """
+class _AxiallySymmetric(Basis):
+    """The functions of both transforms: one of each degree."""
 
     dimension: int = 3
 
@@ -196,6 +191,16 @@ class ZonalHarmonics(Harmonics):
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
         return np.arange(self.degree + 1)
+
+
+@dataclass(frozen=True)
+class ZonalHarmonics(_AxiallySymmetric, Harmonics):
+    """Axially symmetric harmonics sqrt(dim H_l) P_l(cos theta) on S^{d-1}, any d >= 2.
+
+    P_l is the Gegenbauer polynomial with P_l(1) = 1 (Legendre for d = 3, Chebyshev for d = 2).
+    Points are colatitudes theta, (n, 1). A measure is the law of theta, whose axially symmetric
+    spread over S^{d-1} is what interacts.
+    """
 
     @cached_property
     def _root_dimension(self) -> Array:
@@ -228,20 +233,14 @@ class ZonalHarmonics(Harmonics):
 
 
 @dataclass(frozen=True)
-class ZonalGrid(MatrixGrid):
+class ZonalGrid(_AxiallySymmetric, MatrixGrid):
     """Axially symmetric functions on S^{d-1}, any d >= 2: Gauss-Gegenbauer nodes in cos(theta)."""
-
-    dimension: int = 3
 
     most_size: ClassVar[int] = 4096
 
     @property
     def manifold(self) -> Latitudes:
         return Latitudes(self.dimension)
-
-    @property
-    def d(self) -> int:
-        return self.dimension
 
     @property
     def cosines(self) -> Array:
@@ -255,10 +254,6 @@ class ZonalGrid(MatrixGrid):
     @cached_property
     def points(self) -> Array:
         return np.arccos(self.cosines)[:, None]
-
-    @cached_property
-    def degrees(self) -> NDArray[np.int64]:
-        return np.arange(self.degree + 1)
 
     @cached_property
     def functions(self) -> tuple[Array, Array]:
