@@ -206,6 +206,9 @@ def test_help_and_schema_from_the_command_line(capsys: pytest.CaptureFixture[str
     assert cli.main(["help", "solver.cfll"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "did you mean 'solver.cfl'?" in err and err.count("\n") == 1
+    for wrong, right in (("kapa", "kappa"), ("lagrangain", "lagrangian"), ("solvr", "solver")):
+        assert cli.main(["help", wrong]) == 2
+        assert f"did you mean '{right}'?" in capsys.readouterr().err
     assert cli.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == case_schema()
 
@@ -333,6 +336,15 @@ def test_messages_begin_with_the_key_and_show_what_was_written(
         (lambda: mf.Mixture((mf.Uniform(3),), (1.0,), x=1), "Mixture takes components, weights"),
         (lambda: mf.Model(interaction=mf.Power), "model.interaction: expected a table, found"),
         (lambda: mf.Series(legendre=np.array(1.0)), "model.interaction.legendre: expected a list"),
+        (
+            lambda: mf.Case(
+                geometry=mf.Sphere(1),
+                model=mf.Model(attention="sa", beta=1.0),
+                initial=5,
+                time=mf.Time(end=1.0),
+            ),
+            "initial: expected a law such as meanfield.geometry.laws.standard_density(), found 5",
+        ),
         (lambda: mf.Case(solver=None), "the section [geometry] is missing"),
     ],
 )

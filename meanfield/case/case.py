@@ -41,13 +41,12 @@ def _law(value: Any, info: ValidationInfo) -> Law | _Table:
         return _Table(value, Path(info.context["base"]) if info.context else None)
     if info.context:
         raise InputError(f"initial: expected a section [initial], found {as_found(value)}")
-    if isinstance(value, str) or value is None:
+    if not isinstance(value, Law):
         raise InputError(
             "initial: expected a law such as meanfield.geometry.laws.standard_density(), found "
             + as_found(value)
         )
-    law: Law = value
-    return law
+    return value
 
 
 def _solver(value: object) -> object:

@@ -59,6 +59,7 @@ def help_on(key: str) -> list[str]:
         section for section, _ in _sections()
     }
     valid |= {label_of(kind) for _, kind in _sections()} - {""}
+    valid |= {word.rpartition(".")[2] for word in valid}
     raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, valid)}")
 
 

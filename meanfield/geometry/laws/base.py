@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import PlainValidator
@@ -57,6 +57,7 @@ Amplitudes = Annotated[Vector, unchecked(list[float]), Expected("a list of numbe
 Dimension = Annotated[int, unchecked(int), FromElsewhere("the geometry")]
 
 
+@runtime_checkable
 class Law(Protocol):
     """A probability law on the unit sphere S^{d-1}, independent of any mesh.
 
