@@ -36,6 +36,7 @@ from meanfield.interaction.attention import attention_words
 from meanfield.results.folder import RunFolder, utc_now
 from meanfield.results.plots_stationary import draw_diagram, draw_profile, draw_sphere
 from meanfield.software import provenance
+from meanfield.whole import save_arrays, whole_file
 
 __all__ = ["BranchResult", "Problem", "StationaryResult", "branch", "draw", "stationary"]
 
@@ -303,7 +304,7 @@ def _write_state(result: StationaryResult, mesh: Mesh, run: RunFolder) -> None:
     rho = state.density(mesh.points)
     with np.errstate(divide="ignore"):
         log_rho = np.log(rho)
-    np.savez(
+    save_arrays(
         path / "state.npz",
         moments=state.moments, degrees=state.grid.degrees, points=state.grid.points,
         weights=state.grid.weights, log_rho=state.log_rho,
@@ -505,8 +506,8 @@ def _write_diagram(result: BranchResult, run: RunFolder) -> None:
     for number, found in enumerate(diagram.branches):
         arrays[f"table_{number}"] = found.table
         arrays[f"moments_{number}"] = found.moments
-    np.savez(run.path / "branch.npz", columns=np.array(COLUMNS),
-             names=np.array([b.name for b in diagram.branches]), **arrays)  # fmt: skip
+    names = [b.name for b in diagram.branches]
+    save_arrays(run.path / "branch.npz", columns=COLUMNS, names=names, **arrays)
 
 
 def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:
@@ -557,7 +558,7 @@ def _finish(
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for row in rows:

@@ -54,6 +54,7 @@ from meanfield.results.folder import RunFolder, utc_now
 from meanfield.simulation import Watch, run
 from meanfield.software import load_dolfinx, load_mpi, provenance
 from meanfield.tracks import token_solver
+from meanfield.whole import save_arrays, whole_file
 
 __all__ = ["Comparison", "compare", "draw", "summary"]
 
@@ -372,7 +373,7 @@ def _density(
         )
     folder.write_run({**folder.read_run(), "warnings": result.warnings})
     mesh = case.geometry.build_mesh()
-    _save(
+    save_arrays(
         path / "density.npz",
         geometry=mesh.geometry,
         d=mesh.d,
@@ -458,7 +459,7 @@ class _Task:
         values = {name: np.array(column) for name, column in out.items()}
         if self.kind == "particles":
             values |= {"energy": np.array(energies), "x": np.array(tokens)}
-        _save(self.path, **values)
+        save_arrays(self.path, **values)
 
     def _clouds(self, density: _Density) -> Iterator[tuple[float, Array]]:
         times = self.settings.times
@@ -490,13 +491,6 @@ def _token_case(case: Case, n: int) -> Case:
 def _pair_energy(case: Case, x: Array, t: float) -> float:
     """Scaled E over pairs of different particles: at t = 0 its mean is E of the law."""
     return case.model.on(Unmeshed(case.geometry.d)).pair_energy(cloud(x), len(x), t)
-
-
-def _save(path: Path, **values: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        np.savez(file, **values)
-    os.replace(temporary, path)
 
 
 def _run_task(task: _Task) -> None:
@@ -685,12 +679,18 @@ def _write(
     rows: list[dict[str, float]],
     rates: dict[float, Interval | None],
 ) -> None:
-    with open(folder.path / "compare.csv", "w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(folder.path / "compare.csv") as part,
+        open(part, "w", encoding="utf-8", newline="") as file,
+    ):
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
         table.writeheader()
         for row in rows:
             table.writerow({name: f"{value:.10g}" for name, value in row.items()})
-    with open(folder.path / "rates.csv", "w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(folder.path / "rates.csv") as part,
+        open(part, "w", encoding="utf-8", newline="") as file,
+    ):
         plain = csv.writer(file)
         plain.writerow(("t", "exponent", "low", "high"))
         for t, rate in rates.items():

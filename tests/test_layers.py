@@ -23,6 +23,7 @@ ORDER = (
     "software",
     "collective",
     "checks",
+    "whole",
     "options",
     "geometry",
     "interaction",
@@ -163,6 +164,36 @@ def test_only_the_command_line_and_the_progress_print(module: str) -> None:
 
 def test_the_walk_sees_prints() -> None:
     assert {inside for inside, _ in prints("simulation")} == {"_Progress"}
+
+
+# ------------------------------------------------------------------ decisions of one module
+
+
+def renames(tree: ast.AST) -> Iterator[int]:
+    """Lines that give a file another name: ``replace`` of a path is told by its one argument."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            of_path = node.func.attr == "replace" and len(node.args) == 1 and not node.keywords
+            if of_path or called in ("os.replace", "shutil.move") or "rename" in node.func.attr:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_whole_files_are_renamed(module: str) -> None:
+    assert (module == "whole") == bool(list(renames(TREES[module])))
+
+
+def test_the_walk_sees_renames() -> None:
+    code = """
+os.replace(a, b)
+path.replace(other)
+path.rename(other)
+os.rename(a, b)
+text.replace("a", "b")
+case = dataclasses.replace(case, title="x")
+"""
+    assert list(renames(ast.parse(code))) == [2, 3, 4, 5]
 
 
 # ------------------------------------------------------------------ who may know the interaction

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from meanfield.geometry.meshcheck import Notice, checked_circle, checked_sphere
 from meanfield.geometry.meshcore import IntArray, Mesh
 from meanfield.geometry.meshmake import zonal_interval
 from meanfield.geometry.sphere import Array
+from meanfield.whole import whole_file
 
 __all__ = ["WRITABLE", "read_mesh", "write_mesh"]
 
@@ -219,13 +219,8 @@ def write_mesh(
     # XDMF inline: else the numbers go to a second file, which could overwrite an unrelated .h5.
     options: dict[str, Any] = {"data_format": "XML"} if suffix == ".xdmf" else {}
     file_format = "gmsh" if suffix == ".msh" else meshio.extension_to_filetypes[suffix][0]
-    # Under another name first, so that an interrupted run leaves no half-written mesh.
-    part = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
     try:
-        with _captured(io.StringIO()):
+        with whole_file(path, shared=True) as part, _captured(io.StringIO()):
             meshio.write(part, data, file_format, **options)
-        part.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,13 +1,12 @@
 """Checkpoints: everything a run needs to go on, in one ``.npz`` file that is whole or absent.
 
-Owns how a checkpoint gets onto the disk and how a damaged one is recognised. Does not know what
+Owns what marks a checkpoint and how a damaged one is recognised. Does not know what
 is in it: the simulation chooses the names (arrays in the original vertex order of the mesh, so
 that a run can go on with any number of processes) and the folder chooses the place.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.errors import InputError
+from meanfield.whole import save_arrays
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -29,8 +29,7 @@ _VERSION = "1"
 def save_checkpoint(path: str | Path, **values: Any) -> None:
     """Write named arrays, numbers and strings so that ``path`` is never half a checkpoint.
 
-    The file is written beside ``path``, brought to the disk and then renamed, so that a run
-    killed at any moment leaves either the previous checkpoint or the new one.
+    A run killed at any moment leaves either the previous checkpoint or the new one.
 
     Args:
         path: the file to make or to replace, usually ``checkpoint.npz`` in the run folder.
@@ -49,15 +48,7 @@ def save_checkpoint(path: str | Path, **values: Any) -> None:
                 "expected an array of numbers, a number or a string"
             )
         arrays[name] = array
-    part = path.with_name(path.name + ".tmp")
-    try:
-        with open(part, "wb") as handle:
-            np.savez(handle, allow_pickle=False, **arrays)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_arrays(path, **arrays)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

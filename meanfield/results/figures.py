@@ -22,6 +22,7 @@ from PIL import Image
 
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
+from meanfield.whole import whole_file
 
 __all__ = [
     "CLUSTER_COLOURS",
@@ -165,7 +166,8 @@ def save(figure: Figure, path: Path) -> Path:
     canvas.draw()
     # Without the alpha channel, which is the same everywhere but costs a tenth of the size.
     image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
-    image.save(path, dpi=(_DPI, _DPI))
+    with whole_file(path) as part:
+        image.save(part, "PNG", dpi=(_DPI, _DPI))
     return path
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.whole import write_text
 
 __all__ = [
     "RunFolder",
@@ -46,19 +47,6 @@ class _HasToml(Protocol):
 def utc_now() -> str:
     """Give the time now in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-# --------------------------------------------------------------------------------------------
-# Writing so that a reader never sees half a file
-
-
-def _write_atomic(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _plain(value: Any) -> Any:
@@ -116,7 +104,7 @@ class SeriesWriter:
                     "again with --overwrite"
                 )
             kept = [row for row in rows if float(row.split(",", 1)[0]) <= resume_at]
-        _write_atomic(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
+        write_text(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
         self._file = open(self.path, "a", encoding="utf-8")
 
     def write(self, row: Mapping[str, float]) -> None:
@@ -298,12 +286,12 @@ class RunFolder:
 
     def write_case(self, case: _HasToml) -> None:
         """Write the resolved case."""
-        _write_atomic(self.case_path, f"{CASE_MARK}\n{case.to_toml()}")
+        write_text(self.case_path, f"{CASE_MARK}\n{case.to_toml()}")
 
     def write_run(self, data: Mapping[str, Any]) -> None:
         """Write run.json in one move: a reader sees the old file or the new one."""
         text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-        _write_atomic(self.run_path, text + "\n")
+        write_text(self.run_path, text + "\n")
 
     def read_run(self) -> dict[str, Any]:
         """Read run.json.

@@ -1,0 +1,59 @@
+"""Files that are whole or absent: written beside their place, brought to the disk, then renamed.
+
+Owns the only renaming in the package, and the names of files that are not finished yet. Knows
+nothing of what is in a file, nor of what a folder holds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = ["finished_name", "save_arrays", "whole_file", "write_text"]
+
+
+@contextmanager
+def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Give the name under which to write a file that takes the place of ``path`` at the end.
+
+    Killed at any moment, this leaves the file that was there before, or the new one. After an
+    error the old one stays and nothing is left beside it.
+
+    Args:
+        path: the file to make or to replace.
+        shared: other processes may be writing the same file. Each then has a name of its own;
+            without it, what a killed process left is taken away by the next one.
+    """
+    own = f".{os.getpid()}" if shared else ""
+    part = path.with_name(f"{path.name}{own}.tmp")
+    try:
+        yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def finished_name(name: str) -> str | None:
+    """Name of the file that an unfinished one was to become; None for the name of another file."""
+    found = re.fullmatch(r"(.+?)(\.\d+)?\.tmp", name)
+    return found and found[1]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def save_arrays(path: Path, **arrays: ArrayLike) -> None:
+    """Write arrays by their names as ``.npz``, none of them by pickle."""
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})
