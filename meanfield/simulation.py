@@ -7,16 +7,13 @@ its track, the files to ``results``. Everything here runs on every rank; rank 0 
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
@@ -28,6 +25,7 @@ from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint, save_checkpoint
 from meanfield.results.folder import RunFolder, utc_now
+from meanfield.signals import StopWish, stop_wishes
 from meanfield.software import load_dolfinx, load_mpi, provenance
 from meanfield.tracks import Track, make_track
 
@@ -143,7 +141,7 @@ def run(
         shown = _Progress(progress, comm.rank == 0, track.solver.t, case.time.end, label)
         loop = _Loop(case, track, records, observers, shown, begun)
         try:
-            with _stop_signals() as stop:
+            with stop_wishes() as stop:
                 reason = loop.run(stop, fresh=not resume)
                 # Still deaf to a first signal: that of another rank may have been the faster one.
                 return loop.finish(reason, notes)
@@ -224,40 +222,6 @@ def _collected_warnings() -> Iterator[list[str]]:
 
         warnings.showwarning = keep
         yield notes
-
-
-class _Stop:
-    """Whether somebody asked to stop."""
-
-    asked = False
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Turn the first of SIGINT, SIGTERM, SIGUSR1 into a wish to stop; more act as usual."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before: dict[signal.Signals, Any] = {}
-
-    def as_before() -> None:
-        for known, handler in before.items():
-            signal.signal(known, handler)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.asked = True
-        as_before()
-
-    for known in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        handler = signal.getsignal(known)
-        if handler not in (signal.SIG_IGN, None):  # a job in the background is deaf to Ctrl-C
-            before[known] = handler
-            signal.signal(known, ask)
-    try:
-        yield stop
-    finally:
-        as_before()
 
 
 # ------------------------------------------------------------------ what rank 0 keeps
@@ -452,7 +416,7 @@ class _Loop:
         self._before = dict(self.solver.timings)
         self.setup_seconds = time.perf_counter() - begun
 
-    def run(self, stop: _Stop, fresh: bool) -> str:
+    def run(self, stop: StopWish, fresh: bool) -> str:
         """Advance to the end, or to the first reason to stop; returns the reason."""
         solver, case = self.solver, self.case
         try:
@@ -474,7 +438,7 @@ class _Loop:
             return self._broken(error)
         return "end"
 
-    def _reason_to_stop(self, stop: _Stop) -> str:
+    def _reason_to_stop(self, stop: StopWish) -> str:
         solver, limits = self.solver, self.case.time
         late = limits.wall_limit is not None and (
             time.perf_counter() - self.begun > limits.wall_limit

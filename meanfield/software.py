@@ -13,12 +13,12 @@ import os
 import platform
 import signal
 import sys
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 from meanfield.errors import InputError
+from meanfield.signals import kept
 
 __all__ = [
     "DOLFINX_RANGE",
@@ -117,20 +117,19 @@ def load_dolfinx() -> None:
         InputError: no usable DOLFINx.
     """
     require_dolfinx()
-    shown, closed_pipe = warnings.showwarning, signal.getsignal(signal.SIGPIPE)
+    shown = warnings.showwarning
     try:
-        load_mpi()
-        if importlib.util.find_spec("dolfinx_solver") is not None:
-            import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
-        import dolfinx.fem
-        import dolfinx.jit  # imports FFCx
+        with kept(signal.SIGPIPE):
+            load_mpi()
+            if importlib.util.find_spec("dolfinx_solver") is not None:
+                import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
+            import dolfinx.fem
+            import dolfinx.jit  # imports FFCx
     except ImportError as error:
         raise InputError(f"DOLFINx {dolfinx_version()} does not import: {error}") from error
     finally:
         if warnings.showwarning is not shown:
             logging.captureWarnings(False)
-    if closed_pipe is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGPIPE, closed_pipe)
     if dolfinx.default_scalar_type is not dolfinx.default_real_type:
         raise InputError(
             "DOLFINx for complex numbers found, the one for real numbers expected (from PyPI: "

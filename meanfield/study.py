@@ -16,7 +16,6 @@ import os
 import pickle
 import signal
 import sys
-import threading
 import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -51,6 +49,7 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder, utc_now
+from meanfield.signals import as_interrupt, ignored
 from meanfield.simulation import Watch, run
 from meanfield.software import load_dolfinx, load_mpi, provenance
 from meanfield.tracks import token_solver
@@ -148,7 +147,8 @@ def compare(
         for kind in (("particles", "floor") if measured else ("particles",))
     ]
     try:
-        with _terminated_like_interrupted():
+        # So that no process of its own stays behind.
+        with as_interrupt(signal.SIGTERM):
             _density(settings, run_folder, progress, announce)
             _work([task for task in tasks if not task.path.is_file()], len(tasks), jobs, progress)
     except BaseException as error:
@@ -314,24 +314,6 @@ def _clear(path: Path) -> None:
         (path / name).unlink(missing_ok=True)
     if (path / "tasks").is_dir() and not any((path / "tasks").iterdir()):
         (path / "tasks").rmdir()
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a comparison as Ctrl-C does, so that no process of its own stays behind."""
-    before = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # ------------------------------------------------------------------ the density
@@ -543,7 +525,7 @@ def _in_processes(tasks: list[_Task], jobs: int, tick: Callable[[], Any]) -> Non
     with _one_thread_each(jobs), ProcessPoolExecutor(jobs, mp_context=context) as pool:
         try:
             # Ctrl-C goes to all processes; only this one answers it.
-            with _deaf_to_interrupts():
+            with ignored(signal.SIGINT):
                 waiting = {pool.submit(_run_task, task) for task in tasks}
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -570,19 +552,6 @@ def _end(processes: set[BaseProcess]) -> None:
         process.join(timeout=2.0)
         if process.is_alive():  # libraries may catch what should end them
             process.kill()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment: processes that are started then ignore it for good."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 # ------------------------------------------------------------------ what comes out

@@ -20,6 +20,7 @@ Start = Callable[..., Job]
 # Each may import from the rows above it, and from itself.
 ORDER = (
     "errors",
+    "signals",
     "software",
     "collective",
     "checks",
@@ -182,6 +183,18 @@ def renames(tree: ast.AST) -> Iterator[int]:
 @pytest.mark.parametrize("module", SOURCES)
 def test_only_whole_files_are_renamed(module: str) -> None:
     assert (module == "whole") == bool(list(renames(TREES[module])))
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_one_module_changes_who_answers_a_signal(module: str) -> None:
+    nodes = list(ast.walk(TREES[module]))
+    named = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "signal"]
+    changes = [
+        node.lineno
+        for node in nodes
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "signal.signal"
+    ]
+    assert not named and bool(changes) == (module == "signals"), changes
 
 
 def test_the_walk_sees_renames() -> None:
