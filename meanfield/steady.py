@@ -42,8 +42,6 @@ __all__ = ["BranchResult", "Problem", "StationaryResult", "branch", "draw", "sta
 
 _EVEN = 1e-9  # |m| below which a state is even
 _EVENT_NUMBERS = ("parameter", "mean_norm", "free_energy", "c_2")
-_FILES = ("stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu", "branch.csv",
-          "events.csv", "branch.npz")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -258,7 +256,7 @@ def stationary(
     """
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
     equation, kind = problem.equation(), problem.manifold.name
-    _check_folder(Path(folder), overwrite)
+    RunFolder.check(folder, overwrite)
     mesh = problem.mesh()
     if announce is not None:
         announce()
@@ -277,7 +275,7 @@ def stationary(
 
 
 def _write_state(result: StationaryResult, mesh: Mesh, run: RunFolder) -> None:
-    state, found, path = result.state, result.spectrum, run.path
+    state, found = result.state, result.spectrum
     equation = state.equation
     named = equation.interaction.columns
     last: dict[str, Any] = {
@@ -298,19 +296,19 @@ def _write_state(result: StationaryResult, mesh: Mesh, run: RunFolder) -> None:
         "stable": int(found.is_stable),
         "uniform": int(state.is_uniform),
     }
-    _write_csv(path / "stationary.csv", list(numbers), [list(numbers.values())])
+    _write_csv(run.file("stationary.csv"), list(numbers), [list(numbers.values())])
     eigenvalues = [[mode.order, v.real, v.imag] for mode in found.modes for v in mode.eigenvalues]
-    _write_csv(path / "eigenvalues.csv", ["order", "real", "imag"], eigenvalues)
+    _write_csv(run.file("eigenvalues.csv"), ["order", "real", "imag"], eigenvalues)
     rho = state.density(mesh.points)
     with np.errstate(divide="ignore"):
         log_rho = np.log(rho)
     save_arrays(
-        path / "state.npz",
+        run.file("state.npz"),
         moments=state.moments, degrees=state.grid.degrees, points=state.grid.points,
         weights=state.grid.weights, log_rho=state.log_rho,
     )  # fmt: skip
     fields = {"rho": rho, "log10_rho": np.maximum(log_rho / math.log(10.0), -300.0)}
-    write_mesh(path / "density.vtu", mesh, overwrite=True, fields=fields)
+    write_mesh(run.file("density.vtu"), mesh, overwrite=True, fields=fields)
 
 
 # --------------------------------------------------------------------------------------------
@@ -432,7 +430,7 @@ def branch(
     equation = problem.equation(**{parameter: start})
     problem.equation(**{parameter: end})
     on = problem.manifold
-    _check_folder(Path(folder), overwrite)
+    RunFolder.check(folder, overwrite)
     law, note = _zonal_start(equation, problem.initial, on)
     about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
     run = _open(problem, Path(folder), overwrite, about)
@@ -441,7 +439,7 @@ def branch(
     columns = ["branch", parameter, "mean_norm", *COLUMNS[1:], "stable"]
     try:
         with (
-            open(run.path / "branch.csv", "w", encoding="utf-8", newline="") as file,
+            open(run.file("branch.csv"), "w", encoding="utf-8", newline="") as file,
             _bar(progress, "points") as bar,
         ):
             writer = csv.writer(file)
@@ -501,13 +499,13 @@ def _write_diagram(result: BranchResult, run: RunFolder) -> None:
         for e in _told(b, diagram)
     ]
     header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order", "c_2"]
-    _write_csv(run.path / "events.csv", header, events)
+    _write_csv(run.file("events.csv"), header, events)
     arrays: dict[str, Any] = {}
     for number, found in enumerate(diagram.branches):
         arrays[f"table_{number}"] = found.table
         arrays[f"moments_{number}"] = found.moments
     names = [b.name for b in diagram.branches]
-    save_arrays(run.path / "branch.npz", columns=COLUMNS, names=names, **arrays)
+    save_arrays(run.file("branch.npz"), columns=COLUMNS, names=names, **arrays)
 
 
 def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:
@@ -527,16 +525,7 @@ def _bar(progress: bool | None, unit: str) -> Any:
                 bar_format="{n_fmt}{unit} [{elapsed}{postfix}]")  # fmt: skip
 
 
-def _check_folder(path: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something else, before any work."""
-    RunFolder.check(path, overwrite)
-
-
 def _open(problem: Problem, path: Path, overwrite: bool, about: Mapping[str, Any]) -> RunFolder:
-    _check_folder(path, overwrite)
-    if path.is_dir() and (path / "run.json").is_file():
-        for name in _FILES:
-            (path / name).unlink(missing_ok=True)
     run = RunFolder.create(path, overwrite)
     run.write_case(problem)
     model = problem.model
@@ -593,7 +582,7 @@ def _draw_state(run: RunFolder, about: Mapping[str, Any]) -> Path:
         f"kappa = {float(numbers['kappa']):g}, |m| = {float(numbers['c_1']):.6f}, "
         f"leading eigenvalue {float(numbers['leading']):.4g}"
     )
-    path, title, d = run.figures_dir / "density.png", str(about["title"]), int(numbers["d"])
+    path, title, d = run.figure("density.png"), str(about["title"]), int(numbers["d"])
     triangles = data.get_cells_type("triangle")
     if len(triangles):
         return draw_sphere(path, data.points, triangles.astype(np.int64), log_rho, title, note)
@@ -619,7 +608,7 @@ def _draw_branch(run: RunFolder, about: Mapping[str, Any]) -> Path:
         problem = Problem.from_toml(run.case_path)
         falls = problem.model.on(problem.geometry).energy_kind
     return draw_diagram(
-        run.figures_dir / "branch.png", str(about["parameter"]), branches, events,
+        run.figure("branch.png"), str(about["parameter"]), branches, events,
         falls == "gradient", str(about["title"]),
     )  # fmt: skip
 

@@ -149,6 +149,7 @@ def compare(
     try:
         # So that no process of its own stays behind.
         with as_interrupt(signal.SIGTERM):
+            run_folder.add(*(task.name for task in tasks))
             _density(settings, run_folder, progress, announce)
             _work([task for task in tasks if not task.path.is_file()], len(tasks), jobs, progress)
     except BaseException as error:
@@ -263,11 +264,7 @@ def _open_folder(path: Path, settings: _Settings, overwrite: bool, resume: bool)
     else:
         if (path / "run.json").is_file():
             _check_comparison(RunFolder(path))
-        RunFolder.check(path, overwrite)
-        if overwrite and path.is_dir():
-            _clear(path)
         folder = RunFolder.create(path, overwrite)
-    (folder.path / "tasks").mkdir(exist_ok=True)
     folder.write_case(settings.case)
     about |= {"started": before.get("started", utc_now()), "ended": None, "stop_reason": None}
     folder.write_run({**before, **about})
@@ -302,18 +299,6 @@ def _of_particles(text: str) -> dict[str, Any]:
     with suppress(InputError):  # a law made in Python is only described
         table = Case.from_dict(table).to_dict()
     return {name: table.get(name) for name in ("geometry", "model", "initial", "solver")}
-
-
-def _clear(path: Path) -> None:
-    """Delete what an earlier comparison left, and nothing else."""
-    for kind in ("particles", "floor"):
-        for ending in ("npz", "npz.tmp"):
-            for file in (path / "tasks").glob(f"{kind}-n*-r*.{ending}"):
-                file.unlink()
-    for name in ("density.npz", "density.npz.tmp", "compare.csv", "rates.csv"):
-        (path / name).unlink(missing_ok=True)
-    if (path / "tasks").is_dir() and not any((path / "tasks").iterdir()):
-        (path / "tasks").rmdir()
 
 
 # ------------------------------------------------------------------ the density
@@ -356,7 +341,7 @@ def _density(
     folder.write_run({**folder.read_run(), "warnings": result.warnings})
     mesh = case.geometry.build_mesh()
     save_arrays(
-        path / "density.npz",
+        folder.file("density.npz"),
         geometry=mesh.geometry,
         d=mesh.d,
         times=np.array(settings.times),
@@ -410,8 +395,12 @@ class _Task:
     folder: str
 
     @property
+    def name(self) -> str:
+        return f"tasks/{self.kind}-n{self.n}-r{self.replica}.npz"
+
+    @property
     def path(self) -> Path:
-        return Path(self.folder) / "tasks" / f"{self.kind}-n{self.n}-r{self.replica}.npz"
+        return Path(self.folder) / self.name
 
     def seed(self, purpose: int) -> int:
         """A seed of its own for each purpose, independent of everything else that is drawn."""
@@ -649,7 +638,7 @@ def _write(
     rates: dict[float, Interval | None],
 ) -> None:
     with (
-        whole_file(folder.path / "compare.csv") as part,
+        whole_file(folder.file("compare.csv")) as part,
         open(part, "w", encoding="utf-8", newline="") as file,
     ):
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -657,7 +646,7 @@ def _write(
         for row in rows:
             table.writerow({name: f"{value:.10g}" for name, value in row.items()})
     with (
-        whole_file(folder.path / "rates.csv") as part,
+        whole_file(folder.file("rates.csv")) as part,
         open(part, "w", encoding="utf-8", newline="") as file,
     ):
         plain = csv.writer(file)
@@ -695,11 +684,10 @@ def draw(path: str | Path) -> list[Path]:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     density = _Density.read(folder.path)
     title = str(tomllib.loads(folder.case_path.read_text(encoding="utf-8"))["title"])
-    folder.figures_dir.mkdir(exist_ok=True)
     made: list[Path] = []
 
     def new(name: str) -> Path:
-        made.append(folder.figures_dir / f"{name}.png")
+        made.append(folder.figure(f"{name}.png"))
         return made[-1]
 
     if about["exponents"]:

@@ -47,9 +47,9 @@ def finished_name(name: str) -> str | None:
     return found and found[1]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8."""
-    with whole_file(path) as part:
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write a text as UTF-8; ``shared`` as for ``whole_file``."""
+    with whole_file(path, shared=shared) as part:
         part.write_text(text, encoding="utf-8")
 
 

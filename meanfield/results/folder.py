@@ -1,6 +1,6 @@
 """The folder of one run: its files, the series, the log, and where the numbers came from.
 
-Owns the names of the files and what may be overwritten. Writes what
+Owns the names of the files, the record of what was made and what may be overwritten. Writes what
 it is given on the rank that calls it (rank 0); knows nothing of cases, solvers or MPI.
 """
 
@@ -11,7 +11,8 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.whole import write_text
+from meanfield.whole import finished_name, write_text
 
 __all__ = [
     "RunFolder",
@@ -38,6 +39,16 @@ FIGURES_DIR = "figures"
 
 # The first line of a case.toml that a run wrote: without it the file may be the user's own.
 CASE_MARK = "# Resolved case, written by meanfield"
+
+
+# What versions without a record of their files made, by any verb; most pictures they have told.
+_EARLIER = (
+    CASE_FILE, RUN_FILE, SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, LOG_FILE, CHECKPOINT_FILE,
+    "density.npz", "compare.csv", "rates.csv", "tasks/particles-n*-r*.npz", "tasks/floor-n*-r*.npz",
+    "stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu",
+    "branch.csv", "events.csv", "branch.npz",
+    "figures/energy.png", "figures/density.png",
+)  # fmt: skip
 
 
 class _HasToml(Protocol):
@@ -145,6 +156,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._files: set[str] = set()  # what this object has recorded
 
     # ---- where things are --------------------------------------------------------------------
 
@@ -231,7 +243,8 @@ class RunFolder:
     def create(cls, path: str | os.PathLike[str], overwrite: bool = False) -> RunFolder:
         """Make the folder of a new run.
 
-        With ``overwrite`` the files that a run made are deleted, and nothing else.
+        With ``overwrite`` the files that were made here are deleted, whichever verb made them, and
+        nothing else.
 
         Raises:
             InputError: as ``check``, or the folder cannot be made.
@@ -241,7 +254,7 @@ class RunFolder:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             if any(folder.path.iterdir()):
-                folder._delete_run_files()
+                folder._delete_files()
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
         return folder
@@ -263,42 +276,110 @@ class RunFolder:
             raise InputError(f"{path} is no run folder: {' and '.join(missing)} missing")
         return cls(path)
 
-    def _delete_run_files(self) -> None:
+    # ---- what was made in it -----------------------------------------------------------------
+
+    def add(self, *names: str) -> None:
+        """Record files that are about to be made here: overwriting deletes what is recorded.
+
+        Names are relative, with "/"; their folders are made. The record is in run.json, so that
+        this comes after the first ``write_run``, or is kept for it.
+        """
+        if self._files.issuperset(names):
+            return
+        self._files.update(names)
+        for place in {(self.path / name).parent for name in names}:
+            place.mkdir(parents=True, exist_ok=True)
+        if self.run_path.is_file() and not self.files().issuperset(names):
+            with suppress(InputError):  # a damaged record is told by who needs it
+                self.write_run(self.read_run())
+
+    def file(self, name: str) -> Path:
+        """Path of a file that is about to be made here, which is recorded."""
+        self.add(name)
+        return self.path / name
+
+    def figure(self, name: str) -> Path:
+        """Path of a picture that is about to be made, which is recorded."""
+        return self.file(f"{FIGURES_DIR}/{name}")
+
+    def files(self) -> set[str]:
+        """Names of what was made here, as recorded; where nothing is, what earlier versions made.
+
+        A file in the record may not be there (yet).
+        """
+        try:
+            run = self._read()
+        except InputError:
+            run = {}
+        listed, told = run.get("files"), run.get("figures")
+        if isinstance(listed, list):
+            return {name for name in listed if isinstance(name, str)}
+        pictures = told if isinstance(told, list) else []
+        patterns = [name + ending for name in _EARLIER for ending in ("", ".tmp")]
+        return {
+            *(f.relative_to(self.path).as_posix() for p in patterns for f in self.path.glob(p)),
+            *(f"{FIGURES_DIR}/{Path(name).name}" for name in pictures if isinstance(name, str)),
+        }
+
+    def _delete_files(self) -> None:
+        """Delete what was made here, and what was being made when its writer was killed."""
+        markers = {self.case_path, self.run_path}
+        made = {self.path / name for name in self.files() if self._holds(name)} | markers
+        places = {
+            place for path in made for place in path.parents if place.is_relative_to(self.path)
+        }
+        unfinished = {
+            file
+            for place in places
+            if place.is_dir()
+            for file in place.iterdir()
+            if (name := finished_name(file.name)) and place / name in made
+        }
+        for path in unfinished | made - markers:
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+        for place in sorted(places - {self.path}, reverse=True):  # the inner ones first
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
         # The markers go last: if deleting stops half-way, the rest is still known as a run's.
-        names = (SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, LOG_FILE, CHECKPOINT_FILE)
-        figures: tuple[str, ...] = ()
-        if self.run_path.is_file():
-            try:
-                listed = self.read_run().get("figures", [])
-            except InputError:
-                listed = []
-            figures = tuple(name for name in listed if isinstance(name, str))
-        if self.figures_dir.is_dir() and not self.figures_dir.is_symlink():
-            for name in {"energy.png", "density.png", *(Path(name).name for name in figures)}:
-                (self.figures_dir / name).unlink(missing_ok=True)
-            if not any(self.figures_dir.iterdir()):
-                self.figures_dir.rmdir()
-        for name in (*names, CASE_FILE, RUN_FILE):
-            (self.path / name).unlink(missing_ok=True)
-            (self.path / f"{name}.tmp").unlink(missing_ok=True)
+        for path in sorted(markers):
+            path.unlink(missing_ok=True)
+
+    def _holds(self, name: str) -> bool:
+        """Say whether a recorded name leads to a place in the folder: the record is but a text."""
+        relative = PurePosixPath(name)
+        between = [self.path / place for place in relative.parents if place.parts]
+        out = relative.is_absolute() or ".." in relative.parts or not relative.parts
+        return not out and not any(place.is_symlink() for place in between)
 
     # ---- writing and reading -----------------------------------------------------------------
 
     def write_case(self, case: _HasToml) -> None:
         """Write the resolved case."""
-        write_text(self.case_path, f"{CASE_MARK}\n{case.to_toml()}")
+        write_text(self.file(CASE_FILE), f"{CASE_MARK}\n{case.to_toml()}")
 
     def write_run(self, data: Mapping[str, Any]) -> None:
-        """Write run.json in one move: a reader sees the old file or the new one."""
+        """Write run.json in one move: a reader sees the old file or the new one.
+
+        What is recorded of the files goes with it.
+        """
+        self._files.add(RUN_FILE)
+        files = self._files | (self.files() if self.run_path.is_file() else set())
+        data = {**data, "files": sorted(files)}
         text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.run_path, text + "\n")
+        write_text(self.run_path, text + "\n", shared=True)  # `plot` may draw while a run goes on
 
     def read_run(self) -> dict[str, Any]:
-        """Read run.json.
+        """Read run.json, without the record of the files, which ``files`` gives.
 
         Raises:
             InputError: it is missing or not what a run writes.
         """
+        data = self._read()
+        data.pop("files", None)
+        return data
+
+    def _read(self) -> dict[str, Any]:
         try:
             data = json.loads(self.run_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -328,6 +409,8 @@ class RunFolder:
 
     def series(self, columns: Iterable[str], resume_at: float | None = None) -> SeriesWriter:
         """Open the series for writing; see ``SeriesWriter``."""
+        # With those that the tracks of a run write by their paths.
+        self.add(SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, CHECKPOINT_FILE)
         return SeriesWriter(self.series_path, columns, resume_at)
 
     def read_series(self) -> dict[str, Array]:
@@ -349,7 +432,7 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Append a line, with the time, to run.log."""
-        with open(self.log_path, "a", encoding="utf-8") as file:
+        with open(self.file(LOG_FILE), "a", encoding="utf-8") as file:
             file.write(f"{utc_now()}  {line}\n")
 
 

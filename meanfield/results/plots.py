@@ -154,7 +154,7 @@ def plot_series(folder: RunFolder | str | Path) -> Path:
         _time_scale(clusters, case, t)
         figure.align_ylabels(axes)
         headline(figure, str(case.get("title", "")))
-        return save(figure, run.figures_dir / "energy.png")
+        return save(figure, run.figure("energy.png"))
 
 
 # -- density --------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def plot_density(folder: RunFolder | str | Path) -> Path:
         else:
             figure = _draw_profile(fields, name, steps)
         headline(figure, str(_case(run).get("title", "")))
-        return save(figure, run.figures_dir / "density.png")
+        return save(figure, run.figure("density.png"))
 
 
 def _log10(fields: FieldSeries, name: str, k: int) -> Array:
@@ -332,7 +332,7 @@ def plot_tokens(folder: RunFolder | str | Path) -> Path:
             else:
                 figure = _draw_inner_products(tokens, steps)
         headline(figure, str(case.get("title", "")))
-        return save(figure, run.figures_dir / "particles.png")
+        return save(figure, run.figure("particles.png"))
 
 
 def _draw_sphere_tokens(tokens: TokenSeries, steps: Sequence[int]) -> Figure:

@@ -36,9 +36,8 @@ def finished_run(path: Path) -> RunFolder:
     folder.log("hello")
     for file in (folder.fields_path, folder.checkpoint_path):
         file.write_bytes(b"old")
-    folder.figures_dir.mkdir()
     for name in ("energy.png", "density.png", "extra.png"):
-        (folder.figures_dir / name).write_bytes(b"old")
+        folder.figure(name).write_bytes(b"old")
     return folder
 
 
@@ -124,6 +123,68 @@ def test_overwrite_does_not_follow_links_out_of_the_folder(tmp_path: Path) -> No
     RunFolder.create(old.path, overwrite=True)
     assert set(tree(outside)) == {"energy.png", "fields.vtkhdf"}
     assert (tmp_path / "x").exists() and not old.fields_path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "sub/../../x", "/{outside}/x", "away/x", "sub", ".", "", "..", "x\0", 7]
+)
+def test_a_record_never_leads_out_of_the_folder(tmp_path: Path, name: str | int) -> None:
+    old = finished_run(tmp_path / "run")
+    outside = tmp_path / "outside"
+    for place in (outside, old.path / "sub"):
+        place.mkdir()
+        (place / "x").write_text("mine")
+    (tmp_path / "x").write_text("mine")
+    (old.path / "away").symlink_to(outside)
+    told = name.format(outside=outside) if isinstance(name, str) else name
+    record = {"meanfield": "0", "files": ["series.csv", told]}
+    old.run_path.write_text(json.dumps(record))
+    RunFolder.create(old.path, overwrite=True)
+    assert all((place / "x").read_text() == "mine" for place in (tmp_path, outside))
+    assert (old.path / "sub" / "x").is_file() and (old.path / "away").is_symlink()
+    assert not old.series_path.exists() and not old.run_path.exists()
+    assert old.fields_path.exists(), "what the record does not tell stays"
+
+
+def test_what_is_recorded(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    (folder.path / "compare.csv").write_text("mine")  # the name of a file of ours
+    folder.file("early.csv").write_text("before the record")
+    folder.write_case(FakeCase())
+    folder.write_run({"meanfield": "0"})
+    other = RunFolder.open(folder.path)  # as who draws later
+    other.figure("late.png").write_bytes(b"picture")
+    folder.add("parts/1.npz", "parts/2.npz")
+    folder.log("hello")
+    folder.write_run({"meanfield": "0", "files": ["compare.csv"], "stop_reason": "end"})
+    made = {"case.toml", "run.json", "run.log", "early.csv", "figures/late.png"}
+    assert folder.files() == other.files() == made | {"parts/1.npz", "parts/2.npz"}
+    assert folder.read_run() == {"meanfield": "0", "stop_reason": "end"}
+    for name in ("parts/1.npz", "parts/1.npz.tmp", "parts/2.npz.417.tmp", "run.log.tmp"):
+        (folder.path / name).write_text("half")
+    (folder.path / "parts" / "3.npz.tmp").write_text("mine")
+    RunFolder.create(folder.path, overwrite=True)
+    assert set(tree(folder.path)) == {"compare.csv", "parts/3.npz.tmp"}
+
+
+def test_deleting_that_stops_half_way_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = finished_run(tmp_path / "run")
+    real, gone = Path.unlink, []
+
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        if len(gone) == 4:
+            raise KeyboardInterrupt
+        gone.append(path.name)
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", fails)
+        RunFolder.create(old.path, overwrite=True)
+    assert old.case_path.is_file() and old.run_path.is_file()
+    RunFolder.create(old.path, overwrite=True)
+    assert not any(old.path.iterdir())
 
 
 @pytest.mark.parametrize("mark", ["case.toml", "run.json"])
