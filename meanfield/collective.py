@@ -6,14 +6,25 @@ Knows mpi4py communicators by their methods only, and nothing of the rest of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Alone", "everywhere", "on_root", "sum_over_ranks"]
+__all__ = ["Alone", "Communicator", "everywhere", "on_root", "sum_over_ranks"]
 
 T = TypeVar("T")
+
+
+class Communicator(Protocol):
+    """What the package asks of the ranks that work together: mpi4py's, or ``Alone``."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def bcast(self, value: T, root: int = 0) -> T: ...
+    def allgather(self, value: T) -> list[T]: ...
 
 
 class Alone:

@@ -23,7 +23,6 @@ from meanfield.analysis.diagnostics import (
     diagnostic_names,
     token_diagnostic_names,
     token_diagnostics,
-    token_speed,
 )
 from meanfield.case import Case, Density, Implicit, Lagrangian, Layers, Particles, Tokens
 from meanfield.collective import everywhere, on_root
@@ -352,7 +351,7 @@ class LagrangianTrack(Track):
             raise BrokenInvariantError(f"vertices or log rho not finite at t = {solver.t:.6g}")
 
     def speed(self) -> float:
-        return self.solver.rms_speed()
+        return self.solver.speed()
 
     def snapshot(self) -> Any:
         solver = self.solver
@@ -457,7 +456,7 @@ class TokenTrack(Track):
             raise BrokenInvariantError(f"tokens not finite at t = {self.solver.t:.6g}")
 
     def speed(self) -> float:
-        return token_speed(self.solver)
+        return self.solver.speed()
 
     def snapshot(self) -> Any:
         return self.solver.x.copy(), self._clusters(), self.solver.velocity()

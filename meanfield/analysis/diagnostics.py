@@ -32,7 +32,6 @@ __all__ = [
     "moved_clusters",
     "token_diagnostic_names",
     "token_diagnostics",
-    "token_speed",
 ]
 
 POWER_DEGREE = 8
@@ -215,12 +214,6 @@ def token_diagnostics(solver: ParticleSolver | LayerSolver, labels: IntArray) ->
     ]
     names = token_diagnostic_names(d)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def token_speed(solver: ParticleSolver | LayerSolver) -> float:
-    """Root mean square of |X| over the tokens."""
-    v = solver.velocity()
-    return math.sqrt(float(np.dot(solver.weights, np.sum(v * v, axis=1))))
 
 
 class PeakCounter:

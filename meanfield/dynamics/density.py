@@ -7,13 +7,13 @@ observers.
 from __future__ import annotations
 
 import math
-import time
 from functools import cached_property
 
 import numpy as np
 
 from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import use_threads
 from meanfield.errors import BrokenInvariantError, InputError
@@ -31,7 +31,7 @@ MASS_TOLERANCE = 1e-12
 """What the mass may be off by after a step."""
 
 
-class DensitySolver:
+class DensitySolver(Solver):
     """A P1 density with its field; subclasses advance it in time.
 
     Args:
@@ -40,24 +40,21 @@ class DensitySolver:
         rho: (n_owned,) initial density with respect to sigma at this rank's vertices, >= 0; it is
             normalised to mass one.
         t: initial time.
+        accuracy: of the transforms; None: the mesh's.
+        watch: of the energy.
 
     Attributes:
-        t, step, dt: time, number of steps, last step size.
         rho: (n_owned,) density.
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
         kappa: diffusion.
         initial_mass_error: mass of ``rho`` as given, minus one.
-        energy_violation: largest relative change of the energy in the wrong direction so far.
-        energy_violations: number of steps with one.
         dark_points: largest number of this rank's vertices at which Z was summed directly.
-        timings: seconds by kind of work, "field" among them.
         threads: of the sweeps.
+        All others are those of ``Solver``.
 
     Raises:
         InputError: a density that is negative, not finite or zero everywhere, on any rank.
     """
-
-    kappa = 0.0
 
     def __init__(
         self,
@@ -66,6 +63,7 @@ class DensitySolver:
         rho: Array,
         t: float = 0.0,
         accuracy: float | None = None,
+        watch: EnergyWatch | None = None,
     ) -> None:
         if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
@@ -73,9 +71,10 @@ class DensitySolver:
                 f"space's '{space.geometry}' (d = {space.d}) expected"
             )
         interaction = interaction.on_mesh(space.n_global, accuracy)
+        super().__init__(interaction, space.comm, t, watch)
         harmonics = interaction.harmonics
         assert harmonics is not None
-        self.space, self.interaction = space, interaction
+        self.space = space
         self.weights, self.balanced_degree, self.balance_error = balance_weights(
             space.manifold,
             space.points[: space.n_owned],
@@ -88,9 +87,6 @@ class DensitySolver:
         self._at_local = (
             self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
         )
-        self.t, self.step, self.dt = float(t), 0, 0.0
-        self.timings = {"field": 0.0}
-        self.energy_violation, self.energy_violations = 0.0, 0
         self.dark_points = 0
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: Field | None = None
@@ -126,28 +122,46 @@ class DensitySolver:
         return self.field().velocity(self._at_owned)
 
     def speed(self) -> float:
-        """Root mean square of the velocity of the mass; zero at rest. Collective."""
+        """Root mean square velocity of the mass; zero at rest. Collective."""
         v = self.velocity()
         m = self.weights * self.rho
         (total,) = self.space.sum(float(np.dot(m, np.sum(v * v, axis=1))))
         return math.sqrt(total)
 
+    def check(self) -> None:
+        """Refuse a density that is none; see ``Solver``. Collective."""
+        bad = float(np.count_nonzero(~(np.isfinite(self.rho) & (self.rho >= 0.0))))
+        (count,) = self.space.sum(bad)
+        if count:
+            raise BrokenInvariantError(
+                f"density negative or not finite at {int(count)} vertices at t = {self.t:.6g}"
+            )
+
+    def fullest(self) -> float:
+        """The largest mass of a vertex. Collective."""
+        return self.space.max(float(np.max(self.weights * self.rho, initial=0.0)))[0]
+
+    def _refuse_state(self, state: State) -> None:
+        n = getattr(state, "rho", np.empty(0)).size
+        if n != self.space.n_global:
+            raise InputError(
+                f"a checkpoint of {n} vertices found, {self.space.n_global} expected: the mesh "
+                "file has changed"
+            )
+
     def field_potential(self, field: Field) -> Array:
         """The potential at all local vertices (n_local,). Collective."""
-        start = time.perf_counter()
-        xi = field.potential(self._at_local)
+        with self._timed("field"):
+            xi = field.potential(self._at_local)
         self.dark_points = max(self.dark_points, field.dark_points)
-        self.timings["field"] += time.perf_counter() - start
         return xi
 
     def _measure_of(self, rho: Array) -> Measure:
         return Measure(self._at_owned, self.weights * rho, self.weights)
 
     def _field_of(self, rho: Array) -> Field:
-        start = time.perf_counter()
-        field = self.interaction.field(self._measure_of(rho), self.t, self.space.comm)
-        self.timings["field"] += time.perf_counter() - start
-        return field
+        with self._timed("field"):
+            return self.interaction.field(self._measure_of(rho), self.t, self.space.comm)
 
     @cached_property
     def _linear_rate(self) -> float:
@@ -175,7 +189,5 @@ class DensitySolver:
             what = f"density negative or NaN at {int(negative)} vertices"
         elif abs(mass - 1.0) > self._mass_tolerance:
             what = f"mass is off by {mass - 1.0:.1e}"
-        elif dt <= 0.0 or self.t + dt == self.t:
-            what = f"the step of {dt:.1e} no longer moves time"
         if what:
             raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")

@@ -11,16 +11,15 @@ Knows a space, an interaction and the state; nothing of files, cases or observer
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver
+from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
-from meanfield.dynamics.stepping import STEPPERS, History, fitted_step, grown_step
+from meanfield.dynamics.stepping import STEPPERS, History, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.interaction import Interaction
@@ -31,22 +30,18 @@ __all__ = ["EulerianSolver", "EulerianState"]
 _PREDICTION = 2e-3  # largest relative error of the extrapolated potential over one step
 
 
-@dataclass(frozen=True)
-class EulerianState:
+@dataclass(frozen=True, eq=False)
+class EulerianState(State):
     """All that a restart needs, in the original vertex order (rank 0 holds it).
 
     Attributes:
-        t: time; step: steps done.
         rho: (n,) density with respect to sigma.
-        dt: size of the last step; allowed: the step that the prediction error suggests next;
-            rate: largest outflow rate met in the last step (over all ranks).
+        allowed: the step that the prediction error suggests next; rate: largest outflow rate met
+            in the last step (over all ranks).
         history_times: (k,) and history: (k, n): potentials at the last steps.
     """
 
-    t: float
-    step: int
     rho: Array
-    dt: float
     allowed: float
     rate: float
     history_times: Array
@@ -71,6 +66,8 @@ class EulerianSolver(DensitySolver):
         InputError: a density that is negative, not finite or zero everywhere, on any rank.
     """
 
+    state_kind = EulerianState
+
     def __init__(
         self,
         space: P1Space,
@@ -80,13 +77,13 @@ class EulerianSolver(DensitySolver):
         t: float = 0.0,
     ) -> None:
         self.options = chosen(Eulerian, options)
-        super().__init__(space, interaction, rho, t, self.options.tolerance)
+        watch = self._energy = EnergyWatch(MASS_TOLERANCE)
+        super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self._stages = STEPPERS[self.options.stepper]
         self.timings["sweep"] = 0.0
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0
-        self._last_energy: float | None = None
 
         n, width = space.n_owned, space.stars.neighbour.shape[0]
         self._flux = np.zeros(width * n + 1)
@@ -104,39 +101,28 @@ class EulerianSolver(DensitySolver):
             return None
         stack = np.array(values) if values else np.zeros((0, self.space.n_global))
         times = np.array([entry[0] for entry in entries])
-        return EulerianState(self.t, self.step, rho, self.dt, self._allowed, rate, times, stack)
+        return EulerianState(self.t, self.step, self.dt, rho, self._allowed, rate, times, stack)
 
-    def restore(self, state: EulerianState | None) -> None:
-        """Continue from a state that rank 0 holds; steps after it are those of one long run.
-
-        To round-off: sums over ranks may be added in another order.
-        """
-        scalars: Any = None
+    def _restore(self, state: State | None) -> None:
+        assert state is None or isinstance(state, EulerianState)
+        numbers: tuple[float, float, list[float]] = (0.0, 0.0, [])
         if state is not None:
-            times = state.history_times.tolist()
-            scalars = (state.t, state.step, state.dt, state.allowed, state.rate, times)
-        scalars = self.space.comm.bcast(scalars, root=0)
-        self.t, self.step, self.dt, self._allowed, self._rate, times = scalars
+            numbers = state.allowed, state.rate, state.history_times.tolist()
+        self._allowed, self._rate, times = self.space.comm.bcast(numbers, root=0)
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._history = History()
         for k, t in enumerate(times):
             owned = self.space.scatter(None if state is None else state.history[k])
             self._history.append(t, self.space.with_ghosts(owned).copy())
-        self._field, self._last_energy = None, None
+        self._field = None
 
     # ------------------------------------------------------------------ stepping
 
-    def advance(self, t_end: float) -> float:
-        """Take one step, at most to ``t_end``; returns its size. Collective.
-
-        Raises:
-            BrokenInvariantError: NaN, a negative density or lost mass; the state is then the one
-                before the step. Raised on every rank.
-        """
+    def _take(self, t_end: float) -> float:
         xi = self._potential_now()
-        self._watch_energy()
+        self._energy.see(self.field())
         longest = min(self._longest_by_cfl(xi), self._allowed)
-        dt = fitted_step(self.t, t_end, longest)
+        dt = self._fitted(t_end, longest)
         known = self.options.field == "extrapolated" and self._history.full
         old = self.rho
         rho: Array = old
@@ -148,17 +134,12 @@ class EulerianSolver(DensitySolver):
                 stage_xi = self._history.at(self.t + stage.offset * dt)
             else:
                 stage_xi = self._potential_of(rho)
-            start = time.perf_counter()
-            rho = self._euler(rho, stage_xi, dt, stage.keep, old)
-            rate = max(rate, float(np.max(self._outrate, initial=0.0)))
-            self.timings["sweep"] += time.perf_counter() - start
+            with self._timed("sweep"):
+                rho = self._euler(rho, stage_xi, dt, stage.keep, old)
+                rate = max(rate, float(np.max(self._outrate, initial=0.0)))
         self._check(rho, dt)
-        # Landing: t_end itself, not the sum of steps towards it.
-        self.t = t_end if dt >= t_end - self.t else self.t + dt
         self.rho, self._field = rho, None
         self._rate = rate
-        self.step += 1
-        self.dt = dt
         return dt
 
     def _potential_now(self) -> Array:
@@ -191,10 +172,9 @@ class EulerianSolver(DensitySolver):
 
     def _longest_by_cfl(self, xi: Array) -> float:
         if self._rate == 0.0:
-            start = time.perf_counter()
-            self._emit(self.rho, xi, 0.0, limited=False)
-            self._rate = float(np.max(self._outrate, initial=0.0))
-            self.timings["sweep"] += time.perf_counter() - start
+            with self._timed("sweep"):
+                self._emit(self.rho, xi, 0.0, limited=False)
+                self._rate = float(np.max(self._outrate, initial=0.0))
         (rate,) = self.space.max(self._rate)
         return self.options.cfl / rate if rate > 0.0 else math.inf
 
@@ -225,16 +205,3 @@ class EulerianSolver(DensitySolver):
     @property
     def _mass_tolerance(self) -> float:
         return MASS_TOLERANCE * max(1.0, math.sqrt(self.step))  # round-off of each step adds up
-
-    def _watch_energy(self) -> None:
-        """Record a step in which E moved the wrong way by more than the noise of its evaluation."""
-        field = self.field()
-        ascent = field.ascent()
-        if self._last_energy is not None:
-            total = abs(field.energy(scaled=True))
-            wrong = self._last_energy - ascent
-            # Rarely wrong at all: only then is it asked what that may mean.
-            if wrong > 1e-14 * total and wrong > field.energy_noise(MASS_TOLERANCE) + 1e-14 * total:
-                self.energy_violations += 1
-                self.energy_violation = max(self.energy_violation, wrong / max(total, 1e-300))
-        self._last_energy = ascent

@@ -55,9 +55,7 @@ Knows a space, an interaction and the state; nothing of files, cases or observer
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import astuple, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +65,8 @@ from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import LOG_FLOOR, DensitySolver
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
+from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
-from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
@@ -87,20 +85,16 @@ _WAIT, _LONGEST_WAIT, _TRIAL = 10, 320, 8  # steps before a trial, and in it
 _REFUSALS = 60  # of one step: by then it is 1e-18 of what was tried first
 
 
-@dataclass(frozen=True)
-class ImplicitState:
+@dataclass(frozen=True, eq=False)
+class ImplicitState(State):
     """All that a restart needs, in the original vertex order (rank 0 holds it).
 
     Attributes:
-        t: time; step: steps done; dt: size of the last one.
         rho: (n,) density with respect to sigma.
         control: (6,) what the choice of the next step hangs on (``_Control``).
     """
 
-    t: float
-    step: int
     rho: Array
-    dt: float
     control: Array
 
 
@@ -194,6 +188,8 @@ class ImplicitSolver(DensitySolver):
         InputError: kappa negative or not finite, or a bad density, on any rank.
     """
 
+    state_kind = ImplicitState
+
     def __init__(
         self,
         space: P1Space,
@@ -206,7 +202,10 @@ class ImplicitSolver(DensitySolver):
         if not 0.0 <= kappa < math.inf:
             raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
         self.options = chosen(Implicit, options)
-        super().__init__(space, interaction, rho, t, self.options.tolerance)
+        # A step is as good as its linear solve.
+        wrong = self.options.linear_tolerance
+        watch = self._energy = EnergyWatch(wrong, 1e-13 + wrong)
+        super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self.kappa = float(kappa)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
         self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
@@ -234,15 +233,12 @@ class ImplicitSolver(DensitySolver):
         rho = self.space.gather(self.rho)
         if rho is None:
             return None
-        return ImplicitState(self.t, self.step, rho, self.dt, np.array(astuple(self._control)))
+        return ImplicitState(self.t, self.step, self.dt, rho, np.array(astuple(self._control)))
 
-    def restore(self, state: ImplicitState | None) -> None:
-        """Continue from a state that rank 0 holds; steps after it are those of one long run."""
-        scalars: Any = None
-        if state is not None:
-            scalars = (state.t, state.step, state.dt, state.control.tolist())
-        self.t, self.step, self.dt, control = self.space.comm.bcast(scalars, root=0)
-        self._control = _Control(*control)
+    def _restore(self, state: State | None) -> None:
+        assert state is None or isinstance(state, ImplicitState)
+        control: list[float] = [] if state is None else state.control.tolist()
+        self._control = _Control(*self.space.comm.bcast(control, root=0))
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._field = None
 
@@ -278,13 +274,7 @@ class ImplicitSolver(DensitySolver):
 
     # ------------------------------------------------------------------ stepping
 
-    def advance(self, t_end: float) -> float:
-        """Take one step, at most to ``t_end``; returns its size. Collective.
-
-        Raises:
-            BrokenInvariantError: NaN, a negative density, lost mass, or a linear system that can
-                not be solved; the state is then the one before the step. Raised on every rank.
-        """
+    def _take(self, t_end: float) -> float:
         rates = self._rates(self.field_potential(self.field()), self.rho)
         fixed, control = self.options.dt, self._control
         if control.step == 0.0:
@@ -292,11 +282,7 @@ class ImplicitSolver(DensitySolver):
         longest = control.step if fixed is None else fixed
         before = self._functional(self.rho, self.field()) if self._watched else 0.0
         for attempt in range(_REFUSALS + 1):
-            dt = fitted_step(self.t, t_end, longest)
-            if dt <= 0.0 or self.t + dt == self.t:
-                raise BrokenInvariantError(
-                    f"the step of {dt:.1e} no longer moves time after t = {self.t:.6g}"
-                )
+            dt = self._fitted(t_end, longest)
             trial = self._try(rates, dt)
             if trial is None:
                 self.failed += 1
@@ -328,11 +314,7 @@ class ImplicitSolver(DensitySolver):
                 control.cost = trial.solves / 3.0
             if self.options.potential == "auto" and not self._one_way:
                 control.choose(trial.change, dt)
-        # Landing: t_end itself, not the sum of steps towards it.
-        self.t = t_end if dt >= t_end - self.t else self.t + dt
         self.rho, self._field = rho, field
-        self.step += 1
-        self.dt = dt
         return dt
 
     def _first_step(self, rates: Rates) -> float:
@@ -417,29 +399,21 @@ class ImplicitSolver(DensitySolver):
                 return rho, field
             after = self._functional(rho, field)
             scale = abs(field.energy(scaled=True)) + abs(after)
-            if after - before <= self._noise(field, scale):
+            noise = self._energy.noise(field, scale, self.interaction.scaled(self.kappa))
+            if after - before <= noise:
                 self.lowered += number
                 return rho, field
         if not last:
             return None
-        self.energy_violations += 1
-        self.energy_violation = max(self.energy_violation, (after - before) / max(scale, 1e-300))
+        self._energy.record(after - before, scale)
         return rho, field
-
-    def _noise(self, field: Field, scale: float) -> float:
-        """What the functional may change by without meaning anything.
-
-        The accuracies of transforms and of sums, and that of the linear solver: masses that are
-        wrong by its tolerance, times differences of the potential kappa log rho - xi.
-        """
-        kappa = self.interaction.scaled(self.kappa)
-        transforms = field.energy_noise(self.options.linear_tolerance)
-        linear = self.options.linear_tolerance * (scale + kappa)
-        return transforms + 1e-13 * scale + 1e-14 * kappa + linear
 
     def _rates(self, xi: Array, rho: Array) -> Rates:
         """Rates of exchange in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,)."""
-        start = time.perf_counter()
+        with self._timed("fluxes"):
+            return self._exchange(xi, rho)
+
+    def _exchange(self, xi: Array, rho: Array) -> Rates:
         space, stars, n = self.space, self.space.stars, self.space.n_owned
         limited = self.options.scheme == "log-muscl"
         log_rho: Array = np.zeros(0)
@@ -460,17 +434,15 @@ class ImplicitSolver(DensitySolver):
         order = None
         if self.kappa == 0.0 and space.comm.size == 1:
             order = np.argsort(xi, kind="stable")
-        self.timings["fluxes"] += time.perf_counter() - start
         return Rates(arriving, leaving, order, fastest)
 
     def _solve(self, rates: Rates, old: Array, dt: float) -> Array:
-        start = time.perf_counter()
-        solution: Solution = self._system.solve(rates, old, dt)
+        with self._timed("linear"):
+            solution: Solution = self._system.solve(rates, old, dt)
         self.iterations += solution.iterations
         self._count += 1
         self.residual = max(self.residual, solution.residual)
         self.solves[solution.method] = self.solves.get(solution.method, 0) + 1
-        self.timings["linear"] += time.perf_counter() - start
         return solution.rho
 
 
@@ -478,7 +450,7 @@ def _log(rho: Array) -> Array:
     return np.log(np.maximum(rho, LOG_FLOOR))
 
 
-def _back_tangents(space: P1Space) -> Any:
+def _back_tangents(space: P1Space) -> NDArray[np.float32]:
     """Tangents of all edges in the stars, seen from the neighbour: (K, 2, n_owned) float32."""
     neighbour = space.stars.neighbour
     back = np.zeros((neighbour.shape[0], 2, space.n_owned), dtype=np.float32)

@@ -16,20 +16,18 @@ Knows a mesh (NumPy), an interaction and a law's density; nothing of files, case
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.case.solvers import Lagrangian
-from meanfield.collective import Alone, sum_over_ranks
+from meanfield.collective import Alone, Communicator, sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
-from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, try_step
-from meanfield.dynamics.stepping import fitted_step
+from meanfield.dynamics.rungekutta import TOO_SMALL, Control, largest_row, pair_named, try_step
+from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.mesh import Mesh, delaunay_weights, mesh_edges
@@ -50,12 +48,11 @@ _REFINE_EVERY = 2  # steps between searches for edges that have become long
 _PASSES = 6  # halvings of one edge at such a time
 
 
-@dataclass(frozen=True)
-class LagrangianState:
+@dataclass(frozen=True, eq=False)
+class LagrangianState(State):
     """All that a restart needs, in the order of the vertices (rank 0 holds it).
 
     Attributes:
-        t: time; step: steps done; dt: size of the last one.
         reference: (n, gdim) where the vertices started; cells: (m, k) their triangulation.
         x: (n, k) unit vectors (zonal: (sin theta, cos theta)).
         log_rho: (n,) log of the density with respect to sigma; mass: (n,).
@@ -68,9 +65,6 @@ class LagrangianState:
             still can.
     """
 
-    t: float
-    step: int
-    dt: float
     reference: Array
     cells: IntArray
     x: Array
@@ -87,7 +81,7 @@ class LagrangianState:
     refined_why: str
 
 
-class LagrangianSolver:
+class LagrangianSolver(Solver):
     """Advance a density along its characteristics.
 
     kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere; a step is good if its
@@ -110,7 +104,6 @@ class LagrangianSolver:
         t: initial time.
 
     Attributes:
-        t, step, dt: time, number of steps, last step size.
         n: number of vertices; mass: (n,) their masses, sum one, on every rank.
         longest_edge: of the initial mesh, an angle.
         weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
@@ -120,15 +113,15 @@ class LagrangianSolver:
         insert_error: largest change of the interaction's moments by inserting vertices so far.
         inserted: number of inserted vertices; refines: whether more may be; refined_until: when,
             and why, no more could be.
-        energy_violations: number of steps in which E moved the wrong way (down, for V = -I up)
-            by more than the noise of its evaluation; energy_violation: the largest such change,
-            relative to E. Not part of the state.
         timings: seconds in "field", "merge" and "insert".
+        All others are those of ``Solver``.
 
     Raises:
         InputError: parameters that cannot be used, or an initial density that is negative, not
             finite or zero everywhere. On every rank.
     """
+
+    state_kind = LagrangianState
 
     def __init__(
         self,
@@ -137,33 +130,32 @@ class LagrangianSolver:
         density: Callable[[Array], Array],
         *,
         options: Lagrangian | None = None,
-        comm: Any = None,
+        comm: Communicator | None = None,
         t: float = 0.0,
     ) -> None:
         self.options = options = chosen(Lagrangian, options)
-        self.comm: Any = comm if comm is not None else Alone()
-        self.pair = pair_named(options.method)
-        self.refines = options.refine
-        self._density = density
-        given = self.comm.bcast(mesh, root=0)
+        pair = pair_named(options.method)
+        ranks: Communicator = comm if comm is not None else Alone()
+        given = ranks.bcast(mesh, root=0)
         assert given is not None
         if (interaction.geometry, interaction.d) != (given.geometry, given.d):
             raise InputError(
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
-        self.interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
+        self._energy = EnergyWatch(options.atol)
+        interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
+        super().__init__(interaction, ranks, t, self._energy)
+        self.pair, self.refines, self._density = pair, options.refine, density
         self._precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
         self.manifold = given.manifold
         self._first_count = given.n_vertices
         edges = mesh_edges(given)
         self.longest_edge = float(np.max(_distances(given.manifold.lift(given.points), edges)))
-        self.t, self.step, self.dt = float(t), 0, 0.0
         self.evaluations, self.dark_points = 0, 0
-        self.energy_violations, self.energy_violation = 0, 0.0
         self.merge_error, self.insert_error = 0.0, 0.0
-        self.timings = {"field": 0.0, "merge": 0.0, "insert": 0.0}
+        self.timings |= {"merge": 0.0, "insert": 0.0}
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         self.refined_until: tuple[float, str] | None = None
         self._history: list[Array] = []
@@ -250,7 +242,7 @@ class LagrangianSolver:
         few = self._count <= most and model.compiled_sums
         self._model = model.direct() if few and model.method == "auto" else self._precise
         self._first: Array | None = None
-        self._last_energy: float | None = None  # that of other points: not to be compared with
+        self._energy.forget()  # it was that of other points
 
     def _all_points(self, own: Array) -> Array:
         """Values at all points, from those at this rank's. Collective."""
@@ -287,21 +279,20 @@ class LagrangianSolver:
         return self._field
 
     @property
-    def _communicator(self) -> Any:
+    def _communicator(self) -> Communicator | None:
         return None if self.comm.size == 1 else self.comm
 
     def _rates(self, x: Array, t: float) -> Array:
         """Velocities and -div X at this rank's points, (m, k + 1). Collective."""
-        start = time.perf_counter()
-        at = self._located(x)
-        field = self._model.field(Measure(at, self._masses), t, self._communicator)
-        rates = self._rates_in(field, x, at)
+        with self._timed("field"):
+            at = self._located(x)
+            field = self._model.field(Measure(at, self._masses), t, self._communicator)
+            rates = self._rates_in(field, x, at)
         self.evaluations += 1
         self.dark_points = max(self.dark_points, field.dark_points)
         self._latest: Field = field
         if field.moments is not None and self.refines:
             self._stage_moments.append(field.moments)
-        self.timings["field"] += time.perf_counter() - start
         return rates
 
     def _rates_in(self, field: Field, x: Array, at: Array | Located) -> Array:
@@ -319,7 +310,13 @@ class LagrangianSolver:
         """X at all vertices, (n, k) (zonal: along the meridian, (n, 2)). Collective."""
         return self._all_points(self._first_rates()[:, :-1])[self._group]
 
-    def rms_speed(self) -> float:
+    def check(self) -> None:
+        """Refuse vertices and densities that are none; see ``Solver``. Collective."""
+        x, log_rho = self.positions(), self.log_density()
+        if not np.all(np.isfinite(x)) or np.any(np.isnan(log_rho) | (log_rho == np.inf)):
+            raise BrokenInvariantError(f"vertices or log rho not finite at t = {self.t:.6g}")
+
+    def speed(self) -> float:
         """Root mean square of |X| over the mass. Collective."""
         v = self._first_rates()[:, :-1]
         largest = self._largest(v)
@@ -337,30 +334,17 @@ class LagrangianSolver:
     def _together(self, good: bool) -> bool:
         return all(self.comm.allgather(good))
 
-    def advance(self, t_end: float) -> float:
-        """Take one step, at most to ``t_end`` (and then exactly); returns its size. Collective.
-
-        Raises:
-            InputError: ``t_end`` is not after ``t``.
-            BrokenInvariantError: the step has become too small to move time. On every rank.
-        """
-        if not t_end > self.t:
-            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+    def _take(self, t_end: float) -> float:
         first, control = self._first_rates(), self._control
-        if self._last_energy is None:
+        if self._energy.new:
             self._watch_energy()
         if control.longest == 0.0:
             kept = list(self._stage_moments)
             control.start(self._rates, self._x, first, self.t, t_end, self._largest)
             self._stage_moments = kept
         while True:
-            dt = fitted_step(self.t, t_end, control.longest) if control.longest > 0.0 else 0.0
-            if not self.t + dt > self.t:
-                raise BrokenInvariantError(
-                    f"the step of {dt:.1e} no longer moves time at t = {self.t:.6g}: the velocity "
-                    "has a jump, or tolerances are below round-off"
-                )
-            t_new = t_end if dt >= t_end - self.t else self.t + dt
+            dt = self._fitted(t_end, control.longest, TOO_SMALL)
+            t_new = self._after(dt, t_end)
             kept = self._stage_moments[:1]
             self._stage_moments = list(kept)
             trial = try_step(
@@ -375,35 +359,22 @@ class LagrangianSolver:
         self._x, self._first, self._field = trial.x, trial.velocity, self._latest
         self._log_change = self._log_change + trial.carried[:, 0]
         self._stage_moments = self._stage_moments[-1:]
-        self.t, self.dt = t_new, dt
-        self.step += 1
+        return dt
+
+    def _settle(self) -> None:
         self._watch_energy()
         if self.options.merge and (self._count <= _FEW or self.step % _MERGE_EVERY == 0):
             self._merge()
         if self.refines and self.step % _REFINE_EVERY == 0:
-            self._refine()
-        return dt
+            with self._timed("insert"):
+                self._refine()
 
     def _watch_energy(self) -> None:
-        """Note E of the field of the current points; judge its change.
-
-        Collective where sums are direct. Merging and inserting change E by what ``merge_error`` and
-        ``insert_error`` say; steps are compared before and after themselves only.
+        """Merging and inserting change E by what ``merge_error`` and ``insert_error`` say; steps are
+        compared before and after themselves only.
         """
-        start = time.perf_counter()
-        field = self._field
-        ascent = field.ascent()
-        if self._last_energy is not None:
-            total = abs(field.energy(scaled=True))
-            # Moments are wrong by the accuracy of the transforms, E by that times their size.
-            noise = 4.0 * self._model.epsilon * math.sqrt(abs(ascent) * total)
-            noise += field.energy_noise(self._control.atol) + 1e-14 * total
-            wrong = self._last_energy - ascent
-            if wrong > noise:
-                self.energy_violations += 1
-                self.energy_violation = max(self.energy_violation, wrong / max(total, 1e-300))
-        self._last_energy = ascent
-        self.timings["field"] += time.perf_counter() - start
+        with self._timed("field"):
+            self._energy.see(self._field)
 
     @property
     def merge_radius(self) -> float:
@@ -415,7 +386,10 @@ class LagrangianSolver:
         if self._count == 1:
             return
         rates = self._first_rates()
-        start = time.perf_counter()
+        with self._timed("merge"):
+            self._merge_with(rates)
+
+    def _merge_with(self, rates: Array) -> None:
         x, v = self._all_points(self._x), self._all_points(rates[:, :-1])
         masses = self._all_points(self._masses)
         found = collapsed_groups(x, masses, v, self.merge_radius)
@@ -425,7 +399,6 @@ class LagrangianSolver:
             moved = np.sum((x - centre) ** 2, axis=1)
             self.merge_error += float(0.5 * self.interaction.sharpness**2 * np.dot(masses, moved))
             self._set_vertices(centre[self._group], log_rho, group[self._group])
-        self.timings["merge"] += time.perf_counter() - start
 
     # ------------------------------------------------------------------ new vertices
 
@@ -456,7 +429,7 @@ class LagrangianSolver:
 
     def _refine(self) -> None:
         """Insert vertices on edges that have become long and carry mass. Collective."""
-        start, options = time.perf_counter(), self.options
+        options = self.options
         longest = options.refine_longest * self.longest_edge
         for _ in range(_PASSES):
             edges = mesh_edges(self.reference)
@@ -470,7 +443,6 @@ class LagrangianSolver:
                 self._insert_no_more(f"{options.refine_vertices} vertices are the most allowed")
                 break
             self._insert(edges[long])
-        self.timings["insert"] += time.perf_counter() - start
 
     def _insert(self, edges: IntArray) -> None:
         """Put vertices into the middle of edges of the reference mesh, with all their history."""
@@ -520,7 +492,7 @@ class LagrangianSolver:
         for row in self._history:
             moments = iter(row[2:].reshape(stages, -1))
 
-            def rates(y: Array, t: float, moments: Any = moments) -> Array:
+            def rates(y: Array, t: float, moments: Iterator[Array] = moments) -> Array:
                 nonlocal known
                 field, at = model.field_of_moments(next(moments), nobody, t, None), y
                 with np.errstate(all="ignore"):  # dark points, see below
@@ -563,21 +535,16 @@ class LagrangianSolver:
             refined_why="" if self.refined_until is None else self.refined_until[1],
         )
 
-    def restore(self, state: LagrangianState | None) -> None:
-        """Continue from a state that rank 0 holds; steps after it are those of one long run.
-
-        To round-off: sums over ranks may be added in another order. Collective.
-
-        Raises:
-            InputError: a state of another mesh.
-        """
-        known = self.comm.bcast(state, root=0)
-        assert known is not None
-        if known.reference.shape[1] != self.reference.gdim or len(known.x) < self._first_count:
+    def _refuse_state(self, state: State) -> None:
+        assert isinstance(state, LagrangianState)
+        if state.reference.shape[1] != self.reference.gdim or len(state.x) < self._first_count:
             raise InputError(
-                f"a state of {len(known.x)} vertices found, {self._first_count} or more expected"
+                f"a state of {len(state.x)} vertices found, {self._first_count} or more expected"
             )
-        self.t, self.step, self.dt = known.t, known.step, known.dt
+
+    def _restore(self, state: State | None) -> None:
+        known = self.comm.bcast(state, root=0)
+        assert isinstance(known, LagrangianState)
         if len(known.x) != self.n:
             self.reference = replace(self.reference, points=known.reference, cells=known.cells)
             self._weigh()
@@ -598,12 +565,12 @@ class LagrangianSolver:
 # ------------------------------------------------------------------ small things
 
 
-def _block(n: int, comm: Any) -> tuple[int, int]:
+def _block(n: int, comm: Communicator) -> tuple[int, int]:
     """First and last-plus-one of this rank's share of n things."""
     return n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size
 
 
-def _joined(comm: Any, own: Array) -> Array:
+def _joined(comm: Communicator, own: Array) -> Array:
     """The blocks of all ranks, on every rank. Collective."""
     return own if comm.size == 1 else np.concatenate(comm.allgather(own))
 

@@ -12,37 +12,31 @@ The model that the flow of ``particles`` is the limit of as L -> infinity, with 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.dynamics.particles import check_particle_model, checked_weights
+from meanfield.dynamics.particles import TokenSolver, tokens_for
 from meanfield.dynamics.rungekutta import retract
-from meanfield.dynamics.tokens import checked_tokens
+from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
-from meanfield.interaction.measure import Measure
 
 __all__ = ["LayerSolver", "LayerState", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
 
 
-@dataclass(frozen=True)
-class LayerState:
+@dataclass(frozen=True, eq=False)
+class LayerState(State):
     """All that a restart needs: time, layers done, size of the last one, (n, d) tokens."""
 
-    t: float
-    step: int
-    dt: float
     x: Array
 
 
-class LayerSolver:
-    """Send tokens through layers; the same interface as ``ParticleSolver``.
+class LayerSolver(TokenSolver):
+    """Send tokens through layers.
 
     Args:
         interaction: the model; geometry "sphere", "circle" or "any".
@@ -53,13 +47,13 @@ class LayerSolver:
 
     Attributes:
         t, step, dt: time, number of layers done, size of the last one.
-        x: (n, d) tokens.
-        weights: (n,) masses.
-        timings: seconds spent in "field".
+        All others are those of ``TokenSolver``.
 
     Raises:
         InputError: parameters or tokens that cannot be used.
     """
+
+    state_kind = LayerState
 
     def __init__(
         self,
@@ -70,24 +64,16 @@ class LayerSolver:
         layer_step: float,
         t: float = 0.0,
     ) -> None:
-        check_particle_model(interaction)
+        self._x: Array = tokens_for(interaction, x0)
         if not 0.0 < layer_step < math.inf:
             raise InputError(f"a layer step of {layer_step:g} found, a finite number > 0 expected")
-        self.interaction = interaction
-        self.x: Array = checked_tokens(x0, interaction.d)
-        self.n, self.d = self.x.shape
-        self.weights = checked_weights(weights, self.n)
+        super().__init__(interaction, self._x.shape, weights, t)
         self.layer_step = float(layer_step)
-        self.t, self.step, self.dt = float(t), 0, 0.0
-        self.timings = {"field": 0.0}
 
-    def measure(self) -> Measure:
-        """The empirical measure of the tokens."""
-        return Measure(self.x, self.weights)
-
-    def field(self) -> Field:
-        """The field of the current tokens."""
-        return self.interaction.field(self.measure(), self.t)
+    @property
+    def x(self) -> Array:
+        """(n, d) tokens, unit vectors."""
+        return self._x
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""
@@ -97,42 +83,22 @@ class LayerSolver:
         """Everything that a restart needs."""
         return LayerState(self.t, self.step, self.dt, self.x.copy())
 
-    def restore(self, state: LayerState) -> None:
-        """Continue from a state, bit for bit.
+    def _restore(self, state: State | None) -> None:
+        assert isinstance(state, LayerState)
+        self._x = state.x.copy()
 
-        Raises:
-            InputError: another number of tokens or another dimension.
-        """
-        if state.x.shape != self.x.shape:
-            raise InputError(
-                f"a state of shape {state.x.shape} found, tokens {self.x.shape} expected"
-            )
-        self.t, self.step, self.dt, self.x = state.t, state.step, state.dt, state.x.copy()
-
-    def advance(self, t_end: float) -> float:
-        """Apply one layer, a shorter one if ``t_end`` comes before its end; returns its size.
-
-        Raises:
-            InputError: ``t_end`` is not after ``t``.
-            BrokenInvariantError: a token was sent to the origin, where it has no direction.
-        """
+    def _take(self, t_end: float) -> float:
+        """Apply one layer, a shorter one if ``t_end`` comes before its end."""
         remaining = t_end - self.t
-        if not remaining > 0.0:
-            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
-        landing = remaining <= self.layer_step * (1.0 + _WHOLE)
-        dt = remaining if landing else self.layer_step
-        start = time.perf_counter()
-        velocity = self.velocity()
-        self.timings["field"] += time.perf_counter() - start
+        dt = remaining if remaining <= self.layer_step * (1.0 + _WHOLE) else self.layer_step
+        with self._timed("field"):
+            velocity = self.velocity()
         y = retract(self.x + dt * velocity)
         if y is None:
             raise BrokenInvariantError(
                 f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}"
             )
-        self.x = y
-        self.t = t_end if landing else self.t + dt
-        self.step += 1
-        self.dt = dt
+        self._x = y
         return dt
 
 

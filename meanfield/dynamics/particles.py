@@ -9,17 +9,26 @@ Knows tokens, an interaction and the state; nothing of meshes, files, cases or o
 from __future__ import annotations
 
 import math
-import time
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.case.solvers import Particles
+from meanfield.collective import Alone
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.noise import brownian_step, step_generator
-from meanfield.dynamics.rungekutta import Control, largest_row, pair_named, retract, try_step
-from meanfield.dynamics.stepping import fitted_step, grown_step
+from meanfield.dynamics.rungekutta import (
+    TOO_SMALL,
+    Control,
+    largest_row,
+    pair_named,
+    retract,
+    try_step,
+)
+from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.stepping import grown_step
 from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.manifolds import Located
@@ -29,7 +38,7 @@ from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen
 
-__all__ = ["ParticleSolver", "ParticleState"]
+__all__ = ["ParticleSolver", "ParticleState", "TokenSolver", "tokens_for"]
 
 _FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many tokens
@@ -37,21 +46,17 @@ _TURN = 0.3  # noise: root mean square angle of a step over the width of the ker
 _BEND = 0.02  # noise: largest difference between the drifts of Euler's and the midpoint rule
 
 
-@dataclass(frozen=True)
-class ParticleState:
+@dataclass(frozen=True, eq=False)
+class ParticleState(State):
     """All that a restart needs.
 
     Attributes:
-        t: time; step: steps done; dt: size of the last one.
         x: (n, d) tokens; group: (n,) tokens with the same number are one point for good.
         longest, previous: what the step control remembers.
         rejected: rejected steps so far.
         seed: of the noise.
     """
 
-    t: float
-    step: int
-    dt: float
     x: Array
     group: NDArray[np.int64]
     longest: float
@@ -60,7 +65,65 @@ class ParticleState:
     seed: int
 
 
-class ParticleSolver:
+class TokenSolver(Solver):
+    """Tokens on one process; subclasses move them.
+
+    Args:
+        interaction: the model; geometry "sphere", "circle" or "any".
+        shape: number of tokens, dimension.
+        weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
+        t: initial time.
+
+    Attributes:
+        n, d: number of tokens, dimension.
+        weights: (n,) masses, sum one.
+        All others are those of ``Solver``.
+    """
+
+    def __init__(
+        self, interaction: Interaction, shape: tuple[int, int], weights: Array | None, t: float
+    ) -> None:
+        super().__init__(interaction, Alone(), t)
+        self.n, self.d = shape
+        self.weights = _checked_weights(weights, self.n)
+
+    @property
+    @abstractmethod
+    def x(self) -> Array:
+        """(n, d) tokens, unit vectors."""
+
+    @abstractmethod
+    def velocity(self) -> Array:
+        """X at the tokens, (n, d)."""
+
+    def measure(self) -> Measure:
+        """The empirical measure of the tokens."""
+        return Measure(self.x, self.weights)
+
+    def field(self) -> Field:
+        """The field of the current tokens."""
+        return self.interaction.field(self.measure(), self.t)
+
+    def speed(self) -> float:
+        """Root mean square of |X| over the mass."""
+        v = self.velocity()
+        return math.sqrt(float(np.dot(self.weights, np.sum(v * v, axis=1))))
+
+    def check(self) -> None:
+        """Refuse tokens that are none; see ``Solver``."""
+        if not np.all(np.isfinite(self.x)):
+            raise BrokenInvariantError(f"tokens not finite at t = {self.t:.6g}")
+
+    def _refuse_state(self, state: State) -> None:
+        shape = getattr(state, "x", self.x).shape
+        if shape != (self.n, self.d):
+            raise InputError(
+                f"a state of {shape[0]} tokens in dimension {shape[1]} found, {self.n} in "
+                f"dimension {self.d} expected"
+            )
+
+
+class ParticleSolver(TokenSolver):
     """Advance tokens, deterministic (kappa = 0) or with noise.
 
     kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere and control of the
@@ -88,16 +151,16 @@ class ParticleSolver:
         t: initial time.
 
     Attributes:
-        t, step, dt: time, number of steps, last step size.
-        n, d: number of tokens, dimension.
-        weights: (n,) masses.
         rejected: number of rejected steps.
         evaluations: number of field evaluations.
         timings: seconds spent in "field" and "noise".
+        All others are those of ``TokenSolver``.
 
     Raises:
         InputError: parameters or tokens that cannot be used.
     """
+
+    state_kind = ParticleState
 
     def __init__(
         self,
@@ -111,17 +174,13 @@ class ParticleSolver:
         t: float = 0.0,
     ) -> None:
         self.options = options = chosen(Particles, options)
-        check_particle_model(interaction)
+        x = tokens_for(interaction, x0)
         _check_numbers(kappa, options.dt, seed)
-        self.interaction = interaction.by(options.interaction)
-        x = checked_tokens(x0, interaction.d)
-        self.n, self.d = x.shape
-        self.weights = checked_weights(weights, self.n)
+        super().__init__(interaction.by(options.interaction), x.shape, weights, t)
         self.pair = pair_named(options.method)
         self.kappa, self.seed = float(kappa), int(seed)
-        self.t, self.step, self.dt = float(t), 0, 0.0
         self.evaluations = 0
-        self.timings = {"field": 0.0, "noise": 0.0}
+        self.timings["noise"] = 0.0
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         group = np.arange(self.n)
         if kappa == 0.0 and options.merge:
@@ -172,18 +231,9 @@ class ParticleSolver:
             seed=self.seed,
         )
 
-    def restore(self, state: ParticleState) -> None:
-        """Continue from a state: the steps after it are those of one long run, bit for bit.
-
-        Raises:
-            InputError: another number of tokens or another dimension.
-        """
-        if state.x.shape != (self.n, self.d):
-            raise InputError(
-                f"a state of {state.x.shape[0]} tokens in dimension {state.x.shape[1]} found, "
-                f"{self.n} in dimension {self.d} expected"
-            )
-        self.t, self.step, self.dt, self.seed = state.t, state.step, state.dt, state.seed
+    def _restore(self, state: State | None) -> None:
+        assert isinstance(state, ParticleState)
+        self.seed = state.seed
         control = self._control
         control.longest, control.previous = state.longest, state.previous
         control.rejected = state.rejected
@@ -203,56 +253,34 @@ class ParticleSolver:
 
     # ------------------------------------------------------------------ stepping
 
-    def advance(self, t_end: float) -> float:
-        """Take one step, at most to ``t_end`` (and then exactly); returns its size.
+    def _take(self, t_end: float) -> float:
+        return self._noisy_step(t_end) if self.kappa > 0.0 else self._smooth_step(t_end)
 
-        Raises:
-            InputError: ``t_end`` is not after ``t``.
-            BrokenInvariantError: the step has become too small to move time.
-        """
-        if not t_end > self.t:
-            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
-        dt = self._noisy_step(t_end) if self.kappa > 0.0 else self._smooth_step(t_end)
-        # Landing: t_end itself, not the sum of steps towards it.
-        self.t = t_end if dt >= t_end - self.t else self.t + dt
-        self.step += 1
-        self.dt = dt
+    def _settle(self) -> None:
         few = len(self._points) <= _FEW
         if self.kappa == 0.0 and self.options.merge and (few or self.step % _MERGE_EVERY == 0):
             self._merge()
-        return dt
 
     def _field_at(self, x: Array, t: float) -> Array:
         """The velocity of tokens that are at ``x`` (m, d), at themselves."""
-        start = time.perf_counter()
-        model = self._model
-        at: Array | Located = x if model.harmonics is None else model.harmonics.locate(x)
-        velocity = model.field(Measure(at, self._masses), t).velocity(at)
         self.evaluations += 1
-        self.timings["field"] += time.perf_counter() - start
-        return velocity
+        with self._timed("field"):
+            model = self._model
+            at: Array | Located = x if model.harmonics is None else model.harmonics.locate(x)
+            return model.field(Measure(at, self._masses), t).velocity(at)
 
     def _first_velocity(self) -> Array:
         if self._velocity is None:
             self._velocity = self._field_at(self._points, self.t)
         return self._velocity
 
-    def _fit(self, t_end: float, longest: float) -> float:
-        dt = fitted_step(self.t, t_end, longest) if longest > 0.0 else 0.0
-        if not self.t + dt > self.t:
-            raise BrokenInvariantError(
-                f"the step of {dt:.1e} no longer moves time at t = {self.t:.6g}: the velocity has "
-                "a jump, or tolerances are below round-off"
-            )
-        return dt
-
     def _smooth_step(self, t_end: float) -> float:
         first, control = self._first_velocity(), self._control
         if control.longest == 0.0:
             control.start(self._field_at, self._points, first, self.t, t_end)
         while True:
-            dt = self._fit(t_end, control.longest)
-            t_new = t_end if dt >= t_end - self.t else self.t + dt
+            dt = self._fitted(t_end, control.longest, TOO_SMALL)
+            t_new = self._after(dt, t_end)
             trial = try_step(self.pair, self._field_at, self._points, first, self.t, dt, t_new)
             if control.accepts(dt, trial):
                 assert trial.x is not None
@@ -267,11 +295,10 @@ class ParticleSolver:
                 speed = largest_row(self._first_velocity())
                 self._control.longest = 0.01 / speed if speed > 0.0 else turn
             longest = min(turn, self._control.longest)
-        dt = self._fit(t_end, longest)
-        start = time.perf_counter()
-        rng = step_generator(self.seed, self.step)
-        x = brownian_step(self._points, 0.5 * self.kappa * dt, rng)
-        self.timings["noise"] += time.perf_counter() - start
+        dt = self._fitted(t_end, longest)
+        with self._timed("noise"):
+            rng = step_generator(self.seed, self.step)
+            x = brownian_step(self._points, 0.5 * self.kappa * dt, rng)
         slope = self._field_at(x, self.t)
         middle = retract(x + 0.5 * dt * slope)
         y = None
@@ -284,9 +311,8 @@ class ParticleSolver:
                 "smaller dt"
             )
         bend = dt * largest_row(drift - slope)
-        start = time.perf_counter()
-        self._points = brownian_step(y, 0.5 * self.kappa * dt, rng)
-        self.timings["noise"] += time.perf_counter() - start
+        with self._timed("noise"):
+            self._points = brownian_step(y, 0.5 * self.kappa * dt, rng)
         self._velocity = None
         if self.options.dt is None:
             self._control.longest = grown_step(dt, bend, _BEND, 2)
@@ -307,11 +333,11 @@ class ParticleSolver:
 # ------------------------------------------------------------------ checks of what users give
 
 
-def check_particle_model(interaction: Interaction) -> None:
-    """Refuse models that tokens cannot have.
+def tokens_for(interaction: Interaction, x0: Array) -> Array:
+    """Tokens (n, d) that can have this model, of unit length.
 
     Raises:
-        InputError: the zonal geometry, or velocities that are no doubles.
+        InputError: the zonal geometry, velocities that are no doubles, or what are no tokens.
     """
     if interaction.manifold.latitudes:
         raise InputError(
@@ -319,9 +345,10 @@ def check_particle_model(interaction: Interaction) -> None:
             "geometry 'any' with the same d expected"
         )
     interaction.refuse_overflow()
+    return checked_tokens(x0, interaction.d)
 
 
-def checked_weights(weights: Array | None, n: int) -> Array:
+def _checked_weights(weights: Array | None, n: int) -> Array:
     """Masses (n,), scaled to sum one; None: equal ones.
 
     Raises:

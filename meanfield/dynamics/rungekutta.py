@@ -30,6 +30,7 @@ from meanfield.geometry.sphere import Array
 
 __all__ = [
     "PAIRS",
+    "TOO_SMALL",
     "Control",
     "Pair",
     "Trial",
@@ -39,6 +40,9 @@ __all__ = [
     "try_step",
     "weighted_sum",
 ]
+
+TOO_SMALL = ": the velocity has a jump, or tolerances are below round-off"
+"""What it may mean that steps controlled by their error no longer move time."""
 
 _CHUNK = 2048  # entries at a time: their sums stay in the first-level cache
 

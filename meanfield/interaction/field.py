@@ -222,6 +222,13 @@ class Field:
         local = np.dot(self.measure.weights, self._direct_parts(plain(self.measure.points), 0).q)
         return 0.5 * float(sum_over_ranks(self._comm, np.array([float(local)]))[0])
 
+    @property
+    def _excess_size(self) -> float:
+        """1/2 int |q| dmu, degree by degree: what the excess is added up from."""
+        if self.moments is None:
+            return abs(self._excess)
+        return 0.5 * float(np.sum(np.abs(self.interaction.multiplier) * self.moments**2))
+
     def energy_excess(self) -> float:
         """Scaled E - E_uniform: without the cancellation of two large numbers.
 
@@ -241,7 +248,12 @@ class Field:
         that is left at rest.
         """
         model = self.interaction
-        noise = 4.0 * model.epsilon * abs(self.ascent())
+        # Transforms are wrong by their accuracy times the moments: of what is left without the
+        # uniform part, where they get that, else of everything. All signs of a kernel count alike.
+        size = whole = abs(model.gain) * self._excess_size
+        if self.measure.quadrature is None:
+            whole = max(size, abs(self.energy(scaled=True)))
+        noise = 4.0 * model.epsilon * math.sqrt(size) * math.sqrt(whole)
         if model.harmonics is None or self.moments is None:
             return noise
         wrong = masses + 1e-15

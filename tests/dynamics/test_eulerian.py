@@ -393,7 +393,7 @@ def test_a_wrong_energy_is_noticed(make_space: Make, make_solver: Make) -> None:
     assert solver.energy_violations == 0
     solver.rho = np.ones_like(solver.rho)
     solver._field = None
-    solver._watch_energy()
+    solver._energy.see(solver.field())
     assert solver.energy_violations == 1
     assert solver.energy_violation > 1e-3
 

@@ -1,0 +1,253 @@
+"""What the solvers have in common: the clock and its landing on output times, the watch of energy.
+
+Owns what a solver is to everybody else (``Solver``, ``State``). Knows an interaction, and nothing of
+how mass is moved, of files, cases or observers.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from meanfield.collective import Communicator, on_root
+from meanfield.dynamics.stepping import fitted_step
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.measure import Measure
+
+__all__ = ["EnergyWatch", "Solver", "State"]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a restart needs; solvers add what they are about.
+
+    Attributes:
+        t: time; step: steps done; dt: size of the last one.
+    """
+
+    t: float
+    step: int
+    dt: float
+
+    def values(self) -> dict[str, object]:
+        """Arrays, numbers and texts by name."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """The state from its ``values``; others are left alone.
+
+        Raises:
+            InputError: one is missing.
+        """
+        names = [part.name for part in fields(cls)]
+        if set(names) - values.keys():
+            raise InputError("the checkpoint is of another kind of run: start again with overwrite")
+        arguments: dict[str, Any] = {name: values[name] for name in names}
+        return cls(**arguments)
+
+
+class EnergyWatch:
+    """Counts the steps in which the energy moved the wrong way, by more than its noise.
+
+    Args:
+        masses: what the masses may be wrong by after a step, in the 1-norm.
+        relative: what sums may be wrong by, relatively.
+
+    Attributes:
+        violations: number of such steps; largest: the largest such change, relative to the energy.
+    """
+
+    def __init__(self, masses: float, relative: float = 1e-14) -> None:
+        self._masses, self._relative = masses, relative
+        self.violations, self.largest = 0, 0.0
+        self._last: float | None = None
+
+    def noise(self, field: Field, size: float, entropy: float = 0.0) -> float:
+        """What the energy may change by without meaning anything.
+
+        Args:
+            field: of the density.
+            size: of the numbers whose difference the change is.
+            entropy: factor of the entropy in the functional.
+        """
+        return field.energy_noise(self._masses) + self._relative * (size + entropy)
+
+    def record(self, wrong: float, size: float) -> None:
+        """Note a step with a change in the wrong direction of an energy of this size."""
+        self.violations += 1
+        self.largest = max(self.largest, wrong / max(size, 1e-300))
+
+    @property
+    def new(self) -> bool:
+        """Whether no energy has been seen that the next one may be compared with."""
+        return self._last is None
+
+    def forget(self) -> None:
+        """The next energy is of another state: not to be compared."""
+        self._last = None
+
+    def see(self, field: Field) -> None:
+        """Compare the energy after a step with the one seen before. Collective for direct sums."""
+        ascent = field.ascent()
+        if self._last is not None:
+            size, wrong = abs(field.energy(scaled=True)), self._last - ascent
+            # Rarely wrong at all: only then is it asked what that may mean.
+            if wrong > self._relative * size and wrong > self.noise(field, size):
+                self.record(wrong, size)
+        self._last = ascent
+
+
+class Solver(ABC):
+    """A state that is advanced in time. Methods are collective where a solver has several ranks.
+
+    Args:
+        interaction: the model.
+        comm: its ranks.
+        t: initial time.
+        watch: of the energy; None: it is not watched.
+
+    Attributes:
+        t, step, dt: time, number of steps, last step size.
+        interaction: the model, as far as the state resolves it.
+        timings: seconds by kind of work, "field" among them.
+    """
+
+    state_kind: ClassVar[type[State]]
+    kappa: float = 0.0
+
+    def __init__(
+        self,
+        interaction: Interaction,
+        comm: Communicator,
+        t: float,
+        watch: EnergyWatch | None = None,
+    ) -> None:
+        self.interaction, self.comm = interaction, comm
+        self.t, self.step, self.dt = float(t), 0, 0.0
+        self.timings = {"field": 0.0}
+        self.watch = watch
+
+    @property
+    def energy_violations(self) -> int:
+        """Number of steps in which the energy moved the wrong way. Not part of the state."""
+        return 0 if self.watch is None else self.watch.violations
+
+    @property
+    def energy_violation(self) -> float:
+        """The largest such change, relative to the energy."""
+        return 0.0 if self.watch is None else self.watch.largest
+
+    # ------------------------------------------------------------------ what it is about
+
+    @abstractmethod
+    def measure(self) -> Measure:
+        """The masses of this rank and where they are."""
+
+    @abstractmethod
+    def field(self) -> Field:
+        """The field of the current state."""
+
+    @abstractmethod
+    def speed(self) -> float:
+        """Root mean square velocity of the mass; zero at rest."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Look at a state that somebody else may have changed; steps check themselves.
+
+        Raises:
+            BrokenInvariantError: it is none. On every rank.
+        """
+
+    @abstractmethod
+    def state(self) -> State | None:
+        """Everything that a restart needs, on rank 0 (None elsewhere)."""
+
+    def restore(self, state: State | None) -> None:
+        """Continue from a state that rank 0 holds; steps after it are those of one long run.
+
+        To round-off on several ranks, as sums may be added in another order; else bit for bit.
+
+        Raises:
+            InputError: a state of another kind, or of another size. On every rank.
+        """
+
+        def clock() -> tuple[float, int, float]:
+            if not isinstance(state, self.state_kind):
+                raise InputError(
+                    f"a state of type {type(state).__name__} found, {self.state_kind.__name__} "
+                    "expected"
+                )
+            self._refuse_state(state)
+            return state.t, state.step, state.dt
+
+        known = on_root(self.comm, clock)
+        assert known is not None
+        self.t, self.step, self.dt = known
+        self._restore(state)
+        if self.watch is not None:
+            self.watch.forget()
+
+    def _refuse_state(self, state: State) -> None:
+        """Refuse a state of another size. Rank 0 only."""
+
+    @abstractmethod
+    def _restore(self, state: State | None) -> None:
+        """Take over a state of the right kind, which rank 0 holds; the clock is set."""
+
+    # ------------------------------------------------------------------ stepping
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, at most to ``t_end`` (and then exactly); returns its size.
+
+        Raises:
+            InputError: ``t_end`` is not after ``t``. On every rank.
+            BrokenInvariantError: the step led to no state, or no longer moves time; the state is
+                then the one before it. On every rank.
+        """
+        if not t_end > self.t:
+            raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        dt = self._take(t_end)
+        self.t = self._after(dt, t_end)
+        self.step += 1
+        self.dt = dt
+        self._settle()
+        return dt
+
+    @abstractmethod
+    def _take(self, t_end: float) -> float:
+        """Change the state by one step, at most to ``t_end``; returns its size."""
+
+    def _settle(self) -> None:
+        """What there is to do after a step, when the clock has moved."""
+
+    def _after(self, dt: float, t_end: float) -> float:
+        """The time after a step: landing on ``t_end`` itself, not on a sum of steps towards it."""
+        return t_end if dt >= t_end - self.t else self.t + dt
+
+    def _fitted(self, t_end: float, longest: float, hint: str = "") -> float:
+        """A step of at most ``longest`` that reaches ``t_end`` in equal parts.
+
+        Raises:
+            BrokenInvariantError: it no longer moves time.
+        """
+        dt = fitted_step(self.t, t_end, longest) if longest > 0.0 else 0.0
+        if not self.t + dt > self.t:
+            raise BrokenInvariantError(
+                f"the step of {dt:.1e} no longer moves time at t = {self.t:.6g}{hint}"
+            )
+        return dt
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """Count the time within."""
+        start = time.perf_counter()
+        yield
+        self.timings[what] = self.timings.get(what, 0.0) + time.perf_counter() - start
