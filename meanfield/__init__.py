@@ -71,9 +71,11 @@ _WHERE = {
         "Series",
     ),
     "meanfield.interaction.measure": ("Measure",),
-    "meanfield.results.fields": ("read_fields",),
+    "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
-    "meanfield.simulation": ("Result", "Watch", "run"),
+    "meanfield.analysis.columns": ("Column",),
+    "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
+    "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.steady": ("branch", "stationary"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
@@ -98,6 +100,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from meanfield.analysis.columns import Column
     from meanfield.case import (
         Case,
         Circle,
@@ -144,7 +147,8 @@ if TYPE_CHECKING:
         Series,
     )
     from meanfield.interaction.measure import Measure
-    from meanfield.results.fields import read_fields
     from meanfield.results.folder import RunFolder
-    from meanfield.simulation import Result, Watch, run
+    from meanfield.results.formats import read_fields
+    from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
+    from meanfield.runs.simulation import Result, run
     from meanfield.steady import branch, stationary

@@ -210,7 +210,7 @@ def _run(args: argparse.Namespace) -> int:
     case = _together(check)
     words = f"{_mesh_words(case)}, {_model_words(case)}"  # reads a file of tokens: may be refused
 
-    from meanfield import simulation
+    from meanfield.runs import simulation
 
     try:
         result = simulation.run(

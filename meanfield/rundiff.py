@@ -25,8 +25,8 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights, icosphere
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
-from meanfield.results.fields import FieldSeries, read_fields
 from meanfield.results.folder import RunFolder
+from meanfield.results.formats import FieldSeries, read_fields
 
 __all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
 

@@ -2,7 +2,7 @@
 
 Owns the cross-check: one density, clouds of n particles from the same law in several replicas, and
 at each time their Wasserstein distance held against the sampling floor, with a verdict. The pieces
-are in ``analysis`` (distances, statistics), ``tracks`` and ``simulation`` (runs) and ``results``
+are in ``analysis`` (distances, statistics), ``runs`` and ``results``
 (files, figures); here is only the order of things, and how it goes on after an interruption.
 """
 
@@ -49,10 +49,10 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder, utc_now
+from meanfield.runs.simulation import run
+from meanfield.runs.tracks import token_solver
 from meanfield.signals import as_interrupt, ignored
-from meanfield.simulation import Watch, run
 from meanfield.software import load_dolfinx, load_mpi, provenance
-from meanfield.tracks import token_solver
 from meanfield.whole import save_arrays, whole_file
 
 __all__ = ["Comparison", "compare", "draw", "summary"]
@@ -330,8 +330,7 @@ def _density(
         time=Time(end=end, outputs=settings.times, series_every=settings.case.time.series_every),
         output=_NO_FILES,
     )
-    watch = Watch(keep, outputs=True)
-    result = run(case, progress=progress, observers=[watch], announce=announce)
+    result = run(case, progress=progress, observers=[keep], announce=announce)
     if result.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if result.stop_reason != "end":

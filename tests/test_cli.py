@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from processes import Job, needs_launcher, python, ranks
 
-import meanfield
 from meanfield import cli, software
 from meanfield.case import Case
 from meanfield.errors import BrokenInvariantError, InputError
@@ -118,10 +117,10 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Calls]]:
                 raise outcome
             return outcome
 
-        fake = types.ModuleType("meanfield.simulation")
+        fake = types.ModuleType("meanfield.runs.simulation")
         fake.run = run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "meanfield.simulation", fake)
-        monkeypatch.setattr(meanfield, "simulation", fake, raising=False)
+        monkeypatch.setitem(sys.modules, "meanfield.runs.simulation", fake)
+        monkeypatch.setattr("meanfield.runs.simulation", fake, raising=False)
         monkeypatch.setattr(software, "dolfinx_version", lambda: "0.9.0")
         return calls
 
@@ -421,7 +420,7 @@ def test_interrupted_before_the_first_checkpoint(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["meanfield.simulation"], "run", stop)
+    monkeypatch.setattr(sys.modules["meanfield.runs.simulation"], "run", stop)
     assert cli.main(["run", "small.toml"]) == 130
     assert "nothing to resume from" in capsys.readouterr().err
 

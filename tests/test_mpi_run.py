@@ -194,7 +194,7 @@ def spoil(solver):
     if solver.step == 8 and rank == 1:
         solver.rho[:] = np.nan
 
-result = mf.run(case, "broken", progress=False, observers=[mf.Watch(spoil, 1, False)])
+result = mf.run(case, "broken", progress=False, observers=[mf.Watch(spoil, mf.EverySteps(1))])
 broken = result.stop_reason.startswith("broken invariant") and bool(np.all(result.solver.rho >= 0))
 
 # Parts of the world, each with a run of its own.

@@ -131,7 +131,7 @@ def test_solvers_on_a_mesh_read_the_options_of_the_case(kind: str) -> None:
     pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
     from mpi4py import MPI
 
-    from meanfield.tracks import make_track
+    from meanfield.runs.tracks import make_track
 
     case = made(solver={"type": kind, "tolerance": 1e-9, "scheme": "log-muscl"})
     solver: Any = make_track(case, MPI.COMM_SELF).solver

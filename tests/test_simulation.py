@@ -29,13 +29,14 @@ from processes import HANG, ROOT, Job, python
 from scipy.special import gammaln, ive
 
 import meanfield as mf
-from meanfield import cli, simulation
+from meanfield import cli
 from meanfield.case import apply_overrides
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import Mesh, unstructured_sphere, write_mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
+from meanfield.runs import simulation
 from meanfield.software import DOLFINX_RANGE
 
 Start = Callable[..., Job]
@@ -113,7 +114,7 @@ def at_step(number: int, action: Callable[[Any], None]) -> mf.Watch:
         if solver.step == number:
             action(solver)
 
-    return mf.Watch(observer, every=1, outputs=False)
+    return mf.Watch(observer, mf.EverySteps(1))
 
 
 # ------------------------------------------------------------------ from Python
@@ -196,7 +197,7 @@ class Finished:
             self.result = run(
                 self.case,
                 folder,
-                observers=[mf.Watch(self.look, 1, False)],
+                observers=[mf.Watch(self.look, mf.EverySteps(1))],
             )
         self.seconds = time.perf_counter() - start
         self.mesh: Mesh = self.case.geometry.build_mesh()
@@ -632,7 +633,7 @@ def test_resuming_is_refused_where_it_makes_no_sense(finished: Finished, tmp_pat
 
 
 def test_wall_limit(tmp_path: Path) -> None:
-    nap = mf.Watch(lambda solver: time.sleep(0.05), every=1, outputs=False)
+    nap = mf.Watch(lambda solver: time.sleep(0.05), mf.EverySteps(1))
     case = small(time__end=50.0, time__outputs=[], time__wall_limit=0.5)
     start = time.perf_counter()
     result = run(case, tmp_path / "run", observers=[nap])
@@ -653,7 +654,11 @@ def test_stationary(tmp_path: Path) -> None:
         m = solver.weights * solver.rho
         speeds.append((solver.step, math.sqrt(m @ np.sum(solver.velocity() ** 2, axis=1))))
 
-    result = run(small(repel), tmp_path / "run", observers=[mf.Watch(speed, every=1)])
+    result = run(
+        small(repel),
+        tmp_path / "run",
+        observers=[mf.Watch(speed, mf.EverySteps(1) | mf.AtOutputs())],
+    )
     assert result.stop_reason == about(tmp_path / "run")["stop_reason"] == "stationary"
     assert 0 < result.t < 200.0
     looked_at = [value for step, value in speeds if step % 4 == 0]
@@ -737,7 +742,7 @@ def test_nan_after_an_output_has_been_written(tmp_path: Path) -> None:
 def test_nan_at_the_landing(tmp_path: Path) -> None:
     """The state of an output time is spoilt before it is written: it is not."""
     steps: list[float] = []
-    count = mf.Watch(lambda solver: steps.append(solver.t), every=1, outputs=False)
+    count = mf.Watch(lambda solver: steps.append(solver.t), mf.EverySteps(1))
     run(small(), observers=[count])
     number = 1 + steps.index(0.45)
     result = run(small(), tmp_path / "run", observers=[at_step(number, spoil_everything)])
@@ -878,7 +883,10 @@ def test_law_that_the_mesh_does_not_resolve(tmp_path: Path) -> None:
 
 def test_clusters_that_the_mesh_does_not_resolve(tmp_path: Path) -> None:
     fullest: list[tuple[float, float]] = []
-    watch = mf.Watch(lambda s: fullest.append((s.t, float(np.max(s.weights * s.rho)))), every=4)
+    watch = mf.Watch(
+        lambda s: fullest.append((s.t, float(np.max(s.weights * s.rho)))),
+        mf.EverySteps(4) | mf.AtOutputs(),
+    )
     case = small(time__end=8.0, time__outputs=[])
     with pytest.warns(mf.MeanfieldWarning, match="clusters are narrower than the mesh"):
         result = run(case, tmp_path / "run", observers=[watch])
@@ -927,11 +935,11 @@ def test_observers_are_called_on_schedule() -> None:
     result = run(
         small(),
         observers=[
-            mf.Watch(lambda solver: steps.append((solver.t, solver.step)), every=1, outputs=False),
-            mf.Watch(note("steps"), every=every, outputs=False),
+            mf.Watch(lambda solver: steps.append((solver.t, solver.step)), mf.EverySteps(1)),
+            mf.Watch(note("steps"), mf.EverySteps(every)),
             mf.Watch(note("outputs")),
-            mf.Watch(note("both"), every=every),
-            mf.Watch(note("never"), outputs=False),
+            mf.Watch(note("both"), mf.EverySteps(every) | mf.AtOutputs()),
+            mf.Watch(note("never"), mf.AtTimes([])),
         ],
     )
     assert [step for _, step in steps] == list(range(1, result.steps + 1))
@@ -942,7 +950,7 @@ def test_observers_are_called_on_schedule() -> None:
     assert called["both"] == [(0.0, 0), *due]  # once where both are due
     assert called["never"] == []
     with pytest.raises(mf.InputError, match="1 or more steps expected"):
-        mf.Watch(print, every=0)
+        mf.EverySteps(0)
 
 
 def test_observers_do_not_change_the_run() -> None:
@@ -952,7 +960,7 @@ def test_observers_do_not_change_the_run() -> None:
         solver.velocity()
         solver.state()
 
-    watched = run(small(), observers=[mf.Watch(curious, every=1)])
+    watched = run(small(), observers=[mf.Watch(curious, mf.EverySteps(1) | mf.AtOutputs())])
     np.testing.assert_array_equal(plain.solver.rho, watched.solver.rho)
 
 
@@ -1008,7 +1016,7 @@ def in_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object])
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    nap = mf.Watch(lambda solver: time.sleep(0.12), every=3, outputs=False)  # the bar is lazy
+    nap = mf.Watch(lambda solver: time.sleep(0.12), mf.EverySteps(3))  # the bar is lazy
     shown = in_a_terminal(monkeypatch, lambda: run(small(), progress=None, observers=[nap]))
     frames = [frame for frame in shown.split("\r") if "%" in frame]
     assert len(frames) > 3

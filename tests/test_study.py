@@ -608,7 +608,7 @@ def test_ctrl_c_while_the_density_runs(tmp_path: Path, monkeypatch: pytest.Monke
         def press(solver: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
-        watch = mf.Watch(press, every=1, outputs=False)
+        watch = mf.Watch(press, mf.EverySteps(1))
         return real(case, **{**options, "observers": [*options["observers"], watch]})
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

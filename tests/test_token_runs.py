@@ -21,8 +21,8 @@ from meanfield.dynamics.layers import layers
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
-from meanfield.results.tokens import read_tokens_file
-from meanfield.tracks import make_interaction
+from meanfield.results.formats import read_tokens_file
+from meanfield.runs.tracks import make_interaction
 
 Start = Callable[..., Job]
 
@@ -484,7 +484,7 @@ def test_ctrl_c_and_on(kind: str, tmp_path: Path) -> None:
         if solver.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    watch = mf.Watch(interrupt, every=1, outputs=False)
+    watch = mf.Watch(interrupt, mf.EverySteps(1))
     stopped = run(small(changes), tmp_path / "parts", observers=[watch])
     assert (stopped.stop_reason, stopped.steps) == ("interrupted", 3)
     assert about(tmp_path / "parts")["stop_reason"] == "interrupted"

@@ -12,6 +12,7 @@ from meanfield.options import Expected, Flag, a_list, options
 __all__ = ["FIELDS", "Output"]
 
 FieldName = Literal["rho", "log10_rho", "velocity"]
+FormatName = Literal["vtkhdf"]  # each a module of results.formats
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 
 
@@ -25,6 +26,8 @@ class Output:
         Expected('a list such as ["rho"]'),
     ] = FIELDS
     """Any of "rho", "log10_rho", "velocity", written at the output times."""
+    format: FormatName = "vtkhdf"
+    """Of the fields: "vtkhdf" is read by ParaView, VTK and pyvista."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the fields."""
     compression: Literal["gzip", "none"] = "gzip"

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.geometry.unionfind import join, root_of
 
 __all__ = ["cluster_labels", "collapsed_groups", "numbered_groups"]
 
@@ -179,35 +180,18 @@ def _join_by_cells(x: Array, chord: float, parent: IntArray) -> None:
 
 
 @nb.njit(cache=True)
-def _root(parent: IntArray, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@nb.njit(cache=True)
-def _join(parent: IntArray, i: int, j: int) -> None:
-    i, j = _root(parent, i), _root(parent, j)
-    if i < j:
-        parent[j] = i
-    else:
-        parent[i] = j
-
-
-@nb.njit(cache=True)
 def _join_rows(near: NDArray[np.bool_], start: int, parent: IntArray) -> None:
     for i in range(near.shape[0]):
         for j in range(i + 1, near.shape[1]):
             if near[i, j]:
-                _join(parent, start + i, start + j)
+                join(parent, start + i, start + j)
 
 
 @nb.njit(cache=True)
 def _join_runs(order: IntArray, starts: IntArray, stops: IntArray, parent: IntArray) -> None:
     for k in range(starts.size):
         for i in range(starts[k] + 1, stops[k]):
-            _join(parent, order[starts[k]], order[i])
+            join(parent, order[starts[k]], order[i])
 
 
 @nb.njit(cache=True)
@@ -218,7 +202,7 @@ def _join_cells(
     d = y.shape[1]
     for k in range(first.size):
         a, b = first[k], second[k]
-        if _root(parent, order[starts[a]]) == _root(parent, order[starts[b]]):
+        if root_of(parent, order[starts[a]]) == root_of(parent, order[starts[b]]):
             continue
         gap = 0.0  # squared distance of the bounding boxes
         for c in range(d):
@@ -238,13 +222,13 @@ def _join_cells(
             if found:
                 break
         if found:
-            _join(parent, order[starts[a]], order[starts[b]])
+            join(parent, order[starts[a]], order[starts[b]])
 
 
 @nb.njit(cache=True)
 def _flatten(parent: IntArray) -> None:
     for i in range(parent.size):
-        parent[i] = _root(parent, i)
+        parent[i] = root_of(parent, i)
 
 
 def _by_size(root: IntArray) -> IntArray:

@@ -370,8 +370,9 @@ class LagrangianSolver(Solver):
                 self._refine()
 
     def _watch_energy(self) -> None:
-        """Merging and inserting change E by what ``merge_error`` and ``insert_error`` say; steps are
-        compared before and after themselves only.
+        """Compare E before and after a step itself.
+
+        Merging and inserting change it by what ``merge_error`` and ``insert_error`` say.
         """
         with self._timed("field"):
             self._energy.see(self._field)

@@ -1,7 +1,7 @@
-"""What the solvers have in common: the clock and its landing on output times, the watch of energy.
+"""What the solvers have in common: the clock, landing on output times, the watch of the energy.
 
-Owns what a solver is to everybody else (``Solver``, ``State``). Knows an interaction, and nothing of
-how mass is moved, of files, cases or observers.
+Owns what a solver is to everybody else (``Solver``, ``State``). Knows an interaction, and nothing
+of how mass is moved, of files, cases or observers.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Solver(ABC):
         if self.watch is not None:
             self.watch.forget()
 
-    def _refuse_state(self, state: State) -> None:
+    def _refuse_state(self, state: State) -> None:  # noqa: B027  (any size may do)
         """Refuse a state of another size. Rank 0 only."""
 
     @abstractmethod
@@ -225,7 +225,7 @@ class Solver(ABC):
     def _take(self, t_end: float) -> float:
         """Change the state by one step, at most to ``t_end``; returns its size."""
 
-    def _settle(self) -> None:
+    def _settle(self) -> None:  # noqa: B027  (most have nothing to do)
         """What there is to do after a step, when the clock has moved."""
 
     def _after(self, dt: float, t_end: float) -> float:

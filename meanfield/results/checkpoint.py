@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on, in one ``.npz`` file that is whole or absent.
 
 Owns what marks a checkpoint and how a damaged one is recognised. Does not know what
-is in it: the simulation chooses the names (arrays in the original vertex order of the mesh, so
+is in it: the solver's state has the names (arrays in the original vertex order of the mesh, so
 that a run can go on with any number of processes) and the folder chooses the place.
 """
 

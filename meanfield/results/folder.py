@@ -31,8 +31,6 @@ __all__ = [
 CASE_FILE = "case.toml"
 RUN_FILE = "run.json"
 SERIES_FILE = "series.csv"
-FIELDS_FILE = "fields.vtkhdf"
-PARTICLES_FILE = "particles.vtkhdf"
 LOG_FILE = "run.log"
 CHECKPOINT_FILE = "checkpoint.npz"
 FIGURES_DIR = "figures"
@@ -43,7 +41,8 @@ CASE_MARK = "# Resolved case, written by meanfield"
 
 # What versions without a record of their files made, by any verb; most pictures they have told.
 _EARLIER = (
-    CASE_FILE, RUN_FILE, SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, LOG_FILE, CHECKPOINT_FILE,
+    CASE_FILE, RUN_FILE, SERIES_FILE, LOG_FILE, CHECKPOINT_FILE, "fields.vtkhdf",
+    "particles.vtkhdf",
     "density.npz", "compare.csv", "rates.csv", "tasks/particles-n*-r*.npz", "tasks/floor-n*-r*.npz",
     "stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu",
     "branch.csv", "events.csv", "branch.npz",
@@ -178,12 +177,17 @@ class RunFolder:
     @property
     def fields_path(self) -> Path:
         """The fields for ParaView."""
-        return self.path / FIELDS_FILE
+        return self._data_file("fields")
 
     @property
     def particles_path(self) -> Path:
         """The tokens for ParaView."""
-        return self.path / PARTICLES_FILE
+        return self._data_file("particles")
+
+    def _data_file(self, stem: str) -> Path:
+        """The file there is, in whatever format; where none is, the name of the usual one."""
+        found = sorted(p for p in self.path.glob(f"{stem}.*") if finished_name(p.name) is None)
+        return found[0] if found else self.path / f"{stem}.vtkhdf"
 
     @property
     def log_path(self) -> Path:
@@ -409,8 +413,7 @@ class RunFolder:
 
     def series(self, columns: Iterable[str], resume_at: float | None = None) -> SeriesWriter:
         """Open the series for writing; see ``SeriesWriter``."""
-        # With those that the tracks of a run write by their paths.
-        self.add(SERIES_FILE, FIELDS_FILE, PARTICLES_FILE, CHECKPOINT_FILE)
+        self.add(SERIES_FILE)
         return SeriesWriter(self.series_path, columns, resume_at)
 
     def read_series(self) -> dict[str, Array]:

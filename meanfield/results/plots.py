@@ -29,7 +29,6 @@ from meanfield.errors import InputError
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results import globe
-from meanfield.results.fields import FieldSeries, read_fields
 from meanfield.results.figures import (
     CLUSTER_COLOURS,
     CLUSTER_MASS,
@@ -51,12 +50,18 @@ from meanfield.results.figures import (
     telling_steps,
 )
 from meanfield.results.folder import RunFolder
+from meanfield.results.formats import (
+    INNER_PRODUCT_EDGES,
+    FieldSeries,
+    TokenSeries,
+    read_fields,
+    read_tokens_file,
+)
 from meanfield.results.plots_compare import (
     plot_distance_against_n,
     plot_distance_against_t,
     plot_side_by_side,
 )
-from meanfield.results.tokens import INNER_PRODUCT_EDGES, TokenSeries, read_tokens_file
 
 __all__ = [
     "make_figures",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.analysis.diagnostics import PeakCounter
+from meanfield.analysis.peaks import PeakCounter
 from meanfield.geometry.laws import Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.mesh import circle, icosphere, zonal_interval
 

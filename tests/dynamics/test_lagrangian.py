@@ -12,7 +12,7 @@ import pytest
 from parameters import slow_but
 
 from meanfield.analysis import exact
-from meanfield.analysis.diagnostics import moved_clusters
+from meanfield.analysis.peaks import moved_clusters
 from meanfield.case import Lagrangian
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning

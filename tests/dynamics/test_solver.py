@@ -1,4 +1,4 @@
-"""What the five solvers have in common: one clock, one landing, one refusal, one watch of energy."""
+"""What the five solvers have in common: one clock, one landing, one watch of the energy."""
 
 from __future__ import annotations
 

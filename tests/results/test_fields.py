@@ -13,7 +13,8 @@ from processes import Job, python
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, tangent_project
-from meanfield.results.fields import LOG10_FLOOR, FieldWriter, read_fields
+from meanfield.results.formats import LOG10_FLOOR, read_fields
+from meanfield.results.formats.vtkhdf.fields import FieldWriter
 
 NAMES = {"rho": 1, "log10_rho": 1, "velocity": 3}
 MESHES = {"sphere": icosphere(2), "circle": circle(30), "zonal": zonal_interval(17, 8)}
@@ -237,7 +238,7 @@ _WRITER = """
 import os, sys
 import numpy as np
 from meanfield.geometry.mesh import icosphere
-from meanfield.results.fields import FieldWriter
+from meanfield.results.formats.vtkhdf.fields import FieldWriter
 mesh = icosphere(3)
 writer = FieldWriter(sys.argv[1], mesh, names={"rho": 1, "velocity": 3})
 k = 0

@@ -34,8 +34,8 @@ def finished_run(path: Path) -> RunFolder:
     with folder.series(["t", "mass"]) as series:
         series.write({"t": 0.0, "mass": 1.0})
     folder.log("hello")
-    for file in (folder.fields_path, folder.checkpoint_path):
-        file.write_bytes(b"old")
+    for name in ("fields.vtkhdf", "checkpoint.npz"):
+        folder.file(name).write_bytes(b"old")
     for name in ("energy.png", "density.png", "extra.png"):
         folder.figure(name).write_bytes(b"old")
     return folder

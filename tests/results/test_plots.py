@@ -21,10 +21,10 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, random_rotation, uniform_points
 from meanfield.results import globe, plots
-from meanfield.results.fields import FieldWriter
 from meanfield.results.figures import CLUSTER_COLOURS, cluster_colours, telling_steps
 from meanfield.results.folder import RunFolder
-from meanfield.results.tokens import TokenWriter
+from meanfield.results.formats.vtkhdf.fields import FieldWriter
+from meanfield.results.formats.vtkhdf.tokens import TokenWriter
 
 CENTRES = normalize(np.array([[0.0, 0.0, 1.0], [1.0, 0.3, -0.2], [-1.0, 1.0, -0.5]]))
 COLUMNS = ("t", "energy_scaled", "mean_norm", "clusters")

@@ -21,8 +21,9 @@ from meanfield.geometry.sphere import (
     tangent_project,
     uniform_points,
 )
-from meanfield.results.fields import FieldWriter, read_fields
-from meanfield.results.tokens import INNER_PRODUCT_EDGES, TokenWriter, read_tokens_file
+from meanfield.results.formats import INNER_PRODUCT_EDGES, read_fields, read_tokens_file
+from meanfield.results.formats.vtkhdf.fields import FieldWriter
+from meanfield.results.formats.vtkhdf.tokens import TokenWriter
 
 TIMES = [0.0, 0.1, 1.0, 2.5]
 
@@ -323,7 +324,7 @@ _WRITER = """
 import os, sys
 import numpy as np
 from meanfield.geometry.sphere import uniform_points
-from meanfield.results.tokens import TokenWriter
+from meanfield.results.formats.vtkhdf.tokens import TokenWriter
 x = uniform_points(500, 4, np.random.default_rng(0))
 writer = TokenWriter(sys.argv[1], 4, 500)
 k = 0

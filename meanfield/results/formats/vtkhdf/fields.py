@@ -4,14 +4,14 @@ Owns what is in the file (the mesh once, or where it is at each step if it moves
 step appended), in three dimensions as the manifold places them for ParaView. Knows nothing of
 solvers: it takes arrays in the original vertex order of the mesh, on one process.
 
-The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read_fields`
-can give back the mesh of the run.
+The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read` can give
+back the mesh of the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import Manifold, manifold
+from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.results.vtkhdf import (
+from meanfield.results.formats.base import LOG10_FLOOR, FieldSeries
+from meanfield.results.formats.vtkhdf.temporal import (
     PART_SIZES,
     TemporalWriter,
     damaged,
@@ -33,11 +33,7 @@ from meanfield.results.vtkhdf import (
     stored,
 )
 
-__all__ = ["LOG10_FLOOR", "FieldSeries", "FieldWriter", "read_fields"]
-
-LOG10_FLOOR = -300.0
-"""What ``log10_rho`` holds where the density is zero (or below 1e-300): the smallest power of ten
-that is still a normal double with room to spare. It cannot be mistaken for a computed value."""
+__all__ = ["FieldWriter", "read"]
 
 _VTK_CELL_TYPE = {2: 3, 3: 5}
 """VTK's number for cells with two vertices (line) and three (triangle)."""
@@ -168,7 +164,7 @@ class FieldWriter(TemporalWriter):
         Raises:
             BrokenInvariantError: if a value is NaN or infinite, or too large for the stored
                 precision. Only ``log10_rho`` may be -inf (zero density), stored as
-                :data:`LOG10_FLOOR`. Nothing is written then.
+                ``LOG10_FLOOR``. Nothing is written then.
             ValueError: if t does not increase or a field is missing, unknown or misshapen.
         """
         self._check_time(t)
@@ -210,59 +206,8 @@ class FieldWriter(TemporalWriter):
 # -- reading --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FieldSeries:
-    """What a field file holds. Values are read when asked for, one step at a time.
-
-    Attributes:
-        path: the file.
-        times: times of the steps, (k,), increasing.
-        names: number of components of every field that changes with time.
-        static: names of the fields that do not.
-        geometry: "sphere", "circle" or "zonal".
-        d: ambient dimension of the sphere.
-        points: vertices in three dimensions, (n, 3), as ParaView shows them; of a mesh that moves,
-            at the first step.
-        cells: vertex numbers of the cells, (m, 3) or (m, 2); at the first step.
-        mesh: the mesh of the run, in the coordinates of its geometry; at the first step.
-        moving: whether the mesh is another one at each step, see :meth:`at`.
-    """
-
-    path: Path
-    times: Array
-    names: dict[str, int]
-    static: tuple[str, ...]
-    geometry: str
-    d: int
-    points: Array
-    cells: NDArray[np.int64]
-    moving: bool = False
-    shown: int = 0
-
-    @property
-    def all_names(self) -> tuple[str, ...]:
-        """Names of all fields, those that change first."""
-        return (*self.names, *self.static)
-
-    @property
-    def mesh(self) -> Mesh:
-        """The mesh of the run (see the class), vertices and cells in the run's order."""
-        points = self.manifold.from_space(self.points, lambda name: self.read(name, self.shown))
-        return Mesh(geometry=self.geometry, d=self.d, points=points, cells=self.cells)
-
-    @property
-    def manifold(self) -> Manifold:
-        """The geometry of the mesh."""
-        return manifold(self.geometry, self.d)
-
-    def at(self, k: int) -> FieldSeries:
-        """The same file, with the points and cells of step ``k`` (negative: from the end).
-
-        Its ``mesh`` is that of the step, and its ``read`` gives values for it at the same ``k``.
-        """
-        if not self.moving:
-            return self
-        k = self._step(k)
+class _Fields(FieldSeries):
+    def _at(self, k: int) -> FieldSeries:
         with open_file(self.path, "r", _KIND) as file:
             try:
                 points, cells = _grid(file["VTKHDF"], k)
@@ -270,39 +215,18 @@ class FieldSeries:
                 raise damaged(self.path, _KIND, error) from error
         return replace(self, points=points, cells=cells, shown=k)
 
-    def _step(self, k: int) -> int:
-        steps = len(self.times)
-        if not -steps <= k < steps:
-            raise IndexError(f"step {k} of {self.path}, which has {steps}")
-        return k % steps
-
-    def read(self, name: str, k: int = 0) -> Array:
-        """Values of a field at step ``k`` (negative: from the end), (n,) or (n, 3), as doubles.
-
-        Vectors are in three dimensions (see :class:`FieldWriter`).
-
-        Raises:
-            InputError: if the file has no such field or the file cannot be read.
-            IndexError: if there is no such step.
-        """
-        if name not in self.all_names:
-            raise InputError(
-                f"no field '{name}' in {self.path}: it holds {', '.join(self.all_names)}"
-                + suggest(name, self.all_names)
-            )
-        if name not in self.names:
-            values = read_rows(self.path, _KIND, f"PointData/{name}", 0, len(self.points))
-            return np.asarray(values, dtype=np.float64)
-        k = self._step(k)
+    def _read(self, name: str, k: int | None) -> Array:
+        if k is None:
+            return read_rows(self.path, _KIND, f"PointData/{name}", 0, len(self.points))
         with open_file(self.path, "r", _KIND) as file:
             try:
                 root = file["VTKHDF"]
                 start = int(root[f"Steps/PointDataOffsets/{name}"][k])
                 count = int(root["NumberOfPoints"][_part(root, k)])
-                values = root[f"PointData/{name}"][start : start + count]
+                values: Array = root[f"PointData/{name}"][start : start + count]
             except (KeyError, OSError, IndexError) as error:
                 raise damaged(self.path, _KIND, error) from error
-        return np.asarray(values, dtype=np.float64)
+        return values
 
 
 def _part(root: h5py.Group, k: int) -> int:
@@ -322,13 +246,12 @@ def _grid(root: h5py.Group, k: int) -> tuple[Array, NDArray[np.int64]]:
     return points, cells.reshape(m, -1)
 
 
-def read_fields(path: str | Path) -> FieldSeries:
+def read(path: Path) -> FieldSeries:
     """Open a field file of a finished, running or killed run.
 
     Raises:
         InputError: if there is no such file or it was not written by :class:`FieldWriter`.
     """
-    path = Path(path)
     with open_file(path, "r", _KIND) as file:
         return _describe(file, path)
 
@@ -341,7 +264,7 @@ def _describe(file: h5py.File, path: Path) -> FieldSeries:
         # The static fields are the ones that cannot grow.
         growing = {name: set_ for name, set_ in data.items() if set_.maxshape[0] is None}
         points, cells = _grid(root, 0)
-        return FieldSeries(
+        return _Fields(
             path=path,
             times=times,
             names={k: 1 if v.ndim == 1 else int(v.shape[1]) for k, v in growing.items()},

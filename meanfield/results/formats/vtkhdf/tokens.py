@@ -11,7 +11,6 @@ do not tell how near tokens are to each other (d > 3), the distribution of inner
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from meanfield.errors import InputError, suggest
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.results.vtkhdf import (
+from meanfield.results.formats.base import INNER_PRODUCT_EDGES, TokenSeries
+from meanfield.results.formats.vtkhdf.temporal import (
     TemporalWriter,
     damaged,
     open_file,
@@ -30,10 +30,7 @@ from meanfield.results.vtkhdf import (
     stored,
 )
 
-__all__ = ["INNER_PRODUCT_EDGES", "TokenSeries", "TokenWriter", "read_tokens_file"]
-
-INNER_PRODUCT_EDGES = np.linspace(-1.0, 1.0, 201)
-"""Edges of the bins of the distribution of inner products."""
+__all__ = ["TokenWriter", "read"]
 
 _KIND = "particle file"
 _VERTEX = 1  # VTK's number for cells of one point
@@ -215,87 +212,24 @@ def _chosen_pairs(n: int) -> NDArray[np.int64]:
 # -- reading --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class TokenSeries:
-    """What a particle file holds. Values are read when asked for, one step at a time.
+class _Tokens(TokenSeries):
+    def _points(self, k: int) -> Array:
+        return read_rows(self.path, _KIND, "Points", k * self.n, (k + 1) * self.n)
 
-    Attributes:
-        path: the file.
-        times: times of the steps, (k,), increasing.
-        n: number of tokens.
-        d: ambient dimension of the sphere.
-        frame: for d > 3 the (3, d) rows that the points are coordinates along, else None.
-        names: names of the data that change with time: "cluster", "velocity".
-        static: names of those that do not: "id", "mass".
-    """
+    def _read(self, name: str, k: int | None) -> NDArray[Any]:
+        start = 0 if k is None else k * self.n
+        return read_rows(self.path, _KIND, f"PointData/{name}", start, start + self.n)
 
-    path: Path
-    times: Array
-    n: int
-    d: int
-    frame: Array | None
-    names: tuple[str, ...]
-    static: tuple[str, ...]
-
-    def points(self, k: int) -> Array:
-        """Points at step ``k`` (negative: from the end), (n, 3), as doubles; see the writer."""
-        start = self._step(k) * self.n
-        points = read_rows(self.path, _KIND, "Points", start, start + self.n)
-        return np.asarray(points, dtype=np.float64)
-
-    def read(self, name: str, k: int = 0) -> NDArray[Any]:
-        """Data of the tokens at step ``k`` (negative: from the end).
-
-        Returns:
-            ``velocity``: (n, 3) doubles; ``mass``: (n,) doubles; ``cluster``, ``id``: (n,)
-            integers.
-
-        Raises:
-            InputError: if the file has no such data or cannot be read.
-            IndexError: if there is no such step.
-        """
-        valid = (*self.names, *self.static)
-        if name not in valid:
-            raise InputError(
-                f"no data '{name}' in {self.path}: it holds {', '.join(valid)}"
-                + suggest(name, valid)
-            )
-        start = self._step(k) * self.n if name in self.names else 0
-        values = read_rows(self.path, _KIND, f"PointData/{name}", start, start + self.n)
-        return values.astype(np.int64 if values.dtype.kind == "i" else np.float64)
-
-    def inner_products(self, k: int) -> Array:
-        """Parts of the pairs of tokens with <x_i, x_j> in each bin, for d > 3.
-
-        Returns:
-            (bins,) for the bins between :data:`INNER_PRODUCT_EDGES`, sum 1; zeros for one token.
-
-        Raises:
-            InputError: if the file has none: d <= 3, where the points tell them.
-            IndexError: if there is no such step.
-        """
-        if self.d <= 3:
-            raise InputError(
-                f"{self.path} has d = {self.d}: inner products are kept for d > 3 only, take them "
-                "from the points"
-            )
-        step = self._step(k)
-        return read_rows(self.path, _KIND, _INNER_PRODUCTS, step, step + 1)[0]
-
-    def _step(self, k: int) -> int:
-        steps = len(self.times)
-        if not -steps <= k < steps:
-            raise IndexError(f"step {k} of {self.path}, which has {steps}")
-        return k % steps
+    def _inner_products(self, k: int) -> Array:
+        return read_rows(self.path, _KIND, _INNER_PRODUCTS, k, k + 1)[0]
 
 
-def read_tokens_file(path: str | Path) -> TokenSeries:
+def read(path: Path) -> TokenSeries:
     """Open a particle file of a finished, running or killed run.
 
     Raises:
         InputError: if there is no such file or it was not written by :class:`TokenWriter`.
     """
-    path = Path(path)
     with open_file(path, "r", _KIND) as file:
         return _describe(file, path)
 
@@ -309,7 +243,7 @@ def _describe(file: h5py.File, path: Path) -> TokenSeries:
         data = root["PointData"]
         # What is static cannot grow.
         names = tuple(name for name, values in data.items() if values.maxshape[0] is None)
-        return TokenSeries(
+        return _Tokens(
             path=path,
             times=times,
             n=int(root["NumberOfPoints"][0]),

@@ -1,0 +1,20 @@
+"""Energy of the interaction; attention: arXiv 2312.10794, (3.5)."""
+
+from meanfield.analysis.columns.base import Column
+
+COLUMNS = (
+    Column(
+        "energy",
+        "energy",
+        "Interaction energy E: 1/2 iint W dmu dmu; attention: (1/2 beta) iint e^{beta <x, y>} dmu "
+        "dmu, which increases for V = +I. inf where it is no double.",
+        lambda view: view.field.energy(),
+        may_be_infinite=True,
+    ),
+    Column(
+        "energy_scaled",
+        "energy",
+        "The energy in numbers of order one: E e^{-|beta|} for the exponential kernel, else E.",
+        lambda view: view.field.energy(scaled=True),
+    ),
+)

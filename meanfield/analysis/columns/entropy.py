@@ -1,0 +1,29 @@
+"""Entropy, and with it the free energy where there is diffusion."""
+
+from meanfield.analysis.columns.base import Column
+from meanfield.analysis.columns.view import View
+
+
+def _free_energy(view: View) -> float:
+    solver = view.solver
+    return solver.kappa * view.entropy - solver.interaction.drive * view.field.energy()
+
+
+COLUMNS = (
+    Column(
+        "entropy",
+        "1",
+        "int rho log rho dsigma >= 0, zero for the uniform density.",
+        lambda view: view.entropy,
+        frozenset({"density"}),
+    ),
+    Column(
+        "free_energy",
+        "energy",
+        "F = kappa H - E (repulsive attention: + E), with diffusion only: it never increases with "
+        "the identity as link (usa, kernels). No such functional is known for sa.",
+        _free_energy,
+        frozenset({"density", "noise"}),
+        may_be_infinite=True,
+    ),
+)

@@ -1,0 +1,277 @@
+"""One view of a state for all columns, whichever solver it is of.
+
+A view is made anew for each state and computes what is asked for once. Everything is collective and
+the same on every rank. A new kind of solver makes a child here, and has every column that needs
+nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.analysis.peaks import PeakCounter, moved_clusters
+from meanfield.collective import on_root, sum_over_ranks
+from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.particles import TokenSolver
+from meanfield.dynamics.solver import Solver
+from meanfield.geometry.manifolds import Harmonics, of_vectors
+from meanfield.geometry.mesh import IntArray
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import Field
+from meanfield.interaction.measure import plain
+
+__all__ = ["POWER_DEGREE", "CharacteristicView", "DensityView", "TokenView", "View"]
+
+POWER_DEGREE = 8
+_MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most
+_COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
+_CLUSTER_MASS = 0.01  # tokens that are a cluster hold this share at least
+
+
+class _Totals(NamedTuple):
+    """Integrals over mu: of 1, log rho (0 for tokens), x and x x^T."""
+
+    mass: float
+    entropy: float
+    mean: Array
+    second: Array
+
+
+class View(ABC):
+    """What a column may ask of a state.
+
+    Attributes:
+        offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
+            "noise" (kappa > 0), "harmonics" (``power``), "groups" (``largest_cluster``), "points".
+        directions: how many coordinates the mean is given in; the second moments likewise.
+    """
+
+    solver: Solver
+    offers: frozenset[str]
+    directions: int
+
+    @property
+    def t(self) -> float:
+        """Time."""
+        return self.solver.t
+
+    @cached_property
+    def field(self) -> Field:
+        """Of the state."""
+        return self.solver.field()
+
+    @abstractmethod
+    def _totals_of(self) -> _Totals:
+        """The integrals over all ranks."""
+
+    @cached_property
+    def _totals(self) -> _Totals:
+        return self._totals_of()
+
+    @property
+    def mass(self) -> float:
+        """Sum of all masses."""
+        return self._totals.mass
+
+    @property
+    def entropy(self) -> float:
+        """int rho log rho dsigma."""
+        return self._totals.entropy
+
+    @property
+    def mean(self) -> Array:
+        """int x dmu, all coordinates."""
+        return self._totals.mean
+
+    @cached_property
+    def second(self) -> Array:
+        """The ``directions`` largest eigenvalues of int x x^T dmu, ascending."""
+        return np.linalg.eigvalsh(self._totals.second)[-self.directions :]
+
+    @abstractmethod
+    def _power_of(self) -> Array:
+        """Power by degree, (``POWER_DEGREE`` + 1,)."""
+
+    @cached_property
+    def power(self) -> Array:
+        """Sum of the squared moments of each degree up to ``POWER_DEGREE``."""
+        return self._power_of()
+
+    @property
+    @abstractmethod
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest density."""
+
+    @property
+    @abstractmethod
+    def clusters(self) -> int:
+        """Number of clusters."""
+
+    @property
+    def largest_cluster(self) -> float:
+        """Mass of the largest cluster."""
+        raise NotImplementedError
+
+    @property
+    def points(self) -> int:
+        """Number of different points."""
+        raise NotImplementedError
+
+
+class DensityView(View):
+    """Of a density on a fixed mesh.
+
+    Args:
+        solver: with the state.
+        counter: of the peaks, on rank 0.
+    """
+
+    def __init__(self, solver: DensitySolver, counter: PeakCounter | None) -> None:
+        self.solver: DensitySolver = solver
+        self._counter = counter
+        noise = {"noise"} if solver.kappa > 0.0 else set()
+        self.offers = frozenset({"density", "harmonics"} | noise)
+        self.directions = solver.space.manifold.moments
+
+    def _totals_of(self) -> _Totals:
+        solver, space, rho = self.solver, self.solver.space, self.solver.rho
+        x, m = space.manifold.moments_of(space.points[: space.n_owned]), solver.weights * rho
+        return _totals(x, m, np.log(np.where(rho > 0.0, rho, 1.0)), solver)
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest density at a vertex."""
+        rho = self.solver.rho
+        top, bottom = self.solver.space.max(
+            float(np.max(rho, initial=0.0)), float(-np.min(rho, initial=np.inf))
+        )
+        return -bottom, top
+
+    def _power_of(self) -> Array:
+        solver, space = self.solver, self.solver.space
+        harmonics, moments = solver.interaction.harmonics, self.field.moments
+        assert harmonics is not None and moments is not None
+        if harmonics.degree < POWER_DEGREE:
+            harmonics = space.manifold.harmonics(POWER_DEGREE, harmonics.epsilon)
+            _, weights, quadrature = solver.measure()
+            assert quadrature is not None
+            x = space.points[: space.n_owned]
+            moments = sum_over_ranks(space.comm, harmonics.moments(x, weights - quadrature))
+            moments = moments + harmonics.uniform()
+        return harmonics.power(moments)[: POWER_DEGREE + 1]
+
+    @cached_property
+    def clusters(self) -> int:
+        """Number of peaks (``PeakCounter``)."""
+        everything = self.solver.space.gather(self.solver.rho)
+
+        def count() -> int:
+            assert everything is not None and self._counter is not None
+            return self._counter.count(everything)
+
+        found = on_root(self.solver.comm, count)
+        assert found is not None
+        return found
+
+
+class CharacteristicView(View):
+    """Of a density on a mesh that moves with it: integrals over mu are sums over its vertices."""
+
+    def __init__(self, solver: LagrangianSolver) -> None:
+        self.solver: LagrangianSolver = solver
+        self.offers = frozenset({"density", "harmonics", "points"})
+        self.directions = solver.manifold.moments
+
+    @cached_property
+    def _log_rho(self) -> Array:
+        return self.solver.log_density()
+
+    def _totals_of(self) -> _Totals:
+        m = self.solver.mass
+        x = self.solver.positions()[:, -self.directions :]
+        return _totals(x, m, np.where(m > 0.0, self._log_rho, 0.0))
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest density at a vertex, inf beyond 1e308."""
+        with np.errstate(over="ignore"):
+            low, high = np.exp([self._log_rho.min(), self._log_rho.max()])
+        return float(low), float(high)
+
+    def _power_of(self) -> Array:
+        return _power(self.solver, self.solver.manifold.harmonics(POWER_DEGREE, 1e-12))
+
+    @cached_property
+    def clusters(self) -> int:
+        """Number of peaks (``moved_clusters``)."""
+        solver = self.solver
+        near = _COLLAPSED * solver.longest_edge
+        return moved_clusters(solver.moved_mesh(), self._log_rho, solver.mass, near)
+
+    @property
+    def points(self) -> int:
+        """Number of different points: vertices that have not become one with others."""
+        return self.solver.points
+
+
+class TokenView(View):
+    """Of tokens.
+
+    Args:
+        solver: with the state.
+        labels: gives the group (n,) of each token (``dynamics.clusters``).
+    """
+
+    def __init__(self, solver: TokenSolver, labels: Callable[[], IntArray]) -> None:
+        self.solver: TokenSolver = solver
+        self._labels = labels
+        self._on = of_vectors(solver.d)
+        self.offers = frozenset({"groups"} | ({"harmonics"} if self._on.has_harmonics else set()))
+        self.directions = min(solver.d, _MOMENTS)
+
+    def _totals_of(self) -> _Totals:
+        x = self.solver.x
+        return _totals(x, self.solver.weights, np.zeros(len(x)))
+
+    def _power_of(self) -> Array:
+        return _power(self.solver, self._on.harmonics(POWER_DEGREE, 1e-11))
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Tokens have no density."""
+        raise NotImplementedError
+
+    @cached_property
+    def _masses(self) -> Array:
+        return np.bincount(self._labels(), weights=self.solver.weights)
+
+    @property
+    def clusters(self) -> int:
+        """Number of groups that hold at least 1 % of the mass."""
+        return int(np.count_nonzero(self._masses >= _CLUSTER_MASS))
+
+    @property
+    def largest_cluster(self) -> float:
+        """Mass of the largest group."""
+        return float(self._masses.max())
+
+
+def _totals(x: Array, m: Array, log_rho: Array, shared: DensitySolver | None = None) -> _Totals:
+    """Integrals over points x (n, k) with masses m: of all ranks, where a solver shares them."""
+    k = x.shape[1]
+    local = np.concatenate([[m.sum(), np.dot(m, log_rho)], m @ x, ((x * m[:, None]).T @ x).ravel()])
+    totals = local if shared is None else sum_over_ranks(shared.comm, local)
+    mean, second = totals[2 : 2 + k], totals[2 + k :].reshape(k, k)
+    return _Totals(float(totals[0]), float(totals[1]), mean, second)
+
+
+def _power(solver: LagrangianSolver | TokenSolver, harmonics: Harmonics) -> Array:
+    points, weights, _ = solver.measure()
+    local = harmonics.moments(plain(points), weights)
+    return harmonics.power(sum_over_ranks(solver.comm, local))

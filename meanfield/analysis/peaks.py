@@ -1,0 +1,151 @@
+"""How many clusters there are: peaks of a density that stand out, also where the mesh has moved.
+
+NumPy, SciPy and Numba; knows meshes, and nothing of solvers and files.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from meanfield.analysis.evaluate import log_bounds
+from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
+from meanfield.geometry.sphere import Array
+from meanfield.geometry.unionfind import root_of
+
+__all__ = ["PROMINENCE", "PeakCounter", "moved_clusters"]
+
+PROMINENCE = math.log(2.0)
+"""How far a peak of log rho must stand out to be a cluster."""
+
+_BEGUN = 100.0  # length of an edge that is about to collapse, over that of one that has
+
+
+class PeakCounter:
+    """Count the clusters of a density: its peaks that stand out.
+
+    A cluster is a local maximum of rho on the mesh that is higher than the uniform density, 1, and
+    at least twice as high as the highest saddle on the way to a higher maximum (topological
+    persistence of log rho of at least log 2; the highest peak is compared with the minimum). The
+    uniform state has none.
+
+    Args:
+        mesh: the whole mesh.
+    """
+
+    def __init__(self, mesh: Mesh) -> None:
+        edges = mesh_edges(mesh)
+        n = mesh.points.shape[0]
+        ends = np.concatenate([edges[:, 0], edges[:, 1]])
+        order = np.argsort(ends, kind="stable")
+        self._neighbour = np.concatenate([edges[:, 1], edges[:, 0]])[order].astype(np.int32)
+        counts = np.bincount(ends, minlength=n)
+        self._start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def count(self, rho: Array) -> int:
+        """Number of clusters of a density (n,) at the vertices, in the order of the mesh."""
+        log_rho = np.log(np.maximum(rho, 1e-300))
+        order = np.argsort(-log_rho, kind="stable").astype(np.int32)
+        return int(_count_peaks(self._start, self._neighbour, log_rho, order, PROMINENCE))
+
+
+@nb.njit(cache=True)
+def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, least: float) -> int:
+    """Sweep down from the top; where two hills meet, the lower one ends. ``height``: log rho."""
+    parent = np.full(height.size, -1, dtype=np.int32)  # union-find; a hill's root is its peak
+    peaks = 0
+    for v in order:
+        own = -1
+        for k in range(start[v], start[v + 1]):
+            u = neighbour[k]
+            if parent[u] < 0:
+                continue
+            root = root_of(parent, u)
+            if own < 0:
+                own = root
+            elif root != own:
+                low, high = (own, root) if height[own] < height[root] else (root, own)
+                if height[low] > 0.0 and height[low] - height[v] >= least:
+                    peaks += 1
+                parent[low] = high
+                own = high
+        parent[v] = v if own < 0 else own
+    top, bottom = height[order[0]], height[order[-1]]
+    if top > 0.0 and top - bottom >= least:
+        peaks += 1
+    return peaks
+
+
+def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
+    """Number of clusters (``PeakCounter``) of a density on a mesh that has moved.
+
+    Vertices joined by edges that are becoming short are one peak, whatever their densities, once
+    one of these edges is short: the parts of a cluster that collapse at slightly different times
+    are no clusters. Such a collapsed
+    peak is a cluster if it holds 1 % of the mass. (Its prominence says nothing: the cells that are
+    torn apart between two clusters become needles, of next to no mass but a high density.) The
+    saddle on an edge is the lower of its ends, and at most what its cells can hold
+    (``analysis.evaluate``).
+
+    Args:
+        mesh: where it is now.
+        log_rho, mass: (n,) at the vertices.
+        near: an edge (chord) up to this length is short, one up to 100 times that becomes so.
+    """
+    n, edges = mesh.n_vertices, mesh_edges(mesh)
+    x = mesh.manifold.lift(mesh.points)
+    length = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
+    close = edges[length <= _BEGUN * near]
+    graph = coo_matrix((np.ones(len(close)), (close[:, 0], close[:, 1])), shape=(n, n))
+    part = connected_components(graph, directed=False)[1]
+    collapsing = np.zeros(n, dtype=bool)
+    collapsing[part[edges[length <= near, 0]]] = True
+    group = np.unique(np.where(collapsing[part], part, n + np.arange(n)), return_inverse=True)[1]
+    group = group.reshape(-1)
+    height = np.full(int(group.max()) + 1, -np.inf)
+    np.maximum.at(height, group, log_rho)
+    cells = mesh.cells
+    corners = cells.shape[1]
+    sides = [(0, 1), (1, 2), (2, 0)] if corners == 3 else [(0, 1)]
+    ends = group[np.concatenate([cells[:, list(side)] for side in sides])]
+    bound = np.tile(log_bounds(mesh, mass), len(sides))
+    saddle = np.minimum(np.min(height[ends], axis=1), bound)
+    apart = ends[:, 0] != ends[:, 1]
+    ends, saddle = ends[apart], saddle[apart]
+    order = np.argsort(-saddle, kind="stable")
+    members = np.bincount(group)
+    collapsed = (members > 1) & (np.bincount(group, weights=mass) >= 0.01)
+    solid = np.where(members > 1, np.where(collapsed, 1, -1), 0)
+    return int(_join_peaks(ends[order], saddle[order], height, solid, PROMINENCE))
+
+
+@nb.njit(cache=True)
+def _join_peaks(ends: IntArray, saddle: Array, height: Array, solid: IntArray, least: float) -> int:
+    """Join hills over falling saddles; where two meet, the lower one ends.
+
+    ``solid``: 1: a peak whatever the saddle, -1: none, 0: by its prominence.
+    """
+    parent = np.arange(height.size)
+    peaks, bottom = 0, np.inf
+    for k in range(ends.shape[0]):
+        a, b = root_of(parent, ends[k, 0]), root_of(parent, ends[k, 1])
+        if a == b:
+            continue
+        # The root of a hill is its peak; what is no peak by its mass never is one.
+        if (solid[a] < 0) != (solid[b] < 0):
+            low, high = (a, b) if solid[a] < 0 else (b, a)
+        else:
+            low, high = (a, b) if height[a] < height[b] else (b, a)
+        prominent = height[low] > 0.0 and height[low] - saddle[k] >= least
+        if solid[low] > 0 or (solid[low] == 0 and prominent):
+            peaks += 1
+        parent[low] = high
+        bottom = saddle[k]
+    root = root_of(parent, 0)
+    if solid[root] > 0 or (height[root] > 0.0 and height[root] - bottom >= least):
+        peaks += 1
+    return peaks

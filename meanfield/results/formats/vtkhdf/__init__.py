@@ -1,0 +1,22 @@
+"""VTKHDF, which ParaView (>= 5.13), VTK and pyvista read in time: the default."""
+
+from __future__ import annotations
+
+from meanfield.results.formats.vtkhdf.fields import FieldWriter
+from meanfield.results.formats.vtkhdf.fields import read as read_fields
+from meanfield.results.formats.vtkhdf.tokens import TokenWriter
+from meanfield.results.formats.vtkhdf.tokens import read as read_tokens
+
+__all__ = ["FORMAT"]
+
+
+class _VtkHdf:
+    """See ``formats.base.Format``."""
+
+    fields = FieldWriter
+    tokens = TokenWriter
+    read_fields = staticmethod(read_fields)
+    read_tokens = staticmethod(read_tokens)
+
+
+FORMAT = _VtkHdf()

@@ -1,0 +1,73 @@
+"""What a run shows while it goes on: a bar on a terminal, plain rows elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+from meanfield.dynamics.solver import Solver
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """A bar on a terminal, a row at each output elsewhere. Silent on ranks above 0.
+
+    Args:
+        wanted: True: a bar, False: nothing; None: what suits where the output goes.
+        root: whether this is rank 0.
+        begin, end: times of the run.
+        energy: how the scaled energy is written.
+    """
+
+    def __init__(
+        self, wanted: bool | None, root: bool, begin: float, end: float, energy: str
+    ) -> None:
+        terminal = sys.stderr.isatty()
+        self._energy = energy
+        self._rows = root and wanted is None and not terminal
+        self._bar: tqdm[None] | None = None
+        self._end = end
+        if root and (wanted or (wanted is None and terminal)):
+            self._bar = tqdm(
+                initial=begin,
+                total=end,
+                unit="t",
+                bar_format="{percentage:3.0f}% |{bar}| t = {n:.4g}/{total:.4g} "
+                "[{elapsed}<{remaining}{postfix}]",
+                file=sys.stderr,
+                leave=True,
+            )
+
+    def step(self, solver: Solver, row: dict[str, float] | None) -> None:
+        """After every step, with the last row of the series (nothing is computed for this)."""
+        if self._bar is None:
+            return
+        text = f"dt = {solver.dt:.2g}"
+        if row is not None:
+            text += f", {self._energy} = {row['energy_scaled']:.5g}"
+            what, name = ("max rho", "rho_max") if "rho_max" in row else ("|m|", "mean_norm")
+            text += f", {what} = {row[name]:.3g}"
+        self._bar.n = min(solver.t, self._end)
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(0)
+
+    def output(self, row: dict[str, float]) -> None:
+        """After every output."""
+        if not self._rows:
+            return
+        text = (
+            f"t = {row['t']:<9.6g} step {int(row['step']):<7d} dt = {row['dt']:<9.3g} "
+            f"{self._energy} = {row['energy_scaled']:<11.8g} |m| = {row['mean_norm']:<9.6g} "
+        )
+        if "rho_max" in row:
+            text += f"max rho = {row['rho_max']:<9.4g} "
+        text += f"clusters {int(row['clusters'])}"
+        sys.stderr.write(text + "\n")  # one call: lines of several processes stay whole
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

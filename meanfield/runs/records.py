@@ -1,0 +1,148 @@
+"""What a run leaves in its folder: series, fields, checkpoints and how it went. On rank 0 only."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from meanfield.case import Case
+from meanfield.dynamics.solver import State
+from meanfield.errors import MeanfieldWarning
+from meanfield.geometry.sphere import Array
+from meanfield.results.checkpoint import save_checkpoint
+from meanfield.results.folder import RunFolder, SeriesWriter, utc_now
+from meanfield.runs.tracks import Track
+from meanfield.software import provenance
+
+__all__ = ["Records"]
+
+
+class Records:
+    """Series, fields, checkpoints and the record of a run; without a folder, the series alone.
+
+    Args:
+        case: what is run.
+        folder: where; None: in memory.
+        track: what is measured and written.
+        columns: names in a row of the series.
+        resume: whether the run in the folder goes on.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        folder: RunFolder | None,
+        track: Track,
+        columns: Sequence[str],
+        resume: bool,
+    ) -> None:
+        self.case, self.folder, self.track = case, folder, track
+        self._columns = tuple(columns)
+        self._rows: list[dict[str, float]] = []
+        self._series: SeriesWriter | None = None
+        self._about: dict[str, object] = {}
+        self._before: dict[str, object] = {}  # what the parts before this one have recorded
+        if folder is None:
+            return
+        ranks, t = track.comm.size, track.solver.t
+        resume_at = t if resume else None
+        if resume:
+            self._before = folder.read_run()
+            earlier = self._before.get("resumed", [])
+            assert isinstance(earlier, list)
+            self._about = {**self._before, "resumed": [*earlier, utc_now()]}
+        self._about |= {
+            **provenance(),
+            "ranks": ranks,
+            "seed": case.seed,
+            "started": self._about.get("started", utc_now()),
+            "ended": None,
+            "stop_reason": None,
+            **track.about(),
+        }
+        folder.write_case(case)
+        folder.write_run(self._about)
+        folder.log(f"{'resumed at' if resume else 'started at'} t = {t:g} on {ranks} ranks")
+        self._series = folder.series(self._columns, resume_at)
+        track.open(folder, resume_at)
+
+    def add_row(self, row: dict[str, float]) -> None:
+        """Add a row to the series."""
+        if self._series is not None:
+            self._series.write(row)
+        self._rows.append(row)
+
+    def add_output(self, write_fields: Callable[[], None], state: State | None, line: str) -> None:
+        """Write the fields, a checkpoint, and a line of the log."""
+        if self.folder is None:
+            return
+        write_fields()
+        assert state is not None
+        save_checkpoint(self.folder.file("checkpoint.npz"), **state.values())
+        self.folder.log(line)
+
+    def close(self, about: dict[str, object], timings: dict[str, float], notes: list[str]) -> None:
+        """Write down how it ended, and draw.
+
+        Args:
+            about: for run.json.
+            timings, notes: likewise; changed, as pictures take time and may fail.
+        """
+        if self.folder is None:
+            return
+        self._close_files()
+        # A run that is ended while it draws has ended well before.
+        self._write_end(about, timings, notes)
+        self.folder.log(f"stopped: {about['stop_reason']}, t = {about['t']:g}")
+        if self.case.output.figures:
+            from meanfield.results.plots import make_figures
+
+            start = time.perf_counter()
+            try:
+                about["figures"] = [picture.name for picture in make_figures(self.folder)]
+            except Exception as error:  # a picture that fails must not lose the run
+                text = f"the figures could not be drawn: {error}"
+                notes.append(text)
+                warnings.warn(text, MeanfieldWarning, stacklevel=1)
+            timings["output"] += time.perf_counter() - start
+            self._write_end(about, timings, notes)
+
+    def abandon(self, error: BaseException) -> None:
+        """Close the files after an error that the loop does not know."""
+        if self.folder is None:
+            return
+        self._close_files()
+        if self._about.get("stop_reason") is None:
+            what = f"failed: {type(error).__name__}: {error}".rstrip(": ")
+            if isinstance(error, KeyboardInterrupt):
+                what = "interrupted"  # for the second time: not even this step was finished
+            self._about |= {"stop_reason": what, "ended": utc_now()}
+            self.folder.write_run(self._about)
+            self.folder.log(what)
+
+    def _close_files(self) -> None:
+        if self._series is not None:
+            self._series.close()
+        self.track.close()
+
+    def _write_end(
+        self, about: Mapping[str, object], timings: Mapping[str, float], notes: Sequence[str]
+    ) -> None:
+        """Write run.json, with the parts of the run before the last resumption counted in."""
+        assert self.folder is not None
+        earlier, told = self._before.get("timings") or {}, self._before.get("warnings") or []
+        assert isinstance(earlier, dict) and isinstance(told, list)
+        self._about |= about
+        self._about["ended"] = utc_now()
+        self._about["timings"] = {k: v + earlier.get(k, 0.0) for k, v in timings.items()}
+        self._about["warnings"] = list(dict.fromkeys([*told, *notes]))
+        self.folder.write_run(self._about)
+
+    def series(self) -> dict[str, Array]:
+        """The series, (rows,) for each column."""
+        if self.folder is not None:
+            return self.folder.read_series()
+        return {name: np.array([row[name] for row in self._rows]) for name in self._columns}

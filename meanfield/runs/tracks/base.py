@@ -1,0 +1,110 @@
+"""What a run of each kind measures, writes and needs to go on.
+
+One time loop serves all solvers; a *track* stands between them. Knows nothing of when any of this
+is due.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from meanfield.analysis.columns import Column, View, columns_of
+from meanfield.case import Case
+from meanfield.collective import Communicator
+from meanfield.dynamics.solver import Solver
+from meanfield.interaction.interaction import Interaction
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import Format, format_named
+
+__all__ = ["Track"]
+
+
+class Track(ABC):
+    """A solver with what is measured and written of it. Methods are collective unless said.
+
+    Args:
+        case: what is run.
+        solver: with the initial state.
+
+    Attributes:
+        columns: of the series.
+        before: what run.json has recorded before a resumption.
+    """
+
+    before: Mapping[str, object] = MappingProxyType({})
+
+    def __init__(self, case: Case, solver: Solver) -> None:
+        self.case, self.solver = case, solver
+        self.columns: tuple[Column, ...] = columns_of(self.view())
+
+    @property
+    def comm(self) -> Communicator:
+        """The ranks of the solver."""
+        return self.solver.comm
+
+    @property
+    def format(self) -> Format:
+        """Of the field file."""
+        return format_named(self.case.output.format)
+
+    @abstractmethod
+    def view(self) -> View:
+        """The current state, as columns see it."""
+
+    def note(self) -> None:  # noqa: B027  (there may be nothing)
+        """Note what the outcome has to tell of the current state; called at each row."""
+
+    @abstractmethod
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        """Open the field file. Rank 0 only."""
+
+    @abstractmethod
+    def gathered(self) -> Callable[[], None]:
+        """Gather what the field file needs of this state; gives what writes it on rank 0."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the field file. Rank 0 only."""
+
+    def initial_notes(self) -> list[str]:
+        """What should be known about the initial state. Not collective."""
+        return []
+
+    def about(self) -> dict[str, object]:
+        """For run.json, at the start. Rank 0 only."""
+        interaction = self.solver.interaction
+        dirac = interaction.dirac_energy
+        return {
+            "interaction": interaction.describe(),
+            "convexity": interaction.convexity,
+            "energy": {
+                "label": interaction.energy_label,
+                "dirac": dirac if math.isfinite(dirac) else None,
+            },
+            "harmonic_degree": interaction.harmonics.degree if interaction.harmonics else None,
+            **_series_record(interaction),
+            "accuracy": interaction.epsilon,
+        }
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        """For run.json, at the end, and warnings. Not collective."""
+        return {}, []
+
+    def remember(self, before: Mapping[str, object]) -> None:
+        """Take over what run.json has recorded before a resumption. Rank 0 only."""
+        self.before = before
+
+
+def _series_record(interaction: Interaction) -> dict[str, object]:
+    """For run.json, what is left out of the interaction, where something is."""
+    record: dict[str, object] = {}
+    cut = interaction.truncation
+    if cut is not None and not cut.exact:
+        tail = cut.tail if math.isfinite(cut.tail) else None
+        record["truncation"] = {"degree": cut.degree, "tail_l2": tail}
+    if interaction.leaves_out_self and interaction.harmonics is None:
+        record["self_term"] = "left out: the kernel is infinite at t = 1"
+    return record

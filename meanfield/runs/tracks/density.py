@@ -1,0 +1,249 @@
+"""Densities on a mesh, which stays or moves with the flow: their field files and their outcome."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from meanfield.analysis.columns import CharacteristicView, DensityView, View
+from meanfield.analysis.peaks import PeakCounter
+from meanfield.case import Case
+from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.implicit import ImplicitSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.geometry.mesh import Mesh, inspect_mesh
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.interaction import Interaction
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import FieldFile
+from meanfield.runs.tracks.base import Track
+
+__all__ = ["DensityTrack", "LagrangianTrack"]
+
+_NORMALISATION = "densities are relative to the uniform probability (uniform = 1)"
+_LOG_MOST = {"float32": 87.0, "float64": 690.0}  # log of the largest density that is written
+_SHARE = 1e-6  # of the last quarter of a series in a potential, from which its end is told
+_UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
+
+
+class _MeshTrack(Track):
+    """A P1 density, whatever its mesh does."""
+
+    solver: DensitySolver | LagrangianSolver
+    moving: bool
+
+    def __init__(
+        self, case: Case, solver: DensitySolver | LagrangianSolver, mesh: Mesh | None
+    ) -> None:
+        super().__init__(case, solver)
+        self.mesh = mesh
+        self._share = 0.0  # largest share of the last degrees of a series that is cut
+        self._file: FieldFile | None = None
+
+    def note(self) -> None:
+        self._share = max(self._share, self.solver.field().tail_share())
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Names of the fields in the file."""
+        return self.case.output.fields
+
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        if not self._names:
+            return
+        assert self.mesh is not None
+        output = self.case.output
+        self._file = self.format.fields(
+            folder.file(f"fields.{output.format}"),
+            self.mesh,
+            names={name: 3 if name == "velocity" else 1 for name in self._names},
+            precision=output.precision,
+            compression=output.compression,
+            moving=self.moving,
+            resume_at=resume_at,
+        )
+
+    def gathered(self) -> Callable[[], None]:
+        t, gathered = self.solver.t, self._gathered()
+
+        def write() -> None:
+            if self._file is not None and t > self._file.last_time:
+                values, mesh = gathered()
+                self._file.write(t, {name: values[name] for name in self._names}, mesh)
+
+        return write
+
+    @abstractmethod
+    def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
+        """Gather; gives what makes the fields of it, and where the mesh is if it moves."""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def initial_notes(self) -> list[str]:
+        error = self.solver.initial_mass_error
+        if abs(error) <= 0.01:
+            return []
+        return [
+            f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
+            "resolves this law"
+        ]
+
+    def about(self) -> dict[str, object]:
+        assert self.mesh is not None
+        report = inspect_mesh(self.mesh)
+        mesh = {name: getattr(report, name) for name in ("vertices", "cells", "h_min", "h_max")}
+        return {
+            **super().about(),
+            "mesh": mesh,
+            "normalisation": _NORMALISATION,
+            "balanced_degree": self.solver.balanced_degree,
+        }
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        solver = self.solver
+        violations = int(self._earlier("energy_violations")) + solver.energy_violations
+        largest = max(self._earlier("largest_energy_violation"), solver.energy_violation)
+        record: dict[str, object] = {
+            "energy_violations": violations,
+            "largest_energy_violation": largest,
+            "dark_points": solver.dark_points,
+        }
+        notes = []
+        if solver.energy_violations:
+            notes.append(
+                f"E moved the wrong way in {solver.energy_violations} of {solver.step} steps, by "
+                f"up to {solver.energy_violation:.1e} of its value"
+            )
+        cut = solver.interaction.truncation
+        if cut is not None and not cut.exact:
+            share = max(self._share, self._earlier("series_share"))
+            record["series_share"] = share
+            notes += _series_notes(solver.interaction, share)
+        return record, notes
+
+    def _earlier(self, name: str) -> float:
+        """A number that run.json has recorded before a resumption; 0 if it has not."""
+        value = self.before.get(name, 0.0)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+
+class DensityTrack(_MeshTrack):
+    """A P1 density on a mesh that stays."""
+
+    solver: DensitySolver
+    moving = False
+
+    def __init__(self, case: Case, solver: DensitySolver, mesh: Mesh | None) -> None:
+        self._counter = PeakCounter(mesh) if mesh is not None else None
+        self._unresolved_from: float | None = None
+        super().__init__(case, solver, mesh)
+
+    def view(self) -> View:
+        return DensityView(self.solver, self._counter)
+
+    def note(self) -> None:
+        super().note()
+        if self.solver.fullest() > _UNRESOLVED and self._unresolved_from is None:
+            self._unresolved_from = self.solver.t
+
+    def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
+        space = self.solver.space
+        rho = space.gather(self.solver.rho)
+        velocity = space.gather(self.solver.velocity()) if "velocity" in self._names else None
+
+        def fields() -> tuple[Mapping[str, Array], Mesh | None]:
+            assert rho is not None
+            with np.errstate(divide="ignore"):
+                values = {"rho": rho, "log10_rho": np.log10(rho)}
+            return values | ({} if velocity is None else {"velocity": velocity}), None
+
+        return fields
+
+    def about(self) -> dict[str, object]:
+        return {**super().about(), "sweep_threads": self.solver.threads}
+
+    def remember(self, before: Mapping[str, object]) -> None:
+        super().remember(before)
+        known = before.get("unresolved_from")
+        self._unresolved_from = known if isinstance(known, int | float) else None
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        solver = self.solver
+        record, notes = super().outcome()
+        if self._unresolved_from is not None:
+            notes.append(
+                f"from t = {self._unresolved_from:.4g} on, one vertex holds more than "
+                f"{_UNRESOLVED:.0%} of all mass: clusters are narrower than the mesh there, and "
+                "their further motion is not resolved"
+            )
+        record["unresolved_from"] = self._unresolved_from
+        if isinstance(solver, ImplicitSolver):
+            record["rejected_steps"] = solver.rejected + solver.refused
+            record["largest_linear_residual"] = solver.residual
+            record["linear_solves"] = solver.solves
+        return record, notes
+
+
+class LagrangianTrack(_MeshTrack):
+    """A P1 density on a mesh that moves with the flow."""
+
+    solver: LagrangianSolver
+    moving = True
+
+    def view(self) -> View:
+        return CharacteristicView(self.solver)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.case.output.fields, "mass")
+
+    def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
+        solver = self.solver
+        velocity = solver.velocity() if "velocity" in self._names else None
+        mesh, log_rho, mass = solver.moved_mesh(), solver.log_density(), solver.mass
+
+        def fields() -> tuple[Mapping[str, Array], Mesh | None]:
+            # A collapsed cluster has a density beyond all numbers; log10_rho goes on.
+            rho = np.exp(np.minimum(log_rho, _LOG_MOST[self.case.output.precision]))
+            values = {"rho": rho, "log10_rho": log_rho / math.log(10.0), "mass": mass}
+            if velocity is not None:
+                values["velocity"] = mesh.manifold.settled_velocity(mesh.points, velocity)
+            return values, mesh
+
+        return fields
+
+    def about(self) -> dict[str, object]:
+        most = math.exp(_LOG_MOST[self.case.output.precision])
+        return {**super().about(), "largest_rho_written": most}
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        solver = self.solver
+        record, notes = super().outcome()
+        record |= {
+            "rejected_steps": solver.rejected,
+            "different_points": solver.points,
+            "merge_error": solver.merge_error,
+        }
+        if solver.inserted:
+            record |= {"inserted_vertices": solver.inserted, "insert_error": solver.insert_error}
+        if solver.refined_until is not None:
+            t, why = solver.refined_until
+            notes.append(f"from t = {t:.4g} on, no vertices could be inserted: {why}")
+        return record, notes
+
+
+def _series_notes(interaction: Interaction, share: float) -> list[str]:
+    """Warning of a series that is cut where it still matters."""
+    cut = interaction.truncation
+    if cut is None or cut.exact or share <= _SHARE:
+        return []
+    return [
+        f"the series of the interaction ({interaction.describe()}) is cut at degree {cut.degree}, "
+        f"which the mesh resolves: its last quarter carried up to {share:.1e} of the potential; a "
+        "finer mesh carries more"
+    ]

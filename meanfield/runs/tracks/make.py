@@ -1,0 +1,86 @@
+"""Which solver a case asks for, and everything that it is made of."""
+
+from __future__ import annotations
+
+from meanfield.case import Case, Density, Eulerian, Implicit, Lagrangian, Layers, Particles, Tokens
+from meanfield.collective import Communicator, everywhere, on_root
+from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.implicit import ImplicitSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.layers import LayerSolver
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.space import P1Space
+from meanfield.dynamics.tokens import initial_tokens
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh
+from meanfield.interaction.interaction import Interaction
+from meanfield.runs.tracks.base import Track
+from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
+from meanfield.runs.tracks.tokens import TokenTrack
+from meanfield.software import load_dolfinx
+
+__all__ = ["make_interaction", "make_track", "token_solver"]
+
+
+def make_interaction(case: Case) -> Interaction:
+    """The interaction of a case, as its solver takes it."""
+    solver = case.solver
+    return case.model.on(
+        case.geometry,
+        method=solver.interaction if isinstance(solver, Tokens) else "auto",
+    )
+
+
+def token_solver(
+    case: Case, number: int | None, kind: str, seed: int
+) -> ParticleSolver | LayerSolver:
+    """Tokens of a case's law, and the solver that moves them.
+
+    Args:
+        case: its solver may be of any kind: for a density, the defaults of ``Particles`` are taken.
+        number, kind, seed: as for ``dynamics.tokens.initial_tokens``.
+    """
+    x = initial_tokens(case.initial, number, seed, kind)
+    interaction, solver = make_interaction(case), case.solver
+    if isinstance(solver, Layers):
+        return LayerSolver(interaction, x, layer_step=1.0 / solver.layers)
+    options = solver if isinstance(solver, Particles) else None
+    return ParticleSolver(interaction, x, options=options, kappa=case.model.kappa, seed=seed)
+
+
+def make_track(case: Case, comm: Communicator) -> Track:
+    """Build everything that a case asks for. Collective.
+
+    Raises:
+        InputError: on every rank, if the case cannot be run.
+    """
+    if isinstance(case.solver, Density):
+        return _density_track(case, case.solver, comm)
+    if comm.size > 1:
+        raise InputError(
+            f"{comm.size} processes found, one expected: tokens use the threads of one process"
+        )
+    kind = str(case.solver.tokens)
+    return TokenTrack(case, token_solver(case, case.solver.number, kind, case.seed))
+
+
+def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
+    mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
+    if isinstance(options, Lagrangian):
+        law, model = case.initial.density, make_interaction(case)
+        moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
+        return LagrangianTrack(case, moving, mesh)
+    load_dolfinx()
+    space = P1Space(mesh, comm)
+    rho = everywhere(
+        comm,
+        lambda: case.initial.density(space.manifold.embed(space.points[: space.n_owned])),
+    )
+    solver: DensitySolver
+    if isinstance(options, Implicit):
+        solver = ImplicitSolver(space, make_interaction(case), rho, case.model.kappa, options)
+    else:
+        assert isinstance(options, Eulerian)
+        solver = EulerianSolver(space, make_interaction(case), rho, options)
+    return DensityTrack(case, solver, mesh)

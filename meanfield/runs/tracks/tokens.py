@@ -1,0 +1,72 @@
+"""Tokens, in continuous time or layer by layer. One process; threads share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meanfield.analysis.columns import TokenView, View
+from meanfield.case import Case, Tokens
+from meanfield.dynamics.clusters import cluster_labels
+from meanfield.dynamics.particles import ParticleSolver, TokenSolver
+from meanfield.geometry.mesh import IntArray
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import TokenFile
+from meanfield.runs.tracks.base import Track
+
+__all__ = ["TokenTrack"]
+
+
+class TokenTrack(Track):
+    """Tokens with their clusters."""
+
+    solver: TokenSolver
+
+    def __init__(self, case: Case, solver: TokenSolver) -> None:
+        assert isinstance(case.solver, Tokens)
+        self.angle = case.solver.cluster_angle
+        self._file: TokenFile | None = None
+        self._labels: tuple[float, IntArray] | None = None  # and their time
+        super().__init__(case, solver)
+
+    def _clusters(self) -> IntArray:
+        if self._labels is None or self._labels[0] != self.solver.t:
+            self._labels = (self.solver.t, cluster_labels(self.solver.x, self.angle))
+        return self._labels[1]
+
+    def view(self) -> View:
+        return TokenView(self.solver, self._clusters)
+
+    def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        output = self.case.output
+        self._file = self.format.tokens(
+            folder.file(f"particles.{output.format}"),
+            self.solver.d,
+            self.solver.n,
+            masses=self.solver.weights,
+            precision=output.precision,
+            compression=output.compression,
+            resume_at=resume_at,
+        )
+
+    def gathered(self) -> Callable[[], None]:
+        solver = self.solver
+        t, x, labels, velocity = solver.t, solver.x.copy(), self._clusters(), solver.velocity()
+
+        def write() -> None:
+            if self._file is not None and t > self._file.last_time:
+                self._file.write(t, x, labels, velocity)
+
+        return write
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def about(self) -> dict[str, object]:
+        return {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        solver = self.solver
+        if not isinstance(solver, ParticleSolver):
+            return {}, []
+        return {"rejected_steps": solver.rejected, "different_points": solver.points}, []
