@@ -169,9 +169,22 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def _help(args: argparse.Namespace) -> int:
-    from meanfield.case.helptext import help_on
+    from meanfield.case.helptext import help_keys, help_on
 
-    _say("\n".join(help_on(args.key)))
+    try:
+        lines = help_on(args.key)
+    except InputError:
+        # Not before: columns are of solvers, which take a second to import.
+        from meanfield.analysis.columns import COLUMNS, explained
+
+        try:
+            lines = explained(args.key)
+        except InputError:
+            near = suggest(args.key, [*help_keys(), *(entry.name for entry in COLUMNS)])
+            raise InputError(
+                f"'{args.key}' found, a key of a case file or a column of the series expected{near}"
+            ) from None
+    _say("\n".join(lines))
     return 0
 
 
@@ -865,16 +878,19 @@ def _parser() -> argparse.ArgumentParser:
 def _add_reference_verbs(verbs: Any, raw: Any) -> None:
     on_key = verbs.add_parser(
         "help",
-        help="what a key of a case file means",
-        description="Tell type, range, default and meaning of a key, or of all keys of a section "
-        "or of a type",
+        help="what a key of a case file, or a column of the series, means",
+        description="Tell type, range, default and meaning of a key, of all keys of a section or of "
+        "a type; or what a column of series.csv is",
         epilog="examples:\n"
         "  meanfield help solver.rtol\n"
         "  meanfield help model          all keys of a section\n"
-        "  meanfield help lagrangian     all keys of a type",
+        "  meanfield help lagrangian     all keys of a type\n"
+        "  meanfield help columns        all columns of series.csv",
         formatter_class=raw,
     )
-    on_key.add_argument("key", metavar="KEY", help="a key, a section or a type of a case file")
+    on_key.add_argument(
+        "key", metavar="KEY", help="a key, a section or a type of a case file; a column"
+    )
     on_key.set_defaults(verb=_help)
     schema = verbs.add_parser(
         "schema",

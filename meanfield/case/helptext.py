@@ -11,7 +11,7 @@ from meanfield.checks import choice_in_words
 from meanfield.errors import InputError, suggest
 from meanfield.options import Option, label_of, options_of
 
-__all__ = ["help_on"]
+__all__ = ["help_keys", "help_on"]
 
 
 def _sections() -> Iterator[tuple[str, type]]:
@@ -55,12 +55,15 @@ def help_on(key: str) -> list[str]:
     ends = [entry for entry in _all_options() if entry[2].key.endswith(f".{key}")]
     if ends and "." not in key:
         return _on_options(ends)
-    valid = {option.key for _, _, option in _all_options()} | {
-        section for section, _ in _sections()
-    }
+    raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, help_keys())}")
+
+
+def help_keys() -> set[str]:
+    """All that ``help_on`` knows."""
+    valid = {option.key for _, _, option in _all_options()}
+    valid |= {section for section, _ in _sections()}
     valid |= {label_of(kind) for _, kind in _sections()} - {""}
-    valid |= {word.rpartition(".")[2] for word in valid}
-    raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, valid)}")
+    return valid | {word.rpartition(".")[2] for word in valid}
 
 
 def _is_type(kind: type, section: str, key: str) -> bool:

@@ -5,6 +5,9 @@ A new column is a file with ``COLUMNS`` and its name in ``_FILES``, whose order 
 
 from __future__ import annotations
 
+import re
+import textwrap
+
 from meanfield.analysis.columns import (
     clusters,
     energy,
@@ -17,6 +20,7 @@ from meanfield.analysis.columns import (
 )
 from meanfield.analysis.columns.base import Column, Family, row_of
 from meanfield.analysis.columns.view import CharacteristicView, DensityView, TokenView, View
+from meanfield.errors import InputError, suggest
 
 __all__ = [
     "COLUMNS",
@@ -27,6 +31,7 @@ __all__ = [
     "TokenView",
     "View",
     "columns_of",
+    "explained",
     "row_of",
 ]
 
@@ -39,3 +44,32 @@ COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for colum
 def columns_of(view: View) -> tuple[Column, ...]:
     """The columns that a view has, in the order of a table."""
     return tuple(column for entry in COLUMNS for column in entry.of(view))
+
+
+def explained(name: str) -> list[str]:
+    """Lines on a column, or on all of them ("columns").
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    found = [
+        entry
+        for entry in COLUMNS
+        if name in ("columns", entry.name)
+        or (isinstance(entry, Family) and re.fullmatch(rf"{entry.name}_\d+", name))
+    ]
+    if not found:
+        names = [entry.name for entry in COLUMNS]
+        raise InputError(f"'{name}' found, a column expected{suggest(name, names)}")
+    lines: list[str] = []
+    for entry in found:
+        head = entry.name
+        if isinstance(entry, Family):
+            head = f"{entry.name}_{entry.first}, {entry.name}_{entry.first + 1}, ..."
+        unit = "" if entry.unit == "1" else f"  ({entry.unit})"
+        lines += [
+            "",
+            f"{head}{unit}",
+            *textwrap.indent(textwrap.fill(entry.meaning, 98), "  ").split("\n"),
+        ]
+    return lines[1:]

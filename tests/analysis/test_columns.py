@@ -1,0 +1,143 @@
+"""Columns: one object each, for every kind of state, by one view; the values of known states."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.analysis.columns import (
+    COLUMNS,
+    CharacteristicView,
+    Column,
+    DensityView,
+    Family,
+    TokenView,
+    columns_of,
+    explained,
+    row_of,
+)
+from meanfield.analysis.peaks import PeakCounter
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.laws import VonMisesFisher
+from meanfield.geometry.mesh import icosphere
+
+LAW = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
+MEAN = 1.0 / math.tanh(3.0) - 1.0 / 3.0  # of the coordinate along the axis
+SHORT = {"t", "step", "dt", "mass", "energy", "energy_scaled", "mean_norm", "clusters"}
+
+
+def attention() -> mf.Interaction:
+    return mf.Attention("sa", 2.0, 3, "sphere")
+
+
+def density_view(kappa: float = 0.0) -> DensityView:
+    from meanfield.dynamics.implicit import ImplicitSolver
+    from meanfield.dynamics.space import P1Space
+
+    mesh = icosphere(4)
+    space = P1Space(mesh)
+    rho = LAW.density(space.points[: space.n_owned])
+    return DensityView(ImplicitSolver(space, attention(), rho, kappa), PeakCounter(mesh))
+
+
+def characteristic_view() -> CharacteristicView:
+    from meanfield.dynamics.lagrangian import LagrangianSolver
+
+    return CharacteristicView(LagrangianSolver(attention(), icosphere(4), LAW.density))
+
+
+def token_view(d: int = 3, n: int = 400) -> TokenView:
+    from meanfield.dynamics.clusters import cluster_labels
+    from meanfield.dynamics.particles import ParticleSolver
+
+    x = np.random.default_rng(3).normal(size=(n, d))
+    x[:, -1] += 1.0
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    on = "sphere" if d == 3 else "any"
+    solver = ParticleSolver(mf.Attention("sa", 2.0, d, on), x)
+    return TokenView(solver, lambda: cluster_labels(x, 0.1))
+
+
+def test_one_list_of_columns_serves_every_kind_of_state() -> None:
+    names = {
+        kind: [column.name for column in columns_of(view)]
+        for kind, view in (
+            ("density", density_view()),
+            ("noisy", density_view(0.1)),
+            ("characteristics", characteristic_view()),
+            ("tokens", token_view()),
+            ("many dimensions", token_view(12)),
+        )
+    }
+    order = [entry.name for entry in COLUMNS]
+    for found in names.values():
+        assert set(found) >= SHORT and len(found) == len(set(found))
+        places = [order.index(n if n in order else n.rpartition("_")[0]) for n in found]
+        assert places == sorted(places)  # the order of the table is that of the list
+    moments = [f"{name}_{k}" for name in ("mean", "m2") for k in (1, 2, 3)]
+    power = [f"power_{k}" for k in range(9)]
+    shared = SHORT | {*moments, *power}
+    assert set(names["density"]) == shared | {"rho_min", "rho_max", "entropy"}
+    assert set(names["noisy"]) == set(names["density"]) | {"free_energy"}
+    assert set(names["characteristics"]) == set(names["density"]) | {"points"}
+    assert set(names["tokens"]) == shared | {"largest_cluster"}
+    long = {f"{name}_{k}" for name in ("mean", "m2") for k in range(1, 9)}
+    assert set(names["many dimensions"]) == SHORT | long | {"largest_cluster"}
+
+
+def test_the_two_views_of_one_density_see_the_same_numbers() -> None:
+    fixed, moved = density_view(), characteristic_view()
+    row = row_of(columns_of(fixed), fixed)
+    other = row_of(columns_of(moved), moved)
+    for name in row.keys() - {"dt", "rho_min", "rho_max"}:
+        assert other[name] == pytest.approx(row[name], rel=2e-3, abs=1e-5), name
+    assert row["mass"] == pytest.approx(1.0, abs=1e-13)
+    assert row["mean_3"] == pytest.approx(MEAN, rel=1e-3)
+    assert row["mean_norm"] == pytest.approx(MEAN, rel=1e-3)
+    assert row["power_1"] == pytest.approx(3.0 * MEAN**2, rel=2e-3)
+    assert row["m2_1"] + row["m2_2"] + row["m2_3"] == pytest.approx(1.0, abs=1e-12)
+    c = 3.0 / math.sinh(3.0)
+    assert row["rho_max"] == pytest.approx(c * math.exp(3.0), rel=1e-2)
+    assert row["entropy"] == pytest.approx(math.log(c) + 3.0 * MEAN, rel=1e-3)
+    assert (row["clusters"], other["points"]) == (1.0, 2562.0)
+
+
+def test_the_free_energy_is_entropy_less_energy() -> None:
+    view = density_view(0.1)
+    row = row_of(columns_of(view), view)
+    assert row["free_energy"] == pytest.approx(0.1 * row["entropy"] - row["energy"], rel=1e-14)
+
+
+def test_a_column_knows_whether_it_may_be_infinite() -> None:
+    view = token_view()
+    fine = Column("fine", "1", "", lambda v: math.inf, may_be_infinite=True)
+    bad = Column("bad", "1", "", lambda v: -math.inf)
+    none = Column("none", "1", "", lambda v: math.nan, may_be_infinite=True)
+    assert row_of([fine], view) == {"fine": math.inf}
+    with pytest.raises(BrokenInvariantError, match=r"^bad, none not finite at t = 0$"):
+        row_of([fine, none, bad], view)
+    single = [entry for entry in COLUMNS if isinstance(entry, Column)]
+    infinite = {entry.name for entry in single if entry.may_be_infinite}
+    assert infinite == {"energy", "free_energy", "rho_min", "rho_max"}
+
+
+def test_a_view_has_the_columns_whose_needs_it_offers() -> None:
+    view = token_view()
+    assert Column("a", "1", "", lambda v: 0.0, frozenset({"groups"})).of(view)
+    assert not Column("a", "1", "", lambda v: 0.0, frozenset({"density"})).of(view)
+    family = Family("b", "1", "", lambda v: np.arange(3.0), lambda v: 3, first=5)
+    assert [column.name for column in family.of(view)] == ["b_5", "b_6", "b_7"]
+    assert row_of(family.of(view), view) == {"b_5": 0.0, "b_6": 1.0, "b_7": 2.0}
+
+
+def test_every_column_is_explained() -> None:
+    everything = "\n".join(explained("columns"))
+    for entry in COLUMNS:
+        assert entry.name in everything and len(entry.meaning) > 4
+        (head, *lines) = explained(entry.name if isinstance(entry, Column) else f"{entry.name}_1")
+        assert head.startswith(entry.name) and lines
+    with pytest.raises(InputError, match=r"'rho_mux' found, a column .*did you mean 'rho_max'"):
+        explained("rho_mux")
