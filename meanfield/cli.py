@@ -879,8 +879,8 @@ def _add_reference_verbs(verbs: Any, raw: Any) -> None:
     on_key = verbs.add_parser(
         "help",
         help="what a key of a case file, or a column of the series, means",
-        description="Tell type, range, default and meaning of a key, of all keys of a section or of "
-        "a type; or what a column of series.csv is",
+        description="Tell type, range, default and meaning of a key, of all keys of a section or "
+        "of a type; or what a column of series.csv is",
         epilog="examples:\n"
         "  meanfield help solver.rtol\n"
         "  meanfield help model          all keys of a section\n"

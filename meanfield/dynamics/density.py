@@ -7,6 +7,7 @@ observers.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,12 +24,23 @@ from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 
-__all__ = ["LOG_FLOOR", "MASS_TOLERANCE", "DensitySolver"]
+__all__ = ["LOG_FLOOR", "MASS_TOLERANCE", "DensitySolver", "DensityState"]
 
 LOG_FLOOR = 1e-300
 """Stands for a density that has underflowed to zero where its logarithm is taken."""
 MASS_TOLERANCE = 1e-12
 """What the mass may be off by after a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class DensityState(State):
+    """All that a restart needs, in the original vertex order (rank 0 holds it).
+
+    Attributes:
+        rho: (n,) density with respect to sigma.
+    """
+
+    rho: Array
 
 
 class DensitySolver(Solver):
@@ -142,7 +154,8 @@ class DensitySolver(Solver):
         return self.space.max(float(np.max(self.weights * self.rho, initial=0.0)))[0]
 
     def _refuse_state(self, state: State) -> None:
-        n = getattr(state, "rho", np.empty(0)).size
+        assert isinstance(state, DensityState)
+        n = state.rho.size
         if n != self.space.n_global:
             raise InputError(
                 f"a checkpoint of {n} vertices found, {self.space.n_global} expected: the mesh "

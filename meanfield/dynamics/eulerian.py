@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield.case.solvers import Eulerian
-from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver
+from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver, DensityState
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, grown_step
@@ -31,17 +31,15 @@ _PREDICTION = 2e-3  # largest relative error of the extrapolated potential over 
 
 
 @dataclass(frozen=True, eq=False)
-class EulerianState(State):
+class EulerianState(DensityState):
     """All that a restart needs, in the original vertex order (rank 0 holds it).
 
     Attributes:
-        rho: (n,) density with respect to sigma.
         allowed: the step that the prediction error suggests next; rate: largest outflow rate met
             in the last step (over all ranks).
         history_times: (k,) and history: (k, n): potentials at the last steps.
     """
 
-    rho: Array
     allowed: float
     rate: float
     history_times: Array

@@ -62,7 +62,7 @@ from numpy.typing import NDArray
 
 from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
-from meanfield.dynamics.density import LOG_FLOOR, DensitySolver
+from meanfield.dynamics.density import LOG_FLOOR, DensitySolver, DensityState
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
 from meanfield.dynamics.solver import EnergyWatch, State
@@ -86,15 +86,13 @@ _REFUSALS = 60  # of one step: by then it is 1e-18 of what was tried first
 
 
 @dataclass(frozen=True, eq=False)
-class ImplicitState(State):
+class ImplicitState(DensityState):
     """All that a restart needs, in the original vertex order (rank 0 holds it).
 
     Attributes:
-        rho: (n,) density with respect to sigma.
         control: (6,) what the choice of the next step hangs on (``_Control``).
     """
 
-    rho: Array
     control: Array
 
 

@@ -12,27 +12,19 @@ The model that the flow of ``particles`` is the limit of as L -> infinity, with 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.dynamics.particles import TokenSolver, tokens_for
+from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
 from meanfield.dynamics.rungekutta import retract
 from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.interaction import Interaction
 
-__all__ = ["LayerSolver", "LayerState", "layers"]
+__all__ = ["LayerSolver", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
-
-
-@dataclass(frozen=True, eq=False)
-class LayerState(State):
-    """All that a restart needs: time, layers done, size of the last one, (n, d) tokens."""
-
-    x: Array
 
 
 class LayerSolver(TokenSolver):
@@ -53,7 +45,7 @@ class LayerSolver(TokenSolver):
         InputError: parameters or tokens that cannot be used.
     """
 
-    state_kind = LayerState
+    state_kind = TokenState
 
     def __init__(
         self,
@@ -79,12 +71,12 @@ class LayerSolver(TokenSolver):
         """X at the tokens, (n, d)."""
         return self.field().velocity(self.x)
 
-    def state(self) -> LayerState:
+    def state(self) -> TokenState:
         """Everything that a restart needs."""
-        return LayerState(self.t, self.step, self.dt, self.x.copy())
+        return TokenState(self.t, self.step, self.dt, self.x.copy())
 
     def _restore(self, state: State | None) -> None:
-        assert isinstance(state, LayerState)
+        assert isinstance(state, TokenState)
         self._x = state.x.copy()
 
     def _take(self, t_end: float) -> float:

@@ -38,7 +38,7 @@ from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen
 
-__all__ = ["ParticleSolver", "ParticleState", "TokenSolver", "tokens_for"]
+__all__ = ["ParticleSolver", "ParticleState", "TokenSolver", "TokenState", "tokens_for"]
 
 _FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many tokens
@@ -47,17 +47,27 @@ _BEND = 0.02  # noise: largest difference between the drifts of Euler's and the 
 
 
 @dataclass(frozen=True, eq=False)
-class ParticleState(State):
+class TokenState(State):
     """All that a restart needs.
 
     Attributes:
-        x: (n, d) tokens; group: (n,) tokens with the same number are one point for good.
+        x: (n, d) tokens.
+    """
+
+    x: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleState(TokenState):
+    """All that a restart needs.
+
+    Attributes:
+        group: (n,) tokens with the same number are one point for good.
         longest, previous: what the step control remembers.
         rejected: rejected steps so far.
         seed: of the noise.
     """
 
-    x: Array
     group: NDArray[np.int64]
     longest: float
     previous: float
@@ -115,7 +125,8 @@ class TokenSolver(Solver):
             raise BrokenInvariantError(f"tokens not finite at t = {self.t:.6g}")
 
     def _refuse_state(self, state: State) -> None:
-        shape = getattr(state, "x", self.x).shape
+        assert isinstance(state, TokenState)
+        shape = state.x.shape
         if shape != (self.n, self.d):
             raise InputError(
                 f"a state of {shape[0]} tokens in dimension {shape[1]} found, {self.n} in "

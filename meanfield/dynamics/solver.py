@@ -180,7 +180,7 @@ class Solver(ABC):
         """
 
         def clock() -> tuple[float, int, float]:
-            if not isinstance(state, self.state_kind):
+            if state is None or type(state) is not self.state_kind:
                 raise InputError(
                     f"a state of type {type(state).__name__} found, {self.state_kind.__name__} "
                     "expected"
