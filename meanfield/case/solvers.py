@@ -45,6 +45,8 @@ TOKEN_FILES = (".npy", ".csv", ".vtp", ".vtu")
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
 Positive = Annotated[Number, Field(gt=0.0)]
 Pair = Literal["dop853", "dopri5"]
+Limited = Literal["log-muscl"]
+"""Schemes whose edge densities a limiter makes (``dynamics.limiters``); here for both solvers."""
 
 
 def _no_diffusion(model: Model, solver: str) -> None:
@@ -59,7 +61,7 @@ def _no_diffusion(model: Model, solver: str) -> None:
 class Eulerian:
     """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step."""
 
-    scheme: Literal["log-muscl", "upwind"] = "log-muscl"
+    scheme: Literal[Limited, "upwind"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth), or "upwind" (first order, the energy
     monotone by proof)."""
     stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
@@ -87,7 +89,7 @@ class Eulerian:
 class Implicit:
     """Finite elements on a fixed mesh, linear-implicit in time: any diffusion, any step."""
 
-    scheme: Literal["log-muscl", "fitted"] = "log-muscl"
+    scheme: Literal[Limited, "fitted"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth, also where drift dominates), or "fitted"
     (exponentially fitted alone: upwind for kappa = 0)."""
     order: Whole = Field(default=2, ge=1, le=2)

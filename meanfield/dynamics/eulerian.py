@@ -17,6 +17,7 @@ import numpy as np
 
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver, DensityState
+from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, grown_step
@@ -78,6 +79,7 @@ class EulerianSolver(DensitySolver):
         watch = self._energy = EnergyWatch(MASS_TOLERANCE)
         super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self._stages = STEPPERS[self.options.stepper]
+        self._limiter = limiter(self.options.scheme)
         self.timings["sweep"] = 0.0
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
@@ -182,11 +184,12 @@ class EulerianSolver(DensitySolver):
         log_rho = np.log(np.maximum(local, LOG_FLOOR)) if limited else local
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
-            log_rho, xi, dt, limited, self._flux, self._outflow, self._outrate,
+            log_rho, xi, dt, limited, self._limiter.limit, self._flux, self._outflow,
+            self._outrate,
         )  # fmt: skip
 
     def _euler(self, rho: Array, xi: Array, dt: float, keep: float, old: Array) -> Array:
-        self._emit(rho, xi, dt, self.options.scheme == "log-muscl")
+        self._emit(rho, xi, dt, self._limiter.active)
         stars, space = self.space.stars, self.space
         from_halo: Array = np.empty(0)
         if space.comm.size > 1:

@@ -15,8 +15,8 @@ rho_up e^{p/2} kappa (s - p), s > 0, and divided by the one above this is
     g = sinhc(s/2) / sinhc((s - p)/2),        sinhc(x) = sinh(x)/x.
 
 It tends to 1 for s -> 0 and to e^{p/2} for kappa -> 0: the limited edge density of
-``dynamics.sweep``, whose limited difference p (from log rho, with least-squares gradients) is used
-here too, kept within |p| <= s so that edges with more diffusion than drift are left alone.
+``dynamics.sweep``. p is the limited difference of ``dynamics.limiters``, as there, kept within
+|p| <= s so that edges with more diffusion than drift are left alone.
 
 Knows only arrays.
 """
@@ -29,11 +29,12 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.dynamics.sweep import ALLOWANCE, BACKWARD, FORWARD, STEEP
+from meanfield.dynamics.limiters import Limit, steep
 from meanfield.geometry.sphere import Array
 
 __all__ = ["dissipation", "exchange_rates", "flow_up", "log_gradients", "relax", "remainder"]
 
+_BLOCK = 512  # edges at a time: what the limiter reads and writes stays in the first-level cache
 _SHARP = 1e8  # s from which on the limit of pure drift is right to round-off
 
 
@@ -56,18 +57,6 @@ def _log_sinhc(x: float) -> float:
 
 
 @nb.njit(cache=True)
-def _limited(forward: float, along: float) -> float:
-    """The limited difference of log rho towards the downwind vertex (``dynamics.sweep``)."""
-    backward = 2.0 * along - forward
-    p = FORWARD * forward + BACKWARD * backward
-    koren = 0.0
-    if forward * backward > 0.0:
-        koren = min(2.0 * abs(backward), min(abs(p), 2.0 * abs(forward)))
-        koren = koren if forward > 0.0 else -koren
-    return koren + max(-ALLOWANCE, min(ALLOWANCE, p - koren))
-
-
-@nb.njit(cache=True)
 def log_gradients(
     neighbour: NDArray[np.int32],
     tangent: NDArray[np.float32],
@@ -80,7 +69,7 @@ def log_gradients(
     out[:] = 0.0
     for k in range(width):
         for i in range(n):
-            ahead = max(-STEEP, min(STEEP, log_rho[neighbour[k, i]] - log_rho[i]))
+            ahead = steep(log_rho[neighbour[k, i]] - log_rho[i])
             out[0, i] += tangent[k, 0, i] * ahead
             out[1, i] += tangent[k, 1, i] * ahead
     for i in range(n):
@@ -98,6 +87,7 @@ def exchange_rates(
     xi: Array,
     kappa: float,
     limited: bool,
+    limit: Limit,
     log_rho: Array,
     gradient: Array,
     arriving: Array,
@@ -110,46 +100,70 @@ def exchange_rates(
         back: tangents of the same edges at their other ends.
         xi, log_rho: (n_local,) potential and logarithm of the density, ghosts included.
         kappa: diffusion, >= 0.
-        limited: whether g is to be used; ``log_rho`` and ``gradient`` matter only then.
+        limited: whether g is to be used; the next three matter only then.
+        limit: the limiter, compiled (``dynamics.limiters``).
         gradient: (2, n_local) gradients of log rho, ghosts included.
         arriving: (K, n_owned) and leaving: (n_owned,), written; all >= 0.
     """
     width, n = neighbour.shape
     leaving[:] = 0.0
-    for k in range(width):
-        for i in range(n):
-            j = neighbour[k, i]
-            if j == i:
-                arriving[k, i] = 0.0
-                continue
-            u = xi[j] - xi[i]
-            drop = abs(u)
-            down, up = drop, 0.0  # with and against the drift
-            s = math.inf
-            if kappa > 0.0 and drop < _SHARP * kappa:
-                s = drop / kappa
-                up = kappa * bernoulli(s)
-                down = up + drop
-            factor = coefficient[k, i]
-            if limited and drop > 0.0:
+    forward, along, difference = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
+    g0, g1 = gradient[0], gradient[1]
+    one = np.uintp(1)
+    for start in range(0, n, _BLOCK):
+        stop = min(n, start + _BLOCK)
+        m = stop - start
+        xi_i, out = xi[start:stop], leaving[start:stop]
+        for k in range(width):
+            other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
+            into = arriving[k, start:stop]
+            if limited:
+                log_i = log_rho[start:stop]
+                own0, own1 = g0[start:stop], g1[start:stop]
+                t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
+                b0, b1 = back[k, 0, start:stop], back[k, 1, start:stop]
+                # Edges alone, packed: a third of the slots is padding. No branch by which end is
+                # upwind, which cannot be predicted; unsigned, as a signed index may be negative.
+                c = np.uintp(0)
+                for i in range(m):
+                    if other[i] == start + i:
+                        continue
+                    j = np.uintp(other[i])
+                    ahead = steep(log_rho[j] - log_i[i])
+                    here = own0[i] * t0[i] + own1[i] * t1[i]
+                    there = g0[j] * b0[i] + g1[j] * b1[i]
+                    rises = xi[j] > xi_i[i]
+                    forward[c] = ahead if rises else -ahead
+                    along[c] = here if rises else there
+                    c += one
+                limit(forward[:c], along[:c], difference[:c])
+            c = np.uintp(0)
+            for i in range(m):
+                if other[i] == start + i:
+                    into[i] = 0.0
+                    continue
+                u = xi[np.uintp(other[i])] - xi_i[i]
+                drop = abs(u)
+                down, up = drop, 0.0  # with and against the drift
+                s = math.inf
+                if kappa > 0.0 and drop < _SHARP * kappa:
+                    s = drop / kappa
+                    up = kappa * bernoulli(s)
+                    down = up + drop
+                factor = edge[i]
+                if limited and drop > 0.0:
+                    p = max(-s, min(s, max(-160.0, min(160.0, difference[c]))))
+                    if s == math.inf:
+                        factor *= math.exp(0.5 * p)
+                    else:
+                        factor *= math.exp(_log_sinhc(0.5 * s) - _log_sinhc(0.5 * (s - p)))
+                c += one
                 if u > 0.0:
-                    forward = log_rho[j] - log_rho[i]
-                    along = gradient[0, i] * tangent[k, 0, i] + gradient[1, i] * tangent[k, 1, i]
+                    out[i] += factor * down
+                    into[i] = factor * up
                 else:
-                    forward = log_rho[i] - log_rho[j]
-                    along = gradient[0, j] * back[k, 0, i] + gradient[1, j] * back[k, 1, i]
-                p = _limited(max(-STEEP, min(STEEP, forward)), along)
-                p = max(-s, min(s, max(-160.0, min(160.0, p))))
-                if s == math.inf:
-                    factor *= math.exp(0.5 * p)
-                else:
-                    factor *= math.exp(_log_sinhc(0.5 * s) - _log_sinhc(0.5 * (s - p)))
-            if u > 0.0:
-                leaving[i] += factor * down
-                arriving[k, i] = factor * up
-            else:
-                leaving[i] += factor * up
-                arriving[k, i] = factor * down
+                    out[i] += factor * up
+                    into[i] = factor * down
 
 
 @nb.njit(cache=True)

@@ -64,6 +64,7 @@ from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import LOG_FLOOR, DensitySolver, DensityState
 from meanfield.dynamics.fluxes import dissipation, exchange_rates, log_gradients
+from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
@@ -205,6 +206,7 @@ class ImplicitSolver(DensitySolver):
         watch = self._energy = EnergyWatch(wrong, 1e-13 + wrong)
         super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self.kappa = float(kappa)
+        self._limiter = limiter(self.options.scheme)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
         self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
         self.residual, self._count = 0.0, 0
@@ -413,7 +415,7 @@ class ImplicitSolver(DensitySolver):
 
     def _exchange(self, xi: Array, rho: Array) -> Rates:
         space, stars, n = self.space, self.space.stars, self.space.n_owned
-        limited = self.options.scheme == "log-muscl"
+        limited = self._limiter.active
         log_rho: Array = np.zeros(0)
         gradient: Array = np.zeros((2, 0))
         if limited:
@@ -426,7 +428,7 @@ class ImplicitSolver(DensitySolver):
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
             stars.neighbour, stars.coefficient, stars.tangent, self._back, xi, self.kappa, limited,
-            log_rho, gradient, arriving, leaving,
+            self._limiter.limit, log_rho, gradient, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self.weights, initial=0.0)))
         order = None

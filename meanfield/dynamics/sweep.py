@@ -4,16 +4,9 @@ Every owned vertex *emits* mass along the edges on which the potential rises, th
 neighbours emitted: each flux is computed once, by its upwind vertex, and enters both ends as the
 same floating-point number, so that mass is conserved to round-off. Knows only arrays.
 
-The density on an edge is rho_i e^{phi}, positive whatever the limiter does: for any positive edge
-density dE/dt has the right sign in continuous time. phi comes from the differences of log rho,
-
-    forward   D = log rho_j - log rho_i,        backward  U = 2 grad_i . t_ij - D,
-
-with the least-squares gradient: ``upwind``: phi = 0; ``log-muscl``: half of
-p = (1 + kappa)/2 D + (1 - kappa)/2 U, kappa = 0.4, kept within 1 (in log rho) of Koren's limited
-value. Between kappa = 1/3 (third-order fluxes) and 1/2 (exact for Gaussians, whose log is
-quadratic), 0.4 was the most accurate when measured; the bound of 1 leaves smooth peaks alone, which
-a total-variation limiter clips, and holds back jumps, where log rho drops by hundreds.
+The density on an edge is rho_i e^{p/2}, positive whatever the limiter does: for any positive edge
+density dE/dt has the right sign in continuous time. p is the limited difference of log rho along
+the edge (``dynamics.limiters``), 0 for plain upwinding.
 
 Positivity: whatever a vertex emits in a step of dt is at most what it holds (its fluxes are scaled
 down together otherwise), so that each Euler step, and so each convex combination of them, is >= 0.
@@ -25,26 +18,12 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.limiters import Limit, steep
 from meanfield.geometry.sphere import Array
 
-__all__ = [
-    "ALLOWANCE",
-    "BACKWARD",
-    "FORWARD",
-    "STEEP",
-    "collect",
-    "emit",
-    "emit_to_halo",
-    "use_threads",
-]
+__all__ = ["collect", "emit", "emit_to_halo", "use_threads"]
 
 _BLOCK = 512  # vertices at a time: all temporaries of a block stay in the first-level cache
-_KAPPA = 0.4
-FORWARD, BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
-ALLOWANCE = 1.0  # distance in log rho from the total-variation limited value
-# Differences of log rho beyond this say no more than "a front": what a drained vertex keeps is
-# round-off, 1e-17 of what it held or nothing, and must not decide on its neighbours' gradients.
-STEEP = 20.0
 _TINY = 1e-290
 # What is left of a vertex that has given away all but this share is round-off. It is not kept: its
 # logarithm could be anything and would decide on fluxes of neighbours that hold up to 1e8 times
@@ -78,6 +57,7 @@ def emit(
     xi: Array,
     dt: float,
     limited: bool,
+    limit: Limit,
     flux: Array,
     outflow: Array,
     rate: Array,
@@ -89,7 +69,8 @@ def emit(
         weights: (n_owned,) nodal weights.
         rho, log_rho, xi: (n_local,) density, its logarithm, potential; ghosts included.
         dt: step for which positivity is kept.
-        limited: True for log-muscl, False for upwind.
+        limited: False for upwind.
+        limit: the limiter, compiled (``dynamics.limiters``).
         flux: (K * n_owned + 1,) written slot by slot; the last entry stays 0.
         outflow: (n_owned,) total flux out of each vertex, written.
         rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij (xi_j - xi_i)^+/w_i, written.
@@ -101,7 +82,7 @@ def emit(
         m = stop - start
         g0, g1 = np.zeros(_BLOCK), np.zeros(_BLOCK)
         total, speed = np.zeros(_BLOCK), np.zeros(_BLOCK)
-        drop, phi = np.empty(_BLOCK), np.zeros(_BLOCK)
+        drop, phi, along = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
         # Differences of log rho along all edges, gathered once: the gradient needs them, and then
         # each edge its own.
         differences = np.empty((width if limited else 0, _BLOCK))
@@ -112,7 +93,7 @@ def emit(
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
                 ahead = differences[k]
                 for i in range(m):
-                    ahead[i] = max(-STEEP, min(STEEP, log_rho[other[i]] - log_i[i]))
+                    ahead[i] = steep(log_rho[other[i]] - log_i[i])
                 for i in range(m):
                     g0[i] += t0[i] * ahead[i]
                     g1[i] += t1[i] * ahead[i]
@@ -121,6 +102,7 @@ def emit(
                 h0 = a[i] * g0[i] + b[i] * g1[i]
                 g1[i] = b[i] * g0[i] + c[i] * g1[i]
                 g0[i] = h0
+        along_m, phi_m = along[:m], phi[:m]
         for k in range(width):
             other = neighbour[k, start:stop]
             edge = coefficient[k, start:stop]
@@ -132,21 +114,13 @@ def emit(
                 speed[i] += drop[i]
             if limited:
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-                ahead = differences[k]
                 for i in range(m):
-                    phi[i] = g0[i] * t0[i] + g1[i] * t1[i]
-                for i in range(m):
-                    forward = ahead[i]
-                    backward = 2.0 * phi[i] - forward
-                    p = FORWARD * forward + BACKWARD * backward
-                    koren = min(2.0 * abs(backward), min(abs(p), 2.0 * abs(forward)))
-                    koren = koren if forward > 0.0 else -koren
-                    koren = koren if forward * backward > 0.0 else 0.0
-                    p = koren + max(-ALLOWANCE, min(ALLOWANCE, p - koren))
-                    phi[i] = max(-80.0, min(80.0, 0.5 * p))
+                    along[i] = g0[i] * t0[i] + g1[i] * t1[i]
+                limit(differences[k, :m], along_m, phi_m)
                 for i in range(m):  # e^phi to 1e-8 relative: it is an edge density, not a mass
-                    power = np.rint(phi[i] * _LOG2E)
-                    r = phi[i] - power * _LN2
+                    half = max(-80.0, min(80.0, 0.5 * phi[i]))
+                    power = np.rint(half * _LOG2E)
+                    r = half - power * _LN2
                     p = (
                         (((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + 1.0
                     ) * r

@@ -11,6 +11,7 @@ from scipy import sparse, special
 from scipy.spatial import SphericalVoronoi
 
 from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import collect, emit
 from meanfield.errors import InputError, MeanfieldWarning
@@ -269,7 +270,7 @@ def _sweep(space: P1Space, w: Any, rho: Any, xi: Any, dt: float, limited: bool) 
     log_rho = np.log(np.maximum(rho, 1e-300))
     emit(
         stars.neighbour, stars.coefficient, stars.tangent, stars.gram, w, rho, log_rho, xi, dt,
-        limited, flux, outflow, rate,
+        limited, limiter("log-muscl").limit, flux, outflow, rate,
     )  # fmt: skip
     new = np.empty(n)
     collect(stars.reverse, w, rho, flux, outflow, np.empty(0), dt, 0.0, rho, new)
@@ -314,7 +315,7 @@ def test_sweep_is_upwinding(which: Any, make_space: Make) -> None:
 
 @spaces
 def test_limited_sweep_against_its_formula(which: Any, make_space: Make) -> None:
-    # rho_i e^{p/2} with p as in the docstring of meanfield.dynamics.sweep, typed in NumPy.
+    # rho_i e^{p/2} with p as in the docstring of meanfield.dynamics.limiters, typed in NumPy.
     space = make_space(*which)
     rng = np.random.default_rng(4)
     n, w, stars = space.n_owned, space.weights, space.stars
