@@ -1,6 +1,7 @@
 """Errors and values shared by all ranks, so that no rank waits for one that has failed.
 
-Knows mpi4py communicators by their methods only, and nothing of the rest of the package.
+Knows mpi4py communicators by their methods only (``Communicator``), and nothing of the rest of the
+package.
 """
 
 from __future__ import annotations
@@ -17,14 +18,33 @@ T = TypeVar("T")
 
 
 class Communicator(Protocol):
-    """What the package asks of the ranks that work together: mpi4py's, or ``Alone``."""
+    """What is used of a communicator of mpi4py: any of its, or ``Alone``.
+
+    Methods in lower case take any object, those with a capital fill arrays in place.
+    """
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """Number of this process."""
+
     @property
-    def size(self) -> int: ...
-    def bcast(self, value: T, root: int = 0) -> T: ...
-    def allgather(self, value: T) -> list[T]: ...
+    def size(self) -> int:
+        """Number of processes."""
+
+    def bcast(self, value: T, /, root: int = 0) -> T:
+        """The value of the root."""
+
+    def gather(self, value: T, /, root: int = 0) -> list[T] | None:
+        """The values of all ranks, on the root; None elsewhere."""
+
+    def allgather(self, value: T, /) -> list[T]:
+        """The values of all ranks."""
+
+    def Reduce(self, values: NDArray[Any], total: NDArray[Any], /, *, root: int = 0) -> None:
+        """Write the sum over the ranks to ``total`` of the root."""
+
+    def Bcast(self, values: NDArray[Any], /, root: int = 0) -> None:
+        """Write the values of the root to ``values``."""
 
 
 class Alone:
@@ -37,12 +57,23 @@ class Alone:
         """The value."""
         return value
 
+    def gather(self, value: T, root: int = 0) -> list[T]:
+        """The value, as a list."""
+        return [value]
+
     def allgather(self, value: T) -> list[T]:
         """The value, as a list."""
         return [value]
 
+    def Reduce(self, values: NDArray[Any], total: NDArray[Any], *, root: int = 0) -> None:
+        """Copy the values."""
+        total[...] = values
 
-def on_root(comm: Any, action: Callable[[], T], share: bool = True) -> T | None:
+    def Bcast(self, values: NDArray[Any], root: int = 0) -> None:
+        """Leave the values as they are."""
+
+
+def on_root(comm: Communicator, action: Callable[[], T], share: bool = True) -> T | None:
     """Do something on rank 0; what goes wrong there is raised on every rank. Collective.
 
     ``share``: hand the value to all ranks; otherwise they get None.
@@ -63,7 +94,7 @@ def on_root(comm: Any, action: Callable[[], T], share: bool = True) -> T | None:
     return value
 
 
-def everywhere(comm: Any, action: Callable[[], T]) -> T:
+def everywhere(comm: Communicator, action: Callable[[], T]) -> T:
     """Do something on every rank; what goes wrong on one is raised on all. Collective."""
     value: T | None = None
     error: Exception | None = None
@@ -78,8 +109,8 @@ def everywhere(comm: Any, action: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]
 
 
-def sum_over_ranks(comm: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """Sum an array over the ranks of an mpi4py communicator (None: one process). Collective."""
+def sum_over_ranks(comm: Communicator | None, values: NDArray[Any]) -> NDArray[Any]:
+    """Sum an array over the ranks of a communicator (None: one process). Collective."""
     if comm is None or comm.size == 1:
         return values
     total = np.empty_like(values)

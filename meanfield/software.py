@@ -15,7 +15,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from meanfield.errors import InputError
 from meanfield.signals import kept
@@ -88,7 +88,7 @@ def _how_to_get_dolfinx() -> str:
     return f'`pip install "dolfinx-solver-real<0.12" h5py` in Python >= 3.12{here}, {others}'
 
 
-def load_mpi() -> Any:
+def load_mpi() -> ModuleType:
     """Import ``mpi4py.MPI``, which starts MPI.
 
     Raises:
@@ -164,7 +164,7 @@ def _transports(root: Path = Path("/")) -> str | None:
     return "self,sm,tcp" if broken else None
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> dict[str, object]:
     """Collect versions, Python, platform and thread settings, as they go into run.json."""
     return {
         **{key: package_version(key) for key in _PACKAGES},

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.dynamics.fluxes import flow_up, relax, remainder
 from meanfield.dynamics.space import P1Space
@@ -62,7 +63,7 @@ class Rates:
 
     arriving: Array
     leaving: Array
-    order: Any
+    order: NDArray[np.int64] | None
     fastest: float
 
 

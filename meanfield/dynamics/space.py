@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.collective import Communicator
 from meanfield.dynamics.stiffness import assemble_stiffness
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold, manifold
@@ -66,26 +67,28 @@ class P1Space:
 
     Args:
         mesh: the mesh; only rank 0's is used, others may give None.
-        comm: an mpi4py communicator; None means the world.
+        comm: a communicator of mpi4py; None means the world.
 
     Raises:
         InputError: no usable DOLFINx, or a mesh with a negative edge coefficient (not Delaunay).
             Raised on every rank.
     """
 
-    def __init__(self, mesh: Mesh | None, comm: Any = None) -> None:
+    def __init__(self, mesh: Mesh | None, comm: Communicator | None = None) -> None:
         load_dolfinx()
         from dolfinx import fem, la
 
-        self.comm = load_mpi().COMM_WORLD if comm is None else comm
-        header = None
+        self.comm: Communicator = load_mpi().COMM_WORLD if comm is None else comm
+        header: tuple[str, int, int] | None = None
         if self.comm.rank == 0:
             assert mesh is not None
             header = (mesh.geometry, mesh.d, mesh.points.shape[0])
+        shared = self.comm.bcast(header, root=0)
+        assert shared is not None
         self.geometry: str
         self.d: int
         self.n_global: int
-        self.geometry, self.d, self.n_global = self.comm.bcast(header, root=0)
+        self.geometry, self.d, self.n_global = shared
         self.manifold = manifold(self.geometry, self.d)
         self.domain = _distribute(mesh, self.manifold, self.comm)
         self.functions = fem.functionspace(self.domain, ("Lagrange", 1))
@@ -176,6 +179,7 @@ class P1Space:
     def scatter(self, original: Array | None) -> Array:
         """Inverse of ``gather``: owned values from an array that rank 0 holds. Collective."""
         values = self.comm.bcast(original, root=0)
+        assert values is not None
         return np.ascontiguousarray(values[self.original], dtype=np.float64)
 
     # ------------------------------------------------------------------ set-up
@@ -247,7 +251,7 @@ def _inverse_gram(rows: IndexArray, t: Array, n: int) -> Array:
     return np.stack([first, np.where(plane, -b / safe, 0.0), np.where(plane, a / safe, 0.0)])
 
 
-def _distribute(mesh: Mesh | None, on: Manifold, comm: Any) -> Any:
+def _distribute(mesh: Mesh | None, on: Manifold, comm: Communicator) -> Any:
     import basix.ufl
     from dolfinx.mesh import GhostMode, create_cell_partitioner, create_mesh
 

@@ -11,15 +11,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
+if TYPE_CHECKING:
+    from dolfinx.fem import FunctionSpace
+    from dolfinx.la import MatrixCSR
+
 __all__ = ["assemble_stiffness"]
 
 
-def assemble_stiffness(functions: Any, zonal_d: int | None = None) -> Any:
+def assemble_stiffness(functions: FunctionSpace, zonal_d: int | None = None) -> MatrixCSR:
     """Matrix of int grad u . grad v on triangles or intervals, with complete owned rows.
 
     Args:

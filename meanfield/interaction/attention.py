@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError, suggest
@@ -92,7 +92,7 @@ class SelfAttention:
         return f"{self.model}, beta = {self.beta:g}, V = {'+' if self.value > 0 else '-'}I"
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, object]:
         """What names it in a table."""
         return {"model": self.model, "beta": float(self.beta), "value": self.value}
 
@@ -142,7 +142,7 @@ def Attention(  # an Interaction, named as what it is
     return Interaction(SelfAttention(model, beta, value), d, geometry, method, accuracy, dark)
 
 
-def attention_energy(table: Mapping[str, Any]) -> dict[str, Any]:
+def attention_energy(table: Mapping[str, object]) -> dict[str, object]:
     """How the scaled energy is written, and its value at one Dirac, from the table [model].
 
     For folders of earlier versions, whose run.json does not tell them.

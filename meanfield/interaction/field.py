@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from meanfield.collective import sum_over_ranks
+from meanfield.collective import Communicator, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
@@ -33,7 +32,12 @@ class Field:
     """
 
     def __init__(
-        self, model: Zonal, measure: Measure, moments: Array | None, t: float, comm: Any
+        self,
+        model: Zonal,
+        measure: Measure,
+        moments: Array | None,
+        t: float,
+        comm: Communicator | None,
     ) -> None:
         self.interaction = model
         self.measure = measure

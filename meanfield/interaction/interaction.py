@@ -17,11 +17,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from meanfield.collective import sum_over_ranks
+from meanfield.collective import Communicator, sum_over_ranks
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
@@ -103,7 +103,7 @@ class Interaction(Zonal):
 
     # ------------------------------------------------------------------ fields
 
-    def field(self, measure: Measure, t: float = 0.0, comm: Any = None) -> Field:
+    def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> Field:
         """The field that a measure exerts at time ``t``.
 
         Collective over ``comm`` (an mpi4py communicator, or None in one process): each rank gives
@@ -121,7 +121,9 @@ class Interaction(Zonal):
                 moments += self.harmonics.uniform()
         return Field(self, measure, moments, t, comm)
 
-    def field_of_moments(self, moments: Array, measure: Measure, t: float, comm: Any) -> Field:
+    def field_of_moments(
+        self, moments: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Field:
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
         return Field(self, measure, moments, t, comm)
 
@@ -227,7 +229,7 @@ class Interaction(Zonal):
         self.term.refuse_overflow(highest)
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, object]:
         """What names it in a table: "model" and its numbers."""
         return self.term.columns
 

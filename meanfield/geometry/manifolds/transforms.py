@@ -14,7 +14,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from meanfield.geometry.sphere import Array
 __all__ = ["Basis", "Harmonics", "Located", "load_ducc0"]
 
 
-def load_ducc0() -> Any:
+def load_ducc0() -> ModuleType:
     """The library of fast transforms, where it is needed: meshes and folders do without."""
     import ducc0
 
