@@ -81,7 +81,9 @@ def a_parameter(name: str, valid: Sequence[str]) -> str:
     return name
 
 
-def called(key: str, what: str, function: Callable[[Any], Any], x: NDArray[Any]) -> NDArray[Any]:
+def called(
+    key: str, what: str, function: Callable[[NDArray[Any]], object], x: NDArray[Any]
+) -> NDArray[Any]:
     """Values of a function that a user gave: whatever it raises is a fault of the input.
 
     Args:

@@ -33,6 +33,7 @@ from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
 from meanfield.geometry.mesh import Mesh, usual_mesh, write_mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import attention_words
+from meanfield.options import as_table
 from meanfield.results.folder import RunFolder, utc_now
 from meanfield.results.plots_stationary import draw_diagram, draw_profile, draw_sphere
 from meanfield.software import provenance
@@ -58,7 +59,7 @@ class Problem:
     geometry: Geometry
     model: Model
     initial: Law
-    table: Mapping[str, Any]
+    table: Mapping[str, object]
 
     @classmethod
     def from_toml(
@@ -75,29 +76,29 @@ class Problem:
         raw = read_table(path, overrides)
         solver = raw.pop("solver", None)
         raw["time"], raw["output"] = {"end": 1.0}, {}
-        model = dict(raw["model"]) if isinstance(raw.get("model"), Mapping) else None
-        kappa: Any = 0.0
-        if model is not None:
-            kappa = model.pop("kappa", 0.0)
-            raw["model"] = model
+        kappa: Any = 0.0  # checked with the model that gets it
+        if isinstance(given := raw.get("model"), Mapping):
+            raw["model"] = {name: value for name, value in given.items() if name != "kappa"}
+            kappa = given.get("kappa", kappa)
         geometry = raw.get("geometry")
         if isinstance(geometry, Mapping) and geometry.get("type") == Unmeshed.type:
             raw["solver"] = {"type": "particles", "number": 1}
         try:
             case = Case.from_dict(raw, path.parent)
-            return cls._of(case, dataclasses.replace(case.model, kappa=kappa), solver)
+            model = dataclasses.replace(case.model, kappa=kappa)
+            return cls._of(case, model, solver if isinstance(solver, Mapping) else None)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
     def from_case(cls, case: Case) -> Problem:
         """Take geometry, model and initial law of a case."""
-        return cls._of(case, case.model, case.to_dict()["solver"])
+        return cls._of(case, case.model, as_table(case.solver))
 
     @classmethod
-    def _of(cls, case: Case, model: Model, solver: Mapping[str, Any] | None) -> Problem:
+    def _of(cls, case: Case, model: Model, solver: Mapping[str, object] | None) -> Problem:
         table = case.to_dict()
-        table["model"]["kappa"] = model.kappa
+        table["model"] = {**case.model.table(), "kappa": model.kappa}
         for name in ("solver", "time", "output"):
             table.pop(name)
         if solver is not None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
@@ -32,11 +32,11 @@ MAX_BETA_FLOAT32 = 80.0  # e^88 is the largest float32
 class _Table:
     """The table of a law, until the geometry is known; files are found from ``base``."""
 
-    entries: Mapping[str, Any]
+    entries: Mapping[str, object]
     base: Path | None
 
 
-def _law(value: Any, info: ValidationInfo) -> Law | _Table:
+def _law(value: object, info: ValidationInfo) -> Law | _Table:
     if isinstance(value, Mapping):
         return _Table(value, Path(info.context["base"]) if info.context else None)
     if info.context:
@@ -159,7 +159,7 @@ class Case:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], base_dir: str | os.PathLike[str] = ".") -> Case:
+    def from_dict(cls, raw: Mapping[str, object], base_dir: str | os.PathLike[str] = ".") -> Case:
         """Make a case from the nested dictionary that its TOML file would give.
 
         Args:
@@ -174,7 +174,7 @@ class Case:
 
     # ---- writing -----------------------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Give the resolved case as the nested dictionary of its TOML file, defaults included.
 
         A law made in Python from a function or values that are in no file has no table: it is
@@ -226,7 +226,7 @@ class Case:
         ]
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")

@@ -6,7 +6,6 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
@@ -16,7 +15,9 @@ from meanfield.errors import InputError, suggest
 __all__ = ["emit_toml", "read_table"]
 
 
-def read_table(path: Path, overrides: Iterable[str] | Mapping[str, object] = ()) -> dict[str, Any]:
+def read_table(
+    path: Path, overrides: Iterable[str] | Mapping[str, object] = ()
+) -> dict[str, object]:
     """Read a case file as nested tables, with overrides, before anything in it is checked.
 
     Raises:
@@ -44,14 +45,18 @@ def read_table(path: Path, overrides: Iterable[str] | Mapping[str, object] = ())
     return raw
 
 
-def emit_toml(table: Mapping[str, Any]) -> str:
+def emit_toml(table: Mapping[str, object]) -> str:
     """Write nested tables, such as those of a case, as TOML; what is None is left out."""
-    return tomli_w.dumps(_plain(table))
+    return tomli_w.dumps(_tables(table))
 
 
-def _plain(value: Any) -> Any:
+def _tables(table: Mapping[str, object]) -> dict[str, object]:
+    return {str(name): _plain(value) for name, value in table.items() if value is not None}
+
+
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(name): _plain(v) for name, v in value.items() if v is not None}
+        return _tables(value)
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value

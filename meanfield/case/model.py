@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import BeforeValidator, WrapValidator
 
@@ -37,7 +37,7 @@ else:
     ]
 
 
-def _sign(value: Any) -> int:
+def _sign(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or value not in (1, -1):
         raise ValueError("no sign")
     return 1 if value == 1 else -1
@@ -129,7 +129,7 @@ class Model:
         """A few words."""
         return self.term.describe()
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""
         if self.interaction is None:
             return as_table(self)

@@ -40,8 +40,8 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def apply_overrides(
-    raw: Mapping[str, Any], overrides: Iterable[str] | Mapping[str, object]
-) -> dict[str, Any]:
+    raw: Mapping[str, object], overrides: Iterable[str] | Mapping[str, object]
+) -> dict[str, object]:
     """Give a copy of the nested dictionary ``raw`` with some values set.
 
     Args:
@@ -55,7 +55,7 @@ def apply_overrides(
     Raises:
         InputError: a path that no case has, with the nearest one that exists.
     """
-    result: dict[str, Any] = _copy(raw)
+    result: dict[str, object] = _copy(raw)
     pairs = list(
         overrides.items()
         if isinstance(overrides, Mapping)
@@ -82,7 +82,7 @@ def apply_overrides(
     return result
 
 
-def _change_model(table: dict[str, Any], name: str, value: object) -> None:
+def _change_model(table: dict[str, object], name: str, value: object) -> None:
     """Another kind of interaction takes the place of the one that is there, with its numbers."""
     inner = table.get("interaction")
     if name == "interaction.type" or (name == "interaction" and isinstance(value, Mapping)):
@@ -113,7 +113,7 @@ def _check_path(path: str) -> None:
     raise InputError(f"--set {path}: a case has no such key{hint}")
 
 
-def _assign(table: dict[str, Any], path: str, value: object) -> None:
+def _assign(table: dict[str, object], path: str, value: object) -> None:
     names = path.split(".")
     here: Any = table
     for depth, name in enumerate(names):

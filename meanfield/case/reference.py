@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.model import Model
@@ -40,7 +39,7 @@ def _names(kinds: tuple[type, ...]) -> set[str]:
     return names | ({"type"} if any(map(label_of, kinds)) else set())
 
 
-def check_top_level(raw: Mapping[str, Any]) -> None:
+def check_top_level(raw: Mapping[str, object]) -> None:
     """Refuse names that no case has at its top, with the section in which they stand."""
     valid = (*TOP, *SECTIONS)
     for name in raw:

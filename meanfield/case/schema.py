@@ -13,7 +13,7 @@ from meanfield.case.solvers import Eulerian
 __all__ = ["case_schema"]
 
 
-def case_schema() -> dict[str, Any]:
+def case_schema() -> dict[str, object]:
     """JSON schema (draft 2020-12) of a case file as it is written, defaults and texts included."""
     schema = TypeAdapter(Case).json_schema()
     kinds = schema["$defs"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import PlainValidator, ValidationInfo
 
@@ -155,7 +155,7 @@ class Lagrangian:
 # ------------------------------------------------------------------ tokens
 
 
-def _tokens(value: Any, info: ValidationInfo) -> str | Path:
+def _tokens(value: object, info: ValidationInfo) -> str | Path:
     """A kind of tokens, or the absolute path of a file that exists."""
     if not isinstance(value, str | os.PathLike):
         raise InputError(

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from pydantic import BeforeValidator, PlainValidator
 from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
@@ -48,7 +48,7 @@ class Every:
         times = (float(step * k) for k in range(math.ceil(end / self.every) + 1))
         return (*(t for t in times if t < end * (1.0 - 1e-12)), end)
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, object]:
         """As in a case file."""
         return {"every": self.every}
 
@@ -75,7 +75,7 @@ class Geometric:
         inner = (float(f"{self.first * math.exp(ratio * k / last):.14g}") for k in range(1, last))
         return (0.0, self.first, *inner, end)
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, object]:
         """As in a case file."""
         return {"geometric": as_table(self)}
 
@@ -93,7 +93,7 @@ _SCHEDULES = "{ every = 1.0 }, a list of times or { geometric = { first = 0.01, 
 _Times = Annotated[tuple[Annotated[Number, Field(ge=0.0)], ...], BeforeValidator(a_list)]
 
 
-def _schedule(value: Any) -> Every | Geometric | tuple[float, ...]:
+def _schedule(value: object) -> Every | Geometric | tuple[float, ...]:
     """Read { every = ... }, { geometric = { first = ..., number = ... } } or a list of times."""
     key = "time.outputs"
     if isinstance(value, Every | Geometric):
@@ -105,14 +105,14 @@ def _schedule(value: Any) -> Every | Geometric | tuple[float, ...]:
     times = tuple(value)
     if len(times) > MAX_OUTPUTS:
         raise InputError(f"{key}: found {len(times)} times, expected at most {MAX_OUTPUTS}")
-    found: tuple[float, ...] = tuple(sorted(checked(key, _Times, times)))
+    found = tuple(sorted(cast(tuple[float, ...], checked(key, _Times, times))))
     for one, two in itertools.pairwise(found):
         if one == two:
             raise InputError(f"{key}: the time {one:g} is given twice")
     return found
 
 
-def _from_table(value: Mapping[str, Any]) -> Every | Geometric:
+def _from_table(value: Mapping[str, object]) -> Every | Geometric:
     names = ("every", "geometric")
     unknown = [str(name) for name in value if name not in names]
     if unknown:
@@ -123,7 +123,7 @@ def _from_table(value: Mapping[str, Any]) -> Every | Geometric:
         found = "both every and geometric" if value else "an empty table"
         raise InputError(f"time.outputs: expected either every or geometric, found {found}")
     if "every" in value:
-        return Every(value["every"])
+        return made_from(Every, value)
     inner = value["geometric"]
     if not isinstance(inner, Mapping):
         raise InputError(
@@ -172,7 +172,7 @@ class Time:
             return self.outputs.times(self.end)
         return tuple(sorted({0.0, *self.outputs, self.end}))
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, object]:
         """As in a case file."""
         table = as_table(self)
         if isinstance(self.outputs, Every | Geometric):

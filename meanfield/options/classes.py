@@ -76,7 +76,7 @@ def options(
 
 def made_from(
     kind: type[Made],
-    table: Mapping[str, Any],
+    table: Mapping[str, object],
     base: str | os.PathLike[str] = ".",
     where: str | None = None,
 ) -> Made:
@@ -106,7 +106,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def checked(key: str, kind: Any, value: object) -> Any:
+def checked(key: str, kind: object, value: object) -> object:
     """A single value of a type such as those of fields; ``key`` begins the message.
 
     Raises:
@@ -135,9 +135,9 @@ def chosen(kind: type[Made], given: Made | None) -> Made:
     return given
 
 
-def as_table(owner: Any) -> dict[str, Any]:
+def as_table(owner: object) -> dict[str, object]:
     """Options as a table of a case file: lists, texts and numbers; what is None is left out."""
-    table: dict[str, Any] = {}
+    table: dict[str, object] = {}
     kind = type(owner)
     if label_of(kind):
         table["type"] = label_of(kind)

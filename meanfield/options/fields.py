@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -60,7 +60,7 @@ def names_of(kind: type) -> list[str]:
     ]
 
 
-def tagged(annotation: Any) -> dict[str, type]:
+def tagged(annotation: object) -> dict[str, type]:
     """The classes of options in a type, each by its ``type`` (or its name, where it has none)."""
     if isinstance(annotation, type):
         if not hasattr(annotation, "option_section"):
@@ -72,7 +72,7 @@ def tagged(annotation: Any) -> dict[str, type]:
     return found
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A value as in a case file."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -89,7 +89,7 @@ def expected(info: FieldInfo, inside: int = 0) -> str:
     return in_words(info.annotation, list(info.metadata), inside)
 
 
-def in_words(annotation: Any, metadata: list[Any], inside: int = 0) -> str:
+def in_words(annotation: object, metadata: Sequence[object], inside: int = 0) -> str:
     """What a type expects; ``inside`` so many lists: of one of their entries."""
     flat = [
         m for mark in metadata for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
@@ -125,7 +125,7 @@ def in_words(annotation: Any, metadata: list[Any], inside: int = 0) -> str:
     return "a table" if tagged(annotation) else "another value"
 
 
-def choices_of(annotation: Any) -> list[str]:
+def choices_of(annotation: object) -> list[str]:
     """The words of a Literal, also of one that may be left out or is in a list."""
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]

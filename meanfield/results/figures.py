@@ -9,7 +9,6 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -46,7 +45,7 @@ __all__ = [
 ]
 
 _DPI = 150  # eight shaded discs stay below 300 kB
-STYLE: dict[str, Any] = {
+STYLE: dict[str, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
     "font.size": 8.0,

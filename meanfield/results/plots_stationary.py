@@ -105,7 +105,7 @@ def draw_diagram(
     path: Path,
     parameter: str,
     branches: Sequence[tuple[str, Mapping[str, Array]]],
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, object]],
     falls: bool,
     title: str,
 ) -> Path:
@@ -180,7 +180,7 @@ def _mark(
     left: Axes,
     right: Axes,
     parameter: str,
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, object]],
     first: str,
     second: str,
 ) -> list[Line2D]:
@@ -196,7 +196,7 @@ def _mark(
     for kind, (marker, face, word) in signs.items():
         shown = [event for event in events if event["kind"] == kind]
         for event in shown:
-            options: dict[str, Any] = {
+            options: dict[str, object] = {
                 "marker": marker, "markersize": 5.0, "markerfacecolor": face,
                 "markeredgecolor": "0.15", "markeredgewidth": 0.8, "linestyle": "none", "zorder": 5,
             }  # fmt: skip
@@ -216,7 +216,7 @@ def _mark(
 def _bound_free_energy(
     ax: Axes,
     branches: Sequence[tuple[str, Mapping[str, Array]]],
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, object]],
 ) -> None:
     """Show what happens near the fold: far from it F falls much deeper than it rises."""
     highest = max(float(table["free_energy"].max()) for _, table in branches)

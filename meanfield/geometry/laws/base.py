@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import PlainValidator
@@ -42,7 +42,7 @@ Vector = Sequence[float] | Array
 """What a user may give for a vector; the laws keep it as a tuple of floats."""
 
 
-def unchecked(written_as: Any) -> PlainValidator:
+def unchecked(written_as: object) -> PlainValidator:
     """For an argument that the law checks itself when it is made; how a table writes it."""
     return PlainValidator(lambda value: value, json_schema_input_type=written_as)
 

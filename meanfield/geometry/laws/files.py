@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ class LoadedFunction:
         """The function itself."""
         return self._function(x)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[[Path, str], LoadedFunction], tuple[Path, str]]:
         return load_function, (self.path, self.__name__)
 
 

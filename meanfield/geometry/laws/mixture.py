@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.special import logsumexp
@@ -38,11 +38,11 @@ class Mixture:
 
     components: Annotated[
         Sequence[Law],
-        unchecked(list[dict[str, Any]]),
+        unchecked(list[dict[str, object]]),
         Expected("a list of tables, each of a law with its weight"),
     ]
     """The laws, at least one."""
-    weights: Annotated[Vector, unchecked(Any), FromElsewhere("the components")]
+    weights: Annotated[Vector, unchecked(object), FromElsewhere("the components")]
     """One number >= 0 each, not all zero; relative, they are divided by their sum."""
     type: Literal["mixture"] = field(default="mixture", kw_only=True, repr=False)
     _weights: Array = field(init=False, repr=False, compare=False)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Literal, Union
 
 import numpy as np
 
@@ -287,7 +287,7 @@ _BUILD = {name: build for name, (_, build) in zip(LAWS, _KINDS, strict=True)}
 LAW_TYPES = tuple(LAWS)
 """The names that ``type`` may have in the table of a law."""
 
-LawTable: Any = Annotated[Union[tuple(LAWS.values())], Field(discriminator="type")]  # noqa: UP007
+LawTable: object = Annotated[Union[tuple(LAWS.values())], Field(discriminator="type")]  # noqa: UP007
 """The table of a law, for the schema."""
 
 
