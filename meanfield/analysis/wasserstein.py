@@ -39,7 +39,7 @@ import ot
 from scipy.sparse import coo_matrix
 from scipy.spatial import cKDTree
 
-from meanfield.analysis.wasserstein_1d import Coupling, circle_cost, line_cost
+from meanfield.analysis.wasserstein_1d import circle_cost, line_cost
 from meanfield.analysis.wasserstein_columns import (
     Certified,
     cost_matrix,
@@ -309,10 +309,7 @@ def _dense(
             "memory_limit"
         )
     costs = cost_matrix(x, y, p)
-    cost, log = solve_pot(a, b, costs, max_iterations)
-    u, v, plan = log["u"], log["v"], log["G"]
-    source, target = np.nonzero(plan)
-    coupling = Coupling(source, target, plan[source, target])
+    cost, u, v, coupling = solve_pot(a, b, costs, max_iterations)
     # Potentials that round-off (or a bug) has made infeasible are lowered until they are not.
     slack = min(float((row - v).min()) - value for row, value in zip(costs, u, strict=True))
     lower = float(a @ u + b @ v) + min(slack, 0.0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -29,6 +29,7 @@ from meanfield.geometry.sphere import Array
 
 __all__ = [
     "Certified",
+    "Optimum",
     "cost_matrix",
     "pair_costs",
     "representatives",
@@ -133,16 +134,22 @@ def _transform(x: Array, y: Array, v: Array, p: int, count: int) -> tuple[Array,
     return value, index
 
 
-def solve_pot(a: Array, b: Array, cost: Any, max_iterations: int) -> tuple[float, dict[str, Any]]:
+class Optimum(NamedTuple):
+    """What POT found: the cost, the potentials of both measures, the coupling."""
+
+    cost: float
+    u: Array
+    v: Array
+    coupling: Coupling
+
+
+def solve_pot(a: Array, b: Array, cost: Array | coo_matrix, max_iterations: int) -> Optimum:
     """``ot.emd2`` with its warnings raised.
 
     Args:
         a, b: masses > 0 with the same sum.
         cost: (n, m) array, or a sparse matrix of the arcs to use; changed by at most an ulp.
         max_iterations: pivots of the network simplex.
-
-    Returns:
-        Cost, and POT's log with the potentials "u", "v" and the coupling "G".
 
     Raises:
         RuntimeError: if POT stops without an optimal coupling.
@@ -164,8 +171,14 @@ def solve_pot(a: Array, b: Array, cost: Any, max_iterations: int) -> tuple[float
             ) from warning
         finally:
             entries *= scale
-    log["u"], log["v"] = scale * log["u"], scale * log["v"]
-    return scale * float(value), log
+    plan = log["G"]
+    if isinstance(cost, coo_matrix):
+        plan = plan.tocoo()
+        coupling = Coupling(plan.row.astype(np.int64), plan.col.astype(np.int64), plan.data)
+    else:
+        source, target = np.nonzero(plan)
+        coupling = Coupling(source, target, plan[source, target])
+    return Optimum(scale * float(value), scale * log["u"], scale * log["v"], coupling)
 
 
 def representatives(x: Array, a: Array, size: int, seed: int = 0) -> tuple[Array, IntArray, Array]:
@@ -219,10 +232,9 @@ def solve_columns(
     n, m = len(x), len(y)
     xc, group_a, ac = representatives(x, a, _COARSE)
     yc, group_b, bc = representatives(y, b, _COARSE)
-    _, log = solve_pot(ac, bc, cost_matrix(xc, yc, p), max_iterations)
-    source, target = np.nonzero(log["G"])
-    lifted = _lift(Coupling(source, target, log["G"][source, target]), a, group_a, b, group_b)
-    v = _transform(y, xc, log["u"], p, 1)[0][:, 0]
+    coarse = solve_pot(ac, bc, cost_matrix(xc, yc, p), max_iterations)
+    lifted = _lift(coarse.coupling, a, group_a, b, group_b)
+    v = _transform(y, xc, coarse.u, p, 1)[0][:, 0]
     by_row, columns = _transform(x, y, v, p, _PER_POINT)
     u = by_row[:, 0]
     rows = _transform(y, x, u, p, _PER_POINT)[1]
@@ -241,17 +253,16 @@ def solve_columns(
         # Costs less the potentials known so far have the same optimal couplings: the solver then
         # starts near the end (ten times faster in the last rounds), and with small numbers.
         costs = pair_costs(x, i, y, j, p) - u[i] - v[j]
-        _, log = solve_pot(a, b, coo_matrix((costs, (i, j)), shape=(n, m)), max_iterations)
-        plan = log["G"].tocoo()
-        cost = float(plan.data @ pair_costs(x, plan.row, y, plan.col, p))
-        u, v = u + log["u"], v + log["v"]
+        found = solve_pot(a, b, coo_matrix((costs, (i, j)), shape=(n, m)), max_iterations)
+        plan = found.coupling
+        cost = float(plan.mass @ pair_costs(x, plan.source, y, plan.target, p))
+        u, v = u + found.u, v + found.v
         by_row, columns = _transform(x, y, v, p, _PER_POINT)
         by_column, rows = _transform(y, x, u, p, _PER_POINT)
         lower = max(float(a @ by_row[:, 0] + b @ v), float(a @ u + b @ by_column[:, 0]))
         last = best
         if cost < best.cost:
-            coupling = Coupling(plan.row.astype(np.int64), plan.col.astype(np.int64), plan.data)
-            best = Certified(cost, best.lower, coupling)
+            best = Certified(cost, best.lower, plan)
         best = best._replace(lower=max(lower, best.lower))
         gap = best.cost - best.lower
         if gap <= rtol * best.cost:
