@@ -217,6 +217,16 @@ def test_refusals_are_one_line_and_write_nothing(
     assert not any(tmp_path.iterdir())
 
 
+def test_a_solver_that_is_no_table_is_left_alone(tmp_path: Path) -> None:
+    # Neither used nor checked.
+    text = (CASES / "clustering.toml").read_text("utf-8")  # without one
+    path = tmp_path / "case.toml"
+    path.write_text(f"solver = 5\n{text}", "utf-8")
+    problem = steady.Problem.from_toml(path, {"model.kappa": 0.1})
+    assert "solver" not in problem.table
+    assert problem.model.kappa == 0.1
+
+
 def test_a_case_of_any_solver_will_do() -> None:
     # The same problem from finite elements, tokens without a mesh, and a case made in Python.
     density = steady.Problem.from_toml(CASES / "clustering.toml", {"model.kappa": 0.1})
