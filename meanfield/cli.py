@@ -460,7 +460,7 @@ def _pairs(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _info(args: argparse.Namespace) -> int:
     import tomllib
 
-    from meanfield.results.folder import RunFolder
+    from meanfield.results.folder import RunFolder, listed
 
     folder = RunFolder.open(args.folder)
     run = folder.read_run()
@@ -482,7 +482,8 @@ def _info(args: argparse.Namespace) -> int:
     if run.get("kind") == "compare":
         rows.append(("compared", _compared_words(run)))
     elif run.get("kind") in ("stationary", "branch"):
-        rows += [(str(name), str(text)) for name, text in run.get("summary", [])]
+        found = [row for row in listed(run, "summary") if isinstance(row, list)]
+        rows += [(str(name), str(text)) for name, text in found]
     else:
         rows.append(("t", f"{_short(t)} of {_short(end)}, {_short(steps)} steps"))
     if run.get("tokens"):
@@ -510,7 +511,7 @@ def _info(args: argparse.Namespace) -> int:
     if "ranks" in run:
         threads = _short(run.get("threads"))
         rows.append(("ranks", f"{_short(run['ranks'])}, threads {threads}"))
-    for text in run.get("warnings") or ["none"]:
+    for text in listed(run, "warnings") or ["none"]:
         rows.append(("warnings", str(text)))
     for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
         relative = str(path.relative_to(folder.path))

@@ -48,7 +48,7 @@ from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
-from meanfield.results.folder import RunFolder, utc_now
+from meanfield.results.folder import RunFolder, listed, utc_now
 from meanfield.runs.simulation import run
 from meanfield.runs.tracks import token_solver
 from meanfield.signals import as_interrupt, ignored
@@ -254,13 +254,13 @@ def _check_alone() -> None:
 
 
 def _open_folder(path: Path, settings: _Settings, overwrite: bool, resume: bool) -> RunFolder:
-    before: dict[str, Any] = {}
+    before: dict[str, object] = {}
     about = {**provenance(), **settings.describe()}
     if resume:
         folder = RunFolder.open(path)
         before = folder.read_run()
         _check_same(folder, before, settings)
-        about["resumed"] = [*before.get("resumed", []), utc_now()]
+        about["resumed"] = [*listed(before, "resumed"), utc_now()]
     else:
         if (path / "run.json").is_file():
             _check_comparison(RunFolder(path))

@@ -26,7 +26,7 @@ of all other entries (a damaged directory of the archive may hide some)."""
 _VERSION = "1"
 
 
-def save_checkpoint(path: str | Path, **values: Any) -> None:
+def save_checkpoint(path: str | Path, **values: object) -> None:
     """Write named arrays, numbers and strings so that ``path`` is never half a checkpoint.
 
     A run killed at any moment leaves either the previous checkpoint or the new one.
@@ -51,7 +51,7 @@ def save_checkpoint(path: str | Path, **values: Any) -> None:
     save_arrays(path, **arrays)
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
+def load_checkpoint(path: str | Path) -> dict[str, object]:
     """Read what :func:`save_checkpoint` wrote.
 
     Returns:

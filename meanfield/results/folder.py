@@ -25,6 +25,7 @@ from meanfield.whole import finished_name, write_text
 __all__ = [
     "RunFolder",
     "SeriesWriter",
+    "listed",
     "utc_now",
 ]
 
@@ -52,6 +53,12 @@ _EARLIER = (
 
 class _HasToml(Protocol):
     def to_toml(self) -> str: ...
+
+
+def listed(record: Mapping[str, object], name: str) -> list[object]:
+    """The list of this name in what ``read_run`` has read; none is as good as an empty one."""
+    value = record.get(name)
+    return value if isinstance(value, list) else []
 
 
 def utc_now() -> str:
@@ -362,7 +369,7 @@ class RunFolder:
         """Write the resolved case."""
         write_text(self.file(CASE_FILE), f"{CASE_MARK}\n{case.to_toml()}")
 
-    def write_run(self, data: Mapping[str, Any]) -> None:
+    def write_run(self, data: Mapping[str, object]) -> None:
         """Write run.json in one move: a reader sees the old file or the new one.
 
         What is recorded of the files goes with it.
@@ -373,7 +380,7 @@ class RunFolder:
         text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.run_path, text + "\n", shared=True)  # `plot` may draw while a run goes on
 
-    def read_run(self) -> dict[str, Any]:
+    def read_run(self) -> dict[str, object]:
         """Read run.json, without the record of the files, which ``files`` gives.
 
         Raises:
@@ -383,7 +390,7 @@ class RunFolder:
         data.pop("files", None)
         return data
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, object]:
         try:
             data = json.loads(self.run_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -394,7 +401,7 @@ class RunFolder:
             raise InputError(f"{self.run_path}: expected a JSON object")
         return data
 
-    def read_energy(self) -> dict[str, Any]:
+    def read_energy(self) -> dict[str, object]:
         """How the scaled energy is written ("label"), and its value at one Dirac, or None.
 
         From run.json; folders of earlier versions, which do not tell them, are of attention.

@@ -78,7 +78,8 @@ class AtTimes(Schedule):
     """
 
     def __init__(self, times: Iterable[float]) -> None:
-        self.times = tuple(sorted(checked("AtTimes.times", Numbers, list(times))))
+        good: tuple[float, ...] = checked("AtTimes.times", Numbers, list(times))  # type: ignore[assignment]
+        self.times = tuple(sorted(good))
 
     def due(self, t: float, step: int, output: bool) -> bool:
         return t in self.times

@@ -13,7 +13,7 @@ from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import save_checkpoint
-from meanfield.results.folder import RunFolder, SeriesWriter, utc_now
+from meanfield.results.folder import RunFolder, SeriesWriter, listed, utc_now
 from meanfield.runs.tracks import Track
 from meanfield.software import provenance
 
@@ -51,9 +51,7 @@ class Records:
         resume_at = t if resume else None
         if resume:
             self._before = folder.read_run()
-            earlier = self._before.get("resumed", [])
-            assert isinstance(earlier, list)
-            self._about = {**self._before, "resumed": [*earlier, utc_now()]}
+            self._about = {**self._before, "resumed": [*listed(self._before, "resumed"), utc_now()]}
         self._about |= {
             **provenance(),
             "ranks": ranks,
@@ -133,12 +131,13 @@ class Records:
     ) -> None:
         """Write run.json, with the parts of the run before the last resumption counted in."""
         assert self.folder is not None
-        earlier, told = self._before.get("timings") or {}, self._before.get("warnings") or []
-        assert isinstance(earlier, dict) and isinstance(told, list)
+        earlier = self._before.get("timings")
+        if not isinstance(earlier, dict):
+            earlier = {}
         self._about |= about
         self._about["ended"] = utc_now()
         self._about["timings"] = {k: v + earlier.get(k, 0.0) for k, v in timings.items()}
-        self._about["warnings"] = list(dict.fromkeys([*told, *notes]))
+        self._about["warnings"] = list(dict.fromkeys([*listed(self._before, "warnings"), *notes]))
         self.folder.write_run(self._about)
 
     def series(self) -> dict[str, Array]:
