@@ -63,10 +63,10 @@ def log_muscl(forward: Array, along: Array, p: Array) -> None:
         ahead = forward[i]
         behind = 2.0 * along[i] - ahead
         free = _FORWARD * ahead + _BACKWARD * behind
-        koren = min(2.0 * abs(behind), min(abs(free), 2.0 * abs(ahead)))
-        koren = koren if ahead > 0.0 else -koren
-        koren = koren if ahead * behind > 0.0 else 0.0
-        p[i] = koren + max(-_ALLOWANCE, min(_ALLOWANCE, free - koren))
+        # Koren's value is the one nearest to it in [-koren, koren].
+        koren = 2.0 * min(abs(ahead), abs(behind)) if ahead * behind > 0.0 else 0.0
+        most = koren + _ALLOWANCE
+        p[i] = max(-most, min(most, free))
 
 
 LIMITERS: Mapping[str, Limit] = MappingProxyType(

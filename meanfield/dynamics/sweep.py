@@ -102,7 +102,6 @@ def emit(
                 h0 = a[i] * g0[i] + b[i] * g1[i]
                 g1[i] = b[i] * g0[i] + c[i] * g1[i]
                 g0[i] = h0
-        along_m, phi_m = along[:m], phi[:m]
         for k in range(width):
             other = neighbour[k, start:stop]
             edge = coefficient[k, start:stop]
@@ -116,7 +115,7 @@ def emit(
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
                 for i in range(m):
                     along[i] = g0[i] * t0[i] + g1[i] * t1[i]
-                limit(differences[k, :m], along_m, phi_m)
+                limit(differences[k, :m], along[:m], phi[:m])
                 for i in range(m):  # e^phi to 1e-8 relative: it is an edge density, not a mass
                     half = max(-80.0, min(80.0, 0.5 * phi[i]))
                     power = np.rint(half * _LOG2E)
