@@ -73,7 +73,7 @@ _WHERE = {
     "meanfield.interaction.measure": ("Measure",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
-    "meanfield.analysis.columns": ("Column",),
+    "meanfield.analysis.columns": ("Column", "View"),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.steady": ("branch", "stationary"),
@@ -100,7 +100,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from meanfield.analysis.columns import Column
+    from meanfield.analysis.columns import Column, View
     from meanfield.case import (
         Case,
         Circle,

@@ -211,6 +211,62 @@ case = dataclasses.replace(case, title="x")
     assert list(renames(ast.parse(code))) == [2, 3, 4, 5]
 
 
+def climbs(tree: ast.AST) -> Iterator[int]:
+    """Lines that look up the parent of a parent, as union-find does: ``p[p[i]]``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Subscript):
+            if ast.unparse(node.value) == ast.unparse(node.slice.value):
+                yield node.lineno
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_there_is_one_union_find(module: str) -> None:
+    assert (module == "geometry.unionfind") == bool(list(climbs(TREES[module])))
+
+
+FOREIGN = {"_replace", "_asdict", "_cpp_object"}  # of named tuples, and of DOLFINx
+
+
+def private_uses(tree: ast.Module) -> Iterator[str]:
+    """What a module uses that begins with an underscore and is neither its own nor inherited."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                own.add(name)
+            case ast.Assign(targets=targets):
+                own |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                own.add(name)
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=module, names=names) if (module or "").startswith(
+                "meanfield"
+            ):
+                yield from (n.name for n in names if n.name.startswith("_"))
+            case ast.Attribute(attr=name) if (
+                name.startswith("_") and not name.startswith("__") and name not in own | FOREIGN
+            ):
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_private_name_of_another_module(module: str) -> None:
+    assert not list(private_uses(TREES[module]))
+
+
+def test_the_walks_see_parents_and_private_names() -> None:
+    assert list(climbs(ast.parse("parent[i] = parent[parent[i]]\na[b[i]]"))) == [1]
+    code = """
+from meanfield.dynamics.sweep import _hidden, emit
+class A(B):
+    def f(self, other):
+        self._of_b, other._of_b, other._of_another, super()._g()
+point._replace(x=1)
+"""
+    assert set(private_uses(ast.parse(code))) == {"_hidden", "other._of_another", "super()._g"}
+
+
 # ------------------------------------------------------------------ who may know the interaction
 
 KNOWS = ("interaction", "case")

@@ -71,7 +71,7 @@ class Loop:
         """Advance to the end, or to the first reason to stop; returns the reason."""
         solver = self.solver
         try:
-            self.watches.initialise(solver)
+            self.watches.initialise(self.track.view())
             if fresh:
                 self._output()
             else:
@@ -142,7 +142,7 @@ class Loop:
         self._observe(output=False)
 
     def _observe(self, output: bool) -> None:
-        self._ended = self.watches.handle(self.solver, output) or self._ended
+        self._ended = self.watches.handle(self.track.view(), output) or self._ended
 
     def _row(self) -> dict[str, float]:
         """A row of the series, unless there is one at this time; returns it. Collective."""
@@ -202,7 +202,7 @@ class Loop:
         """Let go of everything after an error. Not collective."""
         self.progress.close()
         with suppress(Exception):  # the first error is the one to tell
-            self.watches.finalise(self.solver, f"failed: {error}")
+            self.watches.finalise(self.track.view(), f"failed: {error}")
         if self.records is not None:
             with suppress(Exception):
                 self.records.abandon(error)
@@ -213,7 +213,7 @@ class Loop:
         ``notes``: the warnings so far, in which those of the end will be.
         """
         solver, records = self.solver, self.records
-        self.watches.finalise(solver, reason)
+        self.watches.finalise(self.track.view(), reason)
         self.progress.close()
         outcome, texts = self.track.outcome()
         for text in texts:

@@ -1,7 +1,7 @@
 """Who looks at a run (observers), and when (schedules).
 
 Owns the order in which they are asked, what they may do to a run (add columns, end it), and that
-all ranks agree on it. Knows solvers by their protocol; nothing of files.
+all ranks agree on it. Knows states by their view; nothing of files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from meanfield.analysis.columns import Column
+from meanfield.analysis.columns import Column, View
 from meanfield.collective import Communicator
 from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError
@@ -97,7 +97,8 @@ class _Either(Schedule):
 class Observer:
     """Looks at a run: a child overrides what it needs. Called on every rank that has it.
 
-    It may call collective methods of the solver (then on all ranks), but not change it.
+    It is given a view of the state (``mean``, ``clusters``, ``field``, ..., and the ``solver``). It
+    may ask what is collective (then on all ranks), but not change the solver.
 
     Attributes:
         columns: to be added to the series; their names must be new ones, and the same on all ranks.
@@ -105,10 +106,10 @@ class Observer:
 
     columns: tuple[Column, ...] = ()
 
-    def initialise(self, solver: Solver) -> None:
+    def initialise(self, view: View) -> None:
         """Before the first step, or the first one after a resumption."""
 
-    def handle(self, solver: Solver) -> str | None:
+    def handle(self, view: View) -> str | None:
         """Whenever it is due. A text ends the run, as its ``stop_reason``.
 
         Raises:
@@ -116,18 +117,18 @@ class Observer:
         """
         return None
 
-    def finalise(self, solver: Solver, reason: str) -> None:
+    def finalise(self, view: View, reason: str) -> None:
         """When the run is over, whatever the reason; after an error on the ranks that see it."""
 
 
 class _Plain(Observer):
-    """A function as an observer; a text that it returns ends the run."""
+    """A function of the solver as an observer; a text that it returns ends the run."""
 
     def __init__(self, function: Callable[[Solver], object]) -> None:
         self._function = function
 
-    def handle(self, solver: Solver) -> str | None:
-        said = self._function(solver)
+    def handle(self, view: View) -> str | None:
+        said = self._function(view.solver)
         return said if isinstance(said, str) else None
 
 
@@ -186,25 +187,25 @@ class Watches:
         self.any = any(some for some, _, _ in everywhere)
         self.times = tuple(sorted({t for _, times, _ in everywhere for t in times}))
 
-    def initialise(self, solver: Solver) -> None:
+    def initialise(self, view: View) -> None:
         """Before the first step."""
         for observer in self._observers:
-            observer.initialise(solver)
+            observer.initialise(view)
 
-    def handle(self, solver: Solver, output: bool) -> str:
+    def handle(self, view: View, output: bool) -> str:
         """Ask those that are due, none of them twice at one time; the reason to end, or ""."""
         if not self.any:
             return ""
-        reason = ""
+        solver, reason = view.solver, ""
         for k, observer in enumerate(self._observers):
             due = self._when[k].due(solver.t, solver.step, output)
             if due and self._seen[k] != solver.t:
                 self._seen[k] = solver.t
-                reason = reason or observer.handle(solver) or ""
+                reason = reason or observer.handle(view) or ""
         solver.check()  # a mistake of theirs must not reach the solver
         return next((said for said in self._comm.allgather(reason) if said), "")
 
-    def finalise(self, solver: Solver, reason: str) -> None:
+    def finalise(self, view: View, reason: str) -> None:
         """When the run is over."""
         for observer in self._observers:
-            observer.finalise(solver, reason)
+            observer.finalise(view, reason)

@@ -32,15 +32,15 @@ class Diary(mf.Observer):
         self.end_at = end_at
         self.columns = (mf.Column("seen", "1", "Calls so far.", lambda view: len(self.seen)),)
 
-    def initialise(self, solver: object) -> None:
-        self.seen.append(("initialise", solver.t))  # type: ignore[attr-defined]
+    def initialise(self, view: object) -> None:
+        self.seen.append(("initialise", view.t))  # type: ignore[attr-defined]
 
-    def handle(self, solver: object) -> str | None:
-        self.seen.append(("handle", solver.t))  # type: ignore[attr-defined]
-        return "quite enough" if solver.t >= self.end_at else None  # type: ignore[attr-defined]
+    def handle(self, view: object) -> str | None:
+        self.seen.append(("handle", view.t))  # type: ignore[attr-defined]
+        return "quite enough" if view.t >= self.end_at else None  # type: ignore[attr-defined]
 
-    def finalise(self, solver: object, reason: str) -> None:
-        self.seen.append((f"finalise: {reason}", solver.t))  # type: ignore[attr-defined]
+    def finalise(self, view: object, reason: str) -> None:
+        self.seen.append((f"finalise: {reason}", view.t))  # type: ignore[attr-defined]
 
 
 def test_an_observer_begins_looks_and_ends() -> None:
@@ -111,8 +111,8 @@ def test_an_observer_ends_a_run_of_any_solver(solver: str, tmp_path: Path) -> No
 
 def test_an_observer_may_fail_a_run(tmp_path: Path) -> None:
     class Strict(mf.Observer):
-        def handle(self, solver: object) -> None:
-            if solver.t > 0.6:  # type: ignore[attr-defined]
+        def handle(self, view: object) -> None:
+            if view.t > 0.6:  # type: ignore[attr-defined]
                 raise BrokenInvariantError("I have seen enough")
 
     watch = mf.Watch(Strict(), mf.EverySteps(1))
