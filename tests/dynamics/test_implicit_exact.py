@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convergence import Rates, rates
 from parameters import slow_but
 
 from meanfield.analysis.exact import (
@@ -233,11 +234,6 @@ def test_zonal_trajectories(model: str, points: Any, make_space: Make) -> None:
         assert solver.field().energy() == pytest.approx(point.energy, rel=1e-3)
 
 
-def order_of(errors: list[float]) -> float:
-    """Fitted order for halvings."""
-    return -float(np.polyfit(np.arange(len(errors)), np.log2(errors), 1)[0])
-
-
 @pytest.mark.parametrize(
     ("potential", "kappa"),
     [
@@ -259,14 +255,15 @@ def test_order_in_time(order: int, kappa: float, potential: str, make_space: Mak
         return run(solver, 1.0)
 
     reference = after(1.0 / 256.0, 2)
-    errors = []
-    for steps in (8, 16, 32):
+
+    def error(steps: int) -> float:
         solver = after(1.0 / steps, order)
         assert solver.step == steps
-        errors.append(float(np.dot(solver.weights, np.abs(solver.rho - reference.rho))))
+        return float(np.dot(solver.weights, np.abs(solver.rho - reference.rho)))
+
     # The limiter has kinks, which cost the second order a little at kappa = 0.
-    assert order_of(errors) > {1: 0.9, 2: 1.75}[order]
-    assert errors[-1] < {1: 3e-2, 2: 1e-3}[order]
+    least, last = {1: (0.9, 3e-2), 2: (1.75, 1e-3)}[order]
+    rates(error, (8, 16, 32)).check(least, math.inf, last)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +285,7 @@ def test_order_in_space(kind: str, sizes: Any, d: int, kappa: float, make_space:
         errors = [abs(mean - exact) for mean in means]
     else:
         errors = list(np.abs(np.diff(means)))
-    assert order_of(errors) > 1.7
-    assert errors[-1] < 2e-3
+    Rates(tuple(errors)).check(1.7, math.inf, 2e-3)
 
 
 def test_the_limited_flux_is_better_where_drift_dominates(make_space: Make) -> None:

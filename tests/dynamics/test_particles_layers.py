@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convergence import rates
 
 from meanfield.case import Particles
 from meanfield.dynamics.layers import LayerSolver, layers
@@ -49,15 +50,14 @@ def test_layers_converge_to_the_flow_at_first_order(geometry: str, d: int) -> No
     flow = ParticleSolver(attention, x0, options=Particles(rtol=1e-9, atol=1e-12))
     while flow.t < 3.0:
         flow.advance(3.0)
-    errors = []
-    for depth in (30, 60, 120):
+
+    def error(depth: int) -> float:
         tokens = layers(attention, x0, depth, horizon=3.0)
         assert tokens.shape == (depth + 1, 100, d)
         np.testing.assert_array_equal(tokens[0], x0 / np.linalg.norm(x0, axis=1, keepdims=True))
-        errors.append(float(np.max(np.linalg.norm(tokens[-1] - flow.x, axis=1))))
-    orders = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert np.all(orders > 0.85) and np.all(orders < 1.2)
-    assert errors[-1] < 0.05
+        return float(np.max(np.linalg.norm(tokens[-1] - flow.x, axis=1)))
+
+    rates(error, (30, 60, 120)).check(0.85, 1.2, 0.05, each=True)
 
 
 def test_landing_restart_and_refusals() -> None:
