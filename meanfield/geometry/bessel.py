@@ -6,6 +6,7 @@ NumPy and SciPy only.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -37,6 +38,8 @@ def log_scaled_bessel(nu: float, x: ArrayLike) -> Array:
         1e-15 where it is small.
     """
     values = np.asarray(x, dtype=np.float64)
+    if nu in _QUICK:
+        return _QUICK[nu](values)
     if nu >= _LARGE_ORDER:
         return _large_order(nu, values)
     out = np.empty_like(values)
@@ -51,6 +54,22 @@ def log_scaled_bessel(nu: float, x: ArrayLike) -> Array:
         size = factor - nu * np.log(z) - 0.5 * np.log(2.0 * math.pi * z)
         out[far] = size + np.log1p(-(4.0 * nu * nu - 1.0) / (8.0 * z))
     return out
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """log(above/below), 0 where both are 0."""
+    quotient = np.divide(above, below, out=np.ones_like(below), where=below > 0.0)
+    return np.asarray(np.log(quotient))
+
+
+# Orders of the lowest dimensions, ten to fifty times as fast: they are evaluated for each pair of
+# points of a zonal geometry.
+_QUICK: dict[float, Callable[[Array], Array]] = {
+    -0.5: lambda x: np.log1p(np.exp(-2.0 * x)) - math.log(2.0),
+    0.0: lambda x: np.log(special.i0e(x)),
+    0.5: lambda x: _ratio(-np.expm1(-2.0 * x), 2.0 * x),
+    1.0: lambda x: _ratio(2.0 * special.i1e(x), x),
+}
 
 
 def _large_order(nu: float, x: Array) -> Array:

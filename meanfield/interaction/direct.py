@@ -18,6 +18,7 @@ from meanfield.geometry.sphere import Array
 __all__ = ["PairSums", "pair_sums", "zonal_pair_sums"]
 
 _ZONAL_PAIRS = 1 << 20  # pairs of colatitudes at a time
+_NEGLIGIBLE = 50.0  # log of what the largest term of a sum is, over a term that is left out
 _BLOCK = 1024  # sources at a time: the temporary rows stay in the first-level cache
 
 # exp(x), x <= 0, written out so that the compiler vectorises the loop it stands in: a call into
@@ -174,21 +175,34 @@ def zonal_pair_sums(
     out = PairSums(*(np.zeros(shape) for shape in (n, n, (n, 1), n, n, (n, 1))))
     if not kept.size:
         return out
+    log_m, sign = np.log(np.abs(m)), np.sign(m)
     rows = max(1, _ZONAL_PAIRS // kept.size)
     for start in range(0, n, rows):
         at = slice(start, min(n, start + rows))
-        ct, st = np.cos(theta[at])[:, None], np.sin(theta[at])[:, None]
-        a, b = ct * np.cos(y), st * np.sin(y)
-        exponent = beta * a + abs(beta) * b
-        shift = exponent.max(axis=1)
-        e = np.exp(exponent - shift[:, None]) * m
+        cx, sx = np.cos(theta[at]), np.sin(theta[at])
+        size = abs(beta) * sx[:, None] * np.sin(y)
+        exponent = beta * cx[:, None] * np.cos(y) + size + log_m
+        # Bessel functions cost most: they are for the pairs that matter. The mean over the circle
+        # is at most 1, and known of the pair with the largest exponent.
+        top = exponent.argmax(axis=1)
+        here = np.arange(top.size)
+        shift = exponent[here, top]
+        least = shift + log_scaled_bessel(0.5 * (d - 3), size[here, top]) - _NEGLIGIBLE
+        i, j = np.nonzero(exponent >= least[:, None])
+        e = np.exp(exponent[i, j] - shift[i]) * sign[j]
+        cy, sy = np.cos(y)[j], np.sin(y)[j]
+        a, b = cx[i] * cy, sx[i] * sy
         h0, h1, h2 = _circle_means(beta * b, d)
-        out.log_scale[at] = shift
-        out.z[at] = np.sum(e * h0, axis=1)
-        out.zt[at] = np.sum(e * (a * h0 + b * h1), axis=1)
-        out.ztt[at] = np.sum(e * (a * a * h0 + 2.0 * a * b * h1 + b * b * h2), axis=1)
-        slope = np.sum(e * (-st * np.cos(y) * h0 + ct * np.sin(y) * h1), axis=1)
-        out.zy[at, 0] = out.pull[at, 0] = slope
+
+        slope = cx[i] * sy * h1 - sx[i] * cy * h0
+        second = a * a * h0 + 2.0 * a * b * h1 + b * b * h2
+        terms = (h0, a * h0 + b * h1, second, slope)
+        z, zt, ztt, zy = (
+            np.abs(m[top]) * np.bincount(i, weights=e * f, minlength=top.size) for f in terms
+        )
+        out.log_scale[at] = shift - log_m[top]
+        out.z[at], out.zt[at], out.ztt[at] = z, zt, ztt
+        out.zy[at, 0] = out.pull[at, 0] = zy
     return out
 
 

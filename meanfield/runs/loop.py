@@ -142,7 +142,8 @@ class Loop:
         self._observe(output=False)
 
     def _observe(self, output: bool) -> None:
-        self._ended = self.watches.handle(self.track.view(), output) or self._ended
+        if self.watches.any:
+            self._ended = self.watches.handle(self.track.view(), output) or self._ended
 
     def _row(self) -> dict[str, float]:
         """A row of the series, unless there is one at this time; returns it. Collective."""

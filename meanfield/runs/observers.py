@@ -194,8 +194,6 @@ class Watches:
 
     def handle(self, view: View, output: bool) -> str:
         """Ask those that are due, none of them twice at one time; the reason to end, or ""."""
-        if not self.any:
-            return ""
         solver, reason = view.solver, ""
         for k, observer in enumerate(self._observers):
             due = self._when[k].due(solver.t, solver.step, output)
