@@ -76,7 +76,7 @@ class EulerianSolver(DensitySolver):
         t: float = 0.0,
     ) -> None:
         self.options = chosen(Eulerian, options)
-        watch = self._energy = EnergyWatch(MASS_TOLERANCE)
+        watch = EnergyWatch(MASS_TOLERANCE)
         super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self._stages = STEPPERS[self.options.stepper]
         self._limiter = limiter(self.options.scheme)

@@ -203,7 +203,7 @@ class ImplicitSolver(DensitySolver):
         self.options = chosen(Implicit, options)
         # A step is as good as its linear solve.
         wrong = self.options.linear_tolerance
-        watch = self._energy = EnergyWatch(wrong, 1e-13 + wrong)
+        watch = EnergyWatch(wrong, 1e-13 + wrong)
         super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
         self.kappa = float(kappa)
         self._limiter = limiter(self.options.scheme)

@@ -143,9 +143,8 @@ class LagrangianSolver(Solver):
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
-        self._energy = EnergyWatch(options.atol)
         interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
-        super().__init__(interaction, ranks, t, self._energy)
+        super().__init__(interaction, ranks, t, EnergyWatch(options.atol))
         self.pair, self.refines, self._density = pair, options.refine, density
         self._precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given

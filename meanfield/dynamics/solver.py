@@ -111,7 +111,7 @@ class Solver(ABC):
         interaction: the model.
         comm: its ranks.
         t: initial time.
-        watch: of the energy; None: it is not watched.
+        watch: of the energy; None: it is not watched, and no step is a violation.
 
     Attributes:
         t, step, dt: time, number of steps, last step size.
@@ -132,17 +132,17 @@ class Solver(ABC):
         self.interaction, self.comm = interaction, comm
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.timings = {"field": 0.0}
-        self.watch = watch
+        self._energy = EnergyWatch(0.0) if watch is None else watch
 
     @property
     def energy_violations(self) -> int:
         """Number of steps in which the energy moved the wrong way. Not part of the state."""
-        return 0 if self.watch is None else self.watch.violations
+        return self._energy.violations
 
     @property
     def energy_violation(self) -> float:
         """The largest such change, relative to the energy."""
-        return 0.0 if self.watch is None else self.watch.largest
+        return self._energy.largest
 
     # ------------------------------------------------------------------ what it is about
 
@@ -192,8 +192,7 @@ class Solver(ABC):
         assert known is not None
         self.t, self.step, self.dt = known
         self._restore(state)
-        if self.watch is not None:
-            self.watch.forget()
+        self._energy.forget()
 
     def _refuse_state(self, state: State) -> None:  # noqa: B027  (any size may do)
         """Refuse a state of another size. Rank 0 only."""

@@ -10,7 +10,7 @@ import datetime
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -92,6 +92,24 @@ def _complete_lines(path: Path) -> list[str]:
     return [line[:-1] for line in path.read_text("utf-8").splitlines(True) if line.endswith("\n")]
 
 
+def _refuse_header(path: Path, header: str, columns: Sequence[str]) -> None:
+    """Refuse to go on with a series of other columns.
+
+    Raises:
+        InputError: names what differs.
+    """
+    found = header.split(",")
+    if found == list(columns):
+        return
+    more, less = ([n for n in a if n not in b] for a, b in ((found, columns), (columns, found)))
+    differ = [f"also '{name}'" for name in more] + [f"no '{name}'" for name in less]
+    raise InputError(
+        f"{path} has other columns than this run writes ({', '.join(differ) or 'another order'}): "
+        "resume with the observers and the version that it was begun with, or start again with "
+        "--overwrite"
+    )
+
+
 class SeriesWriter:
     """Append rows of numbers to a CSV file, flushed row by row, exact to the last bit.
 
@@ -115,11 +133,7 @@ class SeriesWriter:
         kept: list[str] = []
         if resume_at is not None and self.path.exists():
             header, *rows = _complete_lines(self.path) or [""]
-            if header.split(",") != list(self.columns):
-                raise InputError(
-                    f"{self.path} has other columns than this version writes: start the run "
-                    "again with --overwrite"
-                )
+            _refuse_header(self.path, header, self.columns)
             kept = [row for row in rows if float(row.split(",", 1)[0]) <= resume_at]
         write_text(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
         self._file = open(self.path, "a", encoding="utf-8")
@@ -422,6 +436,16 @@ class RunFolder:
         """Open the series for writing; see ``SeriesWriter``."""
         self.add(SERIES_FILE)
         return SeriesWriter(self.series_path, columns, resume_at)
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Refuse to go on with a series of other columns, before anything is written.
+
+        Raises:
+            InputError: it has other ones.
+        """
+        if self.series_path.is_file():
+            header, *_ = _complete_lines(self.series_path) or [",".join(columns)]
+            _refuse_header(self.series_path, header, columns)
 
     def read_series(self) -> dict[str, Array]:
         """Read the series: one array (rows,) for each column; half a last row is left out.

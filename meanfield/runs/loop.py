@@ -58,7 +58,7 @@ class Loop:
         self.solver: Solver = track.solver
         self.watches, self.progress, self.begun = watches, progress, begun
         self.timings: dict[str, float] = {}
-        self._columns = (*track.columns, *watches.columns)
+        self._landings = watches.within(case.output_times())
         self._output_seconds = 0.0
         self._landed = -math.inf  # time of the last output
         self._good: State | None = None  # the state at that time, on rank 0
@@ -92,7 +92,7 @@ class Loop:
 
     def _next_watched(self) -> float:
         """The next time on which an observer wants the run to land."""
-        times = self.watches.times
+        times = self._landings
         k = bisect.bisect_right(times, self.solver.t)
         return times[k] if k < len(times) else math.inf
 
@@ -152,7 +152,8 @@ class Loop:
             return self._last_row
         with self._output_clock():
             solver.check()
-            row = row_of(self._columns, self.track.view())
+            view = self.track.view()
+            row = row_of(self.track.columns, view) | self.watches.row(view)
             self.track.note()
             on_root(
                 self.track.comm,
@@ -202,11 +203,14 @@ class Loop:
     def abandon(self, error: BaseException) -> None:
         """Let go of everything after an error. Not collective."""
         self.progress.close()
+        reason = f"failed: {type(error).__name__}: {error}".rstrip(": ")
+        if isinstance(error, KeyboardInterrupt):
+            reason = "interrupted"  # for the second time: not even this step was finished
         with suppress(Exception):  # the first error is the one to tell
-            self.watches.finalise(self.track.view(), f"failed: {error}")
+            self.watches.finalise(self.track.view(), reason)
         if self.records is not None:
             with suppress(Exception):
-                self.records.abandon(error)
+                self.records.abandon(reason)
 
     def finish(self, reason: str, notes: list[str]) -> dict[str, Array]:
         """Close all files; returns the series (on rank 0). Collective.
@@ -214,10 +218,9 @@ class Loop:
         ``notes``: the warnings so far, in which those of the end will be.
         """
         solver, records = self.solver, self.records
-        self.watches.finalise(self.track.view(), reason)
         self.progress.close()
         outcome, texts = self.track.outcome()
-        for text in texts:
+        for text in [*texts, *self.watches.finalise(self.track.view(), reason)]:
             warnings.warn(text, MeanfieldWarning, stacklevel=1)
         seconds = time.perf_counter() - self.begun
         self.timings = timings = {

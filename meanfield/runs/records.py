@@ -108,18 +108,15 @@ class Records:
             timings["output"] += time.perf_counter() - start
             self._write_end(about, timings, notes)
 
-    def abandon(self, error: BaseException) -> None:
+    def abandon(self, reason: str) -> None:
         """Close the files after an error that the loop does not know."""
         if self.folder is None:
             return
         self._close_files()
         if self._about.get("stop_reason") is None:
-            what = f"failed: {type(error).__name__}: {error}".rstrip(": ")
-            if isinstance(error, KeyboardInterrupt):
-                what = "interrupted"  # for the second time: not even this step was finished
-            self._about |= {"stop_reason": what, "ended": utc_now()}
+            self._about |= {"stop_reason": reason, "ended": utc_now()}
             self.folder.write_run(self._about)
-            self.folder.log(what)
+            self.folder.log(reason)
 
     def _close_files(self) -> None:
         if self._series is not None:

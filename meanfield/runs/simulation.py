@@ -100,11 +100,12 @@ def run(
         on_root(comm, lambda: _check_folder(case, path, overwrite, resume))
 
     with _collected_warnings() as notes:
-        track = make_track(case, comm)
         watches = Watches(observers, comm)
-        names = _names(track, watches)
+        track = make_track(case, comm)
+        watches.fit(track.columns, track.view())
+        names = [column.name for column in (*track.columns, *watches.columns)]
         if resume:
-            _resume(case, track, Path(str(folder)))
+            _resume(case, track, Path(str(folder)), names)
         else:
             for text in track.initial_notes():
                 warnings.warn(text, MeanfieldWarning, stacklevel=1)
@@ -132,15 +133,6 @@ def run(
             raise
     where = None if records is None or records.folder is None else records.folder.path
     return Result(solver.t, solver.step, reason, series, where, loop.timings, list(notes), solver)
-
-
-def _names(track: Track, watches: Watches) -> list[str]:
-    """Names of all columns."""
-    names = [column.name for column in (*track.columns, *watches.columns)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"a column '{twice[0]}' of an observer found, another name expected")
-    return names
 
 
 def _communicator(case: Case, comm: Communicator | None) -> Communicator:
@@ -174,11 +166,12 @@ def _check_folder(case: Case, path: Path, overwrite: bool, resume: bool) -> None
         )
 
 
-def _resume(case: Case, track: Track, path: Path) -> None:
+def _resume(case: Case, track: Track, path: Path, names: Sequence[str]) -> None:
     solver = track.solver
 
     def load() -> State:
         folder = RunFolder(path)
+        folder.check_columns(names)
         track.remember(folder.read_run())
         return solver.state_kind.from_values(load_checkpoint(folder.checkpoint_path))
 

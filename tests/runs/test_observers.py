@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import Job, needs_launcher, ranks
 
 import meanfield as mf
 from meanfield.errors import BrokenInvariantError
@@ -69,8 +72,10 @@ def test_an_observer_adds_columns(tmp_path: Path) -> None:
     longer = case(time__end=2.0)
     again = mf.run(longer, tmp_path / "run", resume=True, observers=[observer, Diary()])
     assert again.series["tilt"].size > result.series["tilt"].size
-    with pytest.raises(mf.InputError, match="other columns than this version writes"):
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    with pytest.raises(mf.InputError, match=r"other columns .*also 'tilt', also 'seen'.*observers"):
         mf.run(case(time__end=3.0), tmp_path / "run", resume=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 
 def test_columns_need_names_of_their_own() -> None:
@@ -128,7 +133,50 @@ def test_an_observer_is_finalised_after_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="no more"):
         mf.run(case(), tmp_path / "run", observers=[diary, fail])
-    assert diary.seen[-1] == ("finalise: failed: no more", 0.0)
+    assert diary.seen[-1] == ("finalise: failed: RuntimeError: no more", 0.0)
+    assert [what for what, _ in diary.seen].count(diary.seen[-1][0]) == 1
+    assert (
+        '"stop_reason": "failed: RuntimeError: no more"' in (tmp_path / "run/run.json").read_text()
+    )
+
+
+def test_who_fails_at_the_end_spoils_neither_the_run_nor_the_others(tmp_path: Path) -> None:
+    class Clumsy(Diary):
+        columns = ()
+
+        def __init__(self) -> None:
+            self.seen, self.end_at = [], np.inf
+
+        def finalise(self, view: object, reason: str) -> None:
+            super().finalise(view, reason)
+            raise OSError("no space")
+
+    clumsy, diary = Clumsy(), Diary()
+    with pytest.warns(mf.MeanfieldWarning, match="Clumsy.finalise failed: OSError: no space"):
+        result = mf.run(case(), tmp_path / "run", observers=[clumsy, diary])
+    assert result.stop_reason == "end" and result.warnings
+    for one in (clumsy, diary):
+        assert [what for what, _ in one.seen if what.startswith("fin")] == ["finalise: end"]
+
+
+def test_who_was_not_begun_is_not_ended() -> None:
+    class Unready(mf.Observer):
+        def initialise(self, view: object) -> None:
+            raise RuntimeError("not today")
+
+    diary = Diary()
+    with pytest.raises(RuntimeError, match="not today"):
+        mf.run(case(), observers=[Unready(), diary])
+    assert diary.seen == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_ends_a_run_does_not_silence_the_others(first: bool) -> None:
+    seen: list[float] = []
+    ender = mf.Watch(lambda solver: "over" if solver.t >= 0.5 else None)
+    saver = mf.Watch(lambda solver: seen.append(solver.t))
+    result = mf.run(case(), observers=[ender, saver] if first else [saver, ender])
+    assert (result.stop_reason, seen) == ("over", [0.0, 0.5])
 
 
 def test_the_run_lands_on_times_that_a_schedule_asks_for() -> None:
@@ -136,8 +184,20 @@ def test_the_run_lands_on_times_that_a_schedule_asks_for() -> None:
     times = [0.123, 0.5, 0.7, 7.0, -1.0]
     mf.run(case(), observers=[mf.Watch(lambda s: met.append(s.t), mf.AtTimes(times))])
     assert met == [0.123, 0.5, 0.7]  # exactly, and only those of the run
-    with pytest.raises(mf.InputError, match="AtTimes"):
-        mf.AtTimes([1.0, "late"])  # type: ignore[list-item]
+    for bad in (["late"], [np.nan], [np.inf], 3):
+        with pytest.raises((mf.InputError, TypeError), match=r"AtTimes|iterable"):
+            mf.AtTimes(bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("solver", ["eulerian", "implicit", "lagrangian"])
+def test_times_that_are_output_times_but_for_round_off_cost_no_step(solver: str) -> None:
+    wanted = case(time__end=2.0, time__outputs={"every": 0.1}, solver__type=solver)
+    met: list[float] = []
+    times = [k * 0.1 for k in range(21)]
+    assert set(times) != set(wanted.output_times())  # 3 * 0.1 is not 0.3
+    watched = mf.run(wanted, observers=[mf.Watch(lambda s: met.append(s.t), mf.AtTimes(times))])
+    assert watched.steps == mf.run(wanted).steps
+    assert tuple(met) == wanted.output_times()
 
 
 def test_schedules_join() -> None:
@@ -151,5 +211,114 @@ def test_schedules_join() -> None:
 
 
 def test_what_is_no_observer_is_one_line() -> None:
-    with pytest.raises(mf.InputError, match="observer 3 found, a function expected"):
-        mf.run(case(), observers=[3])  # type: ignore[list-item]
+    for wrong in (3, Diary, None):
+        with pytest.raises(
+            mf.InputError, match=r"observer .* found, an Observer or a function exp"
+        ):
+            mf.run(case(), observers=[wrong])  # type: ignore[list-item]
+    for when in (5, mf.EverySteps):
+        with pytest.raises(mf.InputError, match=r"schedule .* found, one such as EverySteps\(5\)"):
+            mf.Watch(print, when)  # type: ignore[arg-type]
+    for steps in (0, 2.5, "a"):
+        with pytest.raises(mf.InputError, match=r"EverySteps.steps: expected a whole number, 1 or"):
+            mf.EverySteps(steps)  # type: ignore[arg-type]
+    for name in ("a,b", "", "1st", "two words"):
+        with pytest.raises(
+            mf.InputError, match=r"a column '.*' found, letters, digits and '_' exp"
+        ):
+            mf.Column(name, "1", "", lambda view: 0.0)
+
+
+def test_what_an_observer_may_say_and_have() -> None:
+    class Odd(mf.Observer):
+        def handle(self, view: object) -> bool:
+            return True
+
+    with pytest.raises(mf.InputError, match=r"Odd.handle gave True, a text .* or None expected"):
+        mf.run(case(), observers=[Odd()])
+    grouped = mf.Observer()
+    grouped.columns = (mf.Column("g", "1", "", lambda view: 0.0, frozenset({"groups"})),)
+    with pytest.raises(mf.InputError, match="column 'g' of an observer needs groups, which this"):
+        mf.run(case(), observers=[grouped])
+
+
+PROGRAM = """
+import json
+import sys
+from pathlib import Path
+import numpy as np
+import meanfield as mf
+from meanfield.software import load_mpi
+
+world = load_mpi().COMM_WORLD
+rank = world.rank
+case = mf.Case.from_toml("small.toml")
+
+class One(mf.Observer):
+    def __init__(self, mode):
+        self.mode = mode
+        bad = {"nan": lambda view: np.nan if rank == 1 and view.t > 0.2 else 1.0,
+               "raising": lambda view: 1.0 / (1 - rank)}.get(mode)
+        if bad is not None:
+            self.columns = (mf.Column("odd", "1", "", bad),)
+        if mode == "columns" and rank == 1:
+            self.columns = (mf.Column("more", "1", "", lambda view: 0.0),)
+
+    def initialise(self, view):
+        if self.mode == "begin" and rank == 1:
+            raise RuntimeError("not here")
+
+    def handle(self, view):
+        if rank == 1 and view.t > 0.2:
+            if self.mode == "handle":
+                raise RuntimeError("not here")
+            if self.mode == "broken":
+                raise mf.BrokenInvariantError("seen on one rank")
+            if self.mode == "end":
+                return "one rank is enough"
+
+    def finalise(self, view, reason):
+        if self.mode == "finalise" and rank == 1:
+            raise RuntimeError("not here")
+
+told = {}
+for mode in sys.argv[1:]:
+    observers = [One(mode), lambda solver: solver.speed()]
+    if mode == "wrong" and rank == 1:
+        observers = [3]
+    try:
+        said = mf.run(case, mode, progress=False, observers=observers).stop_reason
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    told[mode] = world.gather(said, root=0)
+if rank == 0:
+    Path("told.json").write_text(json.dumps(told))
+"""
+ON_ONE_RANK = {
+    "nan": "broken invariant: odd not finite at t = 0.5",
+    "raising": "ZeroDivisionError: ",
+    "columns": "InputError: observers with other columns on other ranks",
+    "begin": "RuntimeError: not here",
+    "handle": "RuntimeError: not here",
+    "broken": "broken invariant: seen on one rank",
+    "end": "one rank is enough",
+    "finalise": "end",
+    "wrong": "InputError: observer 3 found",
+}
+
+
+@pytest.mark.mpi
+@needs_launcher
+def test_what_happens_to_an_observer_on_one_rank_is_known_on_all(
+    tmp_path: Path, start: Callable[..., Job]
+) -> None:
+    table = case(time__series_every=1000).to_toml()
+    (tmp_path / "small.toml").write_text(table, "utf-8")
+    (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
+    done = start(*ranks(2, "program.py", *ON_ONE_RANK), cwd=tmp_path).finish()
+    assert done.code == 0, done.said
+    told = json.loads((tmp_path / "told.json").read_text("utf-8"))
+    for mode, expected in ON_ONE_RANK.items():
+        assert len(told[mode]) == 2, mode
+        for said in told[mode]:
+            assert said.startswith(expected), (mode, told[mode])

@@ -18,7 +18,7 @@ from meanfield.analysis.columns import (
     power,
     step,
 )
-from meanfield.analysis.columns.base import Column, Family, row_of
+from meanfield.analysis.columns.base import Column, Family, refuse_bad, row_of
 from meanfield.analysis.columns.view import CharacteristicView, DensityView, TokenView, View
 from meanfield.errors import InputError, suggest
 
@@ -32,6 +32,7 @@ __all__ = [
     "View",
     "columns_of",
     "explained",
+    "refuse_bad",
     "row_of",
 ]
 

@@ -6,14 +6,14 @@ Knows views by what they offer only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from meanfield.analysis.columns.view import View
-from meanfield.errors import BrokenInvariantError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Column", "Family", "row_of"]
+__all__ = ["Column", "Family", "refuse_bad", "row_of"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Column:
 
     Attributes:
         name: in the header of the series.
-        unit: "1", "time", "density" (with respect to the uniform probability, whose density is 1).
+        unit: "1", "time", "energy", "density" (with respect to the uniform probability, whose
+            density is 1), or what an observer has it in.
         meaning: what it is, in a sentence or two.
         value: of a view, the same on every rank; called on every rank.
         needs: what a view must offer (``View.offers``) to have this column.
@@ -35,6 +36,9 @@ class Column:
     value: Callable[[View], float]
     needs: frozenset[str] = frozenset()
     may_be_infinite: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse_name(self.name)
 
     def of(self, view: View) -> tuple[Column, ...]:
         """This column, if the view has what it needs."""
@@ -60,6 +64,9 @@ class Family:
     first: int = 1
     needs: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        _refuse_name(self.name)
+
     def of(self, view: View) -> tuple[Column, ...]:
         """One column for each number, if the view has what they need."""
         if not self.needs <= view.offers:
@@ -72,14 +79,29 @@ class Family:
         return tuple(column(k) for k in range(self.count(view)))
 
 
+def _refuse_name(name: str) -> None:
+    """Refuse what cannot stand in the header of a series."""
+    if not name.isidentifier():
+        raise InputError(f"a column '{name}' found, letters, digits and '_' expected")
+
+
 def row_of(columns: Sequence[Column], view: View) -> dict[str, float]:
-    """The values of columns by name. Collective.
+    """The values of columns by name. Collective, and the same on every rank.
 
     Raises:
-        BrokenInvariantError: a value that is no number, or infinite where it may not be. On every
-            rank.
+        BrokenInvariantError: see ``refuse_bad``.
     """
     row = {column.name: float(column.value(view)) for column in columns}
+    refuse_bad(row, columns, view.t)
+    return row
+
+
+def refuse_bad(row: Mapping[str, float], columns: Sequence[Column], t: float) -> None:
+    """Refuse values that are no numbers, or infinite where they may not be.
+
+    Raises:
+        BrokenInvariantError: there is one.
+    """
     bad = [
         column.name
         for column in columns
@@ -87,5 +109,4 @@ def row_of(columns: Sequence[Column], view: View) -> dict[str, float]:
         or (math.isinf(row[column.name]) and not column.may_be_infinite)
     ]
     if bad:
-        raise BrokenInvariantError(f"{', '.join(sorted(bad))} not finite at t = {view.t:.6g}")
-    return row
+        raise BrokenInvariantError(f"{', '.join(sorted(bad))} not finite at t = {t:.6g}")
