@@ -1,0 +1,128 @@
+"""The entry point: the list of verbs, and what becomes of what they raise."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, stationary
+from meanfield.cli.parser import Parser, Verbs
+from meanfield.cli.speech import (
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    ended,
+    rank,
+    ranks,
+    say,
+    warnings_in_one_line,
+)
+from meanfield.cli.tables import table
+from meanfield.errors import InputError
+
+__all__ = ["main"]
+
+_VERBS = (run, info, plot, compare, stationary, branch, mesh, help, schema)
+"""The verbs, in the order of the help. A new one: its file, and its name here."""
+
+_DESCRIPTION = """\
+Solve the mean-field equation of self-attention on spheres with finite elements.
+
+A run is described by a case file (TOML) and leaves a folder: numbers against time
+(series.csv), the density for ParaView (fields.vtkhdf), pictures (figures/), and where
+it all came from (case.toml, run.json, run.log)."""
+
+_EXAMPLES = """\
+examples:
+  meanfield run scripts/cases/clustering.toml        run a case; results in results/clustering
+  meanfield run clustering.toml --set model.beta=9   the same with another beta
+  meanfield run clustering.toml --dry-run            show what would be run, write nothing
+  meanfield info results/clustering                  what came out, and what it took
+  meanfield plot results/clustering                  draw the pictures again
+  meanfield stationary hysteresis.toml               the stationary state, and is it stable?
+  meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
+                                                     a bifurcation diagram
+  meanfield mesh inspect sphere.msh                  is this mesh good enough?
+  meanfield help solver.rtol                         what a key of a case file means
+  mpirun -n 4 meanfield run clustering.toml          on four processes
+
+`meanfield VERB --help` explains one verb."""
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from meanfield.software import dolfinx_version, package_version
+
+        rows = [
+            ("meanfield", package_version("meanfield") or "not installed"),
+            ("dolfinx", dolfinx_version() or "not found"),
+            ("python", sys.version.split()[0]),
+        ]
+        say(table(rows))
+        parser.exit(0)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="meanfield",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="show the versions of meanfield, DOLFINx, Python",
+    )
+    verbs = Verbs(parser, "verbs", "VERB")
+    for verb in _VERBS:
+        verb.add_to(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the words after ``meanfield``; by default those of this process.
+
+    Returns:
+        the exit code: 0, 2 (input), 3 (broken invariant) or 130 (interrupted).
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser()
+    try:
+        with warnings_in_one_line():
+            if not words:
+                parser.print_help()
+                return EXIT_INPUT
+            args = parser.parse_args(words)
+            if not args.every_rank and rank() != 0:
+                return 0  # started on several processes by habit: one of them is enough
+            return int(args.act(args))
+    except InputError as error:
+        return ended(EXIT_INPUT, f"error: {error}")
+    except KeyboardInterrupt:
+        return ended(EXIT_INTERRUPTED, "interrupted")
+    except BrokenPipeError:
+        # The reader of our output (head, less) went away: that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as stop:  # argparse ends --help and --version in this way
+        return stop.code if isinstance(stop.code, int) else EXIT_INPUT
+    except Exception:
+        if ranks() == 1:
+            raise
+        # One rank has failed where the others wait for it: end them all rather than hang.
+        from meanfield.software import load_mpi
+
+        traceback.print_exc()
+        sys.stderr.flush()
+        time.sleep(0.2)  # let the text get through to mpirun
+        load_mpi().COMM_WORLD.Abort(1)
+        raise  # not reached

@@ -1,0 +1,167 @@
+"""``meanfield compare``: a density with clouds of particles, or two runs with each other."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
+from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, ranks, say
+from meanfield.cli.tables import picture_rows, table
+from meanfield.cli.words import case_words
+from meanfield.errors import BrokenInvariantError, InputError
+
+__all__ = ["add_to"]
+
+_DESCRIPTION = """\
+With a case: run its density and clouds of particles from the same law, and compare them: the
+Wasserstein distance of a cloud to the density, held against that of as many independent samples
+of the density (the sampling floor), differences of E and of moments in units of their Monte-Carlo
+error, and the p-value of a test that both have the same low moments.
+
+With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
+the mean, at the output times that both have."""
+
+_EXAMPLES = """\
+examples:
+  meanfield compare clustering.toml --particles 250 1000 4000 --replicas 8 --times 1 2
+  meanfield compare clustering.toml --particles 250 --times 0.5 1 --jobs 2 -o results/quick
+  meanfield compare clustering.toml --particles 4000 --times 1 --no-distances \\
+      --particles-set model.beta=4.4 -o results/power       is a wrong beta noticed?
+  meanfield compare results/eulerian results/lagrangian     two runs of densities
+
+exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
+invariant, 130 interrupted"""
+
+
+def add_to(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = verbs.add(
+        "compare",
+        _compare,
+        help="do particles agree with the density? how far apart are two runs?",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+    )
+    add = parser.add_argument
+    add("case", metavar="CASE", help="a TOML case file of a density, or the folder of a run")
+    add("second", metavar="DIR", nargs="?", help="the folder of a second run, to compare two runs")
+    add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
+        help="numbers of particles (default 250 1000 4000)")  # fmt: skip
+    add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
+    add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
+        "five of the case's output times)")  # fmt: skip
+    distances = parser.add_mutually_exclusive_group()
+    distances.add_argument(
+        "--p", type=int, nargs="+", choices=[1, 2], help="which W_p: 2 (the default), 1 or both"
+    )
+    distances.add_argument(
+        "--no-distances",
+        action="store_true",
+        help="leave out W_p, which takes nearly all the time: energies, moments and p remain",
+    )
+    add_set(parser, ", such as model.beta=9")
+    add("--particles-set", action="append", default=[], metavar="KEY=VALUE",
+        help="change one value for the particles only (a test of power)")  # fmt: skip
+    add_output(parser, "folder (default: results/<CASE>-compare)")
+    add("-j", "--jobs", type=int, default=1, metavar="J", help="processes, one core each "
+        "(default 1)")  # fmt: skip
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier comparison in that folder"
+    )
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the comparison in that folder; more --particles, other --replicas are "
+        "welcome, the rest must be as before",
+    )
+    add_no_progress(parser)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    return _clouds(args) if args.second is None else _runs(args)
+
+
+def _runs(args: argparse.Namespace) -> int:
+    """Two run folders: tell how far apart their densities are."""
+    for path in (args.case, args.second):
+        if not Path(path).is_dir():
+            raise InputError(
+                f"{path}: no such folder; expected two run folders (or one case file, to compare "
+                "its density with particles)"
+            )
+    target = Path(args.output) / "differences.csv" if args.output else None
+    if target is not None and target.exists() and not args.overwrite:
+        raise InputError(f"{target} exists already: add --overwrite or choose another folder")
+
+    from meanfield.results.folder import RunFolder
+    from meanfield.rundiff import compare_runs, difference_table, write_differences
+
+    rows = compare_runs(args.case, args.second, distances=not args.no_distances)
+    say(f"meanfield: {args.case} against {args.second}")
+    energy = str(RunFolder.open(args.case).read_energy()["label"])
+    say("\n".join(difference_table(rows, energy)))
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_differences(target, rows)
+        say(f"\ntable  {target}")
+    return 0
+
+
+def _clouds(args: argparse.Namespace) -> int:
+    """A case: tell how far clouds of particles are from its density."""
+    from meanfield.case import Case
+    from meanfield.software import require_dolfinx
+
+    if ranks() > 1:
+        raise InputError(
+            f"{ranks()} processes found, one expected: leave mpirun out, and say --jobs {ranks()}"
+        )
+    case = Case.from_toml(args.case, args.set)
+    other = None
+    if args.particles_set:
+        # Whose number of tokens is asked for with --particles.
+        number = ["solver.number=2"] if _sets_solver_type(args.particles_set) else []
+        other = Case.from_toml(args.case, [*args.set, *number, *args.particles_set])
+    require_dolfinx()
+    folder = output_folder(args, "-compare")
+
+    from meanfield import study
+
+    lines = [case.title, f"{case_words(case)}, against particles -> {folder}"]
+    if other is not None:
+        lines.append(f"particles with {', '.join(args.particles_set)}")
+    try:
+        found = study.compare(
+            case,
+            args.particles,
+            args.replicas,
+            folder,
+            particle_case=other,
+            times=args.times,
+            exponents=() if args.no_distances else args.p or (2,),
+            jobs=args.jobs,
+            overwrite=args.overwrite,
+            resume=args.resume,
+            progress=args.progress,
+            announce=lambda: announce(*lines),
+        )
+    except KeyboardInterrupt:
+        return ended(
+            EXIT_INTERRUPTED,
+            "interrupted: what is finished is kept, repeat the command with --resume (and without "
+            "--overwrite) to go on",
+        )
+    except BrokenInvariantError as error:
+        return ended(EXIT_BROKEN, f"broken invariant: {error}")
+    say("\n".join(["", *study.summary(found), ""]))
+    say(table([("table", str(folder / "compare.csv")), *picture_rows(folder)]))
+    return 0
+
+
+def _sets_solver_type(overrides: Sequence[str]) -> bool:
+    from meanfield.case import parse_override
+
+    return ("solver.type", "particles") in map(parse_override, overrides)

@@ -1,0 +1,136 @@
+"""``meanfield info``: tell what the folder of a run, a comparison or a branch holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from meanfield.cli.parser import Verbs
+from meanfield.cli.speech import say
+from meanfield.cli.tables import Row, final_numbers, size, table
+from meanfield.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield.results.folder import RunFolder
+
+__all__ = ["add_to"]
+
+
+def add_to(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = verbs.add(
+        "info",
+        _info,
+        help="tell what a run folder holds",
+        description="Tell why a run stopped, its final numbers, where the time went, and its files",
+        epilog="example:\n  meanfield info results/clustering",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the folder of a run")
+
+
+def _info(args: argparse.Namespace) -> int:
+    from meanfield.results.folder import RunFolder
+
+    folder = RunFolder.open(args.folder)
+    run = folder.read_run()
+    rows = [
+        ("run", str(folder.path)),
+        *_problem_rows(folder, run),
+        *_series_rows(folder),
+        *_process_rows(run),
+        *_file_rows(folder),
+    ]
+    say(table(_name_once(rows)))
+    return 0
+
+
+def _problem_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]:
+    """What was solved, and how far."""
+    import tomllib
+
+    from meanfield.results.folder import listed
+
+    try:
+        case = tomllib.loads(folder.case_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {folder.case_path}: {error}") from None
+    yield "title", str(case.get("title", ""))
+    yield "geometry", ", ".join(_pairs(case.get("geometry", {})))
+    yield "model", ", ".join(_pairs(case.get("model", {})))
+    yield "stopped", str(run.get("stop_reason") or "not yet: it is still running, or was killed")
+    if run.get("kind") == "compare":
+        n, times = (", ".join(map(_short, listed(run, name))) for name in ("numbers", "times"))
+        clouds = _short(run.get("replicas"))
+        yield "compared", f"with {clouds} clouds of n = {n} particles each at t = {times}"
+    elif run.get("kind") in ("stationary", "branch"):
+        for row in listed(run, "summary"):
+            if isinstance(row, list):
+                yield str(row[0]), str(row[1])
+    else:
+        t, end, steps = run.get("t"), case.get("time", {}).get("end"), run.get("steps")
+        yield "t", f"{_short(t)} of {_short(end)}, {_short(steps)} steps"
+    if run.get("tokens"):
+        yield "tokens", f"{run['tokens']:,}"
+    if isinstance(mesh := run.get("mesh"), dict):
+        yield "mesh", ", ".join(f"{name} = {_short(value)}" for name, value in mesh.items())
+
+
+def _series_rows(folder: RunFolder) -> Iterator[Row]:
+    """The last numbers of the series."""
+    if not folder.series_path.is_file():
+        return
+    series = folder.read_series()
+    yield from final_numbers(series, str(folder.read_energy()["label"]))
+    for name, digits in (("mass", 12), ("rho_min", 6), ("rho_max", 6), ("entropy", 6)):
+        if name in series and len(series[name]):
+            yield name, f"{series[name][-1]:.{digits}g}"
+
+
+def _process_rows(run: Mapping[str, object]) -> Iterator[Row]:
+    """When and by what it was run, and where the time went."""
+    from meanfield.results.folder import listed
+
+    when = [f"{word} {run[word]}" for word in ("started", "ended") if run.get(word)]
+    if when:
+        yield "when", ", ".join(when)
+    timings = run.get("timings")
+    if isinstance(timings, dict) and timings:
+        total = sum(timings.values())
+        yield "time", f"{total:.2f} s"
+        parts = (f"{k} {v:.2f} s ({v / total:.0%})" for k, v in timings.items() if total > 0)
+        yield "", ", ".join(parts)
+    names = ("meanfield", "dolfinx", "numpy", "ducc0", "python")
+    yield "versions", ", ".join(f"{name} {run[name]}" for name in names if run.get(name))
+    if "ranks" in run:
+        yield "ranks", f"{_short(run['ranks'])}, threads {_short(run.get('threads'))}"
+    for text in listed(run, "warnings") or ["none"]:
+        yield "warnings", str(text)
+
+
+def _file_rows(folder: RunFolder) -> Iterator[Row]:
+    for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
+        relative = str(path.relative_to(folder.path))
+        yield "file", f"{relative:<24}{size(path.stat().st_size):>12}"
+
+
+def _pairs(nested: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Lines "key = value" of nested tables."""
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _pairs(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} = {value}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "unknown" if value is None else str(value)
+
+
+def _name_once(rows: Sequence[Row]) -> list[Row]:
+    """Leave the name out where the row above has the same one."""
+    return [
+        ("" if k and name == rows[k - 1][0] else name, text) for k, (name, text) in enumerate(rows)
+    ]

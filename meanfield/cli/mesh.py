@@ -1,0 +1,109 @@
+"""``meanfield mesh``: make, convert or inspect a mesh."""
+
+from __future__ import annotations
+
+import argparse
+
+from meanfield.cli.parser import Parser, Verbs
+from meanfield.cli.speech import complain, say
+
+__all__ = ["add_to"]
+
+_EXAMPLES = """\
+examples:
+  meanfield mesh make sphere --level 5 sphere5.vtu
+  meanfield mesh make circle --vertices 400 circle.vtu
+  meanfield mesh convert sphere.msh sphere.vtu
+  meanfield mesh inspect sphere.msh"""
+
+
+def add_to(verbs: Verbs) -> None:
+    """Add the verb, with its tasks."""
+    parser = verbs.add(
+        "mesh",
+        help="make, convert or inspect a mesh",
+        description="Make, convert or inspect meshes of spheres and circles (needs no DOLFINx)",
+        epilog=_EXAMPLES,
+    )
+    tasks = Verbs(parser, "tasks", "TASK")
+    make = tasks.add("make", help="make a mesh", description="Make a mesh and write it")
+    _add_kinds(Verbs(make, "kinds", "KIND"))
+    convert = tasks.add(
+        "convert",
+        _convert,
+        help="read a mesh in one format, write it in another",
+        description="Read a mesh file, check and repair it, and write it in the format that the "
+        "new name asks for",
+    )
+    convert.add_argument("source", metavar="IN", help="a mesh file that meshio reads")
+    convert.add_argument("target", metavar="OUT", help="the file to write")
+    _add_overwrite(convert)
+    inspect = tasks.add(
+        "inspect",
+        _inspect,
+        help="tell the size and quality of a mesh",
+        description="Tell counts, edge lengths, area error, quality, smallest cotangent weight",
+    )
+    inspect.add_argument("source", metavar="FILE", help="a mesh file that meshio reads")
+
+
+def _add_kinds(kinds: Verbs) -> None:
+    sphere = kinds.add("sphere", _make, help="an icosahedron, divided level times")
+    sphere.add_argument(
+        "--level", type=int, required=True, help="0, 1, 2, ...: 10 * 4^level + 2 vertices"
+    )
+    loose = kinds.add("unstructured", _make, help="a sphere with irregular triangles")
+    _add_vertices(loose)
+    loose.add_argument("--seed", type=int, default=0, help="of the random points (default 0)")
+    circle = kinds.add("circle", _make, help="a circle with equal steps")
+    _add_vertices(circle)
+    zonal = kinds.add("zonal", _make, help="angles from 0 to pi, for axially symmetric measures")
+    zonal.add_argument("--d", type=int, required=True, help="dimension of the space, 2 or more")
+    _add_vertices(zonal)
+    for kind, made in (
+        (sphere, lambda meshes, args: meshes.icosphere(args.level)),
+        (loose, lambda meshes, args: meshes.unstructured_sphere(args.vertices, args.seed)),
+        (circle, lambda meshes, args: meshes.circle(args.vertices)),
+        (zonal, lambda meshes, args: meshes.zonal_interval(args.vertices, d=args.d)),
+    ):
+        kind.set_defaults(made=made)
+        kind.add_argument("file", metavar="FILE", help="where to write (.vtu, .msh, .vtk, ...)")
+        _add_overwrite(kind)
+
+
+def _add_vertices(parser: Parser) -> None:
+    parser.add_argument("--vertices", type=int, required=True, help="number of vertices")
+
+
+def _add_overwrite(parser: Parser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+def _make(args: argparse.Namespace) -> int:
+    from meanfield.geometry import mesh as meshes
+
+    made = args.made(meshes, args)
+    meshes.write_mesh(args.file, made, overwrite=args.overwrite)
+    say(f"{args.file}: {len(made.points):,} vertices, {len(made.cells):,} cells")
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from meanfield.geometry import mesh as meshes
+
+    mesh = meshes.read_mesh(args.source, _notice)
+    meshes.write_mesh(args.target, mesh, overwrite=args.overwrite)
+    say(f"{args.target}: {mesh.geometry}, {len(mesh.points):,} vertices")
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from meanfield.geometry import mesh as meshes
+
+    report = meshes.inspect_mesh(meshes.read_mesh(args.source, _notice))
+    say("\n".join(report.lines()))
+    return 0
+
+
+def _notice(text: str) -> None:
+    complain(f"notice: {text}")

@@ -1,0 +1,120 @@
+"""What verbs are made of: parsers that refuse in one line, and options that several verbs have.
+
+Knows no verb, and nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NoReturn
+
+from meanfield.cli.speech import say
+from meanfield.errors import InputError, suggest
+
+__all__ = ["Act", "Parser", "Verbs", "add_no_progress", "add_output", "add_set", "output_folder"]
+
+Act = Callable[[argparse.Namespace], int]
+"""What a verb does with its arguments; gives the exit code."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest valid word, like every other refusal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        hint = ""
+        if "invalid choice: '" in message and "choose from" in message:
+            word = message.split("invalid choice: '")[1].split("'")[0]
+            listed = message.split("choose from ")[1].rstrip(")")
+            hint = suggest(word, listed.replace("'", "").split(", "))
+        elif message.startswith("unrecognized arguments: -"):
+            hint = suggest(message.split(": ")[1].split()[0], self._option_string_actions)
+        raise InputError(f"{message}{hint}; see `{self.prog} --help`")
+
+    def parse_known_args(  # type: ignore[override]  # one of its overloads: all that is asked for
+        self, args: Iterable[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is not known: by the parser of the verb, which knows the valid options."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
+    def print_help(self, file: object = None) -> None:
+        """Say the help, as everything else; never to a file."""
+        say(self.format_help().rstrip())
+
+
+class Verbs:
+    """The words of which one must follow, each with a parser and an action of its own."""
+
+    def __init__(self, parser: Parser, title: str, word: str) -> None:
+        self._group = parser.add_subparsers(title=title, metavar=word, required=True)
+
+    def add(
+        self,
+        name: str,
+        act: Act | None = None,
+        *,
+        help: str,
+        description: str | None = None,
+        epilog: str | None = None,
+        every_rank: bool = False,
+    ) -> Parser:
+        """Add a verb; gives its parser, for its arguments.
+
+        Args:
+            name: the word.
+            act: what it does; None: other words follow, which do something.
+            help: its line in the list of verbs.
+            description, epilog: what its own help begins and ends with; with examples at its end,
+                all of it is laid out by hand.
+            every_rank: whether it does something on other processes than the first.
+        """
+        layout = argparse.RawDescriptionHelpFormatter if epilog else argparse.HelpFormatter
+        parser = self._group.add_parser(
+            name,
+            help=help,
+            description=description,
+            epilog=epilog,
+            formatter_class=layout,
+            # Abbreviated options would break scripts on the day a second option starts alike.
+            allow_abbrev=False,
+        )
+        if act is not None:
+            parser.set_defaults(act=act, every_rank=every_rank)
+        return parser
+
+
+def add_set(parser: Parser, example: str = "") -> None:
+    """Add ``--set``: changes of the case, ``args.set``."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"change one value of the case{example} (can be repeated)",
+    )
+
+
+def add_output(parser: Parser, help: str) -> None:
+    """Add ``-o``: see ``output_folder``."""
+    parser.add_argument("-o", "--output", metavar="DIR", help=help)
+
+
+def output_folder(args: argparse.Namespace, ending: str = "") -> Path:
+    """The folder that ``-o`` names, or the one by the name of the case."""
+    return Path(args.output or Path("results") / f"{Path(args.case).stem}{ending}")
+
+
+def add_no_progress(parser: Parser) -> None:
+    """Add ``--no-progress``: ``args.progress`` is False, or None for what the verb thinks best."""
+    parser.add_argument(
+        "--no-progress",
+        dest="progress",
+        action="store_const",
+        const=False,
+        help="no progress bar",
+    )

@@ -1,0 +1,250 @@
+"""``meanfield run``: run a case, go on with a run, or show what would be run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
+from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, rank, ranks, say
+from meanfield.cli.tables import final_numbers, picture_rows, size, table
+from meanfield.cli.words import case_words, mesh_words, model_words, token_count
+from meanfield.errors import BrokenInvariantError, InputError
+
+if TYPE_CHECKING:
+    from meanfield.case import Case
+    from meanfield.results.folder import RunFolder
+    from meanfield.runs.simulation import Result
+
+__all__ = ["add_to"]
+
+_DESCRIPTION = """\
+Run a case file. The results go into one folder, which must not exist yet (or be empty),
+unless --overwrite or --resume is given."""
+
+_EXAMPLES = """\
+examples:
+  meanfield run clustering.toml -o results/first
+  meanfield run clustering.toml --set model.beta=9 --set geometry.level=6 -o results/beta9
+  meanfield run clustering.toml --set model.attention=usa --set time.end=2 --dry-run
+  meanfield run clustering.toml --set 'time.outputs=[0, 0.5, 1]' --overwrite
+  meanfield run results/clustering --resume                      go on after an interruption
+  meanfield run results/clustering --resume --set time.end=20    go on for longer
+
+exit codes: 0 done (also at the wall-clock limit), 2 the case cannot be used,
+3 the state broke an invariant (the last good one is kept), 130 interrupted"""
+
+
+def add_to(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = verbs.add(
+        "run",
+        _run,
+        help="run a case file",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        every_rank=True,
+    )
+    parser.add_argument(
+        "case", metavar="CASE", help="a TOML case file (with --resume: or a folder)"
+    )
+    add_set(parser, ", such as model.beta=9")
+    add_output(parser, "folder for the results (default: results/<CASE>)")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier run in that folder"
+    )
+    again.add_argument(
+        "--resume", action="store_true", help="go on with the run in that folder from where it was"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check and show everything, run and write nothing"
+    )
+    add_no_progress(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    case_path, folder_path = _paths(args)
+    if args.dry_run:
+        _dry_run(args, case_path, folder_path)
+        return 0
+
+    def check() -> Case:
+        from meanfield.case import Case
+        from meanfield.results.folder import RunFolder
+        from meanfield.software import require_dolfinx
+
+        case = Case.from_toml(case_path, args.set)
+        if args.resume:
+            _check_resume(case, RunFolder.open(folder_path))
+        elif rank() == 0:
+            # Not on the others: they may come after rank 0 has made the folder.
+            RunFolder.check(folder_path, args.overwrite)
+        if _needs_dolfinx(case):
+            require_dolfinx()
+        return case
+
+    case = _together(check)
+    words = case_words(case)  # reads a file of tokens: may be refused
+
+    from meanfield.runs import simulation
+
+    try:
+        result = simulation.run(
+            case,
+            folder_path,
+            overwrite=args.overwrite,
+            resume=args.resume,
+            progress=args.progress,
+            announce=lambda: announce(case.title, f"{words} -> {folder_path}"),
+        )
+    except KeyboardInterrupt:
+        return _interrupted(folder_path)
+    except BrokenInvariantError as error:
+        return ended(EXIT_BROKEN, f"broken invariant: {error}")
+    say(f"\n{_summary(result, folder_path)}")
+    if result.stop_reason == "interrupted":
+        return _interrupted(folder_path)
+    if result.stop_reason == "wall limit":
+        say(f"\nthe run can be resumed with: {_resume_command(folder_path)}")
+    if result.stop_reason.startswith("broken invariant"):
+        where = f"(the last good state is in {folder_path})"
+        return ended(EXIT_BROKEN, f"{result.stop_reason} {where}")
+    return 0
+
+
+def _paths(args: argparse.Namespace) -> tuple[Path, Path]:
+    """Find the case file and the folder of the run; a run folder can be given to resume it."""
+    given = Path(args.case)
+    if not given.is_dir():
+        return given, output_folder(args)
+    case_file = given / "case.toml"
+    if not case_file.is_file():
+        raise InputError(f"{given} is a folder with no case in it, expected a case file (TOML)")
+    if not args.resume:
+        raise InputError(
+            f"{given} is a run folder: add --resume to go on with it, or give {case_file} to "
+            "run its case again"
+        )
+    return case_file, Path(args.output or given)
+
+
+def _together(check: Callable[[], Case]) -> Case:
+    """Make the same checks on every rank; what one of them refuses is refused by all."""
+    if ranks() == 1:
+        return check()
+    from meanfield.collective import everywhere
+    from meanfield.software import load_mpi
+
+    return everywhere(load_mpi().COMM_WORLD, check)
+
+
+def _check_resume(case: Case, folder: RunFolder) -> None:
+    """Refuse to go on with another problem than the one that was begun."""
+    from meanfield.case import Case
+
+    if not folder.checkpoint_path.is_file():
+        raise InputError(
+            f"{folder.path} has no checkpoint to resume from: start again with --overwrite"
+        )
+    conflicts = case.resume_conflicts(Case.from_toml(folder.case_path))
+    if conflicts:
+        raise InputError(
+            f"cannot resume {folder.path}: the case differs from the one that was begun in "
+            f"{', '.join(conflicts)}; only the title, [time] and output.figures may change"
+        )
+
+
+def _interrupted(folder: Path) -> int:
+    from meanfield.results.folder import RunFolder
+
+    why = "interrupted before the first checkpoint: nothing to resume from"
+    if RunFolder(folder).checkpoint_path.is_file():
+        why = f"interrupted: the run can be resumed with: {_resume_command(folder)}"
+    return ended(EXIT_INTERRUPTED, why)
+
+
+def _resume_command(folder: Path) -> str:
+    return f"meanfield run {shlex.quote(str(folder))} --resume"
+
+
+def _summary(result: Result, folder_path: Path) -> str:
+    from meanfield.results.folder import RunFolder
+
+    folder = RunFolder(folder_path)
+    seconds = sum(result.timings.values())
+    files = [
+        ("series", folder.series_path),
+        ("ParaView", folder.fields_path),
+        ("ParaView", folder.particles_path),
+    ]
+    return table(
+        [
+            ("stopped", f"{result.stop_reason}, at t = {result.t:g}"),
+            ("steps", f"{result.steps:,} in {seconds:.1f} s"),
+            *final_numbers(result.series, str(folder.read_energy()["label"])),
+            *(("warning", str(text)) for text in result.warnings),
+            *picture_rows(folder_path),
+            *((name, str(path)) for name, path in files if path.exists()),
+        ]
+    )
+
+
+def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
+    from meanfield.case import Case, Tokens
+    from meanfield.results.folder import RunFolder
+    from meanfield.software import require_dolfinx
+
+    case = Case.from_toml(case_path, args.set)
+    state, software = "new", "not needed"
+    try:
+        if args.resume:
+            _check_resume(case, RunFolder.open(folder_path))
+            state = "will be resumed"
+        else:
+            RunFolder.check(folder_path, args.overwrite)
+            if folder_path.is_dir() and any(folder_path.iterdir()):
+                state = "will be overwritten"
+    except InputError as error:
+        state = f"REFUSED: {error}"
+    try:
+        if _needs_dolfinx(case):
+            software = require_dolfinx()
+    except InputError as error:
+        software = f"REFUSED: {error}"
+    times = case.output_times()
+    names, count = _written(case)
+    squeezed = ", before compression" if case.output.compression != "none" else ""
+    rows = [
+        ("case", str(case_path)),
+        ("folder", f"{folder_path} ({state})"),
+        ("tokens" if isinstance(case.solver, Tokens) else "mesh", mesh_words(case)),
+        ("model", model_words(case.model, case.model.kappa)),
+        ("outputs", f"{len(times)}, from t = {times[0]:g} to {times[-1]:g}"),
+        ("fields", f"{', '.join(names)}: {size(count * len(times))}{squeezed}"),
+        ("dolfinx", software),
+    ]
+    say(table(rows))
+    say("\nresolved case:\n")
+    say("\n".join(f"  {line}".rstrip() for line in case.to_toml().splitlines()))
+    say("\nnothing was run or written (--dry-run)")
+
+
+def _needs_dolfinx(case: Case) -> bool:
+    from meanfield.case import FixedMesh
+
+    return isinstance(case.solver, FixedMesh)
+
+
+def _written(case: Case) -> tuple[Sequence[str], int]:
+    """Name what is written at an output time, and its bytes."""
+    from meanfield.case import Tokens
+
+    number = int(case.output.precision[-2:]) // 8
+    if isinstance(case.solver, Tokens):
+        return ("position", "velocity", "cluster"), token_count(case) * (6 * number + 4)
+    values = sum(3 if name == "velocity" else 1 for name in case.output.fields)
+    return case.output.fields, case.geometry.vertex_count * values * number

@@ -1,0 +1,106 @@
+"""What is said on the screen, by rank 0 only, and the exit codes. Knows no verb.
+
+Exit codes: 0 done, 2 the input cannot be used (one line says why), 3 the computed state broke an
+invariant, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from meanfield.errors import MeanfieldWarning
+
+__all__ = [
+    "EXIT_BROKEN",
+    "EXIT_INPUT",
+    "EXIT_INTERRUPTED",
+    "announce",
+    "complain",
+    "ended",
+    "rank",
+    "ranks",
+    "say",
+    "warnings_in_one_line",
+]
+
+EXIT_INPUT = 2
+EXIT_BROKEN = 3
+EXIT_INTERRUPTED = 130
+
+
+def _environment_number(*names: str) -> int | None:
+    for name in names:
+        value = os.environ.get(name, "")
+        if value.isdigit():
+            return int(value)
+    return None
+
+
+def ranks() -> int:
+    """Give the number of processes that mpirun or srun started, without importing MPI."""
+    return _environment_number("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") or 1
+
+
+def rank() -> int:
+    """Give the number of this process."""
+    if ranks() == 1:
+        return 0
+    number = _environment_number("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+    if number is None:
+        from meanfield.software import load_mpi
+
+        number = int(load_mpi().COMM_WORLD.rank)
+    return number
+
+
+def say(text: str = "", stream: TextIO | None = None) -> None:
+    """Write a text on rank 0, by one call: mpirun may join the pieces of two streams."""
+    if rank() == 0:
+        stream = stream or sys.stdout
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def announce(*lines: str) -> None:
+    """Say what is begun: when what can be checked has been, so that a refusal is one line."""
+    with suppress(BrokenPipeError):  # nobody listens: no reason not to do it
+        say("\n".join(f"meanfield: {line}" for line in lines))
+
+
+def complain(text: str) -> None:
+    """Say what is wrong, or should be known."""
+    say(f"meanfield: {text}", sys.stderr)
+
+
+def ended(code: int, why: str) -> int:
+    """Say why a verb ends before its end; gives the exit code."""
+    complain(why)
+    return code
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Show the package's own warnings without file names and code, on rank 0 only."""
+    with warnings.catch_warnings():
+        default = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, MeanfieldWarning):
+                complain(f"warning: {message}")
+            elif rank() == 0:
+                default(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield

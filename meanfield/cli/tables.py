@@ -1,0 +1,52 @@
+"""Tables of names and texts, and rows that several verbs show. Knows no verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meanfield.geometry.sphere import Array
+
+__all__ = ["Row", "final_numbers", "picture_rows", "size", "table"]
+
+Row = tuple[str, str]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """One row a line, the texts below each other."""
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)
+
+
+def size(count: float) -> str:
+    """Words for a number of bytes."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+
+
+def final_numbers(series: Mapping[str, Array], energy: str) -> list[Row]:
+    """Rows on the last one of the series; ``energy``: how the scaled energy is written."""
+    last = {name: float(column[-1]) for name, column in series.items() if len(column)}
+    rows = []
+    if "energy" in last:
+        scaled = ""
+        if "energy_scaled" in last and energy != "E":
+            scaled = f" ({energy} = {last['energy_scaled']:.6g})"
+        rows.append(("E", f"{last['energy']:.6g}{scaled}"))
+    if "mean_norm" in last:
+        rows.append(("|m|", f"{last['mean_norm']:.6g}"))
+    if "clusters" in last:
+        rows.append(("clusters", f"{last['clusters']:g}"))
+    return rows
+
+
+def picture_rows(folder: Path) -> list[Row]:
+    """Rows on the pictures in a run folder."""
+    from meanfield.results.folder import RunFolder
+
+    return [("picture", str(path)) for path in sorted(RunFolder(folder).figures_dir.glob("*.png"))]
