@@ -24,14 +24,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
-        hint = ""
-        if "invalid choice: '" in message and "choose from" in message:
-            word = message.split("invalid choice: '")[1].split("'")[0]
-            listed = message.split("choose from ")[1].rstrip(")")
-            hint = suggest(word, listed.replace("'", "").split(", "))
-        elif message.startswith("unrecognized arguments: -"):
-            hint = suggest(message.split(": ")[1].split()[0], self._option_string_actions)
-        raise InputError(f"{message}{hint}; see `{self.prog} --help`")
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        # Ours, as each Python words it in its own way, and some with a suggestion of their own.
+        if action.choices is None or value in action.choices:
+            return
+        listed = ", ".join(map(repr, action.choices))
+        hint = suggest(str(value), map(str, action.choices))
+        raise argparse.ArgumentError(
+            action, f"invalid choice: {value!r} (choose from {listed}){hint}"
+        )
 
     def parse_known_args(  # type: ignore[override]  # one of its overloads: all that is asked for
         self, args: Iterable[str] | None = None, namespace: argparse.Namespace | None = None
@@ -39,7 +42,8 @@ class Parser(argparse.ArgumentParser):
         """Refuse what is not known: by the parser of the verb, which knows the valid options."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
+            near = suggest(rest[0], self._option_string_actions) if rest[0].startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(rest)}{near}")
         return found, rest
 
     def print_help(self, file: object = None) -> None:

@@ -124,6 +124,15 @@ def test_refused_in_one_line(
     assert sorted(here.rglob("*")) == before
 
 
+def test_every_python_says_it_in_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of ``argparse``, each has its own for a choice, and some a suggestion too."""
+    assert cli.main(["mesh", "mak"]) == 2
+    assert error_line(capsys) == (
+        "meanfield: error: argument TASK: invalid choice: 'mak' (choose from 'make', 'convert', "
+        "'inspect') (did you mean 'make'?); see `meanfield mesh --help`\n"
+    )
+
+
 def test_a_missing_section_is_told_with_an_example(
     here: Path, no_run: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
