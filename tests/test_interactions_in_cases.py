@@ -272,11 +272,11 @@ def test_an_interaction_can_be_set_in_one_piece() -> None:
 
 
 def test_a_branch_ends_where_the_range_of_its_parameter_does() -> None:
-    from meanfield.analysis.continuation import branch
-    from meanfield.analysis.stationary import Equation
     from meanfield.geometry.laws import Gegenbauer
+    from meanfield.steady.branch import find_branches
+    from meanfield.steady.equation import Equation
 
-    found = branch(Equation(mf.Onsager(), 0.1, 3), "s", 0.8, 1.0, Gegenbauer(3, (0.0, 0.6)))
+    found = find_branches(Equation(mf.Onsager(), 0.1, 3), "s", 0.8, 1.0, Gegenbauer(3, (0.0, 0.6)))
     clustered = found.branches[1]
     assert clustered.stopped == "the end of the interval"
     assert clustered.column("parameter")[-1] == pytest.approx(1.0, abs=1e-3)
@@ -364,8 +364,9 @@ def test_kuramoto_daido_becomes_one_group() -> None:
     t, m = series["t"], series["mean_norm"]
     assert float(np.interp(20.0, t, m)) < 2e-3 and series["clusters"][np.searchsorted(t, 20.0)] == 2
     case = mf.Case.from_toml(CASES / "kuramoto.toml")
-    from meanfield.analysis.stationary import Equation, find_stationary
     from meanfield.geometry.laws import VonMisesFisher
+    from meanfield.steady.equation import Equation
+    from meanfield.steady.newton import find_stationary
 
     state = find_stationary(
         Equation(case.model.term, case.model.kappa, 2), VonMisesFisher((0.0, 1.0), 4.0)

@@ -130,6 +130,24 @@ def test_no_circles_within_a_layer() -> None:
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        module
+        for module in SOURCES
+        if layer(module) == "steady" and module.split(".")[1] not in ("problem", "folder", "verbs")
+    ],
+)
+def test_stationary_states_are_found_without_a_case_or_a_folder(module: str) -> None:
+    above = {
+        target
+        for target, _ in imports(module)
+        if layer(target) != "steady" and ORDER.index(layer(target)) > ORDER.index("interaction")
+    }
+    around = {f"steady.{name}" for name in ("problem", "folder", "verbs")}
+    assert not above | (around & {target for target, _ in imports(module)})
+
+
 @pytest.mark.parametrize("module", SOURCES)
 def test_no_star_imports(module: str) -> None:
     stars = [
@@ -378,6 +396,7 @@ WITHOUT_DOLFINX = {
     "results": [name for name in SOURCES if layer(name) == "results"],
     "case": [name for name in SOURCES if layer(name) == "case"],
     "cli": [name for name in SOURCES if layer(name) in ("cli", "software", "errors", "__main__")],
+    "steady": [name for name in SOURCES if layer(name) == "steady"],
 }
 
 

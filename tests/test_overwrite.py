@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import meanfield as mf
-from meanfield import cli, steady
+from meanfield import cli
 from meanfield.case import apply_overrides
 from meanfield.results.folder import RunFolder
+from meanfield.steady import verbs
+from meanfield.steady.problem import Problem
 from meanfield.study import compare
 
 pytestmark = pytest.mark.skipif(
@@ -54,13 +56,13 @@ def compared(folder: Path, overwrite: bool) -> None:
 
 
 def stationary(folder: Path, overwrite: bool) -> None:
-    problem = steady.Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
-    steady.stationary(problem, folder, overwrite=overwrite, progress=False)
+    problem = Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
+    verbs.stationary(problem, folder, overwrite=overwrite, progress=False)
 
 
 def branch(folder: Path, overwrite: bool) -> None:
-    problem = steady.Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
-    steady.branch(problem, "kappa", 0.3, 0.29, folder, overwrite=overwrite, progress=False)
+    problem = Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
+    verbs.branch(problem, "kappa", 0.3, 0.29, folder, overwrite=overwrite, progress=False)
 
 
 VERBS: dict[str, Callable[[Path, bool], None]] = {

@@ -54,15 +54,16 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _branch(args: argparse.Namespace) -> int:
-    from meanfield import steady
+    from meanfield.steady.problem import Problem
+    from meanfield.steady.verbs import branch
 
-    problem = steady.Problem.from_toml(args.case, args.set)
+    problem = Problem.from_toml(args.case, args.set)
     folder = output_folder(args, "-branch")
     written = folder / "branch.csv"
     words = problem_words(problem, 0.0 if args.parameter == "kappa" else problem.model.kappa)
     interval = f"{args.parameter} from {args.start:g} to {args.end:g}"
     try:
-        found = steady.branch(
+        found = branch(
             problem,
             args.parameter,
             args.start,

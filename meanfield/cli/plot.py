@@ -33,7 +33,7 @@ def _plot(args: argparse.Namespace) -> int:
     if kind == "compare":
         from meanfield.study import draw
     elif kind in ("stationary", "branch"):
-        from meanfield.steady import draw
+        from meanfield.steady.folder import draw
     else:
         from meanfield.results.plots import make_figures as draw
     for path in draw(folder.path):

@@ -48,13 +48,14 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _stationary(args: argparse.Namespace) -> int:
-    from meanfield import steady
+    from meanfield.steady.problem import Problem
+    from meanfield.steady.verbs import stationary
 
-    problem = steady.Problem.from_toml(args.case, args.set)
+    problem = Problem.from_toml(args.case, args.set)
     folder = output_folder(args, "-stationary")
     words = f"{problem_words(problem, problem.equation().kappa)} -> {folder}"
     try:
-        found = steady.stationary(
+        found = stationary(
             problem,
             folder,
             overwrite=args.overwrite,

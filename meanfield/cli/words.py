@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from meanfield.case import Case, Model
-    from meanfield.steady import Problem
+    from meanfield.steady.problem import Problem
 
 __all__ = ["case_words", "mesh_words", "model_words", "problem_words", "token_count"]
 

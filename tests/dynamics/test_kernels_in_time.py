@@ -11,7 +11,6 @@ import pytest
 from parameters import slow_but
 from scipy import integrate
 
-from meanfield.analysis.stationary import Equation, find_stationary
 from meanfield.case import Eulerian, Implicit, Lagrangian, Particles
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
@@ -37,6 +36,8 @@ from meanfield.interaction.kernels import (
     Riesz,
     Series,
 )
+from meanfield.steady.equation import Equation
+from meanfield.steady.newton import find_stationary
 
 Make = Callable[..., Any]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.analysis import exact, linearised
-from meanfield.analysis.linearised import arnoldi_spectrum, spectrum
-from meanfield.analysis.stationary import Equation, find_stationary
+from meanfield.analysis import exact
 from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import SelfAttention
+from meanfield.steady.equation import Equation
+from meanfield.steady.newton import find_stationary
+from meanfield.steady.spectrum import arnoldi_spectrum, spectrum
 
 
 def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:
@@ -144,7 +145,7 @@ def test_sa_where_the_partition_function_spans_many_decades() -> None:
 def test_the_kernel_itself_and_its_harmonics_agree(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     state = find_stationary(Equation(SelfAttention("sa", 4.0), 0.15 / d, d), bump(d), "zonal")
     harmonics = spectrum(state)
-    monkeypatch.setattr(linearised, "_DARK", 1.0)
+    monkeypatch.setattr("meanfield.steady.spectrum._DARK", 1.0)
     direct = spectrum(state)
     for one, two in zip(harmonics.modes, direct.modes, strict=True):
         assert np.abs(one.eigenvalues[:4] - two.eigenvalues[:4]).max() < 1e-8

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from meanfield.analysis import exact
-from meanfield.analysis.stationary import Equation, MomentMap, StationaryState, find_stationary
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Cap, Fourier, Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.interaction.attention import Attention, SelfAttention
 from meanfield.interaction.measure import Measure
+from meanfield.steady.equation import Equation, MomentMap, StationaryState
+from meanfield.steady.newton import find_stationary
 
 
 def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:

@@ -8,12 +8,14 @@ from parameters import slow_but
 from scipy import optimize
 
 from meanfield.analysis import exact
-from meanfield.analysis.continuation import COLUMNS, Diagram, branch, critical_values
-from meanfield.analysis.stationary import Equation, MomentMap, find_stationary
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.interaction.attention import SelfAttention
+from meanfield.steady.branch import critical_values, find_branches
+from meanfield.steady.diagram import COLUMNS, Diagram
+from meanfield.steady.equation import Equation, MomentMap
+from meanfield.steady.newton import find_stationary
 
 
 def bump(d: int, concentration: float = 3.0) -> VonMisesFisher:
@@ -22,7 +24,7 @@ def bump(d: int, concentration: float = 3.0) -> VonMisesFisher:
 
 @pytest.fixture(scope="module")
 def hysteresis() -> Diagram:
-    return branch(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", 1.0, 1.8, bump(3))
+    return find_branches(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", 1.0, 1.8, bump(3))
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])
@@ -83,7 +85,7 @@ def test_free_energy_changes_by_the_entropy(hysteresis: Diagram) -> None:
 def test_the_same_fold_from_other_starts(
     hysteresis: Diagram, direction: tuple[float, float]
 ) -> None:
-    found = branch(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", *direction, bump(3))
+    found = find_branches(Equation(SelfAttention("usa", 4.0), 1.0, 3), "kappa", *direction, bump(3))
     (fold,), (same,) = hysteresis.events("fold"), found.events("fold")
     assert same.parameter == pytest.approx(fold.parameter, abs=1e-10)
     (equal,), (again,) = (d.events("equal free energy") for d in (hysteresis, found))
@@ -92,12 +94,12 @@ def test_the_same_fold_from_other_starts(
 
 @pytest.mark.slow
 def test_hysteresis_in_beta() -> None:
-    found = branch(Equation(SelfAttention("usa", 4.0), 1.4, 3), "beta", 2.0, 5.0, bump(3))
+    found = find_branches(Equation(SelfAttention("usa", 4.0), 1.4, 3), "beta", 2.0, 5.0, bump(3))
     (critical,) = found.critical
     assert exact.critical_noise("usa", critical, 3) == pytest.approx(1.4, abs=1e-9)
     (fold,) = found.events("fold")
     # The same fold, met in kappa.
-    other = branch(
+    other = find_branches(
         Equation(SelfAttention("usa", fold.parameter), 1.0, 3), "kappa", 1.2, 1.6, bump(3)
     )
     assert other.events("fold")[0].parameter == pytest.approx(1.4, abs=1e-8)
@@ -108,7 +110,7 @@ def test_sa_is_continuous(d: int) -> None:
     beta = 4.0
     critical = exact.critical_noise("sa", beta, d)
     equation = Equation(SelfAttention("sa", beta), critical, d)
-    found = branch(equation, "kappa", 0.5 * critical, 1.2 * critical, bump(d))
+    found = find_branches(equation, "kappa", 0.5 * critical, 1.2 * critical, bump(d))
     assert not found.events("fold")
     clustered = found.branches[1]
     assert clustered.stopped == "the uniform state"
@@ -128,8 +130,10 @@ def test_threshold_of_first_order() -> None:
     for shift, folds in ((-2e-3, 0), (2e-3, 1)):
         beta = threshold + shift
         critical = exact.critical_noise("usa", beta, 3)
-        found = branch(Equation(SelfAttention("usa", beta), critical, 3), "kappa", 1.02 * critical,
-                       0.98 * critical, Uniform(3), step=5e-3)  # fmt: skip
+        equation, ends = Equation(SelfAttention("usa", beta), critical, 3), (1.02, 0.98)
+        found = find_branches(
+            equation, "kappa", *(end * critical for end in ends), Uniform(3), step=5e-3
+        )
         assert len(found.branches) == 2
         assert len(found.events("fold")) == folds
 
@@ -166,7 +170,7 @@ def test_two_clusters_join_the_uniform_state_where_degree_two_does() -> None:
     # The branch of even states crosses the uniform one where r_2 = 0, after a fold: a
     # transcritical branch point, as c_2 and -c_2 are different states.
     drive = exact.growth_rate("usa", 4.0, 3, 2) / 6.0
-    found = branch(Equation(SelfAttention("usa", 4.0), 0.5, 3), "kappa", 0.6, 1.5 * drive,
+    found = find_branches(Equation(SelfAttention("usa", 4.0), 0.5, 3), "kappa", 0.6, 1.5 * drive,
                    Gegenbauer(3, (0.0, 0.8)))  # fmt: skip
     even = found.branches[1]
     ends = [e.parameter for e in even.events if e.kind == "uniform"]
@@ -177,7 +181,9 @@ def test_two_clusters_join_the_uniform_state_where_degree_two_does() -> None:
 
 
 def test_repulsion_has_no_branch() -> None:
-    found = branch(Equation(SelfAttention("usa", 4.0, -1), 0.1, 3), "kappa", 0.1, 0.5, bump(3))
+    found = find_branches(
+        Equation(SelfAttention("usa", 4.0, -1), 0.1, 3), "kappa", 0.1, 0.5, bump(3)
+    )
     assert len(found.branches) == 1 and not found.critical
     assert np.all(found.branches[0].stable)
 
@@ -185,8 +191,8 @@ def test_repulsion_has_no_branch() -> None:
 def test_bad_intervals_are_refused() -> None:
     equation = Equation(SelfAttention("usa", 4.0), 1.0, 3)
     with pytest.raises(InputError, match="two different ends"):
-        branch(equation, "kappa", 1.0, 1.0, bump(3))
+        find_branches(equation, "kappa", 1.0, 1.0, bump(3))
     with pytest.raises(InputError, match="kappa > 0"):
-        branch(equation, "kappa", 1.0, -1.0, bump(3))
+        find_branches(equation, "kappa", 1.0, -1.0, bump(3))
     with pytest.raises(InputError, match="did you mean 'kappa'"):
-        branch(equation, "kapa", 1.0, 2.0, bump(3))
+        find_branches(equation, "kapa", 1.0, 2.0, bump(3))

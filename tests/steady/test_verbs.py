@@ -15,13 +15,15 @@ from parameters import slow_but
 from PIL import Image
 
 import meanfield as mf
-from meanfield import cli, steady
-from meanfield.analysis import continuation, exact
-from meanfield.analysis.stationary import find_stationary
+from meanfield import cli
+from meanfield.analysis import exact
 from meanfield.geometry.manifolds import S2, Latitudes
 from meanfield.results.folder import RunFolder
+from meanfield.steady import verbs
+from meanfield.steady.newton import find_stationary
+from meanfield.steady.problem import Problem
 
-CASES = Path(__file__).parents[1] / "scripts" / "cases"
+CASES = Path(__file__).parents[2] / "scripts" / "cases"
 HYSTERESIS = str(CASES / "hysteresis.toml")
 
 
@@ -71,8 +73,8 @@ def test_stationary_prints_and_writes_a_state(
 @pytest.mark.parametrize("case", slow_but([1], ["clustering", "circle", "zonal8"]))
 def test_the_density_can_be_an_initial_law(case: str, tmp_path: Path) -> None:
     path = CASES / f"{case}.toml"
-    problem = steady.Problem.from_toml(path, {"model.kappa": 0.05})
-    state = steady.stationary(problem, tmp_path / "state", progress=False).state
+    problem = Problem.from_toml(path, {"model.kappa": 0.05})
+    state = verbs.stationary(problem, tmp_path / "state", progress=False).state
     changes = {
         "initial.type": "file",
         "initial.path": str(tmp_path / "state" / "density.vtu"),
@@ -82,7 +84,7 @@ def test_the_density_can_be_an_initial_law(case: str, tmp_path: Path) -> None:
     difference = np.abs(law.density(state.grid.unit_vectors) - np.exp(state.log_rho))
     assert state.grid.weights @ difference < 5e-3  # linear on the mesh
     # A state found from it is the same.
-    again = steady.Problem.from_toml(path, {"model.kappa": 0.05, **changes})
+    again = Problem.from_toml(path, {"model.kappa": 0.05, **changes})
     other = find_stationary(again.equation(), again.initial, again.manifold.name)
     assert other.mean_norm == pytest.approx(state.mean_norm, abs=1e-12)
 
@@ -136,15 +138,15 @@ def test_branch_writes_the_diagram(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_the_kind_of_transition_is_told(
     interval: tuple[float, float], text: str, tmp_path: Path
 ) -> None:
-    problem = steady.Problem.from_toml(CASES / "zonal8.toml")
-    result = steady.branch(problem, "kappa", *interval, tmp_path / "b", progress=False)
+    problem = Problem.from_toml(CASES / "zonal8.toml")
+    result = verbs.branch(problem, "kappa", *interval, tmp_path / "b", progress=False)
     assert dict(result.rows())["transition"].startswith(text)
 
 
 @pytest.mark.slow
 def test_a_fold_beyond_the_interval_is_not_called_continuous(tmp_path: Path) -> None:
-    problem = steady.Problem.from_toml(HYSTERESIS)
-    result = steady.branch(problem, "kappa", 1.2, 1.5, tmp_path / "b", progress=False)
+    problem = Problem.from_toml(HYSTERESIS)
+    result = verbs.branch(problem, "kappa", 1.2, 1.5, tmp_path / "b", progress=False)
     assert len(result.diagram.branches) == 3 and not result.diagram.events("fold")
     assert dict(result.rows())["transition"].startswith("first order: unstable states branch off")
 
@@ -153,7 +155,7 @@ def test_interrupted_branch_keeps_its_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "b"
-    follow = steady.follow
+    follow = verbs.find_branches
 
     def impatient(*args: Any, report: Callable[..., None], **options: Any) -> Any:
         count = 0
@@ -167,7 +169,7 @@ def test_interrupted_branch_keeps_its_points(
 
         return follow(*args, report=stop, **options)
 
-    monkeypatch.setattr(steady, "follow", impatient)
+    monkeypatch.setattr(verbs, "find_branches", impatient)
     words = ["--parameter", "kappa", "--from", "1", "--to", "1.8", "-o", str(folder)]
     assert cli.main(["branch", HYSTERESIS, *words]) == 130
     assert "the points so far are in" in capsys.readouterr().err
@@ -175,14 +177,14 @@ def test_interrupted_branch_keeps_its_points(
     assert len(kept) == 5 and float(kept[0]["mean_norm"]) > 0.9
     assert RunFolder.open(folder).read_run()["stop_reason"] == "interrupted"
     assert cli.main(["plot", str(folder)]) == 2
-    monkeypatch.setattr(steady, "follow", follow)
+    monkeypatch.setattr(verbs, "find_branches", follow)
     assert cli.main(["branch", HYSTERESIS, *words, "--overwrite"]) == 0
 
 
 def test_a_branch_that_stops_short_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuation, "_MAX_POINTS", 10)
-    problem = steady.Problem.from_toml(HYSTERESIS)
-    result = steady.branch(problem, "kappa", 1.0, 1.8, tmp_path / "b", progress=False)
+    monkeypatch.setattr("meanfield.steady.branch._MAX_POINTS", 10)
+    problem = Problem.from_toml(HYSTERESIS)
+    result = verbs.branch(problem, "kappa", 1.0, 1.8, tmp_path / "b", progress=False)
     assert ("warning", "clustered was not followed to its end: 10 points") in result.rows()
     assert "10 points" in RunFolder.open(tmp_path / "b").read_run()["warnings"][0]
 
@@ -222,21 +224,21 @@ def test_a_solver_that_is_no_table_is_left_alone(tmp_path: Path) -> None:
     text = (CASES / "clustering.toml").read_text("utf-8")  # without one
     path = tmp_path / "case.toml"
     path.write_text(f"solver = 5\n{text}", "utf-8")
-    problem = steady.Problem.from_toml(path, {"model.kappa": 0.1})
+    problem = Problem.from_toml(path, {"model.kappa": 0.1})
     assert "solver" not in problem.table
     assert problem.model.kappa == 0.1
 
 
 def test_a_case_of_any_solver_will_do() -> None:
     # The same problem from finite elements, tokens without a mesh, and a case made in Python.
-    density = steady.Problem.from_toml(CASES / "clustering.toml", {"model.kappa": 0.1})
-    tokens = steady.Problem.from_toml(CASES / "noisy.toml")
-    case = steady.Problem.from_case(mf.Case.from_toml(CASES / "noisy.toml"))
+    density = Problem.from_toml(CASES / "clustering.toml", {"model.kappa": 0.1})
+    tokens = Problem.from_toml(CASES / "noisy.toml")
+    case = Problem.from_case(mf.Case.from_toml(CASES / "noisy.toml"))
     assert density.equation() == tokens.equation() == case.equation()
     assert density.manifold == tokens.manifold == case.manifold == S2(3)
     assert case.table["model"] == tokens.table["model"] and "[solver]" in case.to_toml()
     # In many dimensions without a mesh: axially symmetric.
-    many = steady.Problem.from_toml(CASES / "layers.toml", {"model.kappa": 0.001})
+    many = Problem.from_toml(CASES / "layers.toml", {"model.kappa": 0.001})
     assert many.manifold == Latitudes(128) and many.mesh().d == 128
 
 

@@ -26,16 +26,17 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from meanfield.analysis.stationary import Equation, MomentMap, Point, StationaryState
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
+from meanfield.steady.equation import Equation, MomentMap, Point, StationaryState
 
-__all__ = ["Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
+__all__ = ["NEUTRAL", "Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
-_NEUTRAL = 1e-9
+NEUTRAL = 1e-9
+"""An eigenvalue of this size has no sign: at a critical value, or a rotation."""
 _MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
 _DARK = 1e-7  # of the largest Z: below, the log link takes W itself instead of its harmonics
 _DARK_SPHERE = 1e-12
@@ -92,7 +93,7 @@ class Spectrum:
     def is_stable(self) -> bool:
         """Whether all perturbations but rotations decay (neutral to round-off is not stable)."""
         error = self.rotation_error
-        return self.leading < -max(_NEUTRAL, 0.0 if math.isnan(error) else 10.0 * error)
+        return self.leading < -max(NEUTRAL, 0.0 if math.isnan(error) else 10.0 * error)
 
 
 def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
@@ -294,6 +295,59 @@ def _symmetric_eigen(g: Array, hessian: Array) -> tuple[Array, Array]:
     return values, vectors
 
 
+class _Matrixless:
+    """The linearisation at any state on S^2, as an action on coefficients of f.
+
+    Attributes:
+        size: number of coefficients.
+        turned: (rotations, size) orthonormal, the f that only rotate the state.
+        lost: whether Z is lost in round-off where there is no mass.
+    """
+
+    def __init__(self, state: StationaryState) -> None:
+        grid = state.grid
+        assert isinstance(grid, SphereGrid)
+        root_grid = SphereGrid(grid.size // 2, grid.size)
+        root_power = np.abs(root_grid.analyse(np.exp(0.5 * state.log_rho)))
+        needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
+        degree = max(grid.degree // 2, 8) + int(needed.max())
+        self.kappa = state.equation.kappa
+        self.basis = basis = SphereGrid(degree, max(grid.size, 2 * degree + 16))
+        self.low = basis.resized(grid.degree, basis.size)
+        moment_map = MomentMap(state.equation, self.low)
+        self.multiplier = moment_map.multiplier
+        at = moment_map.at(state.moments)
+        self.root, self.slope = np.sqrt(at.rho), at.slope
+        gradient = self.low.gradient(self.multiplier * state.moments)
+        self.dphi = at.slope * gradient
+        self.mass = basis.analyse(self.root)
+        self.mass /= np.linalg.norm(self.mass)
+        self.size = self.mass.size
+        self.turned = np.zeros((0, self.size))
+        if not state.is_uniform:
+            turns = self.low.generators(gradient)
+            rows = np.array([basis.analyse(row * self.root * at.slope) for row in turns])
+            _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
+            self.turned = axes[sizes > 1e-6 * sizes[0]]
+        self.lost = not _symmetric(moment_map) and bool(
+            at.slope.max() > at.slope.min() / _DARK_SPHERE
+        )
+
+    def _g(self, f: Array) -> Array:
+        basis = self.basis
+        flux = basis.gradient(f) - 0.5 * basis.synthesise(f) * self.dphi
+        inner = np.sum(flux * self.dphi, axis=0)
+        return self.kappa * (basis.analyse_gradient(flux) - 0.5 * basis.analyse(inner))
+
+    def __call__(self, f: Array) -> Array:
+        f, basis = np.ravel(f), self.basis
+        moments = self.low.analyse(self.root * basis.synthesise(f))
+        pull = self.low.synthesise(self.multiplier * moments)
+        pulled = basis.analyse(self.root * self.slope * pull)
+        # Mass is a left eigenvector: its eigenvalue 0 is moved out of sight.
+        return -self._g(f - pulled) - 1e3 * self.kappa * self.mass * (self.mass @ f)
+
+
 def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     """Leading eigenvalues at any state on S^2: Arnoldi iteration, matrix-free.
 
@@ -304,50 +358,15 @@ def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     Raises:
         BrokenInvariantError: no convergence.
     """
-    equation, grid = state.equation, state.grid
-    assert isinstance(grid, SphereGrid)
-    root_grid = SphereGrid(grid.size // 2, grid.size)
-    root_power = np.abs(root_grid.analyse(np.exp(0.5 * state.log_rho)))
-    needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
-    degree = max(grid.degree // 2, 8) + int(needed.max())
-    basis = SphereGrid(degree, max(grid.size, 2 * degree + 16))
-    low = basis.resized(grid.degree, basis.size)
-    moment_map = MomentMap(equation, low)
-    at = moment_map.at(state.moments)
-    root = np.sqrt(at.rho)
-    dphi = at.slope * low.gradient(moment_map.multiplier * state.moments)
-    steep = at.slope
-
-    def apply_g(f: Array) -> Array:
-        flux = basis.gradient(f) - 0.5 * basis.synthesise(f) * dphi
-        inner = np.sum(flux * dphi, axis=0)
-        return equation.kappa * (basis.analyse_gradient(flux) - 0.5 * basis.analyse(inner))
-
-    mass = basis.analyse(root)
-    mass /= np.linalg.norm(mass)
-    turned = np.zeros((0, mass.size))
-    if not state.is_uniform:
-        gradient = low.gradient(moment_map.multiplier * state.moments)
-        rows = np.array([basis.analyse(row * root * at.slope) for row in low.generators(gradient)])
-        _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
-        turned = axes[sizes > 1e-6 * sizes[0]]
-
-    if not _symmetric(moment_map) and (at.slope.max() > at.slope.min() / _DARK_SPHERE):
+    action = _Matrixless(state)
+    if action.lost:
         warnings.warn(
             "the partition function is lost in round-off where there is no mass: eigenvalues next "
             "to 0 may be artefacts",
             MeanfieldWarning,
             stacklevel=2,
         )
-
-    def action(f: Array) -> Array:
-        f = np.ravel(f)
-        moments = low.analyse(root * basis.synthesise(f))
-        pulled = basis.analyse(root * steep * low.synthesise(moment_map.multiplier * moments))
-        # Mass is a left eigenvector: its eigenvalue 0 is moved out of sight.
-        return -apply_g(f - pulled) - 1e3 * equation.kappa * mass * (mass @ f)
-
-    n = mass.size
+    n, turned = action.size, action.turned
     wanted = count + len(turned)
     operator = LinearOperator((n, n), matvec=action, dtype=np.float64)
     try:

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special
 
-from meanfield.analysis.continuation import branch, critical_values
-from meanfield.analysis.linearised import spectrum
-from meanfield.analysis.stationary import Equation, find_stationary, with_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Gegenbauer, VonMisesFisher
 from meanfield.interaction.kernels import (
@@ -24,6 +21,10 @@ from meanfield.interaction.kernels import (
     Power,
     Series,
 )
+from meanfield.steady.branch import critical_values, find_branches
+from meanfield.steady.equation import Equation, with_parameter
+from meanfield.steady.newton import find_stationary
+from meanfield.steady.spectrum import spectrum
 
 
 def prolate(d: int) -> Gegenbauer:
@@ -47,7 +48,7 @@ def test_nematic_folds(
     fold: float,
     order: float,
 ) -> None:
-    found = branch(Equation(kernel, interval[0], d), "kappa", *interval, prolate(d))
+    found = find_branches(Equation(kernel, interval[0], d), "kappa", *interval, prolate(d))
     assert found.critical == pytest.approx((critical,), abs=1e-9)
     (event,) = found.events("fold")
     assert event.parameter == pytest.approx(fold, abs=1e-9)
@@ -150,7 +151,7 @@ def test_critical_values_in_a_number_of_the_kernel() -> None:
 
 def test_branches_in_any_number_of_the_kernel() -> None:
     # Scaling: kappa and strength enter by their ratio alone.
-    found = branch(Equation(MaierSaupe(), 0.2, 3), "strength", 1.8, 1.2, prolate(3))
+    found = find_branches(Equation(MaierSaupe(), 0.2, 3), "strength", 1.8, 1.2, prolate(3))
     (fold,) = found.events("fold")
     assert fold.parameter == pytest.approx(0.2 / 0.1485555999225, abs=1e-8)
     with pytest.raises(InputError, match=r"'strenght' found.*did you mean 'strength'"):
@@ -161,7 +162,7 @@ def test_branches_in_any_number_of_the_kernel() -> None:
 
 @pytest.mark.slow
 def test_a_branch_in_the_width() -> None:
-    width = branch(
+    width = find_branches(
         Equation(Gaussian(width=0.5), 0.05, 3), "width", 0.45, 0.55,
         VonMisesFisher((0.0, 0.0, 1.0), 9.0),
     )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Solutions of the stationary equation along one parameter: the curve that a branch is part of.
+
+A curve is the set of solutions (c, p) of c = T(c; p), c_l = int P_l dmu the moments and p the
+parameter, in axial symmetry. Owns its tangent, the correction of a step to it, its grid, and what a
+solution has in a table. The length of a step is measured in the kernel's norm of c and in the
+parameter over the width of its interval. Which way is taken along it is the matter of ``branch``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import linalg, optimize
+
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.manifolds import ZonalGrid
+from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.steady.equation import Equation, MomentMap, Point, StationaryState, with_parameter
+from meanfield.steady.spectrum import Spectrum, zonal_spectrum
+
+__all__ = ["Curve"]
+
+_MAX_SIZE = 4096
+
+
+class Curve:
+    """Solutions x = (c_1, ..., c_L, p) on one grid, which is refined when the peak narrows.
+
+    Attributes:
+        equation: the other parameters.
+        parameter: the name of p.
+        low, high, width: its interval.
+        degree: L.
+        metric: (L + 1,) weights of the squares in a length.
+        at_limit: whether the last point tried was out of the parameter's range.
+    """
+
+    def __init__(self, equation: Equation, parameter: str, interval: tuple[float, float]) -> None:
+        self.equation = equation
+        self.parameter = parameter
+        self.low, self.high = sorted(interval)
+        self.width = self.high - self.low
+        self.at_limit = False
+        self._ends = [with_parameter(equation, parameter, value) for value in interval]
+        degree = max(end.first_degree for end in self._ends)
+        self._set_grid(degree, 2 * degree + 32)
+
+    def _set_grid(self, degree: int, size: int) -> None:
+        self.degree, d = degree, self.equation.d
+        self.grid = ZonalGrid(degree, size, d)
+        self.scale = 1.0 / np.sqrt(harmonic_dimension(degree, d))
+        longest = max(self._ends, key=lambda end: end.degree or 0)
+        part = np.abs(longest.interaction.multipliers(degree))[1:] / self.scale[1:] ** 2
+        self.metric = np.concatenate([part / max(part.max(), 1e-300), [1.0 / self.width**2]])
+
+    def map(self, p: float) -> MomentMap:
+        """T at a value of the parameter."""
+        return MomentMap(with_parameter(self.equation, self.parameter, p), self.grid)
+
+    def moments(self, x: Array) -> Array:
+        """Orthonormal moments of x, (L + 1,)."""
+        return np.concatenate([[1.0], x[:-1]]) / self.scale
+
+    def unknowns(self, moments: Array, p: float) -> Array:
+        """x of orthonormal moments, of another degree perhaps."""
+        c = np.zeros(self.degree)
+        n = min(moments.size - 1, self.degree)
+        c[:n] = moments[1 : n + 1] * self.scale[1 : n + 1]
+        return np.concatenate([c, [p]])
+
+    def uniform(self, p: float) -> Array:
+        """x of the uniform state."""
+        return np.concatenate([np.zeros(self.degree), [p]])
+
+    def point(self, x: Array) -> Point:
+        """What the moments of x exert."""
+        return self.map(x[-1]).at(self.moments(x))
+
+    def defect(self, x: Array) -> Array:
+        """c - T(c; p)."""
+        return np.asarray(x[:-1] - (self.point(x).image * self.scale)[1:])
+
+    def jacobian(self, x: Array) -> Array:
+        """(L, L + 1): derivatives of the defect by c and by p."""
+        moment_map = self.map(x[-1])
+        by_c = moment_map.jacobian(moment_map.at(self.moments(x)))[1:, 1:]
+        by_c = np.eye(self.degree) - by_c * self.scale[1:, None] / self.scale[None, 1:]
+        # Central differences: 1e-9 is enough for the direction, and Newton needs no more.
+        h = 1e-5 * max(abs(x[-1]), 1e-2 * self.width)
+        found: list[tuple[float, Array]] = []
+        for sign in (1.0, -1.0, 0.0):
+            if len(found) == 2:
+                break
+            try:
+                found.append((sign * h, self.defect(np.concatenate([x[:-1], [x[-1] + sign * h]]))))
+            except InputError:  # out of the range of the parameter: one-sided
+                continue
+        (a, one), (b, two) = found
+        return np.column_stack([by_c, (one - two) / (a - b)])
+
+    def length(self, x: Array) -> float:
+        """Length of a step."""
+        return math.sqrt(float(np.sum(self.metric * x * x)))
+
+    def tangent(self, x: Array, along: Array) -> Array:
+        """Unit tangent at a solution, in the direction of ``along``."""
+        matrix = np.vstack([self.jacobian(x), self.metric * along])
+        right = np.zeros(self.degree + 1)
+        right[-1] = 1.0
+        t = linalg.solve(matrix, right)
+        return np.asarray(t / self.length(t))
+
+    def correct(self, x: Array, tangent: Array, step: float) -> tuple[Array, int] | None:
+        """The solution at arclength ``step`` from x along the tangent; None: no convergence."""
+        y = x + step * tangent
+        for count in range(1, 13):
+            if self.parameter == "kappa" and y[-1] <= 0.0:
+                return None
+            along = float(np.sum(self.metric * tangent * (y - x))) - step
+            try:
+                right = -np.concatenate([self.defect(y), [along]])
+                matrix = np.vstack([self.jacobian(y), self.metric * tangent])
+                change = linalg.solve(matrix, right)
+            except linalg.LinAlgError:
+                return None
+            except InputError:  # a parameter out of its range
+                self.at_limit = True
+                return None
+            y = y + change
+            size = self.length(change)
+            if not math.isfinite(size) or size > 10.0 * max(step, 1e-3):
+                return None
+            if size < 1e-12:
+                return y, count
+        return (y, 12) if size < 1e-10 else None
+
+    def outside(self, x: Array) -> bool:
+        """Whether the parameter has left its interval, by more than round-off."""
+        slack = 1e-12 * self.width
+        return bool(x[-1] < self.low - slack or x[-1] > self.high + slack)
+
+    def _sizes(self, x: Array) -> Array:
+        return np.abs(x[:-1]) * np.sqrt(self.metric[:-1])
+
+    def amplitude(self, x: Array) -> float:
+        """Size of the largest moment in the kernel's norm."""
+        return float(np.max(self._sizes(x)))
+
+    def dominant(self, x: Array) -> int:
+        """Index of that moment."""
+        return int(np.argmax(self._sizes(x)))
+
+    def meeting(self, x: Array, y: Array) -> Array:
+        """Where the branch through x and y meets the uniform state: its derivative is singular.
+
+        At the uniform state the derivative of the defect is diagonal, and that of the branch's
+        largest moment vanishes.
+        """
+        index = self.dominant(x)
+
+        def slope(p: float) -> float:
+            return float(self.jacobian(self.uniform(p))[index, index])
+
+        p = optimize.newton(slope, y[-1], tol=1e-14 * self.width, x1=y[-1] + 1e-3 * self.width)
+        return self.uniform(p)
+
+    def padded(self, x: Array) -> Array:
+        """x with zeros for the moments of degrees that have been added since."""
+        return np.concatenate([x[:-1], np.zeros(self.degree + 1 - x.size), x[-1:]])
+
+    def refine(self, x: Array) -> bool:
+        """Double the grid, or the degree, if it does not resolve x; whether it was changed.
+
+        After it, points are to be ``padded``.
+        """
+        moment_map = self.map(x[-1])
+        moments = self.moments(x)
+        if moment_map.resolves(moment_map.at(moments)):
+            if not moment_map.cut_short(moments):
+                moment_map.warn_of_the_end(moments)
+                return False
+            self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
+            return True
+        if 2 * self.grid.size > _MAX_SIZE:
+            raise BrokenInvariantError(
+                f"{self.parameter} = {x[-1]:g}: the peak is too narrow for {_MAX_SIZE} nodes; "
+                "choose a smaller interval"
+            )
+        self.grid = self.grid.resized(self.degree, 2 * self.grid.size)
+        return True
+
+    def spectrum(self, x: Array) -> Spectrum:
+        """Leading eigenvalues at a solution."""
+        return zonal_spectrum(self.map(x[-1]), self.point(x), count=3)
+
+    def state(self, x: Array) -> StationaryState:
+        """The state that a solution is."""
+        return StationaryState.of(self.map(x[-1]), self.point(x))
+
+    def row(self, x: Array) -> Array:
+        """What a table says of a solution, in the order of ``diagram.COLUMNS``."""
+        state, spectrum = self.state(x), self.spectrum(x)
+        return np.array(
+            [
+                x[-1],
+                x[0],
+                x[1] if self.degree > 1 else state.c2,
+                state.energy,
+                state.entropy,
+                state.free_energy,
+                spectrum.leading,
+                spectrum.leading_mode.order,
+            ]
+        )

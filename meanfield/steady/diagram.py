@@ -1,0 +1,95 @@
+"""What a bifurcation diagram is: branches of stationary states, and the special points on them.
+
+Values only; how a branch is found is ``branch``, where it is written ``folder``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.geometry.sphere import Array
+from meanfield.steady.equation import Equation
+from meanfield.steady.spectrum import NEUTRAL
+
+__all__ = ["COLUMNS", "Branch", "Diagram", "Event"]
+
+COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy", "leading", "order")
+"""Columns of ``Branch.table``; energy is E, free_energy F relative to the uniform state."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A special point of a branch.
+
+    Attributes:
+        kind: "fold" (the parameter turns back), "equal free energy" (with the uniform state, where
+            a free energy decides: usa, kernels),
+            "branch point" (an eigenvalue crosses zero: a branch leaves, of azimuthal order
+            ``order``), "uniform" (the branch joins the uniform one), "end".
+        parameter, mean_norm, free_energy: where.
+        order: azimuthal order of the crossing eigenvalue, 0 else.
+        c_2: int P_2 dmu there, the order parameter of even states.
+    """
+
+    kind: str
+    parameter: float
+    mean_norm: float
+    free_energy: float
+    order: int = 0
+    c_2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A curve of stationary states.
+
+    Attributes:
+        name: "uniform", "clustered", "clustered 2", ...
+        table: (points, len(COLUMNS)) in the order along the curve. ``leading``: largest real part
+            of an eigenvalue of the linearisation (rotations left out), ``order`` its azimuthal
+            order.
+        moments: (points, L + 1) averages c_l = int P_l dmu.
+        events: special points, in the order along the curve.
+        stopped: why the curve ends.
+    """
+
+    name: str
+    table: Array
+    moments: Array
+    events: tuple[Event, ...]
+    stopped: str
+
+    def column(self, name: str) -> Array:
+        """One column of the table, (points,)."""
+        return np.asarray(self.table[:, COLUMNS.index(name)])
+
+    @property
+    def stable(self) -> Array:
+        """(points,) whether all eigenvalues but rotations have negative real parts."""
+        return np.asarray(self.column("leading") < -NEUTRAL)
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A bifurcation diagram.
+
+    Attributes:
+        equation: the equation at the start of the interval.
+        parameter: "kappa", or a number of the interaction.
+        interval: from, to.
+        branches: the uniform one first.
+        critical: values of the parameter in the interval where the uniform state changes its
+            stability, from the computed spectrum.
+    """
+
+    equation: Equation
+    parameter: str
+    interval: tuple[float, float]
+    branches: tuple[Branch, ...]
+    critical: tuple[float, ...]
+
+    def events(self, kind: str) -> tuple[Event, ...]:
+        """All special points of a kind, branch by branch."""
+        return tuple(e for b in self.branches for e in b.events if e.kind == kind)

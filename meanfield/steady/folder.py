@@ -1,0 +1,245 @@
+"""Folders of the verbs ``stationary`` and ``branch``: tables, arrays, a density, and pictures.
+
+Owns what is in them, and draws them again. Knows nothing of how states are found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from meanfield.errors import InputError
+from meanfield.geometry.manifolds import Latitudes, of_vectors
+from meanfield.geometry.mesh import Mesh, write_mesh
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import attention_words
+from meanfield.results.folder import RunFolder, utc_now
+from meanfield.results.plots_stationary import draw_diagram, draw_profile, draw_sphere
+from meanfield.software import provenance
+from meanfield.steady.branch import Report
+from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
+from meanfield.steady.equation import StationaryState
+from meanfield.steady.problem import Problem
+from meanfield.steady.spectrum import NEUTRAL, Spectrum
+from meanfield.whole import save_arrays, whole_file
+
+__all__ = [
+    "branch_table",
+    "draw",
+    "finish",
+    "open_folder",
+    "told_if_broken",
+    "write_diagram",
+    "write_state",
+]
+
+_EVENT_NUMBERS = ("parameter", "mean_norm", "free_energy", "c_2")
+
+
+def open_folder(
+    problem: Problem, path: Path, overwrite: bool, about: Mapping[str, object]
+) -> RunFolder:
+    """Make a folder with its case and a record that says ``about`` what it is."""
+    run = RunFolder.create(path, overwrite)
+    run.write_case(problem)
+    model = problem.model
+    about = {**about, "interaction": model.describe(), "energy_kind": model.on(problem.geometry)
+             .energy_kind}  # fmt: skip
+    run.write_run({**provenance(), **about, "started": utc_now(), "ended": None,
+                   "stop_reason": None})  # fmt: skip
+    return run
+
+
+@contextlib.contextmanager
+def told_if_broken(run: RunFolder) -> Iterator[None]:
+    """Record why the work within ended, if it did not come to its end."""
+    try:
+        yield
+    except BaseException as error:
+        reason = "interrupted"
+        if not isinstance(error, KeyboardInterrupt):
+            reason = f"failed: {type(error).__name__}: {error}"
+        run.write_run({**run.read_run(), "ended": utc_now(), "stop_reason": reason})
+        raise
+
+
+def finish(
+    run: RunFolder, rows: list[tuple[str, str]], title: str, warnings: Sequence[str] = ()
+) -> None:
+    """Complete the record, with ``rows`` for people, and draw."""
+    about = {**run.read_run(), "ended": utc_now(), "stop_reason": "done", "summary": rows,
+             "title": title, "warnings": list(warnings)}  # fmt: skip
+    run.write_run(about)
+    figures = draw(run.path)
+    run.write_run({**about, "figures": [str(p.relative_to(run.path)) for p in figures]})
+
+
+def _write_csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([f"{v:.17g}" if isinstance(v, float) else v for v in row])
+
+
+# --------------------------------------------------------------------------------------------
+# A state
+
+
+def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFolder) -> None:
+    """Write a state with its spectrum, and its density on a mesh."""
+    equation = state.equation
+    named = equation.interaction.columns
+    last: dict[str, object] = {
+        name: named.pop(name) for name in ("value", "strength", "link") if name in named
+    }
+    numbers: dict[str, object] = {
+        **named,
+        "kappa": equation.kappa,
+        "d": equation.d,
+        **last,
+        "c_1": state.mean_norm,
+        "c_2": state.c2,
+        "energy": state.energy,
+        "entropy": state.entropy,
+        "free_energy": state.free_energy,
+        "residual": state.residual,
+        "leading": found.leading,
+        "stable": int(found.is_stable),
+        "uniform": int(state.is_uniform),
+    }
+    _write_csv(run.file("stationary.csv"), list(numbers), [list(numbers.values())])
+    eigenvalues: list[list[object]] = [
+        [mode.order, v.real, v.imag] for mode in found.modes for v in mode.eigenvalues
+    ]
+    _write_csv(run.file("eigenvalues.csv"), ["order", "real", "imag"], eigenvalues)
+    rho = state.density(mesh.points)
+    with np.errstate(divide="ignore"):
+        log_rho = np.log(rho)
+    save_arrays(
+        run.file("state.npz"),
+        moments=state.moments, degrees=state.grid.degrees, points=state.grid.points,
+        weights=state.grid.weights, log_rho=state.log_rho,
+    )  # fmt: skip
+    fields = {"rho": rho, "log10_rho": np.maximum(log_rho / math.log(10.0), -300.0)}
+    write_mesh(run.file("density.vtu"), mesh, overwrite=True, fields=fields)
+
+
+# --------------------------------------------------------------------------------------------
+# Branches
+
+
+@contextlib.contextmanager
+def branch_table(run: RunFolder, parameter: str) -> Iterator[Report]:
+    """The table of a branch, and what writes each point to it as it comes."""
+    with open(run.file("branch.csv"), "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["branch", parameter, "mean_norm", *COLUMNS[1:], "stable"])
+
+        def report(name: str, row: Array) -> None:
+            values = [f"{v:.17g}" for v in row[1:-1]]
+            stable = int(row[COLUMNS.index("leading")] < -NEUTRAL)
+            writer.writerow(
+                [name, f"{row[0]:.17g}", f"{abs(row[1]):.17g}", *values, int(row[-1]), stable]
+            )
+            file.flush()
+
+        yield report
+
+
+def write_diagram(diagram: Diagram, run: RunFolder) -> None:
+    """Write the special points and the arrays of a diagram."""
+    events: list[list[object]] = [
+        [b.name, e.kind, e.parameter, e.mean_norm, e.free_energy, e.order, e.c_2]
+        for b in diagram.branches
+        for e in _told(b, diagram)
+    ]
+    header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order", "c_2"]
+    _write_csv(run.file("events.csv"), header, events)
+    arrays: dict[str, Array] = {}
+    for number, found in enumerate(diagram.branches):
+        arrays[f"table_{number}"] = found.table
+        arrays[f"moments_{number}"] = found.moments
+    names = [b.name for b in diagram.branches]
+    save_arrays(run.file("branch.npz"), columns=COLUMNS, names=names, **arrays)
+
+
+def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:
+    """Events of a branch; those of the uniform one are the critical values."""
+    if found.name == "uniform":
+        return tuple(Event("critical", p, 0.0, 0.0) for p in diagram.critical)
+    return found.events
+
+
+# --------------------------------------------------------------------------------------------
+# Pictures
+
+
+def draw(folder: str | os.PathLike[str]) -> list[Path]:
+    """Draw the pictures of a folder that ``stationary`` or ``branch`` left.
+
+    Raises:
+        InputError: it is no such folder, or not finished.
+    """
+    run = RunFolder.open(folder)
+    about = run.read_run()
+    if about.get("stop_reason") != "done" or about.get("kind") not in ("stationary", "branch"):
+        raise InputError(f"{run.path} holds no finished stationary state or branch to draw")
+    if about["kind"] == "branch":
+        return [_draw_branch(run, about)]
+    return [_draw_state(run, about)]
+
+
+def _draw_state(run: RunFolder, about: Mapping[str, object]) -> Path:
+    import meshio
+
+    with open(run.path / "stationary.csv", encoding="utf-8", newline="") as file:
+        numbers = next(csv.DictReader(file))
+    data = meshio.read(run.path / "density.vtu")
+    log_rho = data.point_data["log10_rho"] * math.log(10.0)
+    stable = "stable" if numbers["stable"] == "1" else "unstable"
+    note = (
+        f"stationary state, {stable}: {_interaction_words(about, numbers)}, "
+        f"kappa = {float(numbers['kappa']):g}, |m| = {float(numbers['c_1']):.6f}, "
+        f"leading eigenvalue {float(numbers['leading']):.4g}"
+    )
+    path, title, d = run.figure("density.png"), str(about["title"]), int(numbers["d"])
+    triangles = data.get_cells_type("triangle")
+    if len(triangles):
+        return draw_sphere(path, data.points, triangles.astype(np.int64), log_rho, title, note)
+    on = Latitudes(d) if "theta" in data.point_data else of_vectors(d)
+    points = on.from_space(data.points, data.point_data.__getitem__)
+    return draw_profile(path, on, points, log_rho, title, note)
+
+
+def _draw_branch(run: RunFolder, about: Mapping[str, object]) -> Path:
+    with np.load(run.path / "branch.npz") as data:
+        columns = [str(name) for name in data["columns"]]
+        branches = [
+            (str(name), dict(zip(columns, data[f"table_{k}"].T, strict=True)))
+            for k, name in enumerate(data["names"])
+        ]
+    with open(run.path / "events.csv", encoding="utf-8", newline="") as file:
+        events = [
+            {**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}}
+            for row in csv.DictReader(file)
+        ]
+    falls = about.get("energy_kind", "")
+    if not falls:  # a folder of an earlier version
+        problem = Problem.from_toml(run.case_path)
+        falls = problem.model.on(problem.geometry).energy_kind
+    return draw_diagram(
+        run.figure("branch.png"), str(about["parameter"]), branches, events,
+        falls == "gradient", str(about["title"]),
+    )  # fmt: skip
+
+
+def _interaction_words(about: Mapping[str, object], numbers: Mapping[str, str]) -> str:
+    """Words for the interaction of a folder; from its table in those of earlier versions."""
+    return str(about["interaction"]) if "interaction" in about else attention_words(numbers)

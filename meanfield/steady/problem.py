@@ -1,0 +1,130 @@
+"""What defines a stationary state: geometry, model and initial law of a case.
+
+Its solver and its times play no part. Knows nothing of how a state is found and of what is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meanfield.case import Case, Geometry, Model, Unmeshed, emit_toml, read_table
+from meanfield.errors import InputError
+from meanfield.geometry.laws import Law
+from meanfield.geometry.manifolds import Latitudes, Manifold
+from meanfield.geometry.mesh import Mesh, usual_mesh
+from meanfield.options import as_table
+from meanfield.steady.equation import Equation
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What defines a stationary state: a case without its solver and its times.
+
+    Attributes:
+        title: one line for people.
+        geometry, model, initial: as in a case; ``model.kappa`` is positive for a state.
+        table: the resolved tables, as they go into case.toml.
+    """
+
+    title: str
+    geometry: Geometry
+    model: Model
+    initial: Law
+    table: Mapping[str, object]
+
+    @classmethod
+    def from_toml(
+        cls,
+        path: str | os.PathLike[str],
+        overrides: Iterable[str] | Mapping[str, object] = (),
+    ) -> Problem:
+        """Read a case file; [solver], [time] and [output] are not used and not checked.
+
+        Raises:
+            InputError: naming the file, the key, what was expected and what was found.
+        """
+        path = Path(path)
+        raw = read_table(path, overrides)
+        solver = raw.pop("solver", None)
+        raw["time"], raw["output"] = {"end": 1.0}, {}
+        kappa: Any = 0.0  # checked with the model that gets it
+        if isinstance(given := raw.get("model"), Mapping):
+            raw["model"] = {name: value for name, value in given.items() if name != "kappa"}
+            kappa = given.get("kappa", kappa)
+        geometry = raw.get("geometry")
+        if isinstance(geometry, Mapping) and geometry.get("type") == Unmeshed.type:
+            raw["solver"] = {"type": "particles", "number": 1}
+        try:
+            case = Case.from_dict(raw, path.parent)
+            model = dataclasses.replace(case.model, kappa=kappa)
+            return cls._of(case, model, solver if isinstance(solver, Mapping) else None)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_case(cls, case: Case) -> Problem:
+        """Take geometry, model and initial law of a case."""
+        return cls._of(case, case.model, as_table(case.solver))
+
+    @classmethod
+    def _of(cls, case: Case, model: Model, solver: Mapping[str, object] | None) -> Problem:
+        table = case.to_dict()
+        table["model"] = {**case.model.table(), "kappa": model.kappa}
+        for name in ("solver", "time", "output"):
+            table.pop(name)
+        if solver is not None:
+            table["solver"] = dict(solver)
+        return cls(case.title, case.geometry, model, case.initial, table)
+
+    def to_toml(self) -> str:
+        """The resolved case as TOML."""
+        return emit_toml(dict(self.table))
+
+    def equation(self, **changes: float) -> Equation:
+        """The stationary equation, with kappa or numbers of the interaction changed.
+
+        Raises:
+            InputError: kappa is not positive, or a number is out of its range.
+        """
+        model = self.model
+        for name, value in changes.items():
+            model = model.replaced(name, value)
+        if model.kappa == 0.0:
+            raise InputError(
+                "model.kappa: found 0, expected noise, kappa > 0, for a stationary density; add "
+                "for example --set model.kappa=0.1"
+            )
+        return Equation(model.term, model.kappa, self.geometry.d)
+
+    @property
+    def manifold(self) -> Manifold:
+        """Geometry in which states are found.
+
+        Raises:
+            InputError: d > 3 without a mesh, and a law that is not symmetric about e_d.
+        """
+        on = self.geometry.manifold
+        if not on.has_harmonics:
+            if not self.initial.is_zonal():
+                raise InputError(
+                    f"initial: in d = {self.geometry.d} a law symmetric about e_d expected (states "
+                    "are found in zonal geometry there)"
+                )
+            return Latitudes(on.d)
+        return on
+
+    def mesh(self) -> Mesh:
+        """The mesh on which the density is written: that of the case or, without one, a usual one.
+
+        Its fineness does not matter for the state itself.
+        """
+        if not isinstance(self.geometry, Unmeshed):
+            return self.geometry.build_mesh()
+        return usual_mesh(self.manifold)

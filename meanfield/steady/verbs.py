@@ -1,0 +1,343 @@
+"""Stationary states and their branches for a case: what the verbs do.
+
+Finds a state or its branches, says in words what was found, and has it written by ``folder``. Needs
+no DOLFINx. Knows nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from meanfield.case import Case
+from meanfield.checks import a_parameter
+from meanfield.errors import InputError
+from meanfield.geometry.laws import Law
+from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.sphere import Array
+from meanfield.results.folder import RunFolder
+from meanfield.steady.branch import find_branches
+from meanfield.steady.diagram import Diagram
+from meanfield.steady.equation import Equation, StationaryState
+from meanfield.steady.folder import (
+    branch_table,
+    finish,
+    open_folder,
+    told_if_broken,
+    write_diagram,
+    write_state,
+)
+from meanfield.steady.newton import find_stationary
+from meanfield.steady.problem import Problem
+from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
+
+__all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
+
+_EVEN = 1e-9  # |m| below which a state is even
+
+
+def _bar(progress: bool | None, unit: str) -> Any:
+    shown = progress if progress is not None else sys.stderr.isatty()
+    return tqdm(unit=f" {unit}", disable=not shown, file=sys.stderr,
+                bar_format="{n_fmt}{unit} [{elapsed}{postfix}]")  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------
+# One state
+
+
+@dataclass(frozen=True)
+class StationaryResult:
+    """A stationary state of a case.
+
+    Attributes:
+        state: the state.
+        spectrum: leading eigenvalues of the linearisation at it.
+        folder: where it was written.
+    """
+
+    state: StationaryState
+    spectrum: Spectrum
+    folder: Path
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Words for people: name and value."""
+        state, model = self.state, self.state.equation.interaction
+        leading = ", ".join(_complex(v) for v in self.spectrum.leading_mode.eigenvalues[:4])
+        rows = [
+            ("state", describe(state)),
+            ("c_1 = |m|", f"{state.mean_norm:.12g}"),
+            ("c_2", f"{state.c2:.12g}"),
+            ("E", f"{state.energy:.12g}"),
+            ("H", f"{state.entropy:.12g}"),
+        ]
+        if model.energy_kind == "gradient":
+            rows.append(("F - F_uniform", f"{state.free_energy:.12g}"))
+        fixed, newton = state.iterations
+        rows += [
+            ("residual", f"{state.residual:.1e} ({fixed} fixed-point, {newton} Newton steps)"),
+            ("eigenvalues", f"{leading}{_order_words(self.spectrum)}"),
+        ]
+        if not math.isnan(self.spectrum.rotation_error):
+            rows.append(("rotations", f"{self.spectrum.rotation_error:.1e} (exact: 0)"))
+        rows.append(("verdict", verdict(self.spectrum)))
+        return rows
+
+
+def describe(state: StationaryState) -> str:
+    """Words for which state it is."""
+    if state.is_uniform:
+        return "uniform"
+    if not state.is_axially_symmetric:
+        return "not uniform, without an axis of symmetry"
+    where = f"e_{state.grid.d}" if state.grid.manifold.latitudes else _direction(state.axis)
+    odd = "" if state.mean_norm > 1e-7 else ", even (its mean vanishes)"
+    return f"not uniform, symmetric about {where}{odd}"
+
+
+def _direction(axis: Array) -> str:
+    return f"({', '.join(f'{c:.4g}' for c in np.where(np.abs(axis) < 1e-9, 0.0, axis))})"
+
+
+def verdict(found: Spectrum) -> str:
+    """Words for the stability."""
+    leading = found.leading
+    if found.is_stable:
+        return f"linearly stable: perturbations decay like e^({leading:.4g} t) or faster"
+    if leading <= NEUTRAL:
+        return "neutral to round-off: at a critical value"
+    return f"linearly UNSTABLE: perturbations grow like e^({leading:.4g} t)"
+
+
+def _order_words(found: Spectrum) -> str:
+    order = found.leading_mode.order
+    return f" (azimuthal order {order})" if order >= 0 else ""
+
+
+def _complex(value: complex) -> str:
+    if abs(value.imag) < 1e-12 * max(abs(value), 1.0):
+        return f"{value.real:.8g}"
+    return f"{value.real:.8g}{value.imag:+.8g}i"
+
+
+def stationary(
+    problem: Problem | Case,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
+) -> StationaryResult:
+    """Find the stationary state to which the initial law of a case leads, and write it.
+
+    The folder gets stationary.csv (one row of numbers), eigenvalues.csv, state.npz (moments, nodes,
+    density), density.vtu (for ParaView, and to start from: ``type = "file"``, array "rho"),
+    figures/, case.toml and run.json.
+
+    Args:
+        problem: a case, or what remains of it.
+        folder: for the results.
+        overwrite: replace what is in it.
+        progress: show the iterations; None: on a terminal.
+        announce: called when what can be checked beforehand has been, before the work begins.
+
+    Raises:
+        InputError: what cannot be done, before anything is written.
+        BrokenInvariantError: no convergence.
+    """
+    problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
+    equation, kind = problem.equation(), problem.manifold.name
+    RunFolder.check(folder, overwrite)
+    mesh = problem.mesh()
+    if announce is not None:
+        announce()
+    with _bar(progress, "iterations") as bar:
+
+        def show(count: int, residual: float) -> None:
+            bar.set_postfix_str(f"residual {residual:.1e}", refresh=False)
+            bar.update()
+
+        state = find_stationary(equation, problem.initial, kind, show)
+    result = StationaryResult(state, spectrum(state), Path(folder))
+    run = open_folder(problem, Path(folder), overwrite, {"kind": "stationary"})
+    write_state(state, result.spectrum, mesh, run)
+    finish(run, result.rows(), problem.title)
+    return result
+
+
+# --------------------------------------------------------------------------------------------
+# Branches
+
+
+@dataclass(frozen=True)
+class BranchResult:
+    """A bifurcation diagram of a case.
+
+    Attributes:
+        diagram: the branches.
+        note: how a case on the sphere or the circle was made axially symmetric, or "".
+        folder: where it was written.
+    """
+
+    diagram: Diagram
+    note: str
+    folder: Path
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Words for people: name and value."""
+        diagram, name = self.diagram, self.diagram.parameter
+        rows = [("symmetry", self.note)] if self.note else []
+        critical = ", ".join(f"{name} = {p:.9g}" for p in diagram.critical)
+        rows.append(("uniform", f"changes its stability at {critical}" if critical else
+                     f"{'stable' if bool(diagram.branches[0].stable[0]) else 'unstable'} "
+                     "on the whole interval"))  # fmt: skip
+        for found in diagram.branches[1:]:
+            p = found.column("parameter")
+            rows.append(
+                (found.name, f"{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}; "
+                             f"end: {found.stopped}")
+            )  # fmt: skip
+            for event in found.events:
+                if event.kind in ("fold", "equal free energy", "branch point"):
+                    even = event.mean_norm < _EVEN  # what tells its order then is c_2
+                    size = f"c_2 = {event.c_2:.6g}" if even else f"|m| = {event.mean_norm:.6g}"
+                    rows.append((event.kind, f"{name} = {event.parameter:.9g}, {size}"))
+        rows.append(("transition", self._transition()))
+        return [*rows, *(("warning", text) for text in self.warnings)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is missing: branches that were not followed to their end."""
+        ends = ("the uniform state", "the end of the interval")
+        return [
+            f"{b.name} was not followed to its end: {b.stopped}"
+            for b in self.diagram.branches
+            if b.stopped not in ends
+        ]
+
+    def _transition(self) -> str:
+        """What happens at the critical value, from the state next to it on the branch."""
+        diagram, name = self.diagram, self.diagram.parameter
+        if len(diagram.branches) == 1:
+            return "no state but the uniform one was found on the interval"
+        folds = [event.parameter for event in diagram.events("fold")]
+        for found in diagram.branches[1:]:
+            leading = found.column("leading")
+            for end, beside in ((0, 1), (-1, -2)):
+                joins = any(abs(found.table[end, 0] - p) <= 1e-9 * abs(p) for p in diagram.critical)
+                if abs(found.table[end, 1]) > 1e-9 or not joins:
+                    continue
+                if leading[beside] < 0.0:
+                    return "continuous: stable states branch off where the uniform one loses it"
+                if not folds:
+                    return (
+                        "first order: unstable states branch off; the fold is not in the interval"
+                    )
+                low, high = sorted((float(found.table[end, 0]), folds[0]))
+                return (
+                    f"first order: uniform and clustered are both stable for {name} between "
+                    f"{low:.6g} and {high:.6g} (hysteresis)"
+                )
+        if folds:
+            return f"first order: hysteresis ends at the fold, {name} = {folds[0]:.6g}"
+        return "none on the interval"
+
+
+def branch(
+    problem: Problem | Case,
+    parameter: str,
+    start: float,
+    end: float,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
+) -> BranchResult:
+    """Follow the stationary states of a case through an interval of a parameter, and write them.
+
+    Done in zonal geometry. On the circle or the sphere the state at ``start`` is found in full and
+    continued in the symmetry about its axis.
+
+    The folder gets branch.csv (a row for each point, written as they come), events.csv, branch.npz
+    (with the moments), figures/, case.toml and run.json.
+
+    Args:
+        problem: a case, or what remains of it.
+        parameter: "kappa", or a number of the interaction ("beta", or of a kernel).
+        start, end: the interval, followed from start to end.
+        folder, overwrite, progress, announce: as for ``stationary``.
+
+    Raises:
+        InputError: what cannot be done, before anything is written.
+        BrokenInvariantError: a state was not found; the points so far are in the folder.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+    problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
+    equation = _first_equation(problem, parameter, start, end)
+    on = problem.manifold
+    RunFolder.check(folder, overwrite)
+    law, note = _zonal_start(equation, problem.initial, on)
+    about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
+    run = open_folder(problem, Path(folder), overwrite, about)
+    if announce is not None:
+        announce()
+    with (
+        told_if_broken(run),
+        branch_table(run, parameter) as write,
+        _bar(progress, "points") as bar,
+    ):
+
+        def report(name: str, row: Array) -> None:
+            write(name, row)
+            bar.set_postfix_str(
+                f"{name}: {parameter} = {row[0]:.5g}, |m| = {abs(row[1]):.4f}", refresh=False
+            )
+            bar.update()
+
+        diagram = find_branches(equation, parameter, start, end, law, report=report)
+    result = BranchResult(diagram, note, run.path)
+    write_diagram(diagram, run)
+    finish(run, result.rows(), problem.title, result.warnings)
+    return result
+
+
+def _first_equation(problem: Problem, parameter: str, start: float, end: float) -> Equation:
+    """The equation at the start of the interval, all of which is checked."""
+    a_parameter(parameter, problem.model.parameters)
+    if not (math.isfinite(start) and math.isfinite(end)) or start == end:
+        raise InputError(
+            f"{parameter} from {start:g} to {end:g} found, two different numbers expected"
+        )
+    if parameter == "kappa" and min(start, end) <= 0.0:
+        raise InputError(f"kappa from {start:g} to {end:g} found, positive numbers expected")
+    equation = problem.equation(**{parameter: start})
+    problem.equation(**{parameter: end})
+    return equation
+
+
+def _zonal_start(equation: Equation, law: Law, on: Manifold) -> tuple[Law | Array, str]:
+    """A zonal law, or the moments about its axis of the state on the circle or sphere."""
+    if on.latitudes:
+        return law, ""
+    state = find_stationary(equation, law, on.name)
+    if not state.is_axially_symmetric:
+        raise InputError(
+            f"the state found on the {on.name} has no axis of symmetry (|m| = "
+            f"{state.mean_norm:.4g}): expected one that has, to be continued in that symmetry; "
+            "start from another law"
+        )
+    if state.is_uniform:
+        note = f"the uniform state on the {on.name}; continued about e_{equation.d}"
+    else:
+        axis = _direction(state.axis)
+        note = f"the state on the {on.name} is symmetric about {axis}: continued in that symmetry"
+    return state.zonal_moments(), note
