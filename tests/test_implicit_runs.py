@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference import STATIONARY_PROFILES
 
 import meanfield as mf
 from meanfield import cli
-from meanfield.analysis.exact import STATIONARY_PROFILES
 from meanfield.case import apply_overrides
 from meanfield.geometry.mesh import unstructured_sphere, write_mesh
 

@@ -1,8 +1,8 @@
-"""Closed forms, growth rates and reference values of the mean-field equation of self-attention.
+"""Closed forms and growth rates of the mean-field equation of self-attention.
 
 What tests and studies hold a computed solution against. Owns formulas that do not come from the
 solvers: they are typed from scipy's special functions and ordinary differential equations, and
-share no code with ``meanfield.attention``. Knows nothing of meshes, solvers or files.
+share no code with ``meanfield.interaction``. Knows nothing of meshes, solvers or files.
 
 Conventions: the sphere is S^{d-1} in R^d; densities and energies are with respect to the uniform
 probability sigma; "sa" and "usa" are the softmax and the unnormalised model, V = ``value`` I with
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -29,19 +28,7 @@ from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
 
 __all__ = [
-    "CIRCLE_SA",
-    "FIRST_ORDER_USA",
-    "POISSON_SPHERE",
-    "STANDARD_SA",
-    "STATIONARY_PROFILES",
-    "ZONAL_SA",
-    "ZONAL_USA",
-    "FirstOrder",
     "Model",
-    "PoissonPoint",
-    "StandardPoint",
-    "StationaryProfile",
-    "TrajectoryPoint",
     "angular_gaussian_covariance",
     "bessel_ratio",
     "critical_noise",
@@ -50,7 +37,6 @@ __all__ = [
     "equiangular_solution",
     "first_order_threshold",
     "growth_rate",
-    "growth_rates",
     "kernel_coefficient",
     "narrow_cluster_variance",
     "noisy_linear_mean",
@@ -93,11 +79,9 @@ def bessel_ratio(order: float, shift: int, x: float) -> float:
         return 1.0
     if x == 0.0:
         return 0.0
-    top = order + shift
     # Far above x the ratio is x/(2 nu) to leading order, and errors shrink on the way down.
-    start = int(top + 40.0 + 2.0 * x)
-    ratio = 0.0
-    product = 1.0
+    start = int(order + shift + 40.0 + 2.0 * x)
+    ratio, product = 0.0, 1.0
     for k in range(start - int(order), 0, -1):
         nu = order + k
         ratio = 1.0 / (2.0 * nu / x + ratio)
@@ -152,13 +136,6 @@ def growth_rate(
             scale = math.exp(log_scale) if log_scale < 700.0 else math.inf
             drive *= kernel_coefficient(beta, d, 0) * scale
     return l * (l + d - 2) * (value * drive - kappa)
-
-
-def growth_rates(
-    model: Model, beta: float, d: int, degree: int, kappa: float = 0.0, value: int = 1
-) -> Array:
-    """Rates of degrees 0..``degree``, (degree + 1,): see ``growth_rate``."""
-    return np.array([growth_rate(model, beta, d, l, kappa, value) for l in range(degree + 1)])
 
 
 def critical_noise(model: Model, beta: float, d: int) -> float:
@@ -254,8 +231,7 @@ def _at_times(rate: Callable[[float, Array], Array], start: float, times: Array)
     solution = integrate.solve_ivp(
         rate, (0.0, wanted[-1]), [start], "DOP853", t_eval=wanted, rtol=_RTOL, atol=_ATOL
     )
-    values: Array = solution.y[0][back].reshape(times.shape)
-    return values
+    return np.asarray(solution.y[0][back].reshape(times.shape))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -268,8 +244,7 @@ def angular_gaussian_covariance(t: float, a: Array) -> Array:
     The density is det(S)^{-1/2} (x^T S^{-1} x)^{-d/2}, S = e^{tA} e^{tA^T}; ``a`` is (d, d).
     """
     flow = linalg.expm(t * np.asarray(a, dtype=np.float64))
-    covariance: Array = flow @ flow.T
-    return covariance
+    return np.asarray(flow @ flow.T)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -422,115 +397,3 @@ def noisy_linear_mean(kappa: float, d: int) -> float:
 
     # The ratio is concave in m: positive next to 0, negative at 1.
     return float(optimize.brentq(excess, 1e-9, 1.0, xtol=1e-15))
-
-
-# ---------------------------------------------------------------------------------------------
-# Reference values
-
-
-@dataclass(frozen=True)
-class StandardPoint:
-    """The standard density (``geometry.laws.standard_density``) evolved to time ``t``.
-
-    Attributes:
-        t: time.
-        energy_scaled: E e^{-beta}.
-        mean: int x dmu.
-        max_log_rho: largest log rho with respect to area (not sigma: add log 4 pi), or None.
-    """
-
-    t: float
-    energy_scaled: float
-    mean: tuple[float, float, float]
-    max_log_rho: float | None = None
-
-
-@dataclass(frozen=True)
-class TrajectoryPoint:
-    """A solution at time ``t``: moments c_l = int P_l(cos theta) dmu, l = 1, 2, ..., and E.
-
-    For d = 2, P_l(cos theta) is cos(l theta).
-    """
-
-    t: float
-    moments: tuple[float, ...]
-    energy: float
-
-
-@dataclass(frozen=True)
-class PoissonPoint:
-    """|w| = ``r`` and |mean| = ``m`` of the conformal flow (beta = 0, d = 3, r(0) = .2)."""
-
-    t: float
-    r: float
-    m: float
-
-
-@dataclass(frozen=True)
-class StationaryProfile:
-    """A stable axially symmetric stationary state with noise: c_1 = |m|, c_2 and E."""
-
-    d: int
-    model: Model
-    beta: float
-    kappa: float
-    moments: tuple[float, float]
-    energy: float
-
-
-@dataclass(frozen=True)
-class FirstOrder:
-    """The first-order transition of usa.
-
-    Values of kappa where the uniform state turns stable, where both states have the same free
-    energy, and where the clustered state ends (with |m| = ``mean_length``).
-    """
-
-    d: int
-    beta: float
-    kappa_c: float
-    equal_free_energy: float
-    end_of_hysteresis: float
-    mean_length: float
-
-
-STANDARD_SA = (
-    StandardPoint(1.0, 0.0250797550271, (0.2210227983, 0.2529167834, 0.1092786780)),
-    StandardPoint(4.0, 0.0449910890, (0.30808719, 0.35399639, 0.16844317), 4.97782),
-)
-"""sa, beta = 4, V = I: characteristics at level 8; a pseudospectral solver agrees to 1e-9 (t = 1)
-and 4e-8 (t = 4)."""
-
-ZONAL_SA = (
-    TrajectoryPoint(1.0, (0.1443977792, 0.1002315273), 0.91167176),
-    TrajectoryPoint(2.0, (0.2057177548, 0.1994137443), 1.01029605),
-    TrajectoryPoint(3.0, (0.2820061307, 0.3815375338), 1.30071079),
-)
-"""sa, beta = 4, d = 3, rho_0 = 1 + .3 P_1 + .25 P_2."""
-
-ZONAL_USA = (
-    TrajectoryPoint(0.2, (0.1726192134, 0.1545316028), 0.95873833),
-    TrajectoryPoint(0.4, (0.2928286207, 0.4448088643), 1.62620087),
-)
-"""usa, beta = 4, d = 3, rho_0 = 1 + .3 P_1 + .25 P_2."""
-
-CIRCLE_SA = TrajectoryPoint(2.0, (0.0761058497, -0.0080259310, 0.3578231082), 1.53449016)
-"""sa, beta = 4, d = 2, rho_0 = 1 + .1 cos + .2 cos 3 (with respect to sigma)."""
-
-POISSON_SPHERE = (
-    PoissonPoint(0.0, 0.2, 0.2645209773),
-    PoissonPoint(2.0, 0.5957927802, 0.7347273790),
-    PoissonPoint(4.0, 0.9189282834, 0.9809039599),
-    PoissonPoint(8.0, 0.9984358380, 0.9999836978),
-)
-"""beta = 0, d = 3, from |w| = .2."""
-
-STATIONARY_PROFILES = (
-    StationaryProfile(3, "sa", 4.0, 0.1, (0.8231632710, 0.5590414935), 2.87132356),
-    StationaryProfile(3, "usa", 1.0, 0.3, (0.6648695797, 0.3530267874), 0.85474152),
-    StationaryProfile(2, "sa", 4.0, 0.1, (0.9131361279, 0.6958706442), 4.41036334),
-)
-"""usa: mu ~ exp(Z/(beta kappa)); sa: mu ~ Z^{1/(beta kappa)}."""
-
-FIRST_ORDER_USA = FirstOrder(3, 4.0, 1.280360, 1.5496, 1.617409, 0.73)
-"""usa, d = 3, beta = 4 (Mun and Rosenzweig 2026)."""

@@ -10,15 +10,19 @@ nodal weights, compilation) is not counted.
 from __future__ import annotations
 
 import time
+import tomllib
+from pathlib import Path
 
 import numpy as np
 
-from meanfield.analysis.exact import STANDARD_SA
 from meanfield.case import Lagrangian
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.geometry.laws import standard_density
 from meanfield.geometry.mesh import icosphere
 from meanfield.interaction.attention import Attention
+
+_DATA = Path(__file__).parents[2] / "tests" / "data" / "standard_sa.toml"
+STANDARD_SA = tomllib.loads(_DATA.read_text("utf-8"))["points"]
 
 # level, method, rtol, accuracy of the transforms (None: what the case would take)
 RUNS = (
@@ -43,14 +47,14 @@ def once(level: int, method: str, rtol: float, accuracy: float | None) -> list[s
         )  # fmt: skip
         begun, errors, evaluations = time.perf_counter(), [], []
         for k, point in enumerate(STANDARD_SA):
-            while solver.t < point.t:
-                solver.advance(point.t)
+            while solver.t < point["t"]:
+                solver.advance(point["t"])
             best[k] = min(best[k], time.perf_counter() - begun)
             mean = solver.mass @ solver.positions()
-            errors.append(float(np.max(np.abs(mean - point.mean))))
+            errors.append(float(np.max(np.abs(mean - point["mean"]))))
             evaluations.append(solver.evaluations)
     return [
-        f"{level:>5} {solver.n:>7} {method:>7} {rtol:>7.0e} {point.t:>3g} {best[k]:>9.3f} "
+        f"{level:>5} {solver.n:>7} {method:>7} {rtol:>7.0e} {point['t']:>3g} {best[k]:>9.3f} "
         f"{evaluations[k]:>6} {errors[k]:>10.1e}"
         for k, point in enumerate(STANDARD_SA)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from convergence import rates
 from parameters import slow_but
 
@@ -260,7 +261,7 @@ def test_standard_density(
     solver = make_solver(space, "sa", 4.0, standard_density(), scheme)
     h2 = 4.0 ** (4 - level)
     bounds = ((at_one, 1.1e-3 * h2), (at_four, 4.5e-3 * h2))
-    for point, (mean_error, energy_error) in zip(exact.STANDARD_SA, bounds, strict=True):
+    for point, (mean_error, energy_error) in zip(reference.STANDARD_SA, bounds, strict=True):
         run(solver, point.t)
         mean = space.points.T @ (solver.weights * solver.rho)
         assert np.linalg.norm(mean - point.mean) < mean_error
@@ -275,7 +276,7 @@ def test_upwinding_is_first_order(make_space: Make, make_solver: Make) -> None:
         solver = make_solver(space, "sa", 4.0, standard_density(), Eulerian(scheme="upwind"))
         run(solver, 1.0)
         mean = space.points.T @ (solver.weights * solver.rho)
-        return float(np.linalg.norm(mean - exact.STANDARD_SA[0].mean))
+        return float(np.linalg.norm(mean - reference.STANDARD_SA[0].mean))
 
     rates(error, (3, 4, 5)).check(0.85, 1.15, 3.1e-3)
 
@@ -299,11 +300,11 @@ def test_rotation_changes_less_than_refinement(make_space: Make, make_solver: Ma
 # ------------------------------------------------------------------ reference trajectories
 
 ZONAL_START = Gegenbauer(3, (0.3, 0.25))
-TRAJECTORIES = {"sa": exact.ZONAL_SA, "usa": exact.ZONAL_USA}
+TRAJECTORIES = {"sa": reference.ZONAL_SA, "usa": reference.ZONAL_USA}
 
 
 def trajectory_errors(
-    solver: EulerianSolver, points: tuple[exact.TrajectoryPoint, ...]
+    solver: EulerianSolver, points: tuple[reference.TrajectoryPoint, ...]
 ) -> np.ndarray:
     """(times, 3): errors of c_1, c_2 and (relative) of E."""
     x = at_vertices(solver.space)[:, -1]
@@ -344,7 +345,7 @@ def test_circle_trajectory(kind: str, size: int, make_space: Make, make_solver: 
     # Fourier counts phi from e_1, the zonal geometry theta from e_2: cos(l angle) in both.
     space = make_space(kind, size, 2)
     law = Fourier(cos=(0.1, 0.0, 0.2)) if kind == "circle" else Gegenbauer(2, (0.1, 0.0, 0.2))
-    point = exact.CIRCLE_SA
+    point = reference.CIRCLE_SA
     solver = run(make_solver(space, "sa", 4.0, law), point.t)
     p = space.points
     angle = np.arctan2(p[:, 1], p[:, 0]) if kind == "circle" else p[:, 0]
@@ -401,7 +402,7 @@ def test_usa_keeps_the_torque_free(make_space: Make, make_solver: Make) -> None:
 
 def test_meshes_agree(make_space: Make, make_solver: Make) -> None:
     # Icosphere, irregular Delaunay mesh and zonal interval: one solution.
-    points = exact.ZONAL_SA[:2]
+    points = reference.ZONAL_SA[:2]
     for which, bound in ((("sphere", 4, 3), 1.2e-3), (("unstructured", 2500, 3), 3e-3)):
         solver = make_solver(make_space(*which), "sa", 4.0, ZONAL_START)
         assert trajectory_errors(solver, points).max() < bound

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from convergence import Rates, rates
 from parameters import slow_but
-
-from meanfield.analysis.exact import (
+from reference import (
     FIRST_ORDER_USA,
     STANDARD_SA,
     STATIONARY_PROFILES,
     ZONAL_SA,
     ZONAL_USA,
     StationaryProfile,
+)
+
+from meanfield.analysis.exact import (
     growth_rate,
     noisy_linear_mean,
     poisson_mean_length,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from parameters import slow_but
 
 from meanfield.analysis import exact
@@ -57,7 +58,7 @@ def mean(solver: LagrangianSolver) -> Any:
 def test_standard_density_is_spectrally_accurate() -> None:
     """verification.md 1: E (relative) and mean to 1e-8 at T = 1 with 2 562 vertices."""
     solver = run(make(icosphere(4), "sa", 4.0, standard_density().density), 1.0)
-    known = exact.STANDARD_SA[0]
+    known = reference.STANDARD_SA[0]
     assert solver.field().energy(scaled=True) == pytest.approx(known.energy_scaled, rel=1e-8)
     np.testing.assert_allclose(mean(solver), known.mean, rtol=0.0, atol=1e-8)
 
@@ -73,7 +74,7 @@ def test_standard_density_is_spectrally_accurate() -> None:
 def test_standard_density_late(level: int, bound: float) -> None:
     """At T = 4 the density has grown 150-fold."""
     solver = run(make(icosphere(level), "sa", 4.0, standard_density().density), 4.0)
-    known = exact.STANDARD_SA[1]
+    known = reference.STANDARD_SA[1]
     assert np.max(np.abs(mean(solver) - known.mean)) < bound
     if level >= 5:
         top = known.max_log_rho
@@ -114,7 +115,7 @@ def test_conformal_flow_on_the_sphere() -> None:
     mesh = icosphere(5)
     axis = mesh.points[17]
     solver = make(mesh, "usa", 0.0, PoissonKernel(0.2 * axis).density, rtol=1e-11, atol=1e-13)
-    for point in exact.POISSON_SPHERE:
+    for point in reference.POISSON_SPHERE:
         if not 0.0 < point.t <= 4.0:
             continue  # until t = 8 these nodes are torn 850-fold apart
         run(solver, point.t)
@@ -123,7 +124,9 @@ def test_conformal_flow_on_the_sphere() -> None:
         assert mean(solver) @ axis == pytest.approx(point.m, abs=1e-8)
 
 
-@pytest.mark.parametrize(("model", "known"), [("sa", exact.ZONAL_SA), ("usa", exact.ZONAL_USA)])
+@pytest.mark.parametrize(
+    ("model", "known"), [("sa", reference.ZONAL_SA), ("usa", reference.ZONAL_USA)]
+)
 @pytest.mark.parametrize(
     "mesh", slow_but([0], [zonal_interval(129, 3), icosphere(5)]), ids=["zonal", "sphere"]
 )
@@ -144,7 +147,7 @@ def test_circle_trajectory() -> None:
     solver = run(make(circle(128), "sa", 4.0, law.density, rtol=1e-10, atol=1e-12), 2.0)
     x = solver.positions()
     angle = np.arctan2(x[:, 1], x[:, 0])
-    point = exact.CIRCLE_SA
+    point = reference.CIRCLE_SA
     c = [solver.mass @ np.cos(k * angle) for k in (1, 2, 3)]
     np.testing.assert_allclose(c, point.moments, rtol=0.0, atol=1e-8)
     assert solver.field().energy() == pytest.approx(point.energy, abs=1e-8)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 from scipy import integrate, special
 
-from meanfield.analysis import exact
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.manifolds import Latitudes
@@ -336,7 +336,7 @@ def test_attention_is_the_exponential_kernel() -> None:
 @pytest.mark.parametrize("beta", [0.0, 4.0, -3.0])
 def test_rates_of_attention_are_the_exact_ones(model: str, beta: float, value: int) -> None:
     rates = Attention(model, beta, 5, value=value).uniform_rates(30)  # type: ignore[arg-type]
-    wanted = exact.growth_rates(model, beta, 5, 30, 0.0, value)  # type: ignore[arg-type]
+    wanted = reference.growth_rates(model, beta, 5, 30, 0.0, value)  # type: ignore[arg-type]
     np.testing.assert_allclose(rates, wanted, rtol=1e-10, atol=1e-300)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference
 from parameters import slow_but
 from scipy import optimize
 
@@ -39,7 +40,7 @@ def test_critical_noise_from_the_spectrum(model: str, d: int, beta: float) -> No
 
 
 def test_hysteresis(hysteresis: Diagram) -> None:
-    wanted = exact.FIRST_ORDER_USA
+    wanted = reference.FIRST_ORDER_USA
     assert hysteresis.critical == pytest.approx((wanted.kappa_c,), abs=1e-6)
     (fold,) = hysteresis.events("fold")
     assert fold.parameter == pytest.approx(wanted.end_of_hysteresis, abs=1e-6)

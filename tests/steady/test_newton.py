@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import reference
 
 from meanfield.analysis import exact
 from meanfield.errors import InputError
@@ -65,9 +66,9 @@ def test_generators_turn_the_sphere() -> None:
 # ------------------------------------------------------------------ profiles
 
 
-@pytest.mark.parametrize("profile", exact.STATIONARY_PROFILES, ids=str)
+@pytest.mark.parametrize("profile", reference.STATIONARY_PROFILES, ids=str)
 @pytest.mark.parametrize("full", [False, True], ids=["zonal", "full"])
-def test_reference_profiles(profile: exact.StationaryProfile, full: bool) -> None:
+def test_reference_profiles(profile: reference.StationaryProfile, full: bool) -> None:
     d = profile.d
     geometry = {2: "circle", 3: "sphere"}[d] if full else "zonal"
     equation = Equation(SelfAttention(profile.model, profile.beta), profile.kappa, d)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from parameters import slow_but
 from PIL import Image
 
@@ -36,7 +37,7 @@ def test_stationary_prints_and_writes_a_state(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "state"
-    profile = exact.STATIONARY_PROFILES[0]
+    profile = reference.STATIONARY_PROFILES[0]
     words = [str(CASES / "clustering.toml"), "--set", "model.kappa=0.1", "--set",
              "geometry.level=3", "-o", str(folder)]  # fmt: skip
     assert cli.main(["stationary", *words]) == 0
@@ -114,7 +115,7 @@ def test_branch_writes_the_diagram(tmp_path: Path, capsys: pytest.CaptureFixture
     assert list(table[0])[:3] == ["branch", "kappa", "mean_norm"]
     assert {row["branch"] for row in table} == {"uniform", "clustered"}
     events = {row["kind"]: row for row in rows(folder / "events.csv")}
-    wanted = exact.FIRST_ORDER_USA
+    wanted = reference.FIRST_ORDER_USA
     assert float(events["critical"]["parameter"]) == pytest.approx(wanted.kappa_c, abs=1e-6)
     assert float(events["fold"]["parameter"]) == pytest.approx(wanted.end_of_hysteresis, abs=1e-6)
     # The fold is a row of the table, and no point of the branch lies beyond it.
