@@ -299,21 +299,7 @@ def two_sample_test(
         InputError: fewer than two clouds, or clouds that do not differ (the test needs replicas
             that are random).
     """
-    reference, degrees = low_moments(density, degree, d)
-    z = np.array([low_moments(c, degree, d)[0] for c in clouds]) - reference
-    if len(z) < 2:
-        raise InputError(f"{len(z)} clouds found, at least 2 expected (6 for a test by sign flips)")
-    if np.ptp(z, axis=0).max() <= 1e-12:
-        raise InputError(
-            "clouds that do not differ found, independent random replicas expected: draw the "
-            "initial tokens at random, with another seed for each"
-        )
-    if initial is not None:
-        if len(initial[0]) != len(clouds):
-            raise InputError(f"{len(initial[0])} initial clouds found, {len(clouds)} expected")
-        start = low_moments(initial[1], degree, d)[0]
-        z0 = np.array([low_moments(c, degree, d)[0] for c in initial[0]]) - start
-        z = z - _carried(z, z0, degrees)
+    z, degrees = _deviations((clouds, density), initial, degree, d)
     found = z.mean(axis=0)
     z = z - np.clip(found, -allowance, allowance)
     spread = np.array([math.sqrt(float(np.mean(z[:, degrees == l] ** 2))) for l in
@@ -322,24 +308,55 @@ def two_sample_test(
     gram = (z * weights) @ z.T / len(z) ** 2
     signs = _sign_patterns(len(z), rng or np.random.default_rng(0))
     values = np.sum((signs @ gram) * signs, axis=1)
-    if len(z) >= _FEW:
-        # Ties belong to the tail; the margin is far above round-off and below any real gap.
-        p_value, method = float(np.mean(values >= values[0] * (1.0 - 1e-10))), "signs"
-    else:
-        low = z[:, degrees <= 2]
-        t = stats.ttest_1samp(low, 0.0).pvalue
-        p_value, method = min(1.0, float(np.nanmin(t)) * low.shape[1]), "student"
+    p_value, method = _chance(values, z[:, degrees <= 2])
+    distance, resolution = (math.sqrt(max(float(v), 0.0)) for v in (values[0], np.trace(gram)))
     return Verdict(
-        p_value=p_value,
-        method=method,
-        replicas=len(z),
-        controlled=initial is not None,
-        distance=math.sqrt(max(float(values[0]), 0.0)),
-        resolution=math.sqrt(max(float(np.trace(gram)), 0.0)),
-        spread=spread,
-        moments=found,
-        degrees=degrees,
+        p_value, method, len(z), initial is not None, distance, resolution, spread, found, degrees
     )
+
+
+_Snapshot = tuple[Sequence[Measure], Measure]
+
+
+def _deviations(
+    now: _Snapshot, initial: _Snapshot | None, degree: int, d: int | None
+) -> tuple[Array, Array]:
+    """Moments (R, k) of clouds minus those of a density, what was there at first taken out.
+
+    And the degree of each moment.
+    """
+
+    def of(clouds: Sequence[Measure], density: Measure) -> tuple[Array, Array]:
+        reference, degrees = low_moments(density, degree, d)
+        return np.array([low_moments(c, degree, d)[0] for c in clouds]) - reference, degrees
+
+    z, degrees = of(*now)
+    if len(z) < 2:
+        raise InputError(f"{len(z)} clouds found, at least 2 expected (6 for a test by sign flips)")
+    if np.ptp(z, axis=0).max() <= 1e-12:
+        raise InputError(
+            "clouds that do not differ found, independent random replicas expected: draw the "
+            "initial tokens at random, with another seed for each"
+        )
+    if initial is not None:
+        if len(initial[0]) != len(z):
+            raise InputError(f"{len(initial[0])} initial clouds found, {len(z)} expected")
+        z = z - _carried(z, of(*initial)[0], degrees)
+    return z, degrees
+
+
+def _chance(values: Array, low: Array) -> tuple[float, str]:
+    """The p-value and its method.
+
+    Args:
+        values: T of all sign patterns, the first one as it is.
+        low: (R, k) moments of degrees 1 and 2, for few clouds.
+    """
+    if len(low) >= _FEW:
+        # Ties belong to the tail; the margin is far above round-off and below any real gap.
+        return float(np.mean(values >= values[0] * (1.0 - 1e-10))), "signs"
+    t = stats.ttest_1samp(low, 0.0).pvalue
+    return min(1.0, float(np.nanmin(t)) * low.shape[1]), "student"
 
 
 def _carried(z: Array, z0: Array, degrees: Array) -> Array:

@@ -56,6 +56,7 @@ from meanfield.interaction.measure import Measure
 
 __all__ = [
     "METHODS",
+    "Effort",
     "WassersteinResult",
     "checked_measure",
     "cloud",
@@ -70,6 +71,28 @@ METHODS = ("auto", "exact", "columns", "circle", "meridian", "sliced")
 _OFF_SPHERE = 1e-6  # points this far off the sphere are projected; farther ones are a mistake
 _MASS_ERROR = 1e-6  # likewise for the sum of the weights
 _SMALL = 4_000_000  # pairs; beyond, column generation is faster than the dense program
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a distance may cost, and how well it is to be known.
+
+    Attributes:
+        memory_limit: bytes that "exact" may use at its peak.
+        max_iterations: pivots of each linear program.
+        rtol: "columns" ends when the lower bound of W_p^p is this close, relatively.
+        projections: random great circles of "sliced".
+        seed: of these great circles.
+    """
+
+    memory_limit: float = 4e9
+    max_iterations: int = 100_000_000
+    rtol: float = 1e-6
+    projections: int = 200
+    seed: int = 0
+
+
+_USUAL = Effort()
 
 
 @dataclass(frozen=True)
@@ -208,11 +231,7 @@ def wasserstein(
     method: str = "auto",
     *,
     plan: bool = False,
-    memory_limit: float = 4e9,
-    max_iterations: int = 100_000_000,
-    rtol: float = 1e-6,
-    projections: int = 200,
-    seed: int = 0,
+    effort: Effort = _USUAL,
 ) -> WassersteinResult:
     """Distance between two measures on S^{d-1}.
 
@@ -224,24 +243,14 @@ def wasserstein(
         method: see the table of the module; "auto" takes "meridian" for colatitudes, "circle" for
             d = 2, "exact" for up to four million pairs and "columns" beyond.
         plan: whether to return the coupling.
-        memory_limit: bytes that "exact" may use at its peak.
-        max_iterations: pivots of each linear program.
-        rtol: "columns" ends when the lower bound of W_p^p is this close, relatively.
-        projections: random great circles of "sliced".
-        seed: of these great circles.
+        effort: limits of memory and time, and the accuracy of those that have one.
 
     Raises:
         InputError: a measure that is none (see `checked_measure`), different dimensions, a method
             that does not fit, or a memory need above the limit (found before anything is made).
         RuntimeError: if POT fails or warns.
     """
-    if p not in (1, 2):
-        raise InputError(f"p = {p} found, 1 or 2 expected")
-    if method not in METHODS:
-        raise InputError(
-            f"method '{method}' found, one of {', '.join(METHODS)} expected"
-            f"{suggest(method, METHODS)}"
-        )
+    _check(p, method)
     x, wa, rows = checked_measure(a, "first measure")
     y, wb, columns = checked_measure(b, "second measure")
     if x.shape[1] != y.shape[1]:
@@ -253,33 +262,37 @@ def wasserstein(
     if method == "sliced":
         if plan:
             raise InputError("the sliced distance has no coupling: choose another method")
-        return _sliced(x, wa, y, wb, p, projections, seed)
+        return _sliced(x, wa, y, wb, p, effort)
     if method == "meridian":
         cost, coupling = line_cost(x[:, 0], wa, y[:, 0], wb, p)
         found = Certified(cost, cost, coupling)
     elif method == "circle":
-        turns = [np.arctan2(v[:, 1], v[:, 0]) / (2.0 * math.pi) for v in (x, y)]
-        found = Certified(*circle_cost(turns[0], wa, turns[1], wb, p))
-        scale = (2.0 * math.pi) ** p
-        found = Certified(scale * found.cost, scale * found.lower, found.coupling)
+        found = _circle(x, wa, y, wb, p)
     elif method == "exact":
-        found = _dense(x, wa, y, wb, p, max_iterations, memory_limit)
+        found = _dense(x, wa, y, wb, p, effort)
     else:
-        found = solve_columns(x, wa, y, wb, p, max_iterations, rtol)
+        found = solve_columns(x, wa, y, wb, p, effort.max_iterations, effort.rtol)
     cost, lower = max(found.cost, 0.0), max(found.lower, 0.0)
     source, target, mass = found.coupling
+    shape = (len(a.weights), len(b.weights))
     return WassersteinResult(
         distance=cost ** (1.0 / p),
         p=p,
         method=method,
         lower=min(lower, cost) ** (1.0 / p),
         upper=cost ** (1.0 / p),
-        plan=coo_matrix(
-            (mass, (rows[source], columns[target])), shape=(len(a.weights), len(b.weights))
-        )
-        if plan
-        else None,
+        plan=coo_matrix((mass, (rows[source], columns[target])), shape=shape) if plan else None,
     )
+
+
+def _check(p: int, method: str) -> None:
+    if p not in (1, 2):
+        raise InputError(f"p = {p} found, 1 or 2 expected")
+    if method not in METHODS:
+        raise InputError(
+            f"method '{method}' found, one of {', '.join(METHODS)} expected"
+            f"{suggest(method, METHODS)}"
+        )
 
 
 def _fitting_method(method: str, d: int, pairs: int) -> str:
@@ -297,10 +310,8 @@ def _fitting_method(method: str, d: int, pairs: int) -> str:
     return method
 
 
-def _dense(
-    x: Array, a: Array, y: Array, b: Array, p: int, max_iterations: int, limit: float
-) -> Certified:
-    need = memory_needed(len(x), len(y))
+def _dense(x: Array, a: Array, y: Array, b: Array, p: int, effort: Effort) -> Certified:
+    need, limit = memory_needed(len(x), len(y)), effort.memory_limit
     if need > limit:
         raise InputError(
             f"method 'exact' for {len(x)} against {len(y)} points needs {need / 1e9:.1f} GB, the "
@@ -309,29 +320,35 @@ def _dense(
             "memory_limit"
         )
     costs = cost_matrix(x, y, p)
-    cost, u, v, coupling = solve_pot(a, b, costs, max_iterations)
+    cost, u, v, coupling = solve_pot(a, b, costs, effort.max_iterations)
     # Potentials that round-off (or a bug) has made infeasible are lowered until they are not.
     slack = min(float((row - v).min()) - value for row, value in zip(costs, u, strict=True))
     lower = float(a @ u + b @ v) + min(slack, 0.0)
     return Certified(cost, lower, coupling)
 
 
-def _sliced(
-    x: Array, a: Array, y: Array, b: Array, p: int, projections: int, seed: int
-) -> WassersteinResult:
+def _circle(x: Array, a: Array, y: Array, b: Array, p: int) -> Certified:
+    """On the circle of points (n, 2), in radians."""
+    turns = [np.arctan2(v[:, 1], v[:, 0]) / (2.0 * math.pi) for v in (x, y)]
+    found = circle_cost(turns[0], a, turns[1], b, p)
+    scale = (2.0 * math.pi) ** p
+    return Certified(scale * found.cost, scale * found.lower, found.coupling)
+
+
+def _sliced(x: Array, a: Array, y: Array, b: Array, p: int, effort: Effort) -> WassersteinResult:
     """(Mean over great circles of W_p^p of both measures projected to them)^{1/p}.
 
     The spherical sliced distance of Bonet et al. (ICLR 2023), in radians. The projection to a great
     circle stretches near its poles, so that this is neither above nor below W_p.
     """
+    projections = effort.projections
     if projections < 2:
         raise InputError(f"projections = {projections} found, at least 2 expected")
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(effort.seed)
     frames = ot.sliced.get_projections_sphere(x.shape[1], projections, seed=rng)
     costs = np.empty(projections)
     for k, frame in enumerate(frames):
-        turns = [np.arctan2(v @ frame[:, 1], v @ frame[:, 0]) / (2.0 * math.pi) for v in (x, y)]
-        costs[k] = circle_cost(turns[0], a, turns[1], b, p).cost * (2.0 * math.pi) ** p
+        costs[k] = _circle(x @ frame, a, y @ frame, b, p).cost
     mean = float(costs.mean())
     error = float(costs.std(ddof=1)) / math.sqrt(projections)
     distance = mean ** (1.0 / p)

@@ -212,23 +212,10 @@ def _lift(coarse: Coupling, a: Array, group_a: IntArray, b: Array, group_b: IntA
     return Coupling(source[pieces.source], target[pieces.target], pieces.mass)
 
 
-def solve_columns(
-    x: Array, a: Array, y: Array, b: Array, p: int, max_iterations: int, rtol: float
-) -> Certified:
-    """Optimal coupling for the cost angle^p by column generation.
-
-    Args:
-        x: (n, d) unit vectors.
-        a: (n,) masses > 0, with the same sum as b.
-        y, b: likewise, (m, d) and (m,).
-        p: 1 or 2.
-        max_iterations: pivots of each linear program.
-        rtol: ends when the lower bound is this close to the cost, relatively; potentials carry
-            round-off, so that 1e-9 is about the best.
-
-    Raises:
-        RuntimeError: if POT does not solve one of the linear programs.
-    """
+def _first_arcs(
+    x: Array, a: Array, y: Array, b: Array, p: int, max_iterations: int
+) -> tuple[IntArray, Array, Array, Coupling]:
+    """Arcs i m + j to begin with, potentials u, v, and a coupling, from a few representatives."""
     n, m = len(x), len(y)
     xc, group_a, ac = representatives(x, a, _COARSE)
     yc, group_b, bc = representatives(y, b, _COARSE)
@@ -247,6 +234,28 @@ def solve_columns(
             ]
         )
     )
+    return arcs, u, v, lifted
+
+
+def solve_columns(
+    x: Array, a: Array, y: Array, b: Array, p: int, max_iterations: int, rtol: float
+) -> Certified:
+    """Optimal coupling for the cost angle^p by column generation.
+
+    Args:
+        x: (n, d) unit vectors.
+        a: (n,) masses > 0, with the same sum as b.
+        y, b: likewise, (m, d) and (m,).
+        p: 1 or 2.
+        max_iterations: pivots of each linear program.
+        rtol: ends when the lower bound is this close to the cost, relatively; potentials carry
+            round-off, so that 1e-9 is about the best.
+
+    Raises:
+        RuntimeError: if POT does not solve one of the linear programs.
+    """
+    n, m = len(x), len(y)
+    arcs, u, v, lifted = _first_arcs(x, a, y, b, p, max_iterations)
     best = Certified(math.inf, 0.0, lifted)
     for _ in range(_MAX_ROUNDS):
         i, j = arcs // m, arcs % m

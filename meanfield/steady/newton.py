@@ -141,8 +141,7 @@ def find_stationary(
             degree *= 2
             longer = MomentMap(equation, on.grid(degree, size))
             moments = _without_noise(longer.grid.analyse(point.rho), longer)
-            if not np.all(free):
-                moments = np.where(longer.grid.degrees % 2 == 0, moments, 0.0)
+            moments = np.where(np.all(free) | (longer.grid.degrees % 2 == 0), moments, 0.0)
             size = max(size, 2 * degree + 32)
         else:
             moment_map.warn_of_the_end(point.moments)

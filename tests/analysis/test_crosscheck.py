@@ -21,7 +21,7 @@ from meanfield.analysis.crosscheck import (
     two_sample_test,
 )
 from meanfield.analysis.quadrature import density_law, density_measure
-from meanfield.analysis.wasserstein import cloud, colatitudes, wasserstein
+from meanfield.analysis.wasserstein import Effort, cloud, colatitudes, wasserstein
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import circle, icosphere, zonal_interval
@@ -163,7 +163,9 @@ def test_floor_takes_any_estimator() -> None:
         50,
         3,
         np.random.default_rng(8),
-        distance=lambda a, b: wasserstein(a, b, 2, "sliced", projections=10).distance,
+        distance=lambda a, b: (
+            wasserstein(a, b, 2, "sliced", effort=Effort(projections=10)).distance
+        ),
     )
     assert sliced.shape == (3,) and sliced.min() > 0.0
     with_first = sampling_floor(law, reference, 50, 3, np.random.default_rng(8), p=1)

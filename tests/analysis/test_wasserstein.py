@@ -12,6 +12,7 @@ import pytest
 from meanfield.analysis import wasserstein_columns
 from meanfield.analysis.quadrature import density_law, density_measure, sample_density
 from meanfield.analysis.wasserstein import (
+    Effort,
     WassersteinResult,
     checked_measure,
     cloud,
@@ -157,7 +158,7 @@ def test_is_a_metric(method: str, p: int, monkeypatch: pytest.MonkeyPatch) -> No
     a, b, c = (Measure(uniform_points(n, 3, rng), some_weights(n, rng)) for n in (70, 90, 110))
 
     def distance(u: Measure, v: Measure) -> float:
-        return wasserstein(u, v, p, method, rtol=1e-9).distance
+        return wasserstein(u, v, p, method, effort=Effort(rtol=1e-9)).distance
 
     assert distance(a, a) < 1e-7
     assert distance(a, b) == pytest.approx(distance(b, a), rel=1e-9)
@@ -293,7 +294,7 @@ def test_sliced_is_that_of_pot_in_radians() -> None:
     rng = np.random.default_rng(12)
     x, y = uniform_points(60, 3, rng), VonMisesFisher((0, 0, 1), 3.0).sample(60, rng)
     for p in (1, 2):
-        result = wasserstein(cloud(x), cloud(y), p, "sliced", projections=50, seed=3)
+        result = wasserstein(cloud(x), cloud(y), p, "sliced", effort=Effort(projections=50, seed=3))
         pot = ot.sliced_wasserstein_sphere(
             x, y, n_projections=50, p=p, seed=np.random.RandomState(3)
         )
@@ -307,11 +308,15 @@ def test_sliced_is_that_of_pot_in_radians() -> None:
 def test_sliced_error_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(13)
     a, b = cloud(uniform_points(40, 3, rng)), cloud(VonMisesFisher((0, 0, 1), 3.0).sample(50, rng))
-    runs = [wasserstein(a, b, 2, "sliced", projections=40, seed=s) for s in range(40)]
+    runs = [
+        wasserstein(a, b, 2, "sliced", effort=Effort(projections=40, seed=s)) for s in range(40)
+    ]
     spread = np.std([r.distance for r in runs], ddof=1)
     stated = np.mean([r.standard_error for r in runs])  # type: ignore[misc]
     assert 0.6 < stated / spread < 1.6
-    assert wasserstein(a, a, 2, "sliced", projections=5).distance == pytest.approx(0.0, abs=1e-7)
+    assert wasserstein(a, a, 2, "sliced", effort=Effort(projections=5)).distance == pytest.approx(
+        0.0, abs=1e-7
+    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -387,7 +392,7 @@ def test_measures_that_are_none(measure: Measure, message: str) -> None:
         ({"method": "circle"}, r"needs points in R\^2, points in R\^3 found"),
         ({"method": "meridian"}, "needs colatitudes"),
         ({"method": "sliced", "plan": True}, "no coupling"),
-        ({"method": "sliced", "projections": 1}, "at least 2"),
+        ({"method": "sliced", "effort": Effort(projections=1)}, "at least 2"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, object], message: str) -> None:
@@ -409,7 +414,7 @@ def test_memory_is_refused_before_it_is_taken() -> None:
         assert way in str(e.value)
     few = cloud(x[:100])
     with pytest.raises(InputError, match=r"limit is 0\.0"):
-        wasserstein(few, few, method="exact", memory_limit=1e5)
+        wasserstein(few, few, method="exact", effort=Effort(memory_limit=1e5))
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -417,7 +422,7 @@ def test_warnings_of_pot_are_errors(method: str) -> None:
     rng = np.random.default_rng(18)
     a, b = cloud(uniform_points(50, 3, rng)), cloud(uniform_points(60, 3, rng))
     with pytest.raises(RuntimeError, match=r"POT found no optimal coupling .* max_iterations"):
-        wasserstein(a, b, method=method, max_iterations=1)
+        wasserstein(a, b, method=method, effort=Effort(max_iterations=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         wasserstein(a, b, method=method)

@@ -42,19 +42,7 @@ def read_tabulated(path: Path, array: str, d: int) -> TabulatedDensity | Tabulat
     """
     path = path.resolve()
     data = _load(path)
-    if array not in data.point_data:
-        names = sorted(data.point_data)
-        raise InputError(
-            f"array: found no point data '{array}' in {path}{suggest(array, names)}, expected one "
-            f"of: {', '.join(names) or '(the file has none)'}"
-        )
-    values = np.asarray(data.point_data[array], dtype=np.float64)
-    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if values.shape != (len(data.points),):
-        raise InputError(
-            f"array: found '{array}' of shape {values.shape} in {path}, expected one number for "
-            f"each of the {len(data.points)} vertices"
-        )
+    values = _vertex_values(data, path, array)
     source = (str(path), array)
     triangles, lines = data.get_cells_type("triangle"), data.get_cells_type("line")
     if len(lines) and not len(triangles) and "theta" in data.point_data:
@@ -87,6 +75,24 @@ def read_tabulated(path: Path, array: str, d: int) -> TabulatedDensity | Tabulat
             "expected one value at each place; merge them first"
         )
     return TabulatedDensity(mesh.points, mesh.cells, values[used], source)
+
+
+def _vertex_values(data: Any, path: Path, array: str) -> Array:
+    """The point data, one number for each vertex."""
+    if array not in data.point_data:
+        names = sorted(data.point_data)
+        raise InputError(
+            f"array: found no point data '{array}' in {path}{suggest(array, names)}, expected one "
+            f"of: {', '.join(names) or '(the file has none)'}"
+        )
+    values = np.asarray(data.point_data[array], dtype=np.float64)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.shape != (len(data.points),):
+        raise InputError(
+            f"array: found '{array}' of shape {values.shape} in {path}, expected one number for "
+            f"each of the {len(data.points)} vertices"
+        )
+    return values
 
 
 def _warn(text: str) -> None:
