@@ -8,7 +8,6 @@ are in ``analysis`` (distances, statistics), ``runs`` and ``results``
 
 from __future__ import annotations
 
-import csv
 import json
 import multiprocessing
 import numbers as abstract
@@ -41,25 +40,30 @@ from meanfield.analysis.crosscheck import (
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Time, Unmeshed
-from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.manifolds import Manifold
-from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
+from meanfield.results.comparison import (
+    StoredDensity,
+    cloud_file,
+    comparison_record,
+    read_arrays,
+    write_csv,
+    write_rows,
+)
 from meanfield.results.folder import RunFolder, listed, utc_now
 from meanfield.runs.simulation import run
 from meanfield.runs.tracks import token_solver
 from meanfield.signals import as_interrupt, ignored
 from meanfield.software import load_dolfinx, load_mpi, provenance
-from meanfield.whole import save_arrays, whole_file
+from meanfield.whole import save_arrays
 
 __all__ = ["Comparison", "compare", "draw", "summary"]
 
 MAX_PARTICLES = 20_000  # an exact distance takes minutes beyond
 MAX_UNMEASURED = 1_000_000  # without distances: all clouds of one n are in memory at the end
-_CLUSTER_ANGLE = 0.1  # for the colours of the picture, as the default of ``case.Particles``
 _NO_FILES = Output(precision="float64", figures=False)  # what float32 could not hold is welcome
 _FEWEST, _MOST = 2_000, 10_000  # points that stand for the density in a distance
 
@@ -258,12 +262,12 @@ def _open_folder(path: Path, settings: _Settings, overwrite: bool, resume: bool)
     about = {**provenance(), **settings.describe()}
     if resume:
         folder = RunFolder.open(path)
-        before = folder.read_run()
+        before = comparison_record(folder)
         _check_same(folder, before, settings)
         about["resumed"] = [*listed(before, "resumed"), utc_now()]
     else:
         if (path / "run.json").is_file():
-            _check_comparison(RunFolder(path))
+            comparison_record(RunFolder(path))
         folder = RunFolder.create(path, overwrite)
     folder.write_case(settings.case)
     about |= {"started": before.get("started", utc_now()), "ended": None, "stop_reason": None}
@@ -271,16 +275,8 @@ def _open_folder(path: Path, settings: _Settings, overwrite: bool, resume: bool)
     return folder
 
 
-def _check_comparison(folder: RunFolder) -> dict[str, Any]:
-    about = folder.read_run()
-    if about.get("kind") != "compare":
-        raise InputError(f"{folder.path} holds a run, a comparison expected: give another folder")
-    return about
-
-
 def _check_same(folder: RunFolder, before: dict[str, Any], settings: _Settings) -> None:
     """Refuse to mix the clouds of different problems."""
-    _check_comparison(folder)
     wanted = json.loads(json.dumps(settings.describe()))
     changed = [k for k in ("times", "exponents") if before.get(k) != wanted[k]]
     changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path))
@@ -311,8 +307,7 @@ def _density(
     announce: Callable[[], None] | None,
 ) -> None:
     """Run the density and keep it at the times of the comparison, unless that is done already."""
-    path = folder.path
-    if (path / "density.npz").is_file():
+    if StoredDensity.is_in(folder):
         if announce is not None:
             announce()
         return
@@ -338,48 +333,24 @@ def _density(
             f"the density stopped early: {result.stop_reason.removeprefix('broken invariant: ')}"
         )
     folder.write_run({**folder.read_run(), "warnings": result.warnings})
-    mesh = case.geometry.build_mesh()
-    save_arrays(
-        folder.file("density.npz"),
-        geometry=mesh.geometry,
-        d=mesh.d,
-        times=np.array(settings.times),
-        rho=np.array(kept["rho"][: len(settings.times)]),
-        energy=np.array(kept["energy"][: len(settings.times)]),
-        weights=kept["weights"][0],
-        points=mesh.points,
-        cells=mesh.cells,
-    )
+    count = len(settings.times)
+    StoredDensity(
+        case.geometry.build_mesh(),
+        np.array(settings.times),
+        np.array(kept["rho"][:count]),
+        np.array(kept["energy"][:count]),
+        kept["weights"][0],
+    ).write(folder)
 
 
-@dataclass(frozen=True)
-class _Density:
-    """The density of a comparison, as read from its file."""
-
-    mesh: Mesh
-    times: Array
-    rho: Array
-    energy: Array
-    weights: Array
-
-    @classmethod
-    def read(cls, path: Path) -> _Density:
-        with np.load(path / "density.npz") as data:
-            mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
-            return cls(mesh, data["times"], data["rho"], data["energy"], data["weights"])
-
-    def masses(self, k: int) -> Measure:
-        """The solver's own masses at the vertices."""
-        return Measure(self.mesh.points, self.weights * self.rho[k])
-
-    def points(self, k: int, n: int) -> tuple[Measure, float]:
-        """Points that stand for the density when n particles are compared, and their error."""
-        measure, error = density_measure(self.mesh, self.rho[k])
-        size = min(max(4 * n, _FEWEST), _MOST)
-        if self.mesh.manifold.latitudes or len(measure.weights) <= size:
-            return measure, error
-        fewer, moved = quantise(measure, size)
-        return fewer, error + moved
+def _points(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
+    """Points that stand for the density when n particles are compared, and their error."""
+    measure, error = density_measure(density.mesh, density.rho[k])
+    size = min(max(4 * n, _FEWEST), _MOST)
+    if density.mesh.manifold.latitudes or len(measure.weights) <= size:
+        return measure, error
+    fewer, moved = quantise(measure, size)
+    return fewer, error + moved
 
 
 # ------------------------------------------------------------------ clouds and floors
@@ -395,7 +366,7 @@ class _Task:
 
     @property
     def name(self) -> str:
-        return f"tasks/{self.kind}-n{self.n}-r{self.replica}.npz"
+        return cloud_file(self.kind, self.n, self.replica)
 
     @property
     def path(self) -> Path:
@@ -410,7 +381,7 @@ class _Task:
     def run(self) -> None:
         """Make the clouds, measure them, and keep what was measured."""
         settings = self.settings
-        density = _Density.read(Path(self.folder))
+        density = StoredDensity.read(Path(self.folder))
         on = density.mesh.manifold
         out: dict[str, list[Any]] = {f"w{p}": [] for p in settings.exponents}
         if settings.exponents:
@@ -418,7 +389,7 @@ class _Task:
         energies, tokens = [], []
         for k, (t, x) in enumerate(self._clouds(density)):
             if settings.exponents:
-                reference, error = density.points(k, self.n)
+                reference, error = _points(density, k, self.n)
                 sample = _as_compared(x, on)
                 for p in settings.exponents:
                     out[f"w{p}"].append(wasserstein(sample, reference, p).distance)
@@ -431,7 +402,7 @@ class _Task:
             values |= {"energy": np.array(energies), "x": np.array(tokens)}
         save_arrays(self.path, **values)
 
-    def _clouds(self, density: _Density) -> Iterator[tuple[float, Array]]:
+    def _clouds(self, density: StoredDensity) -> Iterator[tuple[float, Array]]:
         times = self.settings.times
         if self.kind == "floor":
             rng = np.random.default_rng(self.seed(1))
@@ -548,14 +519,14 @@ def _end(processes: set[BaseProcess]) -> None:
 def _evaluate(
     settings: _Settings, path: Path
 ) -> tuple[list[dict[str, float]], dict[float, Interval | None]]:
-    density = _Density.read(path)
+    density = StoredDensity.read(path)
     on, d = density.mesh.manifold, density.mesh.d
     rows: list[dict[str, float]] = []
     distances: dict[float, list[Array]] = {t: [] for t in settings.times}
     for n in settings.numbers:
         found = {
             kind: [
-                _loaded(_Task(settings, kind, n, r, str(path)).path)
+                read_arrays(_Task(settings, kind, n, r, str(path)).path)
                 for r in range(settings.replicas)
             ]
             for kind in (("particles", "floor") if settings.exponents else ("particles",))
@@ -597,11 +568,6 @@ def _evaluate(
     return rows, rates
 
 
-def _loaded(path: Path) -> dict[str, Array]:
-    with np.load(path) as data:
-        return dict(data)
-
-
 def _as_compared(x: Array, on: Manifold) -> Measure:
     """A cloud in the coordinates of the density."""
     return cloud(on.coordinates(x))
@@ -636,23 +602,9 @@ def _write(
     rows: list[dict[str, float]],
     rates: dict[float, Interval | None],
 ) -> None:
-    with (
-        whole_file(folder.file("compare.csv")) as part,
-        open(part, "w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        for row in rows:
-            table.writerow({name: f"{value:.10g}" for name, value in row.items()})
-    with (
-        whole_file(folder.file("rates.csv")) as part,
-        open(part, "w", encoding="utf-8", newline="") as file,
-    ):
-        plain = csv.writer(file)
-        plain.writerow(("t", "exponent", "low", "high"))
-        for t, rate in rates.items():
-            if rate is not None:
-                plain.writerow([f"{v:.10g}" for v in (t, rate.value, rate.low, rate.high)])
+    write_rows(folder, rows)
+    fits = [(t, r.value, r.low, r.high) for t, r in rates.items() if r is not None]
+    write_csv(folder, "rates.csv", ("t", "exponent", "low", "high"), fits)
     end = {"ended": utc_now(), "stop_reason": "end"}
     folder.write_run({**folder.read_run(), **end})
     if settings.case.output.figures:
@@ -669,41 +621,11 @@ def draw(path: str | Path) -> list[Path]:
     Raises:
         InputError: there is no finished comparison in the folder.
     """
-    from meanfield.results.plots_compare import (
-        plot_distance_against_n,
-        plot_distance_against_t,
-        plot_side_by_side,
-    )
+    from meanfield.figures import make_figures
 
     folder = RunFolder.open(path)
-    about, table = _check_comparison(folder), folder.path / "compare.csv"
-    if not table.is_file():
-        raise InputError(f"{folder.path} holds no finished comparison: go on with it (resume)")
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    density = _Density.read(folder.path)
-    title = str(tomllib.loads(folder.case_path.read_text(encoding="utf-8"))["title"])
-    made: list[Path] = []
-
-    def new(name: str) -> Path:
-        made.append(folder.figure(f"{name}.png"))
-        return made[-1]
-
-    if about["exponents"]:
-        plot_distance_against_t(new("distance-against-t"), rows, title=title)
-        if len(about["numbers"]) > 1:
-            plot_distance_against_n(new("distance-against-n"), rows, d=density.mesh.d, title=title)
-    tokens = _loaded(folder.path / "tasks" / f"particles-n{max(about['numbers'])}-r0.npz")["x"]
-    on_sphere = density.mesh.manifold.dimension == 2
-    plot_side_by_side(
-        new("side-by-side"),
-        density.mesh,
-        [float(t) for t in density.times],
-        density.rho,
-        tokens,
-        clusters=[cluster_labels(x, _CLUSTER_ANGLE) for x in tokens] if on_sphere else None,
-        title=title,
-    )
+    about = comparison_record(folder)
+    made = make_figures(folder)
     folder.write_run({**about, "figures": [figure.name for figure in made]})
     return made
 

@@ -826,12 +826,12 @@ def test_errors_of_observers_are_recorded_and_files_let_go(tmp_path: Path) -> No
 def test_figures_that_fail_do_not_lose_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from meanfield.results import plots
+    from meanfield import figures
 
     def fails(folder: object) -> list[Path]:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(plots, "make_figures", fails)
+    monkeypatch.setattr(figures, "make_figures", fails)
     with pytest.warns(mf.MeanfieldWarning, match="no ink"):
         result = run(small(output__figures=True), tmp_path / "run")
     data = about(tmp_path / "run")
@@ -843,13 +843,13 @@ def test_figures_that_fail_do_not_lose_the_run(
 def test_a_run_ended_while_it_draws_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from meanfield.results import plots
+    from meanfield import figures
 
     def killed(folder: object) -> list[Path]:
         assert about(tmp_path / "run")["stop_reason"] == "end"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plots, "make_figures", killed)
+    monkeypatch.setattr(figures, "make_figures", killed)
     with pytest.raises(KeyboardInterrupt):
         run(small(output__figures=True), tmp_path / "run")
     data = about(tmp_path / "run")

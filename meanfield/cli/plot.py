@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from meanfield.cli.parser import Verbs
@@ -25,17 +24,8 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from meanfield.results.folder import RunFolder
+    from meanfield.figures import make_figures
 
-    folder = RunFolder.open(args.folder)
-    kind = folder.read_run().get("kind")
-    draw: Callable[[Path], list[Path]]
-    if kind == "compare":
-        from meanfield.study import draw
-    elif kind in ("stationary", "branch"):
-        from meanfield.steady.folder import draw
-    else:
-        from meanfield.results.plots import make_figures as draw
-    for path in draw(folder.path):
+    for path in make_figures(Path(args.folder)):
         say(str(path))
     return 0

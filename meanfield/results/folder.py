@@ -415,6 +415,14 @@ class RunFolder:
             raise InputError(f"{self.run_path}: expected a JSON object")
         return data
 
+    @property
+    def kind(self) -> str:
+        """Which verb made the folder: "compare", "stationary", "branch"; "" for a run."""
+        try:
+            return str(self.read_run().get("kind", ""))
+        except InputError:
+            return ""
+
     def read_energy(self) -> dict[str, object]:
         """How the scaled energy is written ("label"), and its value at one Dirac, or None.
 

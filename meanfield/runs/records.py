@@ -96,7 +96,7 @@ class Records:
         self._write_end(about, timings, notes)
         self.folder.log(f"stopped: {about['stop_reason']}, t = {about['t']:g}")
         if self.case.output.figures:
-            from meanfield.results.plots import make_figures
+            from meanfield.figures import make_figures
 
             start = time.perf_counter()
             try:

@@ -1,6 +1,6 @@
 """Folders of the verbs ``stationary`` and ``branch``: tables, arrays, a density, and pictures.
 
-Owns what is in them, and draws them again. Knows nothing of how states are found.
+Owns what is in them. Knows nothing of how states are found, nor of how pictures are drawn.
 """
 
 from __future__ import annotations
@@ -8,19 +8,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from meanfield.errors import InputError
-from meanfield.geometry.manifolds import Latitudes, of_vectors
+from meanfield.figures import make_figures
 from meanfield.geometry.mesh import Mesh, write_mesh
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.attention import attention_words
 from meanfield.results.folder import RunFolder, utc_now
-from meanfield.results.plots_stationary import draw_diagram, draw_profile, draw_sphere
 from meanfield.software import provenance
 from meanfield.steady.branch import Report
 from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
@@ -31,15 +27,12 @@ from meanfield.whole import save_arrays, whole_file
 
 __all__ = [
     "branch_table",
-    "draw",
     "finish",
     "open_folder",
     "told_if_broken",
     "write_diagram",
     "write_state",
 ]
-
-_EVENT_NUMBERS = ("parameter", "mean_norm", "free_energy", "c_2")
 
 
 def open_folder(
@@ -76,7 +69,7 @@ def finish(
     about = {**run.read_run(), "ended": utc_now(), "stop_reason": "done", "summary": rows,
              "title": title, "warnings": list(warnings)}  # fmt: skip
     run.write_run(about)
-    figures = draw(run.path)
+    figures = make_figures(run)
     run.write_run({**about, "figures": [str(p.relative_to(run.path)) for p in figures]})
 
 
@@ -179,67 +172,3 @@ def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:
 
 # --------------------------------------------------------------------------------------------
 # Pictures
-
-
-def draw(folder: str | os.PathLike[str]) -> list[Path]:
-    """Draw the pictures of a folder that ``stationary`` or ``branch`` left.
-
-    Raises:
-        InputError: it is no such folder, or not finished.
-    """
-    run = RunFolder.open(folder)
-    about = run.read_run()
-    if about.get("stop_reason") != "done" or about.get("kind") not in ("stationary", "branch"):
-        raise InputError(f"{run.path} holds no finished stationary state or branch to draw")
-    if about["kind"] == "branch":
-        return [_draw_branch(run, about)]
-    return [_draw_state(run, about)]
-
-
-def _draw_state(run: RunFolder, about: Mapping[str, object]) -> Path:
-    import meshio
-
-    with open(run.path / "stationary.csv", encoding="utf-8", newline="") as file:
-        numbers = next(csv.DictReader(file))
-    data = meshio.read(run.path / "density.vtu")
-    log_rho = data.point_data["log10_rho"] * math.log(10.0)
-    stable = "stable" if numbers["stable"] == "1" else "unstable"
-    note = (
-        f"stationary state, {stable}: {_interaction_words(about, numbers)}, "
-        f"kappa = {float(numbers['kappa']):g}, |m| = {float(numbers['c_1']):.6f}, "
-        f"leading eigenvalue {float(numbers['leading']):.4g}"
-    )
-    path, title, d = run.figure("density.png"), str(about["title"]), int(numbers["d"])
-    triangles = data.get_cells_type("triangle")
-    if len(triangles):
-        return draw_sphere(path, data.points, triangles.astype(np.int64), log_rho, title, note)
-    on = Latitudes(d) if "theta" in data.point_data else of_vectors(d)
-    points = on.from_space(data.points, data.point_data.__getitem__)
-    return draw_profile(path, on, points, log_rho, title, note)
-
-
-def _draw_branch(run: RunFolder, about: Mapping[str, object]) -> Path:
-    with np.load(run.path / "branch.npz") as data:
-        columns = [str(name) for name in data["columns"]]
-        branches = [
-            (str(name), dict(zip(columns, data[f"table_{k}"].T, strict=True)))
-            for k, name in enumerate(data["names"])
-        ]
-    with open(run.path / "events.csv", encoding="utf-8", newline="") as file:
-        events = [
-            {**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}}
-            for row in csv.DictReader(file)
-        ]
-    falls = about.get("energy_kind", "")
-    if not falls:  # a folder of an earlier version
-        problem = Problem.from_toml(run.case_path)
-        falls = problem.model.on(problem.geometry).energy_kind
-    return draw_diagram(
-        run.figure("branch.png"), str(about["parameter"]), branches, events,
-        falls == "gradient", str(about["title"]),
-    )  # fmt: skip
-
-
-def _interaction_words(about: Mapping[str, object], numbers: Mapping[str, str]) -> str:
-    """Words for the interaction of a folder; from its table in those of earlier versions."""
-    return str(about["interaction"]) if "interaction" in about else attention_words(numbers)

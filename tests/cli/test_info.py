@@ -64,11 +64,11 @@ def test_plot_draws_and_names_the_pictures(
     folder = RunFolder.create("run")
     folder.write_case(Case.from_toml("small.toml"))
     folder.write_run({"meanfield": "0.1.0"})
-    plots = types.ModuleType("meanfield.results.plots")
+    figures = types.ModuleType("meanfield.figures")
     given: list[Path] = []
-    plots.make_figures = lambda path: given.append(path) or [Path("a.png"), Path("b.png")]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "meanfield.results.plots", plots)
-    monkeypatch.setattr("meanfield.results.plots", plots, raising=False)
+    figures.make_figures = lambda path: given.append(path) or [Path("a.png"), Path("b.png")]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "meanfield.figures", figures)
+    monkeypatch.setattr("meanfield.figures", figures, raising=False)
     assert cli.main(["plot", "run"]) == 0
     assert given == [Path("run")]
     assert capsys.readouterr().out.split() == ["a.png", "b.png"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -15,32 +16,33 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
+from meanfield.figures.style import CLUSTER_COLOURS, CLUSTER_MASS, percent
 from meanfield.geometry.sphere import Array, normalize
-from meanfield.results.figures import CLUSTER_COLOURS, percent
 
 __all__ = [
     "RING_MASS",
-    "RING_NOTE",
     "RING_RADIUS",
-    "colour_bar",
+    "Densities",
     "colour_range",
-    "draw_density",
     "draw_tokens",
     "frame_towards",
     "gathered",
     "gathered_tokens",
+    "globes",
     "hemisphere_images",
     "label_row",
     "label_view",
     "ring",
+    "ring_note",
     "spread_points",
-    "tokens_note",
+    "token_notes",
     "vertex_weights",
     "view_direction",
 ]
@@ -51,22 +53,73 @@ _COLOURS = matplotlib.colormaps["magma"].resampled(128)
 # What is ringed on the sphere: a cluster narrower than the mesh is a dot of a few pixels.
 RING_RADIUS = 0.1
 RING_MASS = 0.05
-RING_NOTE = f"rings: more than {percent(RING_MASS)} of the mass within {RING_RADIUS} rad"
 
 _SHOWN = 20_000  # tokens in a panel: more are neither told apart nor worth the time
 
 # -- drawing --------------------------------------------------------------------------------------
 
 
-def draw_density(ax: Axes, image: Array, norm: Normalize, frame: Array, centres: Array) -> None:
-    """Draw one view of a density.
+def globes(width: float, height: float) -> Figure:
+    """A figure for rows of views, close to each other."""
+    tight = ConstrainedLayoutEngine(compress=True, w_pad=0.03, h_pad=0.03)
+    return Figure(figsize=(width, height), layout=tight)
 
-    Args:
-        image: log10 of the density, (pixels, pixels), see :func:`hemisphere_images`.
+
+@dataclass(frozen=True)
+class Densities:
+    """Densities on one mesh, each in a panel: with the same colours, and seen from the same side.
+
+    Attributes:
+        points: vertices, (n, 3).
+        values: log10 of each density, (k, n).
+        front: unit vector towards the viewer of the front side.
         norm: range of the colours.
-        frame: see :func:`frame_towards`.
-        centres: of the rings, (c, 3).
+        rings: for each density the centres of its rings, (c, 3).
     """
+
+    points: Array
+    values: Array
+    front: Array
+    norm: Normalize
+    rings: list[Array]
+
+    @classmethod
+    def of(cls, points: Array, cells: NDArray[np.int64], values: Array, masses: Array) -> Densities:
+        """Choose viewpoint, colours and rings; ``masses`` (k, n) at the vertices, rows sum to 1."""
+        norm = Normalize(*colour_range(values, vertex_weights(points, cells), masses))
+        rings = [gathered(points, mass) for mass in masses]
+        return cls(points, values, view_direction(points, masses), norm, rings)
+
+    def draw(self, axes: Sequence[Axes] | NDArray[Any], toward: Array) -> None:
+        """Draw the view from one side, each density in one of the axes."""
+        frame = frame_towards(toward)
+        # Voids are cut before they are interpolated: between 1 and 1e-300 all of an edge is void.
+        values = np.maximum(self.values, self.norm.vmin - 0.5)
+        images = hemisphere_images(self.points, values, frame)
+        for ax, image, centres in zip(axes, images, self.rings, strict=True):
+            _draw_density(ax, image, self.norm, frame, centres)
+
+    def colour_bar(self, figure: Figure, axes: NDArray[Any]) -> None:
+        """Put the scale of the densities beside their panels."""
+        extend = ("min" if self.values.min() < self.norm.vmin else "") + (
+            "max" if self.values.max() > self.norm.vmax else ""
+        )
+        bar = figure.colorbar(
+            ScalarMappable(self.norm, _COLOURS),
+            ax=axes,
+            extend={"": "neither", "min": "min", "max": "max", "minmax": "both"}[extend],
+            shrink=0.82,
+            aspect=24,
+            pad=0.015,
+        )
+        bar.set_label(r"$\log_{10}$ density relative to uniform")
+        bar.outline.set_linewidth(0.5)
+        bar.locator = MaxNLocator(6, steps=[1, 2, 5, 10])
+        bar.update_ticks()
+
+
+def _draw_density(ax: Axes, image: Array, norm: Normalize, frame: Array, centres: Array) -> None:
+    """Draw one view: its image (see :func:`hemisphere_images`), and rings."""
     shown = ax.imshow(
         image,
         extent=(-1.0, 1.0, -1.0, 1.0),
@@ -160,30 +213,19 @@ def label_row(ax: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def colour_bar(
-    figure: Figure, axes: Sequence[Axes] | NDArray[Any], norm: Normalize, values: Array
-) -> None:
-    """Put the scale of the densities ``values`` (log10) beside their panels."""
-    extend = ("min" if values.min() < norm.vmin else "") + (
-        "max" if values.max() > norm.vmax else ""
-    )
-    bar = figure.colorbar(
-        ScalarMappable(norm, _COLOURS),
-        ax=axes,
-        extend={"": "neither", "min": "min", "max": "max", "minmax": "both"}[extend],
-        shrink=0.82,
-        aspect=24,
-        pad=0.015,
-    )
-    bar.set_label(r"$\log_{10}$ density relative to uniform")
-    bar.outline.set_linewidth(0.5)
-    bar.locator = MaxNLocator(6, steps=[1, 2, 5, 10])
-    bar.update_ticks()
+def ring_note(rings: Sequence[Array]) -> str:
+    """What the reader of panels with these rings must know; empty if there is none."""
+    words = f"rings: more than {percent(RING_MASS)} of the mass within {RING_RADIUS} rad"
+    return words if any(len(centres) for centres in rings) else ""
 
 
-def tokens_note(n: int) -> str:
-    """What the reader of panels of ``n`` tokens must know; empty if nothing."""
-    return f"{_SHOWN} of {n} tokens drawn" if n > _SHOWN else ""
+def token_notes(n: int, colours: Sequence[NDArray[np.int64]]) -> tuple[str, str]:
+    """What the reader of panels of ``n`` tokens in these colours must know; empty if nothing."""
+    coloured = any(np.any(colour >= 0) for colour in colours)
+    return (
+        f"{_SHOWN} of {n} tokens drawn" if n > _SHOWN else "",
+        f"colours: clusters of more than {percent(CLUSTER_MASS)} of the mass" if coloured else "",
+    )
 
 
 # -- where to look from and what is there ---------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -39,6 +39,7 @@ __all__ = [
     "logarithmic_time",
     "number",
     "percent",
+    "plain_decades",
     "save",
     "shades",
     "telling_steps",
@@ -213,6 +214,17 @@ def logarithmic_time(ax: Axes, first: float, last: float) -> None:
     ax.xaxis.set_minor_locator(FixedLocator(fine))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"${number(t)}$"))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def plain_decades(ax: Axes) -> None:
+    """Label a logarithmic axis with plain numbers, also where it has less than a decade."""
+    low, high = ax.get_ylim()
+    subs: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 7.0)
+    if high > 6.0 * low:
+        subs = (1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 # -- angles ---------------------------------------------------------------------------------------

@@ -18,10 +18,13 @@ from scipy.integrate import trapezoid
 from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
-from meanfield.geometry.sphere import Array, normalize, random_rotation, uniform_points
-from meanfield.results import globe, plots
-from meanfield.results.figures import CLUSTER_COLOURS, cluster_colours, telling_steps
+from meanfield.figures import globe, make_figures
+from meanfield.figures.density import plot_density
+from meanfield.figures.series import plot_series
+from meanfield.figures.style import CLUSTER_COLOURS
+from meanfield.figures.tokens import plot_tokens
+from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
+from meanfield.geometry.sphere import Array, normalize, uniform_points
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats.vtkhdf.fields import FieldWriter
 from meanfield.results.formats.vtkhdf.tokens import TokenWriter
@@ -82,20 +85,6 @@ def make_run(
     return run
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Collects the figures at the moment they are saved."""
-    collected: list[Figure] = []
-    save = plots.save
-
-    def collect(figure: Figure, path: Path) -> Path:
-        collected.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(plots, "save", collect)
-    return collected
-
-
 MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval(150, 8)}
 
 
@@ -105,7 +94,7 @@ MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval
 @pytest.mark.parametrize("geometry", slow_but([0], list(MESHES)))
 def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str) -> None:
     run = make_run(tmp_path / "run", MESHES[geometry])
-    made = plots.make_figures(run.path)
+    made = make_figures(run.path)
     assert made == [run.figures_dir / "energy.png", run.figures_dir / "density.png"]
     for path in made:
         assert path.stat().st_size < 300_000
@@ -126,7 +115,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure(
         + "β " * 12
     )
     run = make_run(tmp_path / "run", MESHES[geometry], title=title)
-    plots.make_figures(run)
+    make_figures(run)
     assert len(figures) == 2
     for figure in figures:
         assert_texts_do_not_overlap(figure)
@@ -166,10 +155,10 @@ def test_no_display_no_pyplot_and_no_trace_in_the_settings(
 ) -> None:
     run = make_run(tmp_path / "run", MESHES["sphere"])
     before = dict(matplotlib.rcParams)
-    plots.make_figures(run)
+    make_figures(run)
     assert dict(matplotlib.rcParams) == before
     code = (
-        "import sys; from meanfield.results.plots import make_figures; "
+        "import sys; from meanfield.figures import make_figures; "
         f"made = make_figures({str(run.path)!r}); "
         "assert len(made) == 2 and 'matplotlib.pyplot' not in sys.modules; "
         "assert not any(m.startswith(('vtk', 'pyvista')) for m in sys.modules)"
@@ -185,7 +174,7 @@ def test_panels_show_the_density_where_it_is(tmp_path: Path, figures: list[Figur
     """The value at a pixel of a panel is log10 rho at the point of the sphere behind it."""
     mesh = MESHES["sphere"]
     run = make_run(tmp_path / "run", mesh, times=(0.0, 1.0, 2.0, 3.0))
-    plots.plot_density(run)
+    plot_density(run)
     axes = [ax for ax in figures[0].axes if ax.images]
     assert len(axes) == 8
     assert [ax.get_title() for ax in axes[:4]] == [f"$t = {t}$" for t in range(4)]
@@ -209,86 +198,12 @@ def test_panels_show_the_density_where_it_is(tmp_path: Path, figures: list[Figur
                 assert abs(image[line, column] - exact) < 0.03
 
 
-def test_linear_fields_are_interpolated_on_any_mesh() -> None:
-    rng = np.random.default_rng(5)
-    slope = rng.standard_normal(3)
-    frame = globe.frame_towards(normalize(rng.standard_normal((1, 3)))[0])
-    np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-14)
-    assert np.linalg.det(frame) == pytest.approx(1.0)
-    pixels = 50
-    centres = (np.arange(pixels) + 0.5) * 2.0 / pixels - 1.0
-    u, v = np.meshgrid(centres, centres)
-    disc = np.hypot(u, v) < 0.999
-    w = np.sqrt(np.maximum(1.0 - u**2 - v**2, 0.0))
-    exact = (np.stack([u, v, w], axis=-1) @ frame) @ slope
-    bounds = {}
-    for name, mesh in (
-        ("level 2", icosphere(2)),
-        ("level 4", icosphere(4)),
-        ("level 7", icosphere(7)),  # nearest vertex
-        ("unstructured", unstructured_sphere(2000, seed=1)),
-    ):
-        images = globe.hemisphere_images(
-            mesh.points, np.stack([mesh.points @ slope, np.ones(mesh.n_vertices)]), frame, pixels
-        )
-        assert images.shape == (2, pixels, pixels)
-        assert np.isfinite(images).all()  # also outside, where the rim goes on
-        np.testing.assert_allclose(images[1], 1.0, atol=1e-12)
-        bounds[name] = np.abs(images[0] - exact)[disc].max() / np.linalg.norm(slope)
-    assert bounds["level 2"] < 0.04  # (edge 0.3)^2 / 4 between point and chord and projection
-    assert bounds["level 4"] < 0.0025  # second order: sixteen times less
-    assert bounds["level 7"] < 0.01
-    assert bounds["unstructured"] < 0.006
-
-
-def test_view_shows_the_mass_and_turns_with_it() -> None:
-    mesh = icosphere(4)
-    weights = globe.vertex_weights(mesh.points, mesh.cells)
-    assert weights.sum() == pytest.approx(1.0) and (weights > 0.0).all()
-    rng = np.random.default_rng(2)
-
-    def view(centres: Array) -> Array:
-        mass = weights * np.exp(80.0 * (mesh.points @ centres.T - 1.0)).sum(axis=1)
-        return globe.view_direction(mesh.points, (mass / mass.sum())[None])
-
-    for _ in range(5):
-        rotation = random_rotation(3, rng)
-        one = rotation[:1]
-        assert view(one) @ one[0] > 0.8
-        # Three at right angles and one opposite: none may be at the rim.
-        four = np.vstack([rotation, -rotation[:1]])
-        assert np.abs(four @ view(four)).min() > 0.35
-    uniform = globe.view_direction(mesh.points, weights[None])
-    assert uniform @ normalize(np.array([[1.0, -1.0, 0.7]]))[0] > 0.9
-
-
-def test_rings_go_round_what_is_gathered_even_in_one_vertex() -> None:
-    mesh = icosphere(5)
-    weights = globe.vertex_weights(mesh.points, mesh.cells)
-    assert globe.gathered(mesh.points, weights).shape == (0, 3)
-    rng = np.random.default_rng(8)
-    rotation = random_rotation(3, rng)
-    narrow = weights * np.exp(3000.0 * (mesh.points @ rotation[0] - 1.0))
-    vertex = int(np.argmax(mesh.points @ rotation[1]))
-    slight = int(np.argmax(mesh.points @ rotation[2]))
-    mass = 0.5 * weights + 0.36 * narrow / narrow.sum()
-    mass[vertex] += 0.1
-    mass[slight] += 0.04  # 4.1 % with its share of the rest
-    centres = globe.gathered(mesh.points, mass)
-    assert centres.shape == (2, 3)
-    assert centres[np.argmax(centres @ rotation[0])] @ rotation[0] > np.cos(0.01)
-    assert centres[np.argmax(centres @ rotation[1])] @ mesh.points[vertex] > np.cos(0.01)
-    ring = globe.ring(centres[0])
-    np.testing.assert_allclose(centres[0] @ ring, np.cos(0.1), atol=1e-14)
-    np.testing.assert_allclose(np.linalg.norm(ring, axis=0), 1.0, atol=1e-14)
-
-
 def test_rings_are_drawn_and_explained_only_where_needed(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     """Each of three clusters has one ring, on one side, in the last panel."""
-    plots.plot_density(make_run(tmp_path / "run", icosphere(4), times=(0.0, 12.0)))
-    plots.plot_density(make_run(tmp_path / "smooth", icosphere(4), times=(0.0,)))
+    plot_density(make_run(tmp_path / "run", icosphere(4), times=(0.0, 12.0)))
+    plot_density(make_run(tmp_path / "smooth", icosphere(4), times=(0.0,)))
     panels = [ax for ax in figures[0].axes if ax.images]
     rings = [
         sum(
@@ -330,7 +245,7 @@ def test_rho_alone_serves_as_well(tmp_path: Path, figures: list[Figure]) -> None
         return np.where(mesh.points[:, 2] > 0.0, 2.0, 0.0)
 
     run = make_run(tmp_path / "run", icosphere(3), rho=cap, names=("rho",), times=(0.0, 1.0))
-    plots.plot_density(run)
+    plot_density(run)
     image = np.asarray(next(ax for ax in figures[0].axes if ax.images).images[0].get_array())
     assert np.isfinite(image).all()
     assert image.max() == pytest.approx(np.log10(2.0))
@@ -340,25 +255,9 @@ def test_rho_alone_serves_as_well(tmp_path: Path, figures: list[Figure]) -> None
 # -- the choice of times --------------------------------------------------------------------------
 
 
-def test_times_follow_the_energy() -> None:
-    times = np.arange(11.0)
-    rise = np.array([0, 0, 0, 0, 0, 1, 2, 3, 3, 3, 3]) / 3.0
-    assert telling_steps(times, rise) == [0, 5, 6, 10]
-    assert telling_steps(times, -rise) == [0, 5, 6, 10]  # repulsion: E falls
-    assert telling_steps(times, None) == [0, 3, 7, 10]
-    assert telling_steps(times, np.full(11, 0.3)) == [0, 3, 7, 10]
-    # All at once, at the start or at the end: still four different steps.
-    assert telling_steps(times, (times > 0).astype(float)) == [0, 1, 2, 10]
-    late = telling_steps(times, (times > 9).astype(float))
-    assert len(set(late)) == 4 and late == sorted(late) and late[-1] == 10
-    for count in range(1, 5):
-        assert telling_steps(np.arange(count, dtype=float), None) == list(range(count))
-    assert telling_steps(np.arange(5.0), np.arange(5.0) ** 4) == [0, 2, 3, 4]
-
-
 def test_the_panels_are_those_times(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_run(tmp_path / "run", MESHES["circle"])
-    plots.plot_density(run)
+    plot_density(run)
     # E = 0.02 + 0.1 / (1 + e^(6 - t)): a third of the way at 5.3, two thirds at 6.7.
     labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
     assert labels == ["$t = 0$", "$t = 6$", "$t = 8$", "$t = 12$"]
@@ -372,7 +271,7 @@ def test_profiles_are_the_density_over_the_angle(
     tmp_path: Path, geometry: str, figures: list[Figure]
 ) -> None:
     run = make_run(tmp_path / "run", MESHES[geometry], times=(0.0, 6.0))
-    plots.plot_density(run)
+    plot_density(run)
     (ax,) = figures[0].axes
     assert ax.get_yscale() == "log"
     curves = [line for line in ax.lines if line.get_label().startswith("$t")]
@@ -392,7 +291,7 @@ def test_profiles_are_the_density_over_the_angle(
 
 def test_series_curves_are_the_series(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_run(tmp_path / "run", None)
-    assert plots.make_figures(run) == [run.figures_dir / "energy.png"]
+    assert make_figures(run) == [run.figures_dir / "energy.png"]
     series = run.read_series()
     energy, order, clusters = figures[0].axes
     for ax, name in ((energy, "energy_scaled"), (order, "mean_norm"), (clusters, "clusters")):
@@ -418,7 +317,7 @@ def test_series_curves_are_the_series(tmp_path: Path, figures: list[Figure]) -> 
 def test_time_is_logarithmic_where_the_outputs_are(
     tmp_path: Path, outputs: str, first: float | None, figures: list[Figure]
 ) -> None:
-    plots.plot_series(make_run(tmp_path / "run", None, outputs=outputs))
+    plot_series(make_run(tmp_path / "run", None, outputs=outputs))
     for ax in figures[0].axes:
         assert ax.get_xscale() == ("linear" if first is None else "symlog")
         assert ax.lines[0].get_xdata()[0] == 0.0
@@ -472,7 +371,7 @@ def test_figures_of_tokens(tmp_path: Path, kind: str, figures: list[Figure]) -> 
         "A title with $ and _ of a hundred letters or so, which goes onto two lines: " + "β " * 9
     )
     run = make_token_run(tmp_path / "run", *TOKEN_RUNS[kind], title=title)
-    made = plots.make_figures(run.path)
+    made = make_figures(run.path)
     assert made == [run.figures_dir / "energy.png", run.figures_dir / "particles.png"]
     assert made[1].stat().st_size < 300_000
     with Image.open(made[1]) as image:
@@ -487,7 +386,7 @@ def test_a_folder_may_have_fields_and_tokens(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", MESHES["circle"], times=(0.0, 1.0))
     other = make_token_run(tmp_path / "other", 2, 20)
     run.particles_path.write_bytes(other.particles_path.read_bytes())
-    names = [path.name for path in plots.make_figures(run)]
+    names = [path.name for path in make_figures(run)]
     assert names == ["energy.png", "density.png", "particles.png"]
 
 
@@ -495,7 +394,7 @@ def test_dots_are_where_the_tokens_are(tmp_path: Path, figures: list[Figure]) ->
     """Each token is in one of the two views, at its place, in the colour of its cluster."""
     d, n, times = 3, 600, (0.0, 3.0, 6.0, 12.0)
     run = make_token_run(tmp_path / "run", d, n, times=times)
-    plots.plot_tokens(run)
+    plot_tokens(run)
     axes = figures[0].axes
     assert [ax.get_title() for ax in axes[:4]] == ["$t = 0$", "$t = 3$", "$t = 6$", "$t = 12$"]
     label = axes[0].texts[0].get_text()
@@ -524,30 +423,10 @@ def test_dots_are_where_the_tokens_are(tmp_path: Path, figures: list[Figure]) ->
 
 def test_many_tokens_are_thinned_and_that_is_said(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_token_run(tmp_path / "run", 3, 30_000, times=(12.0,))
-    plots.plot_tokens(run)
+    plot_tokens(run)
     assert "20000 of 30000 tokens drawn" in figures[0].get_supxlabel().replace("\n", " ")
     drawn = sum(len(dots.get_offsets()) for ax in figures[0].axes for dots in ax.collections)
     assert drawn == 20_000
-
-
-def test_rings_go_round_gathered_tokens() -> None:
-    rng = np.random.default_rng(3)
-    n = 20_000
-    x, masses = uniform_points(n, 3, rng), np.full(n, 1.0 / n)
-    assert globe.gathered_tokens(x, masses).shape == (0, 3)
-    rotation = random_rotation(3, rng)
-    x[:2000] = rotation[0]  # a point
-    x[2000:4000] = normalize(rotation[1] + 0.03 * rng.standard_normal((2000, 3)))
-    x[4000:4800] = rotation[2]  # 4 % and what happens to be there
-    centres = globe.gathered_tokens(x, masses)
-    assert len(centres) == 2
-    np.testing.assert_allclose(np.max(centres @ rotation[:2].T, axis=0), 1.0, atol=1e-4)
-    # By mass, not by number.
-    masses = np.where(np.arange(n) < 4000, 1e-9, 1.0)
-    masses[4000:4800] *= 100.0
-    (centre,) = globe.gathered_tokens(x, masses / masses.sum())
-    assert centre @ rotation[2] > 1.0 - 1e-4
-    assert globe.gathered_tokens(rotation[:1], np.ones(1)) == pytest.approx(rotation[:1])
 
 
 def test_lines_on_the_circle_follow_the_tokens(tmp_path: Path, figures: list[Figure]) -> None:
@@ -560,7 +439,7 @@ def test_lines_on_the_circle_follow_the_tokens(tmp_path: Path, figures: list[Fig
         for t, by in zip(times, turn, strict=True):
             x = np.stack([np.cos(start + by), np.sin(start + by)], axis=1)
             writer.write(t, x, np.array([0, 0, 1]), 0.0 * x)
-    plots.plot_tokens(run)
+    plot_tokens(run)
     (ax,) = figures[0].axes
     assert ax.get_xscale() == "symlog"
     assert ax.get_ylim() == pytest.approx((-np.pi, np.pi))
@@ -584,7 +463,7 @@ def test_lines_on_the_circle_follow_the_tokens(tmp_path: Path, figures: list[Fig
 
 def test_a_single_step_on_the_circle_is_dots(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_token_run(tmp_path / "run", 2, 50, times=(1.0,))
-    plots.plot_tokens(run)
+    plot_tokens(run)
     (dots,) = figures[0].axes[0].collections
     x, centres, member = gathering(2, 50)
     x = normalize(x + 0.5 * centres[member])
@@ -595,7 +474,7 @@ def test_a_single_step_on_the_circle_is_dots(tmp_path: Path, figures: list[Figur
 def test_inner_products_are_drawn_as_a_density(tmp_path: Path, figures: list[Figure]) -> None:
     d, n, times = 8, 120, (0.0, 12.0)
     run = make_token_run(tmp_path / "run", d, n, times=times)
-    plots.plot_tokens(run)
+    plot_tokens(run)
     (ax,) = figures[0].axes
     assert ax.get_yscale() == "log"
     x, centres, member = gathering(d, n)
@@ -612,70 +491,40 @@ def test_inner_products_are_drawn_as_a_density(tmp_path: Path, figures: list[Fig
     assert trapezoid(uniform * s**2, s) == pytest.approx(1.0 / d, abs=1e-3)
 
 
-# -- colours of clusters --------------------------------------------------------------------------
-
-
-def test_clusters_keep_their_colours_whatever_their_numbers() -> None:
-    masses = np.full(100, 0.01)
-    end = np.repeat([7, 3, 5], [50, 30, 20])  # any numbers; by mass: 0, 1, 2
-    middle = np.repeat([1, 2, 9, 0], [20, 30, 30, 20])  # the first two will merge
-    start = np.arange(100)
-    colours = cluster_colours([start, middle, end], masses)
-    assert colours[2].tolist() == np.repeat([0, 1, 2], [50, 30, 20]).tolist()
-    # The larger one of the two keeps the colour, the other has one that nobody has later.
-    assert colours[1].tolist() == np.repeat([3, 0, 1, 2], [20, 30, 30, 20]).tolist()
-    assert set(colours[0]) == {-1}
-
-
-def test_only_large_clusters_have_colours() -> None:
-    masses = np.full(1000, 1e-3)
-    sizes = [300, 51, 49, 150, 450]
-    (colours,) = cluster_colours([np.repeat(np.arange(5), sizes)], masses)
-    assert [int(colours[k]) for k in np.cumsum(sizes) - 1] == [1, 3, -1, 2, 0]
-    # By mass, not by number.
-    masses = np.repeat([0.04 / 500, 0.96 / 500], 500)
-    (colours,) = cluster_colours([np.repeat([0, 1], 500)], masses)
-    assert (colours[0], colours[-1]) == (-1, 0)
-    # No more than there are colours.
-    (colours,) = cluster_colours([np.arange(1000) // 100], np.full(1000, 1e-3))
-    assert sorted(set(colours)) == list(range(-1, len(CLUSTER_COLOURS)))
-    assert (cluster_colours([np.zeros(1, dtype=int)], np.ones(1))[0] == 0).all()
-
-
 # -- incomplete folders ---------------------------------------------------------------------------
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
-        plots.make_figures(tmp_path / "nowhere")
+        make_figures(tmp_path / "nowhere")
     run = make_run(tmp_path / "run", None)
     with pytest.raises(InputError, match="no field file"):
-        plots.plot_density(run)
+        plot_density(run)
     empty = make_run(tmp_path / "empty", MESHES["circle"], times=())
     with pytest.raises(InputError, match="has no steps"):
-        plots.plot_density(empty)
+        plot_density(empty)
     other = make_run(tmp_path / "other", MESHES["circle"], names=("other",))
     with pytest.raises(InputError, match="has no density, only other"):
-        plots.plot_density(other)
+        plot_density(other)
     for folder in (run, empty, other):
-        assert plots.make_figures(folder) == [folder.figures_dir / "energy.png"]
+        assert make_figures(folder) == [folder.figures_dir / "energy.png"]
     nothing = make_token_run(tmp_path / "nothing", 3, 5, times=())
     with pytest.raises(InputError, match="has no steps"):
-        plots.plot_tokens(nothing)
+        plot_tokens(nothing)
     single = make_token_run(tmp_path / "single", 8, 1)
     with pytest.raises(InputError, match="single token"):
-        plots.plot_tokens(single)
+        plot_tokens(single)
     with pytest.raises(InputError, match="no particle file"):
-        plots.plot_tokens(run)
+        plot_tokens(run)
     for folder in (nothing, single):
-        assert plots.make_figures(folder) == [folder.figures_dir / "energy.png"]
+        assert make_figures(folder) == [folder.figures_dir / "energy.png"]
     other.series_path.write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(InputError, match="has no rows"):
-        plots.plot_series(other)
-    assert plots.make_figures(other) == []
+        plot_series(other)
+    assert make_figures(other) == []
 
 
 def test_a_run_that_stopped_at_once_has_its_first_state_drawn(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", MESHES["sphere"], times=(0.0,))
     run.series_path.write_text(",".join(COLUMNS) + "\n0,0.02,0.1,0\n")
-    assert [path.name for path in plots.make_figures(run)] == ["energy.png", "density.png"]
+    assert [path.name for path in make_figures(run)] == ["energy.png", "density.png"]

@@ -15,9 +15,10 @@ from parameters import slow_but
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from meanfield.figures import distances, globe
+from meanfield.figures.side_by_side import draw_side_by_side
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
-from meanfield.results import globe, plots, plots_compare
 
 NUMBERS = (250.0, 1000.0, 4000.0)
 TIMES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -34,7 +35,7 @@ def table(
     for n, t in itertools.product(numbers, times):
         row = {"n": n, "t": t, "replicas": 8.0, "p_value": 0.5}
         for name in names:
-            floor = (0.8 if name == "w1" else 1.0) * plots_compare._rate(np.array(n), d)
+            floor = (0.8 if name == "w1" else 1.0) * distances._rate(np.array(n), d)
             ratio = 1.0 + 0.1 * t
             for key, value in (
                 (name, floor * ratio), (f"floor_{name}", floor), (f"ratio_{name}", ratio)
@@ -42,20 +43,6 @@ def table(
                 row |= {key: float(value), f"{key}_low": 0.9 * value, f"{key}_high": 1.2 * value}
         rows.append(row)
     return [rows[k] for k in np.random.default_rng(0).permutation(len(rows))]
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Collects the figures at the moment they are saved."""
-    collected: list[Figure] = []
-    save = plots_compare.save
-
-    def collect(figure: Figure, path: Path) -> Path:
-        collected.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(plots_compare, "save", collect)
-    return collected
 
 
 def shown(figure: Figure) -> Iterator[Text]:
@@ -104,7 +91,7 @@ def test_against_n(
     tmp_path: Path, names: tuple[str, ...], title: str, figures: list[Figure]
 ) -> None:
     path = tmp_path / "new" / "n.png"
-    assert plots.plot_distance_against_n(path, table(names=names), title=title) == path
+    assert distances.draw_against_n(path, table(names=names), title=title) == path
     assert_fit_to_print(figures[0], path, title)
     axes = figures[0].axes
     assert len(axes) == 4 * len(names)
@@ -133,7 +120,7 @@ def test_against_n(
 def test_the_slope_is_that_of_samples(
     tmp_path: Path, d: int, exponent: float, figures: list[Figure]
 ) -> None:
-    path = plots.plot_distance_against_n(tmp_path / "n.png", table(d=d), d=d, times=[1.0])
+    path = distances.draw_against_n(tmp_path / "n.png", table(d=d), d=d, times=[1.0])
     (ax,) = figures[0].axes
     assert ax.get_title() == "$t = 1$"
     n, slope = next(line for line in ax.lines if line.get_linestyle() == ":").get_data()
@@ -144,7 +131,7 @@ def test_the_slope_is_that_of_samples(
 @pytest.mark.parametrize("names", [("w2",), ("w2", "w1")])
 def test_against_t(tmp_path: Path, names: tuple[str, ...], figures: list[Figure]) -> None:
     path = tmp_path / "t.png"
-    assert plots.plot_distance_against_t(path, table(names=names), title="A title") == path
+    assert distances.draw_against_t(path, table(names=names), title="A title") == path
     assert_fit_to_print(figures[0], path, "A title")
     axes = np.reshape(figures[0].axes, (2, len(names)))
     for column, name in enumerate(names):
@@ -170,13 +157,13 @@ def test_against_t(tmp_path: Path, names: tuple[str, ...], figures: list[Figure]
 
 def test_time_is_logarithmic_where_the_times_are(tmp_path: Path, figures: list[Figure]) -> None:
     times = (0.0, *np.geomspace(0.01, 8.0, 9).tolist())
-    path = plots.plot_distance_against_t(tmp_path / "t.png", table(times=times))
+    path = distances.draw_against_t(tmp_path / "t.png", table(times=times))
     assert {ax.get_xscale() for ax in figures[0].axes} == {"symlog"}
     assert_fit_to_print(figures[0], path, "")
 
 
 def test_a_large_ratio_is_on_a_logarithmic_scale(tmp_path: Path, figures: list[Figure]) -> None:
-    path = plots.plot_distance_against_t(tmp_path / "t.png", table(times=(0.0, 1.0, 80.0)))
+    path = distances.draw_against_t(tmp_path / "t.png", table(times=(0.0, 1.0, 80.0)))
     assert figures[0].axes[1].get_yscale() == "log"
     assert_fit_to_print(figures[0], path, "")
 
@@ -189,7 +176,7 @@ def test_few_and_many(
     tmp_path: Path, numbers: tuple[float, ...], times: tuple[float, ...], figures: list[Figure]
 ) -> None:
     rows = table(numbers, times)
-    for plot in (plots.plot_distance_against_n, plots.plot_distance_against_t):
+    for plot in (distances.draw_against_n, distances.draw_against_t):
         path = plot(tmp_path / "x.png", rows)
         assert_fit_to_print(figures[-1], path, "")
 
@@ -200,8 +187,8 @@ def test_what_is_not_known_is_left_out(tmp_path: Path, figures: list[Figure]) ->
         if row["t"] == 0.0:
             row |= {key: float("nan") for key in row if key.startswith("ratio")}
         row |= {"w2_low": float("nan"), "w2_high": float("nan")}
-    plots.plot_distance_against_t(tmp_path / "t.png", rows)
-    plots.plot_distance_against_n(tmp_path / "n.png", rows)
+    distances.draw_against_t(tmp_path / "t.png", rows)
+    distances.draw_against_n(tmp_path / "n.png", rows)
     low, high = figures[0].axes[1].get_ylim()
     assert 0.7 < low < 1.0 < high < 2.0
 
@@ -209,16 +196,16 @@ def test_what_is_not_known_is_left_out(tmp_path: Path, figures: list[Figure]) ->
 def test_rows_that_do_not_do(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     with pytest.raises(ValueError, match="neither 'w2' nor 'w1'"):
-        plots.plot_distance_against_n(path, [])
+        distances.draw_against_n(path, [])
     with pytest.raises(ValueError, match="neither 'w2' nor 'w1'"):
-        plots.plot_distance_against_t(path, [{"n": 1.0, "t": 0.0}])
+        distances.draw_against_t(path, [{"n": 1.0, "t": 0.0}])
     with pytest.raises(ValueError, match=r"no rows at t = \[3.0\], only at \[0.0, 0.5"):
-        plots.plot_distance_against_n(path, table(), times=[1.0, 3.0])
+        distances.draw_against_n(path, table(), times=[1.0, 3.0])
     rows = [{k: v for k, v in row.items() if k != "ratio_w2_low"} for row in table()]
     with pytest.raises(ValueError, match="rows lack ratio_w2_low"):
-        plots.plot_distance_against_t(path, rows)
+        distances.draw_against_t(path, rows)
     assert not path.exists()
-    plots.plot_distance_against_n(path, rows)  # needs no ratio
+    distances.draw_against_n(path, rows)  # needs no ratio
     assert path.exists()
 
 
@@ -247,7 +234,7 @@ def test_globes_side_by_side(tmp_path: Path, back: bool, figures: list[Figure]) 
     """Density above the tokens, both in the same view; the far side if there is something."""
     densities, tokens, labels = clouds_and_densities(back)
     path = tmp_path / "side.png"
-    made = plots.plot_side_by_side(
+    made = draw_side_by_side(
         path, SPHERE, (0.0, 1.5), densities, tokens, clusters=labels, title="A title"
     )
     assert made == path
@@ -280,7 +267,7 @@ def test_globes_side_by_side(tmp_path: Path, back: bool, figures: list[Figure]) 
 def test_tokens_without_clusters_are_of_one_colour(tmp_path: Path, figures: list[Figure]) -> None:
     densities, tokens, _ = clouds_and_densities(False)
     # As one array each, as a study has them.
-    plots.plot_side_by_side(
+    draw_side_by_side(
         tmp_path / "side.png", SPHERE, np.array([0.0, 1.5]), np.array(densities), np.array(tokens)
     )
     colours = {
@@ -301,7 +288,7 @@ def test_profiles_side_by_side(tmp_path: Path, geometry: str, figures: list[Figu
     turned = x * np.where(rng.random(n) < 0.5 * (1.0 + x[:, -1]), 1.0, -1.0)[:, None]
     mesh: Mesh = circle(400) if geometry == "circle" else zonal_interval(400, d)
     last = mesh.embedded()[:, -1]
-    path = plots.plot_side_by_side(
+    path = draw_side_by_side(
         tmp_path / "side.png", mesh, (0.0, 2.0), [np.ones(len(last)), 1.0 + last], [x, turned]
     )
     assert_fit_to_print(figures[0], path, "")
@@ -327,8 +314,8 @@ def test_of_many_times_five_are_shown(tmp_path: Path, figures: list[Figure]) -> 
     times = np.arange(9.0)
     mesh = circle(50)
     x = uniform_points(30, 2, np.random.default_rng(0))
-    plots.plot_side_by_side(tmp_path / "side.png", mesh, times, np.ones((9, 50)), [x] * 9)
+    draw_side_by_side(tmp_path / "side.png", mesh, times, np.ones((9, 50)), [x] * 9)
     titles = [ax.get_title() for ax in figures[0].axes]
     assert titles == [f"$t = {t}$" for t in (0, 2, 4, 6, 8)]
     with pytest.raises(ValueError, match="9 times, 9 densities and 8 clouds"):
-        plots.plot_side_by_side(tmp_path / "side.png", mesh, times, np.ones((9, 50)), [x] * 8)
+        draw_side_by_side(tmp_path / "side.png", mesh, times, np.ones((9, 50)), [x] * 8)

@@ -1,0 +1,84 @@
+"""Figure of the series of a run: energy, order and clusters against time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from meanfield.errors import InputError
+from meanfield.figures.reading import time_scale, title_of
+from meanfield.figures.style import FAINT, INK, STYLE, headline, save
+from meanfield.geometry.sphere import Array
+from meanfield.results.folder import RunFolder
+
+__all__ = ["has_series", "plot_series"]
+
+
+def has_series(run: RunFolder) -> bool:
+    """Whether there is a series with a row."""
+    return run.series_path.is_file() and len(run.read_series()["t"]) > 0
+
+
+def plot_series(run: RunFolder) -> Path:
+    """Draw ``figures/energy.png``: energy, length of the mean, number of clusters against time.
+
+    The energy of attention is E e^{-|beta|} with E = (1/2 beta) iint e^{beta <x,y>} dmu dmu, which
+    *increases* along the flow for V = +I, that of kernels E = 1/2 iint W dmu dmu; a dotted line
+    marks its value for all mass at one point where the curve comes within a factor of two.
+
+    Returns:
+        The file made.
+
+    Raises:
+        InputError: if the folder has no series or the series no rows.
+    """
+    series = run.read_series()
+    t = series["t"]
+    if not len(t):
+        raise InputError(f"{run.series_path} has no rows: the run did not get to its first output")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 4.8), layout="constrained")
+        axes = figure.subplots(3, 1, sharex=True, height_ratios=(1.25, 1.25, 0.8))
+        marker = "o" if len(t) == 1 else None
+        energy, order, clusters = axes
+
+        energy.plot(t, series["energy_scaled"], color=INK, marker=marker)
+        _label_energy(energy, run, series["energy_scaled"])
+        order.plot(t, series["mean_norm"], color=INK, marker=marker)
+        order.set_ylabel(r"order  $|m|=|\int x\,\mathrm{d}\mu|$")
+        order.set_ylim(-0.03, 1.03)
+
+        count = series["clusters"]
+        clusters.step(t, count, where="post", color=INK, marker=marker)
+        clusters.set_ylabel("clusters")
+        clusters.set_ylim(-0.3, float(np.nanmax(count, initial=1.0)) + 0.6)
+        clusters.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        clusters.set_xlabel("time  $t$")
+        clusters.margins(x=0.015)
+        time_scale(clusters, run, t)
+        figure.align_ylabels(axes)
+        headline(figure, title_of(run))
+        return save(figure, run.figure("energy.png"))
+
+
+def _label_energy(ax: Axes, run: RunFolder, values: Array) -> None:
+    told = run.read_energy()
+    scaled, top = "|beta|" in str(told.get("label")), told.get("dirac")
+    ax.set_ylabel(r"energy  $E\,e^{-|\beta|}$" if scaled else "energy  $E$")
+    if isinstance(top, float) and top > 0.0 and np.nanmax(values, initial=0.0) > 0.5 * top:
+        ax.axhline(top, color=FAINT, linewidth=0.8, linestyle=":")
+        ax.annotate(
+            "all mass at one point",
+            (0.0, top),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, -3),
+            textcoords="offset points",
+            va="top",
+            color=FAINT,
+            fontsize=7,
+        )

@@ -1,0 +1,142 @@
+"""What a comparison of particles with a density leaves in its folder, beside the files of any verb.
+
+Owns names and layout of these files. Knows nothing of how they came about or what is made of them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
+from meanfield.results.folder import RunFolder
+from meanfield.whole import save_arrays, whole_file
+
+__all__ = [
+    "StoredDensity",
+    "cloud_file",
+    "comparison_record",
+    "has_comparison",
+    "read_arrays",
+    "read_rows",
+    "write_csv",
+    "write_rows",
+]
+
+_DENSITY, _TABLE = "density.npz", "compare.csv"
+
+
+@dataclass(frozen=True)
+class StoredDensity:
+    """The density of a comparison at its times.
+
+    Attributes:
+        mesh: of the density.
+        times: (k,).
+        rho: with respect to the uniform measure, (k, vertices).
+        energy: scaled, (k,).
+        weights: what rho is multiplied by for the solver's own masses, (vertices,).
+    """
+
+    mesh: Mesh
+    times: Array
+    rho: Array
+    energy: Array
+    weights: Array
+
+    def masses(self, k: int) -> Measure:
+        """The solver's own masses at the vertices."""
+        return Measure(self.mesh.points, self.weights * self.rho[k])
+
+    @staticmethod
+    def is_in(folder: RunFolder) -> bool:
+        """Whether it has been written."""
+        return (folder.path / _DENSITY).is_file()
+
+    @classmethod
+    def read(cls, path: Path) -> StoredDensity:
+        """Read it from the folder at ``path``."""
+        with np.load(path / _DENSITY) as data:
+            mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
+            return cls(mesh, data["times"], data["rho"], data["energy"], data["weights"])
+
+    def write(self, folder: RunFolder) -> None:
+        """Write it into a folder."""
+        save_arrays(
+            folder.file(_DENSITY),
+            geometry=self.mesh.geometry,
+            d=self.mesh.d,
+            times=self.times,
+            rho=self.rho,
+            energy=self.energy,
+            weights=self.weights,
+            points=self.mesh.points,
+            cells=self.mesh.cells,
+        )
+
+
+def cloud_file(kind: str, n: int, replica: int) -> str:
+    """Name of the file of a cloud: of "particles", or of the samples of the "floor"."""
+    return f"tasks/{kind}-n{n}-r{replica}.npz"
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """All arrays of a file, by name."""
+    with np.load(path) as data:
+        return dict(data)
+
+
+def comparison_record(folder: RunFolder) -> dict[str, object]:
+    """What run.json says.
+
+    Raises:
+        InputError: it is not that of a comparison.
+    """
+    about = folder.read_run()
+    if about.get("kind") != "compare":
+        raise InputError(f"{folder.path} holds a run, a comparison expected: give another folder")
+    return about
+
+
+def has_comparison(folder: RunFolder) -> bool:
+    """Whether the folder is that of a comparison.
+
+    Raises:
+        InputError: it is, but the comparison is not finished.
+    """
+    if folder.kind != "compare":
+        return False
+    if not (folder.path / _TABLE).is_file():
+        raise InputError(f"{folder.path} holds no finished comparison: go on with it (resume)")
+    return True
+
+
+def read_rows(folder: RunFolder) -> list[dict[str, float]]:
+    """The table, a row for each time and number of particles."""
+    with open(folder.path / _TABLE, encoding="utf-8", newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def write_rows(folder: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write the table."""
+    write_csv(folder, _TABLE, list(rows[0]), (row.values() for row in rows))
+
+
+def write_csv(
+    folder: RunFolder, name: str, header: Sequence[str], rows: Iterable[Iterable[float]]
+) -> None:
+    """Write a table of numbers, ten digits each."""
+    with (
+        whole_file(folder.file(name)) as part,
+        open(part, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([f"{value:.10g}" for value in row] for row in rows)
