@@ -20,7 +20,8 @@ from meanfield import cli
 from meanfield.case import apply_overrides
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS
-from meanfield.study import compare
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
 
 CASES = Path(__file__).parents[1] / "scripts" / "cases"
 Start = Callable[..., Job]
@@ -181,7 +182,7 @@ def test_density_and_particles_of_a_singular_kernel_agree(here: Path) -> None:
                  initial={"type": "fourier", "cos": [0.4, 0.2]}, time={"end": 0.5})  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        result = compare(case, (100, 200), 3, here / "out", times=(0.5,), progress=False)
+        result = compare(case, Clouds((100, 200), 3, times=(0.5,)), here / "out", progress=False)
     ratios = [row["ratio_w2"] for row in result.rows if row["t"] == 0.5]
     assert len(ratios) == 2 and all(0.2 < ratio < 2.0 for ratio in ratios)
 

@@ -17,7 +17,8 @@ from meanfield.case import apply_overrides
 from meanfield.results.folder import RunFolder
 from meanfield.steady import verbs
 from meanfield.steady.problem import Problem
-from meanfield.study import compare
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("dolfinx") is None,
@@ -51,8 +52,8 @@ def run(folder: Path, overwrite: bool) -> None:
 
 
 def compared(folder: Path, overwrite: bool) -> None:
-    compare(case(), (20, 30), 2, folder, times=[0.25], exponents=(), overwrite=overwrite,
-            progress=False)  # fmt: skip
+    clouds = Clouds((20, 30), 2, times=[0.25], exponents=())
+    compare(case(), clouds, folder, overwrite=overwrite, progress=False)
 
 
 def stationary(folder: Path, overwrite: bool) -> None:
@@ -156,13 +157,13 @@ def test_a_record_begins_with_what_was_there(old: Path) -> None:
 
 def test_a_comparison_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its clouds were recorded before they were made."""
-    from meanfield import study
+    from meanfield.studies import compare as module
 
     def killed(*_: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(study, "_evaluate", killed)
+        patch.setattr(module, "evaluate", killed)
         compared(tmp_path / "x", False)
     assert (tmp_path / "x" / "tasks" / "particles-n30-r1.npz").is_file()
     (tmp_path / "x" / "tasks" / "particles-n30-r1.npz.417.tmp").write_text("half")

@@ -97,7 +97,7 @@ def _runs(args: argparse.Namespace) -> int:
         raise InputError(f"{target} exists already: add --overwrite or choose another folder")
 
     from meanfield.results.folder import RunFolder
-    from meanfield.rundiff import compare_runs, difference_table, write_differences
+    from meanfield.studies.rundiff import compare_runs, difference_table, write_differences
 
     rows = compare_runs(args.case, args.second, distances=not args.no_distances)
     say(f"meanfield: {args.case} against {args.second}")
@@ -128,20 +128,19 @@ def _clouds(args: argparse.Namespace) -> int:
     require_dolfinx()
     folder = output_folder(args, "-compare")
 
-    from meanfield import study
+    from meanfield.studies.compare import compare
+    from meanfield.studies.report import summary
+    from meanfield.studies.settings import Clouds
 
     lines = [case.title, f"{case_words(case)}, against particles -> {folder}"]
     if other is not None:
         lines.append(f"particles with {', '.join(args.particles_set)}")
     try:
-        found = study.compare(
+        exponents = () if args.no_distances else args.p or (2,)
+        found = compare(
             case,
-            args.particles,
-            args.replicas,
+            Clouds(args.particles, args.replicas, other, args.times, exponents),
             folder,
-            particle_case=other,
-            times=args.times,
-            exponents=() if args.no_distances else args.p or (2,),
             jobs=args.jobs,
             overwrite=args.overwrite,
             resume=args.resume,
@@ -156,7 +155,7 @@ def _clouds(args: argparse.Namespace) -> int:
         )
     except BrokenInvariantError as error:
         return ended(EXIT_BROKEN, f"broken invariant: {error}")
-    say("\n".join(["", *study.summary(found), ""]))
+    say("\n".join(["", *summary(found), ""]))
     say(table([("table", str(folder / "compare.csv")), *picture_rows(folder)]))
     return 0
 

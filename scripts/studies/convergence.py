@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import meanfield as mf
-from meanfield.rundiff import RunDifference, compare_runs
+from meanfield.studies.rundiff import RunDifference, compare_runs
 
 CASE = Path(__file__).parents[1] / "cases" / "clustering.toml"
 TIMES = (1.0, 2.0, 4.0)

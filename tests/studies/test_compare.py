@@ -24,7 +24,7 @@ from processes import HANG, Job, needs_launcher, python, ranks
 from scipy import stats
 
 import meanfield as mf
-from meanfield import cli, study
+from meanfield import cli
 from meanfield.analysis.crosscheck import ratio_interval, sampling_floor
 from meanfield.analysis.quadrature import density_law, density_measure
 from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
@@ -33,7 +33,13 @@ from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
-from meanfield.study import Comparison, compare, summary
+from meanfield.studies import settings
+from meanfield.studies import tasks as work
+from meanfield.studies.compare import compare
+from meanfield.studies.evaluate import Comparison
+from meanfield.studies.report import draw, summary
+from meanfield.studies.settings import Clouds
+from meanfield.studies.tasks import Task
 
 Start = Callable[..., Job]
 pytestmark = pytest.mark.skipif(
@@ -82,9 +88,10 @@ def small(changes: Mapping[str, object] | None = None) -> mf.Case:
 
 def quick(case: mf.Case, folder: Path, **options: Any) -> Comparison:
     """A comparison of two times and 2 clouds of 20 particles, without distances."""
-    numbers, replicas = options.pop("numbers", (20,)), options.pop("replicas", 2)
-    defaults = {"times": [0.25], "exponents": (), "progress": False}
-    return compare(case, numbers, replicas, folder, **{**defaults, **options})
+    clouds = {"numbers": (20,), "replicas": 2, "times": [0.25], "exponents": ()}
+    clouds |= {name: options.pop(name) for name in (*clouds, "particle_case") if name in options}
+    clouds["case"] = clouds.pop("particle_case", None)
+    return compare(case, Clouds(**clouds), folder, **{"progress": False, **options})
 
 
 def files(folder: Path) -> set[str]:
@@ -121,7 +128,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """One whole comparison, in this process, with figures."""
     folder = tmp_path_factory.mktemp("study") / "whole"
     case = small({"output.figures": True})
-    return compare(case, NUMBERS, REPLICAS, folder, progress=False)
+    return compare(case, Clouds(NUMBERS, REPLICAS), folder, progress=False)
 
 
 @pytest.fixture
@@ -383,9 +390,9 @@ def test_without_distances_there_may_be_more_particles(tmp_path: Path) -> None:
 
 def test_times(tmp_path: Path) -> None:
     case = small({"time.end": 2.0, "time.outputs": [k / 10 for k in range(20)]})
-    assert study._chosen_times(case, None) == (0.0, 0.5, 1.0, 1.5, 2.0)
-    assert study._chosen_times(case, [1.23, 0.5, 0.5]) == (0.0, 0.5, 1.23)
-    assert study._chosen_times(small(), None) == TIMES
+    assert settings._chosen_times(case, None) == (0.0, 0.5, 1.0, 1.5, 2.0)
+    assert settings._chosen_times(case, [1.23, 0.5, 0.5]) == (0.0, 0.5, 1.23)
+    assert settings._chosen_times(small(), None) == TIMES
     found = quick(small(), tmp_path / "t", times=[0.33, 0.1])
     assert [row["t"] for row in found.rows] == [0.0, 0.1, 0.33]
 
@@ -502,7 +509,7 @@ def test_a_run_is_no_comparison(tmp_path: Path) -> None:
         with pytest.raises(mf.InputError, match="holds a run, a comparison expected"):
             quick(small(), tmp_path / "run", **options)
     with pytest.raises(mf.InputError, match="holds a run, a comparison expected"):
-        study.draw(tmp_path / "run")
+        draw(tmp_path / "run")
     assert contents(tmp_path / "run") == before
 
 
@@ -580,29 +587,29 @@ def test_an_error_half_way_loses_nothing(
 ) -> None:
     whole = quick(small(), tmp_path / "whole", replicas=5)
     begun: list[str] = []
-    real = study._Task.run
+    real = Task.run
 
-    def fails(self: study._Task) -> None:
+    def fails(self: Task) -> None:
         begun.append(self.path.name)
         if len(begun) > finished_tasks:
             raise KeyboardInterrupt
         real(self)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(study._Task, "run", fails)
+        patch.setattr(Task, "run", fails)
         quick(small(), tmp_path / "parts", replicas=5)
     left = {name for name in files(tmp_path / "parts") if name.startswith("tasks/")}
     assert left == {f"tasks/{name}" for name in begun[:-1]}
     assert about(tmp_path / "parts")["stop_reason"] == "interrupted"
     assert not (tmp_path / "parts" / "compare.csv").exists()
     with pytest.raises(mf.InputError, match="no finished comparison"):
-        study.draw(tmp_path / "parts")
+        draw(tmp_path / "parts")
     parts = quick(small(), tmp_path / "parts", replicas=5, resume=True)
     assert parts.rows == whole.rows
 
 
 def test_ctrl_c_while_the_density_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = study.run
+    real = work.run
 
     def interrupted(case: mf.Case, **options: Any) -> mf.Result:
         def press(solver: Any) -> None:
@@ -612,7 +619,7 @@ def test_ctrl_c_while_the_density_runs(tmp_path: Path, monkeypatch: pytest.Monke
         return real(case, **{**options, "observers": [*options["observers"], watch]})
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(study, "run", interrupted)
+        patch.setattr(work, "run", interrupted)
         quick(small(), tmp_path / "x")
     assert files(tmp_path / "x") == {"case.toml", "run.json"}
     assert quick(small(), tmp_path / "x", resume=True).rows == quick(small(), tmp_path / "y").rows
@@ -623,9 +630,10 @@ import sys
 import time
 from pathlib import Path
 
-from meanfield import cli, study
+from meanfield import cli
+from meanfield.studies.tasks import Task
 
-whole = study._Task.run
+whole = Task.run
 
 
 def run(task):
@@ -634,7 +642,7 @@ def run(task):
     whole(task)
 
 
-study._Task.run = run
+Task.run = run
 if __name__ == "__main__":
     sys.exit(cli.main(sys.argv[1:]))
 """
@@ -902,12 +910,14 @@ def test_a_wrong_beta_is_told_apart_and_the_right_one_is_not(seed: int, tmp_path
     for beta in (4.0, 4.4):
         found = compare(
             case,
-            (4000,),
-            8,
+            Clouds(
+                (4000,),
+                8,
+                dataclasses.replace(standard(5, 1.0, beta=beta), seed=seed),
+                times=[1.0],
+                exponents=(),
+            ),
             tmp_path / f"{beta}",
-            particle_case=dataclasses.replace(standard(5, 1.0, beta=beta), seed=seed),
-            times=[1.0],
-            exponents=(),
             progress=False,
         )
         start, end = found.rows
@@ -924,7 +934,11 @@ def test_particles_leave_the_floor_slowly_while_the_flow_is_smooth(tmp_path: Pat
     t = 1, 1.58 and 1.36 at t = 2, and it falls like n^{-1/2} all the time.
     """
     found = compare(
-        standard(5, 1.0), (1000,), 8, tmp_path / "x", times=[0.5, 1.0], jobs=2, progress=False
+        standard(5, 1.0),
+        Clouds((1000,), 8, times=[0.5, 1.0]),
+        tmp_path / "x",
+        jobs=2,
+        progress=False,
     )
     start, middle, end = found.rows
     for row in (start, middle):
@@ -963,7 +977,7 @@ def test_tokens_without_mass_stay_on_the_floor() -> None:
 
 def test_clouds_of_an_earlier_version_go_on(tmp_path: Path) -> None:
     """Its text of the case of the particles has fewer keys: the others had their defaults."""
-    from meanfield.study import _of_particles
+    from meanfield.studies.settings import _of_particles
 
     case = small({"solver.type": "implicit"})
     text = case.to_toml()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.study import compare
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
 
 pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
 
@@ -31,7 +32,7 @@ SPHERE: dict[str, Any] = CIRCLE | {
 @pytest.mark.parametrize("raw", [CIRCLE, SPHERE], ids=["d=2", "d=3"])
 def test_noisy_tokens_agree_with_the_noisy_density(raw: dict[str, Any], tmp_path: Path) -> None:
     case = mf.Case.from_dict(raw)
-    found = compare(case, [1000], 16, tmp_path / "out", exponents=(), progress=False)
+    found = compare(case, Clouds([1000], 16, exponents=()), tmp_path / "out", progress=False)
     assert [row["t"] for row in found.rows] == [0.0, 0.5, 3.0]
     for row in found.rows:
         # Seeds are fixed: either these draws are likely under the density, or they are not.
@@ -43,9 +44,7 @@ def test_noisy_tokens_agree_with_the_noisy_density(raw: dict[str, Any], tmp_path
 def test_another_noise_is_told_apart(tmp_path: Path) -> None:
     case = mf.Case.from_dict(CIRCLE)
     other = mf.Case.from_dict(CIRCLE | {"model": CIRCLE["model"] | {"kappa": 0.12}})
-    found = compare(
-        case, [1000], 16, tmp_path / "out", particle_case=other, exponents=(), progress=False
-    )
+    found = compare(case, Clouds([1000], 16, other, exponents=()), tmp_path / "out", progress=False)
     assert found.rows[0]["p_value"] > 0.01  # the same law at the start
     assert found.rows[-1]["p_value"] < 1e-3
 
@@ -55,7 +54,7 @@ def test_distance_of_noisy_tokens_is_that_of_samples(tmp_path: Path) -> None:
     """Noise makes tokens independent of each other again: the ratio to the floor stays 1."""
     raw = CIRCLE | {"model": {"attention": "usa", "beta": 1.0, "kappa": 0.6}}
     case = mf.Case.from_dict(raw)
-    found = compare(case, [300], 12, tmp_path / "out", times=[2.0], progress=False)
+    found = compare(case, Clouds([300], 12, times=[2.0]), tmp_path / "out", progress=False)
     row = found.rows[-1]
     assert row["t"] == 2.0
     assert row["ratio_w2_low"] < 1.1 and row["ratio_w2_high"] > 0.9

@@ -1,0 +1,100 @@
+"""Do particles agree with the density? One density against clouds of particles from the same law.
+
+Owns the order of things: settings, the density, the clouds, what comes out; and how it goes on
+after an interruption. The pieces are in the modules beside it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from meanfield.case import Case
+from meanfield.errors import InputError
+from meanfield.results.folder import utc_now
+from meanfield.signals import as_interrupt
+from meanfield.software import load_dolfinx, load_mpi
+from meanfield.studies.evaluate import Comparison, evaluate
+from meanfield.studies.report import write
+from meanfield.studies.settings import Clouds, checked_integer, open_folder, settle
+from meanfield.studies.tasks import Task, run_density, run_tasks
+
+__all__ = ["compare"]
+
+
+def compare(
+    case: Case,
+    clouds: Clouds,
+    folder: str | Path,
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool | None = None,
+    announce: Callable[[], None] | None = None,
+) -> Comparison:
+    """Run a density and clouds of particles from the same law, and compare them.
+
+    At each time and for each n: the Wasserstein distance W_p of a cloud to the density, its mean
+    and 95 % interval over replicas; the *sampling floor*, which is the same distance for n
+    independent samples of the density; their ratio, 1 as long as particles are as good as samples;
+    differences of E (without the pairs of a particle with itself), of the mean and of the second
+    moments in units of their Monte-Carlo error; and the p-value of a test that the clouds have the
+    density's low moments (``analysis.crosscheck``). Both distances are to the same points that
+    stand for the density (4 n of them, 2 000 to 10 000), so that what this costs in accuracy
+    (``quadrature`` in the table) is in both.
+
+    Args:
+        case: density to run: eulerian or implicit solver, any geometry.
+        clouds: the particles, and when and how to compare.
+        folder: for the results.
+        jobs: processes; each takes one core.
+        overwrite, progress, announce: as for ``simulation.run``.
+        resume: go on with the comparison in the folder. What is finished is kept; more numbers of
+            particles and other replicas may be asked for, nothing else.
+
+    Raises:
+        InputError: what cannot be compared, before anything is written.
+        KeyboardInterrupt: Ctrl-C (or SIGTERM); it can be resumed.
+    """
+    settings = settle(case, clouds)
+    jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
+    load_dolfinx()
+    _check_alone()
+    run_folder = open_folder(Path(folder), settings, overwrite, resume)
+    tasks = [
+        Task(settings, kind, n, r, str(run_folder.path))
+        for n in settings.numbers
+        for r in range(settings.replicas)
+        for kind in settings.kinds
+    ]
+    try:
+        # So that no process of its own stays behind.
+        with as_interrupt(signal.SIGTERM):
+            run_folder.add(*(task.name for task in tasks))
+            run_density(settings, run_folder, progress, announce)
+            run_tasks(tasks, jobs, progress)
+    except BaseException as error:
+        run_folder.write_run(
+            {**run_folder.read_run(), "ended": utc_now(), "stop_reason": _reason(error)}
+        )
+        raise
+    found = evaluate(settings, run_folder.path)
+    write(found, run_folder, case.output.figures)
+    return found
+
+
+def _check_alone() -> None:
+    ranks = load_mpi().COMM_WORLD.size
+    if ranks > 1:
+        raise InputError(
+            f"{ranks} MPI processes found, one expected: a comparison starts its "
+            "own, as many as jobs says"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"failed: {type(error).__name__}: {error}".rstrip(": ")

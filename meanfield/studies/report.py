@@ -1,0 +1,77 @@
+"""What a comparison says: its tables and figures, and lines for people."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from meanfield.errors import MeanfieldWarning
+from meanfield.results.comparison import comparison_record, write_csv, write_rows
+from meanfield.results.folder import RunFolder, utc_now
+from meanfield.studies.evaluate import Comparison
+
+__all__ = ["draw", "summary", "write"]
+
+
+def write(found: Comparison, folder: RunFolder, figures: bool) -> None:
+    """Write the tables and that it has ended, and draw ``figures`` if they are wanted."""
+    write_rows(folder, found.rows)
+    fits = [(t, r.value, r.low, r.high) for t, r in found.rates.items() if r is not None]
+    write_csv(folder, "rates.csv", ("t", "exponent", "low", "high"), fits)
+    end = {"ended": utc_now(), "stop_reason": "end"}
+    folder.write_run({**folder.read_run(), **end})
+    if figures:
+        try:
+            draw(folder.path)
+        except Exception as error:  # a picture that fails must not lose the comparison
+            text = f"the figures could not be drawn: {error}"
+            warnings.warn(text, MeanfieldWarning, stacklevel=1)
+
+
+def draw(path: str | Path) -> list[Path]:
+    """Draw the figures of a finished comparison (again) from its folder. Needs no DOLFINx.
+
+    Raises:
+        InputError: there is no finished comparison in the folder.
+    """
+    from meanfield.figures import make_figures
+
+    folder = RunFolder.open(path)
+    about = comparison_record(folder)
+    made = make_figures(folder)
+    folder.write_run({**about, "figures": [figure.name for figure in made]})
+    return made
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Lines for the terminal: a table, the rates, and what the columns mean."""
+    rows = comparison.rows
+    names = [p for p in (2, 1) if f"w{p}" in rows[0]]
+    head = f"{'t':>8} {'n':>7}"
+    for p in names:
+        head += f"  {f'W{p}':>8} {'95 % interval':>18}  {'floor':>8}"
+        head += f"  {'ratio':>6} {'95 % int.':>12}"
+    lines = [head + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'p':>7}"]
+    for row in rows:
+        line = f"{row['t']:8.4g} {int(row['n']):7d}"
+        for p in names:
+            line += (
+                f"  {row[f'w{p}']:8.5f} [{row[f'w{p}_low']:7.5f}, {row[f'w{p}_high']:7.5f}]"
+                f"  {row[f'floor_w{p}']:8.5f}  {row[f'ratio_w{p}']:6.3f} "
+                f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]"
+            )
+        z = (f"{row[f'z_{name}']:6.1f}" for name in ("energy", "mean", "second"))
+        lines.append(f"{line}  {' '.join(z)}  {row['p_value']:7.4f}")
+    for t, rate in comparison.rates.items():
+        if rate is not None:
+            lines.append(
+                f"t = {t:g}: W{names[0]} ~ n^{rate.value:.3f}, 95 % interval [{rate.low:.3f}, "
+                f"{rate.high:.3f}]"
+            )
+    if names:
+        lines.append("floor: the distance of n independent samples; ratio: W over floor")
+    lines += [
+        "z: of E, of the mean and of the second moments (the largest), in Monte-Carlo errors",
+        "p: of clouds and density having the same low moments; small if they differ",
+    ]
+    return lines

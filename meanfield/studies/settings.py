@@ -1,0 +1,214 @@
+"""What a comparison is asked for: checked before anything is written, and recorded in its folder.
+
+Owns what may be compared, and which clouds may be mixed when it goes on. Knows nothing of how it is
+done.
+"""
+
+from __future__ import annotations
+
+import json
+import numbers as abstract
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
+from meanfield.errors import InputError
+from meanfield.results.comparison import comparison_record
+from meanfield.results.folder import RunFolder, listed, utc_now
+from meanfield.software import provenance
+
+__all__ = ["NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
+
+MAX_PARTICLES = 20_000  # an exact distance takes minutes beyond
+MAX_UNMEASURED = 1_000_000  # without distances: all clouds of one n are in memory at the end
+NO_FILES = Output(precision="float64", figures=False)
+"""Of the runs of a comparison: what float32 could not hold is welcome."""
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Which particles a density is compared with, and when and how.
+
+    Attributes:
+        numbers: numbers of particles, at most 20 000 (1 000 000 without distances).
+        replicas: clouds for each n, at least 2 (6 for a verdict by sign flips).
+        case: model for the particles, if it is to differ (a test of power): a density's case, or
+            one of ``Particles`` for their tolerances or noise. The number and the origin of its
+            tokens are not used: clouds are independent draws from its law.
+        times: when to compare; by default at five output times, start and end included.
+        exponents: p of W_p: 1, 2 or both; none of them leaves the distances out, which are by far
+            the slowest part, so that energies, moments and the verdict remain.
+    """
+
+    numbers: Sequence[int]
+    replicas: int
+    case: Case | None = None
+    times: Sequence[float] | None = None
+    exponents: Sequence[int] = (2,)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is compared, with all defaults and in order; see ``Clouds``."""
+
+    case: Case
+    particle_case: Case
+    numbers: tuple[int, ...]
+    replicas: int
+    times: tuple[float, ...]
+    exponents: tuple[int, ...]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of clouds that are needed."""
+        return ("particles", "floor") if self.exponents else ("particles",)
+
+    def token_case(self, n: int) -> Case:
+        """The case for n tokens, which live on the whole sphere."""
+        case = self.particle_case
+        options = case.solver if isinstance(case.solver, Particles) else Particles(number=n)
+        return replace(
+            case,
+            geometry=Unmeshed(case.geometry.d),
+            solver=replace(options, number=n, tokens="iid"),
+            output=NO_FILES,
+        )
+
+    def describe(self) -> dict[str, object]:
+        """As it is recorded."""
+        return {
+            "kind": "compare",
+            "numbers": list(self.numbers),
+            "replicas": self.replicas,
+            "times": list(self.times),
+            "exponents": list(self.exponents),
+            "particle_case": self.particle_case.to_toml(),
+        }
+
+
+def settle(case: Case, clouds: Clouds) -> Settings:
+    """Check what is asked for.
+
+    Raises:
+        InputError: it cannot be compared.
+    """
+    exponents = _checked_exponents(clouds.exponents)
+    settings = Settings(
+        case,
+        clouds.case or case,
+        _checked_numbers(clouds.numbers, bool(exponents)),
+        checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict"),
+        _chosen_times(case, clouds.times),
+        exponents,
+    )
+    _check_cases(settings)
+    return settings
+
+
+def _chosen_times(case: Case, times: Sequence[float] | None) -> tuple[float, ...]:
+    available = case.output_times()
+    if times is None:
+        picked = np.unique(np.round(np.linspace(0, len(available) - 1, 5)).astype(int))
+        return tuple(available[k] for k in picked)
+    for t in times:
+        if not 0.0 <= t <= case.time.end:
+            raise InputError(f"time {t:g} found, 0 to time.end = {case.time.end:g} expected")
+    return tuple(sorted({0.0, *map(float, times)}))
+
+
+def checked_integer(name: str, value: object, low: int, high: int, why: str) -> int:
+    """A whole number in [low, high]; ``why`` there are such bounds."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, abstract.Integral)
+        or not low <= int(value) <= high
+    ):
+        raise InputError(f"{name} = {value} found, {low} to {high} expected ({why})")
+    return int(value)
+
+
+def _checked_numbers(numbers: Sequence[int], measured: bool) -> tuple[int, ...]:
+    if not len(numbers):
+        raise InputError("no number of particles found, at least one expected, as in 250 1000 4000")
+    most = MAX_PARTICLES if measured else MAX_UNMEASURED
+    why = "exact distances of more take too long" if measured else "clouds are kept in memory"
+    name = "number of particles"
+    return tuple(sorted({checked_integer(name, n, 2, most, why) for n in numbers}))
+
+
+def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
+    if not set(exponents) <= {1, 2}:
+        raise InputError(f"exponents {tuple(exponents)} found, 1, 2 or both expected")
+    return tuple(sorted(set(exponents), reverse=True))
+
+
+def _check_cases(settings: Settings) -> None:
+    case, other = settings.case, settings.particle_case
+    if not isinstance(case.solver, FixedMesh):
+        raise InputError(
+            f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
+            "that stays: 'eulerian' or 'implicit'"
+        )
+    if isinstance(other.solver, Layers):
+        raise InputError(
+            "solver.type: 'layers' found for the particles, which follow the flow: expected "
+            "'particles' (or 'eulerian', for particles with default options)"
+        )
+    if other.geometry.d != case.geometry.d:
+        raise InputError(
+            f"particles in d = {other.geometry.d} found, those of the density in "
+            f"d = {case.geometry.d} expected"
+        )
+    settings.token_case(2)  # what it refuses is refused before the density is run
+
+
+def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -> RunFolder:
+    """Make the folder of a comparison, or go on with that there is, and record what is asked for.
+
+    Raises:
+        InputError: it cannot be written, or was begun with other settings.
+    """
+    before: dict[str, object] = {}
+    about = {**provenance(), **settings.describe()}
+    if resume:
+        folder = RunFolder.open(path)
+        before = comparison_record(folder)
+        _check_same(folder, before, settings)
+        about["resumed"] = [*listed(before, "resumed"), utc_now()]
+    else:
+        if (path / "run.json").is_file():
+            comparison_record(RunFolder(path))
+        folder = RunFolder.create(path, overwrite)
+    folder.write_case(settings.case)
+    about |= {"started": before.get("started", utc_now()), "ended": None, "stop_reason": None}
+    folder.write_run({**before, **about})
+    return folder
+
+
+def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Settings) -> None:
+    """Refuse to mix the clouds of different problems."""
+    wanted = json.loads(json.dumps(settings.describe()))
+    changed = [k for k in ("times", "exponents") if before.get(k) != wanted[k]]
+    changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path))
+    if _of_particles(str(before.get("particle_case", ""))) != _of_particles(
+        wanted["particle_case"]
+    ):
+        changed.append("the case of the particles")
+    if changed:
+        raise InputError(
+            f"cannot go on with {folder.path}, which was begun with other values of "
+            f"{', '.join(changed)}: only numbers of particles and replicas may change"
+        )
+
+
+def _of_particles(text: str) -> dict[str, object]:
+    """What of a case the clouds depend on, with all defaults: an earlier version had fewer keys."""
+    table = tomllib.loads(text)
+    with suppress(InputError):  # a law made in Python is only described
+        table = Case.from_dict(table).to_dict()
+    return {name: table.get(name) for name in ("geometry", "model", "initial", "solver")}
