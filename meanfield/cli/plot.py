@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from meanfield.cli.parser import Verbs
@@ -24,8 +25,14 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from meanfield.figures import make_figures
+    from meanfield.results.folder import RunFolder
 
-    for path in make_figures(Path(args.folder)):
+    folder = RunFolder.open(args.folder)
+    draw: Callable[[Path], list[Path]]
+    if folder.read_run().get("kind") == "compare":
+        from meanfield.studies.report import draw
+    else:
+        from meanfield.figures import make_figures as draw
+    for path in draw(folder.path):
         say(str(path))
     return 0

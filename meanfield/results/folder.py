@@ -1,36 +1,28 @@
-"""The folder of one run: its files, the series, the log, and where the numbers came from.
+"""The folder of one run: where its files are, what may be overwritten, the log.
 
-Owns the names of the files, the record of what was made and what may be overwritten. Writes what
-it is given on the rank that calls it (rank 0); knows nothing of cases, solvers or MPI.
+Owns the names of the files. Writes what it is given on the rank that calls it (rank 0); knows
+nothing of cases, solvers or MPI, of what is in the record (``manifest``) and in the series.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Any, Protocol
-
-import numpy as np
+from pathlib import Path
+from typing import Protocol
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.results.manifest import RUN_FILE, Manifest
+from meanfield.results.series import SeriesWriter, read_series
 from meanfield.whole import finished_name, write_text
 
-__all__ = [
-    "RunFolder",
-    "SeriesWriter",
-    "listed",
-    "utc_now",
-]
+__all__ = ["RunFolder", "listed", "utc_now"]
 
 CASE_FILE = "case.toml"
-RUN_FILE = "run.json"
 SERIES_FILE = "series.csv"
 LOG_FILE = "run.log"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -38,17 +30,6 @@ FIGURES_DIR = "figures"
 
 # The first line of a case.toml that a run wrote: without it the file may be the user's own.
 CASE_MARK = "# Resolved case, written by meanfield"
-
-
-# What versions without a record of their files made, by any verb; most pictures they have told.
-_EARLIER = (
-    CASE_FILE, RUN_FILE, SERIES_FILE, LOG_FILE, CHECKPOINT_FILE, "fields.vtkhdf",
-    "particles.vtkhdf",
-    "density.npz", "compare.csv", "rates.csv", "tasks/particles-n*-r*.npz", "tasks/floor-n*-r*.npz",
-    "stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu",
-    "branch.csv", "events.csv", "branch.npz",
-    "figures/energy.png", "figures/density.png",
-)  # fmt: skip
 
 
 class _HasToml(Protocol):
@@ -66,117 +47,12 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _plain(value: Any) -> Any:
-    """Turn NumPy values, paths and tuples into JSON; NaN and infinity become texts."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
-
-
-# --------------------------------------------------------------------------------------------
-# The series
-
-
-def _complete_lines(path: Path) -> list[str]:
-    """Lines of a text file that end in a line break: a killed run may leave half a row."""
-    return [line[:-1] for line in path.read_text("utf-8").splitlines(True) if line.endswith("\n")]
-
-
-def _refuse_header(path: Path, header: str, columns: Sequence[str]) -> None:
-    """Refuse to go on with a series of other columns.
-
-    Raises:
-        InputError: names what differs.
-    """
-    found = header.split(",")
-    if found == list(columns):
-        return
-    more, less = ([n for n in a if n not in b] for a, b in ((found, columns), (columns, found)))
-    differ = [f"also '{name}'" for name in more] + [f"no '{name}'" for name in less]
-    raise InputError(
-        f"{path} has other columns than this run writes ({', '.join(differ) or 'another order'}): "
-        "resume with the observers and the version that it was begun with, or start again with "
-        "--overwrite"
-    )
-
-
-class SeriesWriter:
-    """Append rows of numbers to a CSV file, flushed row by row, exact to the last bit.
-
-    Args:
-        path: the file.
-        columns: names; the first one is the time ``t``.
-        resume_at: go on with an existing file: rows later than this time are cut off (a row at
-            exactly this time stays, so do not write it again). None: start a new file.
-
-    Raises:
-        InputError: the file to go on with has other columns.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], columns: Iterable[str], resume_at: float | None = None
-    ) -> None:
-        self.path = Path(path)
-        self.columns = tuple(columns)
-        if not self.columns or self.columns[0] != "t":
-            raise ValueError(f"expected columns that start with 't', found {self.columns}")
-        kept: list[str] = []
-        if resume_at is not None and self.path.exists():
-            header, *rows = _complete_lines(self.path) or [""]
-            _refuse_header(self.path, header, self.columns)
-            kept = [row for row in rows if float(row.split(",", 1)[0]) <= resume_at]
-        write_text(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
-        self._file = open(self.path, "a", encoding="utf-8")
-
-    def write(self, row: Mapping[str, float]) -> None:
-        """Append one row.
-
-        Raises:
-            ValueError: a column is missing or unknown.
-        """
-        if set(row) != set(self.columns):
-            missing = sorted(set(self.columns) - set(row))
-            unknown = sorted(set(row) - set(self.columns))
-            raise ValueError(f"a row of the series lacks {missing} and has unknown {unknown}")
-        self._file.write(",".join(f"{row[name]:.17g}" for name in self.columns) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        self._file.close()
-
-    def __enter__(self) -> SeriesWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-# --------------------------------------------------------------------------------------------
-# The folder
-
-
 class RunFolder:
     """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one)."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._files: set[str] = set()  # what this object has recorded
+        self._manifest = Manifest(self.path)
 
     # ---- where things are --------------------------------------------------------------------
 
@@ -188,7 +64,7 @@ class RunFolder:
     @property
     def run_path(self) -> Path:
         """Versions, times, why it stopped."""
-        return self.path / RUN_FILE
+        return self._manifest.path
 
     @property
     def series_path(self) -> Path:
@@ -279,7 +155,7 @@ class RunFolder:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             if any(folder.path.iterdir()):
-                folder._delete_files()
+                folder._manifest.delete(folder.case_path)
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
         return folder
@@ -309,14 +185,7 @@ class RunFolder:
         Names are relative, with "/"; their folders are made. The record is in run.json, so that
         this comes after the first ``write_run``, or is kept for it.
         """
-        if self._files.issuperset(names):
-            return
-        self._files.update(names)
-        for place in {(self.path / name).parent for name in names}:
-            place.mkdir(parents=True, exist_ok=True)
-        if self.run_path.is_file() and not self.files().issuperset(names):
-            with suppress(InputError):  # a damaged record is told by who needs it
-                self.write_run(self.read_run())
+        self._manifest.add(*names)
 
     def file(self, name: str) -> Path:
         """Path of a file that is about to be made here, which is recorded."""
@@ -332,50 +201,7 @@ class RunFolder:
 
         A file in the record may not be there (yet).
         """
-        try:
-            run = self._read()
-        except InputError:
-            run = {}
-        listed, told = run.get("files"), run.get("figures")
-        if isinstance(listed, list):
-            return {name for name in listed if isinstance(name, str)}
-        pictures = told if isinstance(told, list) else []
-        patterns = [name + ending for name in _EARLIER for ending in ("", ".tmp")]
-        return {
-            *(f.relative_to(self.path).as_posix() for p in patterns for f in self.path.glob(p)),
-            *(f"{FIGURES_DIR}/{Path(name).name}" for name in pictures if isinstance(name, str)),
-        }
-
-    def _delete_files(self) -> None:
-        """Delete what was made here, and what was being made when its writer was killed."""
-        markers = {self.case_path, self.run_path}
-        made = {self.path / name for name in self.files() if self._holds(name)} | markers
-        places = {
-            place for path in made for place in path.parents if place.is_relative_to(self.path)
-        }
-        unfinished = {
-            file
-            for place in places
-            if place.is_dir()
-            for file in place.iterdir()
-            if (name := finished_name(file.name)) and place / name in made
-        }
-        for path in unfinished | made - markers:
-            if path.is_file() or path.is_symlink():
-                path.unlink()
-        for place in sorted(places - {self.path}, reverse=True):  # the inner ones first
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
-        # The markers go last: if deleting stops half-way, the rest is still known as a run's.
-        for path in sorted(markers):
-            path.unlink(missing_ok=True)
-
-    def _holds(self, name: str) -> bool:
-        """Say whether a recorded name leads to a place in the folder: the record is but a text."""
-        relative = PurePosixPath(name)
-        between = [self.path / place for place in relative.parents if place.parts]
-        out = relative.is_absolute() or ".." in relative.parts or not relative.parts
-        return not out and not any(place.is_symlink() for place in between)
+        return self._manifest.files()
 
     # ---- writing and reading -----------------------------------------------------------------
 
@@ -388,11 +214,7 @@ class RunFolder:
 
         What is recorded of the files goes with it.
         """
-        self._files.add(RUN_FILE)
-        files = self._files | (self.files() if self.run_path.is_file() else set())
-        data = {**data, "files": sorted(files)}
-        text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.run_path, text + "\n", shared=True)  # `plot` may draw while a run goes on
+        self._manifest.write(data)
 
     def read_run(self) -> dict[str, object]:
         """Read run.json, without the record of the files, which ``files`` gives.
@@ -400,20 +222,7 @@ class RunFolder:
         Raises:
             InputError: it is missing or not what a run writes.
         """
-        data = self._read()
-        data.pop("files", None)
-        return data
-
-    def _read(self) -> dict[str, object]:
-        try:
-            data = json.loads(self.run_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"{self.path} is no run folder: {RUN_FILE} missing") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {self.run_path}: {error}") from None
-        if not isinstance(data, dict):
-            raise InputError(f"{self.run_path}: expected a JSON object")
-        return data
+        return self._manifest.read()
 
     @property
     def kind(self) -> str:
@@ -445,16 +254,6 @@ class RunFolder:
         self.add(SERIES_FILE)
         return SeriesWriter(self.series_path, columns, resume_at)
 
-    def check_columns(self, columns: Sequence[str]) -> None:
-        """Refuse to go on with a series of other columns, before anything is written.
-
-        Raises:
-            InputError: it has other ones.
-        """
-        if self.series_path.is_file():
-            header, *_ = _complete_lines(self.series_path) or [",".join(columns)]
-            _refuse_header(self.series_path, header, columns)
-
     def read_series(self) -> dict[str, Array]:
         """Read the series: one array (rows,) for each column; half a last row is left out.
 
@@ -463,14 +262,7 @@ class RunFolder:
         """
         if not self.series_path.is_file():
             raise InputError(f"{self.path} has no {SERIES_FILE}")
-        header, *rows = _complete_lines(self.series_path) or [""]
-        columns = header.split(",")
-        try:
-            table = np.array([[float(v) for v in row.split(",")] for row in rows])
-            table = table.reshape(len(rows), len(columns))
-        except ValueError as error:
-            raise InputError(f"{self.series_path} is damaged: {error}") from None
-        return {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(columns)}
+        return read_series(self.series_path)
 
     def log(self, line: str) -> None:
         """Append a line, with the time, to run.log."""
@@ -480,12 +272,9 @@ class RunFolder:
 
 def _made_by_run(path: Path) -> bool:
     """Say whether a run made this folder: by its own marks, not by file names alone."""
-    try:
-        run = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
-        if isinstance(run, dict) and "meanfield" in run:
+    with suppress(InputError):
+        if "meanfield" in Manifest(path).read():
             return True
-    except (OSError, ValueError):
-        pass
     try:
         with open(path / CASE_FILE, encoding="utf-8") as file:
             return file.readline().startswith(CASE_MARK)

@@ -13,7 +13,8 @@ from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import save_checkpoint
-from meanfield.results.folder import RunFolder, SeriesWriter, listed, utc_now
+from meanfield.results.folder import RunFolder, listed, utc_now
+from meanfield.results.series import SeriesWriter
 from meanfield.runs.tracks import Track
 from meanfield.software import provenance
 

@@ -21,6 +21,7 @@ from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.folder import RunFolder
+from meanfield.results.series import check_columns
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observer, Watch, Watches
 from meanfield.runs.progress import Progress
@@ -171,7 +172,7 @@ def _resume(case: Case, track: Track, path: Path, names: Sequence[str]) -> None:
 
     def load() -> State:
         folder = RunFolder(path)
-        folder.check_columns(names)
+        check_columns(folder.series_path, names)
         track.remember(folder.read_run())
         return solver.state_kind.from_values(load_checkpoint(folder.checkpoint_path))
 

@@ -15,10 +15,8 @@ from processes import Job, python
 
 from meanfield.errors import InputError
 from meanfield.results import folder as module
-from meanfield.results.folder import (
-    RunFolder,
-    SeriesWriter,
-)
+from meanfield.results.folder import RunFolder
+from meanfield.results.series import SeriesWriter
 
 
 class FakeCase:

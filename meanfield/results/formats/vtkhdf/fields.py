@@ -23,15 +23,8 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.base import LOG10_FLOOR, FieldSeries
-from meanfield.results.formats.vtkhdf.temporal import (
-    PART_SIZES,
-    TemporalWriter,
-    damaged,
-    open_file,
-    read_rows,
-    read_times,
-    stored,
-)
+from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_rows, read_times
+from meanfield.results.formats.vtkhdf.temporal import PART_SIZES, TemporalWriter, stored
 
 __all__ = ["FieldWriter", "read"]
 

@@ -1,4 +1,4 @@
-"""Temporal VTKHDF files: what the writers and readers of fields and of tokens share.
+"""Writing temporal VTKHDF files: what the writers of fields and of tokens share.
 
 Owns the skeleton of the file (VTKHDF 2.2, type UnstructuredGrid, cells stored once, values
 appended step by step), the order of writing that keeps a killed run's file readable, and how a
@@ -22,19 +22,9 @@ from numpy.typing import NDArray
 
 from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.sphere import Array
+from meanfield.results.formats.vtkhdf.reading import FORMAT, open_file
 
-__all__ = [
-    "PART_SIZES",
-    "TemporalWriter",
-    "damaged",
-    "open_file",
-    "read_rows",
-    "read_times",
-    "stored",
-]
-
-_FORMAT = 1
-"""Version of the ``/meanfield`` group."""
+__all__ = ["PART_SIZES", "TemporalWriter", "stored"]
 
 _GROW = 256
 """Steps per chunk of the small per-step data sets: one chunk serves nearly every run."""
@@ -152,7 +142,7 @@ class TemporalWriter(ABC):
         """
         m, corners = cells.shape
         own = self._file.create_group("meanfield")
-        own.attrs["format"] = _FORMAT
+        own.attrs["format"] = FORMAT
         for name, value in about.items():
             own.attrs[name] = value
 
@@ -376,60 +366,3 @@ def stored(
         f"{len(values)} {item[0]} (first: {item[1]} {first}, value {values[first]}); "
         "expected finite values, so the step is not written"
     )
-
-
-# -- reading --------------------------------------------------------------------------------------
-
-
-def open_file(path: Path, mode: str, kind: str) -> h5py.File:
-    """Open an existing file.
-
-    Raises:
-        InputError: if it is missing or no HDF5 file.
-    """
-    if not path.is_file():
-        raise InputError(f"no {kind} at {path}")
-    try:
-        # Unlocked, so that viewer and run can have it open at the same time.
-        return h5py.File(path, mode, locking=False)
-    except OSError as error:
-        raise damaged(path, kind, error) from error
-
-
-def damaged(path: Path, kind: str, error: Exception) -> InputError:
-    """Make the error to raise when a file is not what a run writes."""
-    return InputError(
-        f"{path} cannot be read as a {kind} of meanfield ({error}): it is damaged or was "
-        "written by another program"
-    )
-
-
-def read_times(file: h5py.File, path: Path) -> Array:
-    """Times of the steps, (k,).
-
-    Raises:
-        InputError: if the file was written by a later version.
-        KeyError, OSError: if it is damaged.
-    """
-    own = file["meanfield"]
-    if int(own.attrs["format"]) != _FORMAT:
-        raise InputError(
-            f"{path} has format {own.attrs['format']}, this version reads {_FORMAT}: "
-            "use the meanfield version that wrote it"
-        )
-    steps = file["VTKHDF/Steps"]
-    # One of the two may be a step ahead in the file of a running or killed run.
-    return np.asarray(steps["Values"][: int(steps.attrs["NSteps"])], dtype=np.float64)
-
-
-def read_rows(path: Path, kind: str, name: str, start: int, stop: int) -> NDArray[Any]:
-    """Rows of a data set below ``/VTKHDF`` (or from the root, with a slash).
-
-    Raises:
-        InputError: if they cannot be read.
-    """
-    with open_file(path, "r", kind) as file:
-        try:
-            return np.asarray(file["VTKHDF"][name][start:stop])
-        except (KeyError, OSError) as error:
-            raise damaged(path, kind, error) from error

@@ -21,14 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.base import INNER_PRODUCT_EDGES, TokenSeries
-from meanfield.results.formats.vtkhdf.temporal import (
-    TemporalWriter,
-    damaged,
-    open_file,
-    read_rows,
-    read_times,
-    stored,
-)
+from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_rows, read_times
+from meanfield.results.formats.vtkhdf.temporal import TemporalWriter, stored
 
 __all__ = ["TokenWriter", "read"]
 
