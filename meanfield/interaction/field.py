@@ -122,8 +122,7 @@ class Field:
         model = self.interaction
         y, m = sources if sources is not None else self._sources
         base = model.expansion.lam0 * self.mass
-        latitudes = model.manifold.latitudes
-        return model.kernel.sums(x, y, m, model.d, latitudes, base, order, value)
+        return model.kernel.sums(x, y, m, model.manifold, base, order, value)
 
     def _factor(self, scaled: bool) -> float:
         model = self.interaction

@@ -18,6 +18,7 @@ import numba as nb
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.parts import Parts
 
@@ -57,7 +58,7 @@ class PairKernel(Hashable, Protocol):
 
 
 def kernel_sums(
-    kernel: PairKernel, x: Array, y: Array, m: Array, d: int, zonal: bool, base: float, order: int,
+    kernel: PairKernel, x: Array, y: Array, m: Array, on: Manifold, base: float, order: int,
     value: bool,
 ) -> Parts:  # fmt: skip
     """Sums over the masses m at y, for each x.
@@ -66,8 +67,7 @@ def kernel_sums(
         kernel: W.
         x: (n, d) unit vectors, zonal: (n, 1) colatitudes; y: sources, (k, d) or (k, 1).
         m: (k,) masses.
-        d: dimension of the ambient space.
-        zonal: whether points are circles of latitude.
+        on: the geometry of the points.
         base: lam_0 M, what q is counted from.
         order: 0: W; 1: and its gradient; 2: and its Laplacian.
         value: whether W itself is wanted.
@@ -76,14 +76,14 @@ def kernel_sums(
         The sums, with log_scale 0.
     """
     kept = np.flatnonzero(m)
-    y, m, n = np.asarray(y)[kept], np.asarray(m)[kept], len(x)
-    if zonal:
+    y, m, n, d = np.asarray(y)[kept], np.asarray(m)[kept], len(x), on.d
+    if on.latitudes:
         z, gradient, laplacian = _ring_sums(kernel, x[:, 0], y[:, 0], m, d, order, value)
     elif order == 1 and not value and n * len(m) >= _MANY and _table_of(kernel, d) is not None:
         z, gradient, laplacian = np.zeros(n), _table_pull(kernel, x, y, m, d), None
     else:
         z, gradient, laplacian = _blocked_sums(kernel, x, y, m, d, order, value)
-    if not zonal and gradient is not None:
+    if not on.latitudes and gradient is not None:
         gradient = tangent_project(x, gradient)
     q = (z - base) / kernel.unit if kernel.unit != 0.0 else z - base
     return Parts(np.zeros(n), z, q, gradient, laplacian, np.ones(n, dtype=bool))

@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from meanfield.checks import a_parameter
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.parts import Parts
 from meanfield.options import Field, Number, as_table, options
@@ -128,20 +129,12 @@ class Kernel(ABC):
     # ---- sums over pairs -------------------------------------------------------------------------
 
     def sums(
-        self,
-        x: Array,
-        y: Array,
-        m: Array,
-        d: int,
-        zonal: bool,
-        base: float,
-        order: int,
-        value: bool,
+        self, x: Array, y: Array, m: Array, on: Manifold, base: float, order: int, value: bool
     ) -> Parts:
         """Direct sums over all pairs, see ``pairs.kernel_sums``."""
         from meanfield.interaction.pairs import kernel_sums  # compiled: only where it is needed
 
-        return kernel_sums(self, x, y, m, d, zonal, base, order, value)
+        return kernel_sums(self, x, y, m, on, base, order, value)
 
     # ---- as an interaction -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.bessel import log_scaled_bessel
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array, dimension_ratio, tangent_project
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
@@ -142,15 +143,7 @@ class Exponential(Kernel):
             )
 
     def sums(
-        self,
-        x: Array,
-        y: Array,
-        m: Array,
-        d: int,
-        zonal: bool,
-        base: float,
-        order: int,
-        value: bool,
+        self, x: Array, y: Array, m: Array, on: Manifold, base: float, order: int, value: bool
     ) -> Parts:
         """Direct sums with a log-scale for each point, as in a softmax: see ``direct``."""
         from meanfield.interaction.direct import (  # compiled: where needed
@@ -158,8 +151,8 @@ class Exponential(Kernel):
             zonal_pair_sums,
         )
 
-        if zonal:
-            s = zonal_pair_sums(x[:, 0], y[:, 0], m, self.beta, d)
+        if on.latitudes:
+            s = zonal_pair_sums(x[:, 0], y[:, 0], m, self.beta, on.d)
         else:
             s = pair_sums(x, y, m, self.beta)
         if self.beta == 0.0:
@@ -168,9 +161,9 @@ class Exponential(Kernel):
             q = (s.z * np.exp(s.log_scale - abs(self.beta)) - base) / self.beta
         gradient = laplacian = None
         if order >= 1:
-            gradient = s.pull if zonal else tangent_project(x, s.pull)
+            gradient = s.pull if on.latitudes else tangent_project(x, s.pull)
         if order >= 2:
-            laplacian = self.beta * (s.z - s.ztt) - (d - 1) * s.zt
+            laplacian = self.beta * (s.z - s.ztt) - (on.d - 1) * s.zt
         return Parts(s.log_scale, s.z, q, gradient, laplacian, np.ones(s.z.size, dtype=bool))
 
     def latitudes(self, d: int, order: int, t: Array) -> Array:
