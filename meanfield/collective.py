@@ -12,7 +12,15 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Alone", "Communicator", "everywhere", "on_root", "sum_over_ranks"]
+__all__ = [
+    "Alone",
+    "Communicator",
+    "everywhere",
+    "joined",
+    "on_root",
+    "own_share",
+    "sum_over_ranks",
+]
 
 T = TypeVar("T")
 
@@ -119,3 +127,13 @@ def sum_over_ranks(comm: Communicator | None, values: NDArray[Any]) -> NDArray[A
     comm.Reduce(values, total, root=0)
     comm.Bcast(total, root=0)
     return total
+
+
+def own_share(comm: Communicator, n: int) -> slice:
+    """This rank's block of n things."""
+    return slice(n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size)
+
+
+def joined(comm: Communicator | None, own: NDArray[Any]) -> NDArray[Any]:
+    """The arrays of all ranks (None: one process), in their order, on every rank. Collective."""
+    return own if comm is None or comm.size == 1 else np.concatenate(comm.allgather(own))

@@ -20,7 +20,7 @@ from meanfield.dynamics.sweep import use_threads
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
-from meanfield.interaction.field import Field
+from meanfield.interaction.field import DarkPoints, Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 
@@ -60,7 +60,6 @@ class DensitySolver(Solver):
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
         kappa: diffusion.
         initial_mass_error: mass of ``rho`` as given, minus one.
-        dark_points: largest number of this rank's vertices at which Z was summed directly.
         threads: of the sweeps.
         All others are those of ``Solver``.
 
@@ -99,7 +98,7 @@ class DensitySolver(Solver):
         self._at_local = (
             self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
         )
-        self.dark_points = 0
+        self._dark = DarkPoints()
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: Field | None = None
         self.threads = use_threads(space.n_owned, available_cpus())
@@ -118,6 +117,11 @@ class DensitySolver(Solver):
             raise InputError("an initial density that vanishes at every vertex found")
         self.rho: Array = rho / mass
         self.initial_mass_error = mass - 1.0
+
+    @property
+    def dark_points(self) -> int:
+        """Largest number of this rank's vertices at which Z was summed directly."""
+        return self._dark.most
 
     def measure(self) -> Measure:
         """The density as masses w_i rho_i at this rank's vertices."""
@@ -165,9 +169,7 @@ class DensitySolver(Solver):
     def field_potential(self, field: Field) -> Array:
         """The potential at all local vertices (n_local,). Collective."""
         with self._timed("field"):
-            xi = field.potential(self._at_local)
-        self.dark_points = max(self.dark_points, field.dark_points)
-        return xi
+            return field.potential(self._at_local, seen=self._dark)
 
     def _measure_of(self, rho: Array) -> Measure:
         return Measure(self._at_owned, self.weights * rho, self.weights)

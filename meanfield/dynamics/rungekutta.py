@@ -25,12 +25,14 @@ import numba as nb
 import numpy as np
 from scipy.integrate import DOP853, RK45
 
+from meanfield.collective import Communicator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 
 __all__ = [
     "PAIRS",
     "TOO_SMALL",
+    "Agreement",
     "Control",
     "Pair",
     "Trial",
@@ -100,6 +102,38 @@ def retract(y: Array) -> Array | None:
     return y / length[:, None]
 
 
+def largest_row(v: Array) -> float:
+    """Length of the longest row (n, d); rows may be as long as 1e300 (velocities of usa are)."""
+    scale = float(np.max(np.abs(v), initial=0.0))
+    if scale == 0.0 or not np.isfinite(scale):
+        return scale
+    v = v / scale
+    return scale * float(np.sqrt(np.max(np.einsum("ij,ij->i", v, v))))
+
+
+class Agreement(NamedTuple):
+    """How all ranks that share the points decide as one. Both are collective.
+
+    Attributes:
+        together: whether something is so on all of them: all give up if one has to.
+        largest: length of the longest row over all of them.
+    """
+
+    together: Callable[[bool], bool] = bool
+    largest: Callable[[Array], float] = largest_row
+
+    @classmethod
+    def over(cls, comm: Communicator) -> Agreement:
+        """That of the ranks of a communicator."""
+        return cls(
+            lambda good: all(comm.allgather(good)),
+            lambda rows: float(np.max(comm.allgather(largest_row(rows)))),
+        )
+
+
+_ALONE = Agreement()
+
+
 class Trial(NamedTuple):
     """What a step would lead to.
 
@@ -129,8 +163,7 @@ def try_step(
     t: float,
     dt: float,
     t_new: float,
-    together: Callable[[bool], bool] = bool,
-    largest: Callable[[Array], float] | None = None,
+    ranks: Agreement = _ALONE,
 ) -> Trial:
     """One step of the pair; whether it is good enough is for the ``Control`` to say.
 
@@ -142,11 +175,9 @@ def try_step(
         first: (n, d + k) field at ``x``.
         t, dt: time and step.
         t_new: t + dt, or the output time that it stands for.
-        together: whether something is so on all ranks that share the points, so that all of them
-            give up if one has to.
-        largest: length of the longest row over all of these ranks; None: ``largest_row``.
+        ranks: that share the points.
     """
-    largest = largest or largest_row
+    together, largest = ranks
     count, d = pair.b.size, x.shape[1]
     nowhere = Trial(None, first, np.inf, np.inf, first[:, d:])
     stages = np.empty((count + 1, *first.shape))
@@ -217,15 +248,6 @@ def _weighted_sum(weights: Array, stages: Array, out: Array) -> None:
                     total[i] += w * stage[i]
 
 
-def largest_row(v: Array) -> float:
-    """Length of the longest row (n, d); rows may be as long as 1e300 (velocities of usa are)."""
-    scale = float(np.max(np.abs(v), initial=0.0))
-    if scale == 0.0 or not np.isfinite(scale):
-        return scale
-    v = v / scale
-    return scale * float(np.sqrt(np.max(np.einsum("ij,ij->i", v, v))))
-
-
 @dataclass
 class Control:
     """Proportional-integral control of the step (Gustafsson 1991; Hairer and Wanner IV.2).
@@ -281,18 +303,17 @@ class Control:
         first: Array,
         t: float,
         t_end: float,
-        largest: Callable[[Array], float] | None = None,
+        ranks: Agreement = _ALONE,
     ) -> None:
         """Choose the first step from the size of the field and of its change along the flow."""
-        largest = largest or largest_row
-        speed = largest(first)
+        speed = ranks.largest(first)
         if speed == 0.0:
             self.longest = t_end - t
             return
         h = min(0.01 / speed, t_end - t)
         y = retract(x + h * first[:, : x.shape[1]])
         assert y is not None
-        bend = largest(field(y, t + h) - first) / (h * speed)  # a rate
+        bend = ranks.largest(field(y, t + h) - first) / (h * speed)  # a rate
         tolerance = self.atol + self.rtol * 0.01
         rate = max(speed, bend, 1e-300)
         self.longest = min(100.0 * h, tolerance ** (1.0 / self.order) / rate)

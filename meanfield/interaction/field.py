@@ -7,11 +7,12 @@ Made by ``Interaction.field``. Equations and names for attention: arXiv 2312.107
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from meanfield.collective import Communicator, sum_over_ranks
+from meanfield.collective import Communicator, joined, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
@@ -19,16 +20,32 @@ from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.parts import Parts
 from meanfield.interaction.zonal import Zonal
 
-__all__ = ["Field"]
+__all__ = ["DarkPoints", "Field"]
 
 _LOG_MAX = 700.0  # e^700 is still a double
+
+
+@dataclass
+class DarkPoints:
+    """Counts this rank's points where Z was summed directly, in evaluations that are given it.
+
+    Attributes:
+        most: largest number of them in one evaluation.
+    """
+
+    most: int = 0
+
+    def add(self, number: int) -> None:
+        """Take note of an evaluation with so many."""
+        self.most = max(self.most, number)
 
 
 class Field:
     """What a measure does to a token at any point: made by ``Interaction.field``.
 
     Velocities and potentials with the identity as link may be of a size e^{|beta|} that no double
-    holds: with ``scaled=True`` the methods leave that factor out.
+    holds: with ``scaled=True`` the methods leave that factor out. ``seen`` counts the points where
+    transforms lose Z in their noise, so that it is summed directly (log link).
     """
 
     def __init__(
@@ -43,7 +60,6 @@ class Field:
         self.measure = measure
         self.moments = moments
         self.t = t
-        self.dark_points = 0  # points of the last evaluation that needed direct sums (this rank)
         self._comm = comm
 
     @cached_property
@@ -66,14 +82,15 @@ class Field:
     def _sources(self) -> tuple[Array, Array]:
         """All points and masses, on every rank: for direct sums."""
         x, m = plain(self.measure.points), self.measure.weights
-        if self._comm is None or self._comm.size == 1:
-            return x, m
-        return (
-            np.concatenate(self._comm.allgather(x)),
-            np.concatenate(self._comm.allgather(m)),
-        )
+        return joined(self._comm, x), joined(self._comm, m)
 
-    def _parts(self, points: Array | Located, order: int, value: bool = True) -> Parts:
+    def _parts(
+        self,
+        points: Array | Located,
+        order: int,
+        value: bool = True,
+        seen: DarkPoints | None = None,
+    ) -> Parts:
         """Z (order 0), with its gradient (1), its Laplacian too (2). Collective for the log link.
 
         ``value``: whether Z itself is needed.
@@ -94,17 +111,18 @@ class Field:
         if order >= 2:
             laplacian = harmonics.values(harmonics.laplacian_coefficients(coefficients), at)
         parts = Parts(np.full(n, kernel.log_scale), z, q, gradient, laplacian, None)
-        return self._light_up(at, parts) if model.link == "log" else parts
+        return self._light_up(at, parts, seen) if model.link == "log" else parts
 
-    def _light_up(self, at: Located, parts: Parts) -> Parts:
+    def _light_up(self, at: Located, parts: Parts, seen: DarkPoints | None) -> Parts:
         """Replace the values where Z is lost in its own noise by direct sums. Collective."""
         dark = parts.z < self.interaction.dark * self._noise
-        count = np.array([float(np.count_nonzero(dark))])
-        self.dark_points = int(count[0])
-        if sum_over_ranks(self._comm, count)[0] == 0.0:
+        number = int(np.count_nonzero(dark))
+        if seen is not None:
+            seen.add(number)
+        if sum_over_ranks(self._comm, np.array([float(number)]))[0] == 0.0:
             return parts
         sources = self._sources  # collective: every rank takes part
-        if not self.dark_points:
+        if not number:
             return parts
         order = (parts.gradient is not None) + (parts.laplacian is not None)
         exact = self._direct_parts(at.points[dark], order, True, sources)
@@ -141,13 +159,15 @@ class Field:
         parts = self._parts(points, 0)
         return parts.log_scale + np.log(parts.z)
 
-    def potential(self, points: Array | Located, scaled: bool = False) -> Array:
+    def potential(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> Array:
         """xi with X = grad xi, (n,), up to a constant; attention: Z/beta (usa), log(Z)/beta (sa).
 
         The constant is chosen so that xi of the uniform measure is 0. At beta = 0 both are
         value * <x, int y dmu>.
         """
-        return self._potential(self._parts(points, 0), scaled)
+        return self._potential(self._parts(points, 0, seen=seen), scaled)
 
     def exponent(self, points: Array | Located, scaled: bool = False) -> tuple[Array, Array]:
         """xi as ``potential``, and its derivative by scaled q = (Z - lam_0 M)/unit, (n,) each."""
@@ -174,16 +194,18 @@ class Field:
             xi[dark] = log_scale + np.log(parts.z[dark] / base)
         return (factor / unit) * xi
 
-    def velocity(self, points: Array | Located, scaled: bool = False) -> Array:
+    def velocity(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> Array:
         """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
-        return self._velocity(self._parts(points, 1, self.interaction.link == "log"), scaled)
+        return self._velocity(self._parts(points, 1, self.interaction.link == "log", seen), scaled)
 
     def divergence(self, points: Array | Located, scaled: bool = False) -> Array:
         """Surface divergence of X, (n,)."""
         return self.velocity_and_divergence(points, scaled)[1]
 
     def velocity_and_divergence(
-        self, points: Array | Located, scaled: bool = False
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
     ) -> tuple[Array, Array]:
         """X (n, gdim) and div X (n,) from one evaluation.
 
@@ -191,7 +213,7 @@ class Field:
         div X = gain (Laplace Z/Z - |grad Z|^2/Z^2)/unit.
         """
         model = self.interaction
-        parts = self._parts(points, 2, model.link == "log")
+        parts = self._parts(points, 2, model.link == "log", seen)
         v = self._velocity(parts, scaled)
         lap = parts.laplacian
         assert lap is not None

@@ -85,7 +85,7 @@ class Zonal:
             that the accuracy is 1e-5 e^{-2|beta|}, at most 1e-11 (where Z is small at the mass
             itself, beta < 0, 1e-11 e^{-2|beta|}) and at least 1e-14: a looser one would show in the
             agreement between different numbers of ranks. Where Z falls below ``dark`` times its
-            noise, it is summed directly ("dark" points, counted in ``Field.dark_points``).
+            noise, it is summed directly ("dark" points, counted by ``field.DarkPoints``).
         dark: see there; 1/dark bounds the relative noise of Z that is put up with.
         most: largest degree of the harmonics, for series that do not end before; None: no limit.
 

@@ -27,6 +27,7 @@ from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.direct import pair_sums
+from meanfield.interaction.field import DarkPoints
 from meanfield.interaction.measure import Measure
 
 
@@ -86,8 +87,8 @@ def long_run(n: int, beta: float, end: float, rtol: float) -> None:
         solver.advance(end)
         if sys.stderr.isatty():
             print(f"\r  t = {solver.t:.3f}", end="", file=sys.stderr)
-    field = solver.field()
-    field.velocity(solver.x)
+    field, dark = solver.field(), DarkPoints()
+    field.velocity(solver.x, seen=dark)
     spent = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(
@@ -96,7 +97,7 @@ def long_run(n: int, beta: float, end: float, rtol: float) -> None:
         f"  memory   {peak:8.2f} GB at most\n"
         f"  result   E e^-|beta| = {field.energy(scaled=True):.12g}, "
         f"|m| = {np.linalg.norm(solver.weights @ solver.x):.12g}, dark points: "
-        f"{field.dark_points}",
+        f"{dark.most}",
         flush=True,
     )
 

@@ -16,6 +16,7 @@ from meanfield.analysis import exact
 from meanfield.analysis.peaks import moved_clusters
 from meanfield.case import Lagrangian
 from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.lagrangian import solver as lagrangian
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import (
     Cap,
@@ -471,8 +472,8 @@ def test_a_step_in_the_wrong_direction_is_recorded(
     solver = LagrangianSolver(attention, icosphere(3), standard_density().density)
     run(solver, 1.0)
     assert (solver.energy_violations, solver.energy_violation) == (0, 0.0)
-    right = LagrangianSolver._rates_in
-    monkeypatch.setattr(LagrangianSolver, "_rates_in", lambda *args: -right(*args))
+    right = lagrangian.rates_in
+    monkeypatch.setattr(lagrangian, "rates_in", lambda *args: -right(*args))
     solver.restore(solver.state())  # so that nothing of the right field is left
     before, steps = solver.field().energy(), solver.step
     run(solver, 1.5)

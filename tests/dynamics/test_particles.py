@@ -20,6 +20,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import PoissonKernel, Uniform, standard_density
 from meanfield.geometry.sphere import Array, geodesic_distance, random_rotation, uniform_points
 from meanfield.interaction.attention import Attention
+from meanfield.interaction.field import DarkPoints
 
 TIGHT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-11}
 
@@ -433,6 +434,6 @@ def test_uniform_tokens_feel_no_dark_points() -> None:
         x0 = initial_tokens(Uniform(3), 5000, 0, "quantised")
         x0[:200] = initial_tokens(standard_density(), 200, 1)
         solver = ParticleSolver(Attention("sa", beta, 3, "sphere"), x0)
-        field = solver.field()
-        field.velocity(solver.x)
-        assert field.dark_points == 0
+        seen = DarkPoints()
+        solver.field().velocity(solver.x, seen=seen)
+        assert seen.most == 0

@@ -1,0 +1,17 @@
+"""Characteristics: the vertices of a mesh follow the flow and carry their mass (kappa = 0).
+
+x_i' = X(x_i), masses m_i = w_i rho_0(x_i) stay for good, and d/dt log rho = -div X along each path,
+with X and div X exact from the harmonics of the moved masses. There is no numerical diffusion, mass
+is exact, and with nodal weights that integrate harmonics exactly the accuracy is spectral as long
+as the flow is smooth. The moving triangulation carries the P1 density for output.
+
+start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
+paths: what moves them; refinement: new vertices, with their history; solver: steps.
+"""
+
+from __future__ import annotations
+
+from meanfield.dynamics.lagrangian.solver import LagrangianSolver
+from meanfield.dynamics.lagrangian.state import LagrangianState
+
+__all__ = ["LagrangianSolver", "LagrangianState"]

@@ -1,0 +1,67 @@
+"""What moves characteristics: velocities and -div X of one field, and those of a step.
+
+Knows a geometry and fields; nothing of masses, meshes and of who takes steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.geometry.manifolds import Located, Manifold
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.field import DarkPoints, Field
+from meanfield.interaction.interaction import Interaction
+
+__all__ = ["Evaluation", "Stages", "located", "rates_in"]
+
+
+class Evaluation(NamedTuple):
+    """The field of points, and what it does to them.
+
+    Attributes:
+        rates: (m, k + 1) velocities of their unit vectors, and -div X.
+        field: theirs.
+    """
+
+    rates: Array
+    field: Field
+
+
+class Stages:
+    """The evaluations of one step of a Runge-Kutta pair, which calls this for its rates.
+
+    Args:
+        evaluate: at unit vectors and a time.
+        first: the evaluation that the step begins with.
+
+    Attributes:
+        moments: those of the fields so far, the first one's included; None for direct sums.
+        last: the evaluation made last: after a step, where it ends.
+    """
+
+    def __init__(self, evaluate: Callable[[Array, float], Evaluation], first: Evaluation) -> None:
+        self._evaluate = evaluate
+        self.moments = [first.field.moments]
+        self.last = first
+
+    def __call__(self, x: Array, t: float) -> Array:
+        self.last = self._evaluate(x, t)
+        self.moments.append(self.last.field.moments)
+        return self.last.rates
+
+
+def located(model: Interaction, x: Array) -> Array | Located:
+    """Unit vectors in the coordinates of the geometry, ready for the transforms in use."""
+    points = model.manifold.settle(x)
+    return points if model.harmonics is None else model.harmonics.locate(points)
+
+
+def rates_in(
+    field: Field, on: Manifold, x: Array, at: Array | Located, seen: DarkPoints | None = None
+) -> Array:
+    """Velocities and -div X of unit vectors ``x``, which are ``at``: (m, k + 1)."""
+    velocity, divergence = field.velocity_and_divergence(at, seen=seen)
+    return np.column_stack([on.lifted_velocity(x, velocity), -divergence])

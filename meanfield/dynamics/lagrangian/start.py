@@ -1,0 +1,82 @@
+"""What the vertices of a mesh carry: nodal weights, the initial density and its masses.
+
+Knows a mesh and values of a density; nothing of fields, time and what moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.collective import Communicator, joined, own_share, sum_over_ranks
+from meanfield.dynamics.balance import balance_weights
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh, delaunay_weights
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Start", "start_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the vertices of a mesh carry, the same on every rank.
+
+    Attributes:
+        weights: (n,) nodal weights (sum one), exact for harmonics of degree up to
+            ``balanced_degree`` with the error ``balance_error``.
+        rho: (n,) initial density with respect to sigma, of mass one.
+        mass_error: mass of the density as given, minus one.
+    """
+
+    weights: Array
+    balanced_degree: int
+    balance_error: float
+    rho: Array
+    mass_error: float
+
+    @property
+    def mass(self) -> Array:
+        """(n,) masses, sum one."""
+        return self.weights * self.rho
+
+
+def start_of(
+    mesh: Mesh, density: Callable[[Array], Array], count: int, degree: int, comm: Communicator
+) -> Start:
+    """Weights of the vertices, and a density at them. Collective.
+
+    Args:
+        mesh: where the vertices start, on every rank.
+        density: values (m,) >= 0 of the initial density with respect to sigma at unit vectors.
+        count: number of vertices that decides how far weights are balanced.
+        degree: of the harmonics that matter.
+        comm: ranks that share the work.
+
+    Raises:
+        InputError: a density that is negative, not finite or zero everywhere. On every rank.
+    """
+    own = own_share(comm, mesh.n_vertices)
+    area = delaunay_weights(mesh)[2]
+    own_weights, balanced_degree, balance_error = balance_weights(
+        mesh.manifold,
+        mesh.points[own],
+        area[own] / area.sum(),
+        count,
+        degree,
+        lambda values: sum_over_ranks(comm, values),
+        full=True,
+    )
+    weights = joined(comm, own_weights)
+    rho = np.asarray(density(mesh.embedded()), dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
+    if bad.size:
+        raise InputError(
+            f"an initial density that is negative or not finite at {bad.size} vertices found "
+            f"(the first is {rho[bad[0]]:g}), finite values >= 0 expected"
+        )
+    total = float(np.dot(weights, rho))
+    if total <= 0.0:
+        raise InputError("an initial density that vanishes at every vertex found")
+    return Start(weights, balanced_degree, balance_error, rho / total, total - 1.0)

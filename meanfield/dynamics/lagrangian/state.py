@@ -1,0 +1,46 @@
+"""What a restart of characteristics needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.dynamics.solver import State
+from meanfield.geometry.sphere import Array
+
+__all__ = ["LagrangianState"]
+
+
+@dataclass(frozen=True, eq=False)
+class LagrangianState(State):
+    """All that a restart needs, in the order of the vertices (rank 0 holds it).
+
+    Attributes:
+        reference: (n, gdim) where the vertices started; cells: (m, k) their triangulation.
+        x: (n, k) unit vectors (zonal: (sin theta, cos theta)).
+        log_rho: (n,) log of the density with respect to sigma; mass: (n,).
+        group: (n,) vertices with the same number are one point for good.
+        longest, previous, rejected: what the step control remembers.
+        merge_error, insert_error: estimates made so far, see ``LagrangianSolver``.
+        history: (k, 2 + stages * coefficients) time, step and the moments of all stages of each
+            step; empty without refinement.
+        refined_until, refined_why: when, and why, no more vertices could be inserted; nan: they
+            still can.
+    """
+
+    reference: Array
+    cells: NDArray[np.int64]
+    x: Array
+    log_rho: Array
+    mass: Array
+    group: NDArray[np.int64]
+    longest: float
+    previous: float
+    rejected: int
+    merge_error: float
+    insert_error: float
+    history: Array
+    refined_until: float
+    refined_why: str
