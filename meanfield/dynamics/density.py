@@ -16,7 +16,7 @@ from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
-from meanfield.dynamics.sweep import use_threads
+from meanfield.dynamics.sweep import at_most_threads, sweep_threads
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
@@ -60,7 +60,7 @@ class DensitySolver(Solver):
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
         kappa: diffusion.
         initial_mass_error: mass of ``rho`` as given, minus one.
-        threads: of the sweeps.
+        threads: of steps; others keep theirs.
         All others are those of ``Solver``.
 
     Raises:
@@ -101,7 +101,12 @@ class DensitySolver(Solver):
         self._dark = DarkPoints()
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: Field | None = None
-        self.threads = use_threads(space.n_owned, available_cpus())
+        self.threads = sweep_threads(space.n_owned, available_cpus())
+
+    def advance(self, t_end: float) -> float:
+        """Take one step, on ``threads`` threads; see ``Solver``. Collective."""
+        with at_most_threads(self.threads):
+            return super().advance(t_end)
 
     def _set_density(self, rho: Array) -> None:
         bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))

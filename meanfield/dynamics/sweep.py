@@ -14,6 +14,9 @@ down together otherwise), so that each Euler step, and so each convex combinatio
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from meanfield.dynamics.limiters import Limit, steep
 from meanfield.geometry.sphere import Array
 
-__all__ = ["collect", "emit", "emit_to_halo", "use_threads"]
+__all__ = ["at_most_threads", "collect", "emit", "emit_to_halo", "sweep_threads"]
 
 _BLOCK = 512  # vertices at a time: all temporaries of a block stay in the first-level cache
 _TINY = 1e-290
@@ -36,11 +39,20 @@ _THREADED_FROM = 20_000  # vertices; below, starting a second thread costs more 
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
-def use_threads(n: int, available: int) -> int:
-    """Set the number of threads of the sweeps for ``n`` vertices; returns it."""
-    threads = max(1, min(available, nb.config.NUMBA_NUM_THREADS)) if n >= _THREADED_FROM else 1
-    nb.set_num_threads(threads)
-    return int(threads)
+def sweep_threads(n: int, available: int) -> int:
+    """Number of threads that sweeps over ``n`` vertices are worth."""
+    return max(1, min(available, nb.config.NUMBA_NUM_THREADS)) if n >= _THREADED_FROM else 1
+
+
+@contextmanager
+def at_most_threads(number: int) -> Iterator[None]:
+    """Compiled loops within take so many threads, or as many as they had; then what they had."""
+    before = nb.get_num_threads()
+    nb.set_num_threads(min(number, before))
+    try:
+        yield
+    finally:
+        nb.set_num_threads(before)
 
 
 # Many short loops over one block instead of one long loop: with few arrays in each, the compiler

@@ -99,6 +99,52 @@ def test_every_state_comes_back_from_its_values_and_fits_no_other_solver(kind: s
     assert second.t == before
 
 
+@pytest.mark.parametrize("kind", ["eulerian", "implicit", "lagrangian"])
+def test_the_threads_of_a_process_stay_as_they_were(kind: str) -> None:
+    import numba
+
+    most = numba.config.NUMBA_NUM_THREADS
+    before = numba.get_num_threads()
+    try:
+        for number in {1, most}:
+            numba.set_num_threads(number)
+            solver = make(kind)
+            solver.advance(1.0)
+            assert numba.get_num_threads() == number
+    finally:
+        numba.set_num_threads(before)
+
+
+def test_loops_that_fail_give_the_threads_back() -> None:
+    import numba
+
+    from meanfield.dynamics.sweep import at_most_threads
+
+    before = numba.get_num_threads()
+    with pytest.raises(RuntimeError), at_most_threads(1):
+        assert numba.get_num_threads() == 1
+        raise RuntimeError
+    assert numba.get_num_threads() == before
+
+
+@pytest.mark.parametrize("link", ["log", "identity"])
+def test_evaluations_leave_a_field_as_it_was(link: str) -> None:
+    from meanfield.interaction.field import DarkPoints
+    from meanfield.interaction.measure import Measure
+
+    y = np.array([[0.0, 0.0, 1.0]])
+    attention = mf.Attention("sa" if link == "log" else "usa", 40.0, 3, "sphere")
+    field = attention.field(Measure(y, np.ones(1)))
+    seen = DarkPoints()
+    for evaluate in (field.potential, field.velocity, field.velocity_and_divergence):
+        evaluate(-y, True, seen)
+    assert seen.most == (1 if link == "log" else 0)
+    known = dict(vars(field))
+    for evaluate in (field.potential, field.velocity, field.velocity_and_divergence):
+        evaluate(-y)
+    assert vars(field) == known
+
+
 def test_the_noise_of_the_energy_counts_all_signs_of_a_kernel() -> None:
     """E of e^{-23 <x, y>} is a difference: its parts of odd and of even degree may cancel."""
     from meanfield.interaction.measure import Measure
