@@ -24,10 +24,9 @@ from meanfield.interaction.field import DarkPoints, Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 
-__all__ = ["LOG_FLOOR", "MASS_TOLERANCE", "DensitySolver", "DensityState"]
+__all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]
 
-LOG_FLOOR = 1e-300
-"""Stands for a density that has underflowed to zero where its logarithm is taken."""
+_LOG_FLOOR = 1e-300
 MASS_TOLERANCE = 1e-12
 """What the mass may be off by after a step."""
 
@@ -211,3 +210,8 @@ class DensitySolver(Solver):
             what = f"mass is off by {mass - 1.0:.1e}"
         if what:
             raise BrokenInvariantError(f"{what} after the step to t = {self.t + dt:.6g}")
+
+
+def log_of(rho: Array) -> Array:
+    """log rho, finite also where a density has underflowed to zero."""
+    return np.log(np.maximum(rho, _LOG_FLOOR))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meanfield.case.solvers import Eulerian
-from meanfield.dynamics.density import LOG_FLOOR, MASS_TOLERANCE, DensitySolver, DensityState
+from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
@@ -181,7 +181,7 @@ class EulerianSolver(DensitySolver):
     def _emit(self, rho: Array, xi: Array, dt: float, limited: bool) -> None:
         stars = self.space.stars
         local = self.space.with_ghosts(rho)
-        log_rho = np.log(np.maximum(local, LOG_FLOOR)) if limited else local
+        log_rho = log_of(local) if limited else local
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
             log_rho, xi, dt, limited, self._limiter.limit, self._flux, self._outflow,

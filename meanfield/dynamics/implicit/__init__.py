@@ -1,0 +1,59 @@
+"""The linear-implicit solver of a density with or without diffusion: any step, kappa >= 0.
+
+    (W + dt A(xi^n)) rho^{n+1} = W rho^n,        A: edge fluxes of ``dynamics.fluxes``
+
+with the potential xi^n of the old density. What is *proved*, for every dt, every rough density and
+with the limited fluxes as well as without (they only scale each edge by g_ij = g_ji > 0, taken
+from the old density):
+
+* rho >= 0 and mass is conserved (M-matrix with zero column sums), exactly as computed, too: see
+  ``dynamics.linear``.
+* rho ~ exp(xi/kappa) is at rest exactly, if xi is its own potential (Gibbs states).
+* identity link (usa, kernels), any kappa >= 0: the free energy F = kappa H - E never increases. H
+  is convex: H(rho') - H(rho) <= <log rho', m' - m>. E = E_+ - E_- by the signs of the kernel's
+  coefficients, both convex: E_+(rho') - E_+(rho) >= <xi_+^n, m' - m> with the potential of the old
+  density, -E_-(rho') + E_-(rho) >= <xi_-', m' - m> with that of the *new* one. So with
+  xi = xi_+^n + xi_-' F(rho') - F(rho) <= <kappa log rho' - xi, m' - m> =
+  -dt sum_edges c_ij F_ij (mu_i - mu_j), mu = kappa log rho' - xi, and F_ij has the sign of
+  mu_i - mu_j.
+* log link (sa), kappa = 0, all signs alike: E moves the right way: attractive, with the old
+  potential, E(rho') - E(rho) >= <q^n, m' - m> = dt sum_edges c_ij F_ij (q_j - q_i) >= 0, as xi
+  rises with q; repulsive, with the new one, likewise.
+
+The repulsive part xi_-' makes a step a fixed point in the few moments of that part, found by
+Anderson acceleration (a linear solve an iteration), to a tolerance far below the change of F. A
+step for which none is found is refused and halved; a fixed one stops the run.
+
+*Monitored*: the same signs for the extrapolated step below, and for the log link with mixed signs
+(sa, beta < 0), whose potential is the old one: the two times do not mix in a logarithm. The log
+link with noise has no known Lyapunov functional: nothing is watched.
+
+Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
+the extrapolation of log rho: positive whatever the step, and equal to the Richardson extrapolation
+2h - f up to (h - f)^2/f = O(dt^4); its mass, 1 + O(dt^4), is divided out. h/f is kept within 1/2
+and 2, so that nothing wild happens in tails that no step resolves. If its energy moves the wrong
+way, h itself is taken, for which the above is proved; if that does, too (where it is not), the step
+is rejected and halved.
+
+Implicit potential: where next to nothing moves, the old potential holds every cluster where it was:
+one that drifts at a speed v gets no further than v over its rate of relaxation, however long the
+step. Such phases are stepped through with the potential of the *new* density,
+(W + dt A(xi^{n+1})) rho^{n+1} = W rho^n, a fixed point in the few moments that make up the
+potential. Positivity, mass and Gibbs states are untouched: these hold in any potential; where
+attraction takes part the signs of the energy are monitored, and a step that fails is refused.
+"auto" takes, of the two ways, the one that gets further for a linear solve, by trying the other
+from time to time in slow phases (where everything repels, both are the same).
+
+Error control: the distance of h and f in total variation, sum w |h - f|, is at most ``rtol`` times
+the smaller of 1 and 100 times the change of the density over the step. The latter matters where
+hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
+only if steps resolve it. Changes below 1e-8 are not looked at: steps then double.
+
+exchange: the rates A; control: the next step and its potential; solver: steps.
+"""
+
+from __future__ import annotations
+
+from meanfield.dynamics.implicit.solver import ImplicitSolver, ImplicitState
+
+__all__ = ["ImplicitSolver", "ImplicitState"]

@@ -1,0 +1,71 @@
+"""Rates of exchange between neighbours: what an implicit step is solved with.
+
+Owns the limited edge fluxes of a density in a potential, linear in the new density. Knows a space
+and arrays; nothing of interactions and of time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.dynamics.density import log_of
+from meanfield.dynamics.fluxes import exchange_rates, log_gradients
+from meanfield.dynamics.limiters import limiter
+from meanfield.dynamics.linear import Rates
+from meanfield.dynamics.space import P1Space
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """Rates between neighbours on a space.
+
+    Args:
+        space: the finite-element space.
+        weights: (n_owned,) nodal weights.
+        kappa: diffusion.
+        scheme: name of the limiter.
+    """
+
+    def __init__(self, space: P1Space, weights: Array, kappa: float, scheme: str) -> None:
+        self._space, self._weights, self._kappa = space, weights, kappa
+        self._limiter = limiter(scheme)
+        self._back = _back_tangents(space)
+
+    def rates(self, xi: Array, rho: Array) -> Rates:
+        """Those in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,). Collective."""
+        space, stars, n = self._space, self._space.stars, self._space.n_owned
+        limited = self._limiter.active
+        log_rho: Array = np.zeros(0)
+        gradient: Array = np.zeros((2, 0))
+        if limited:
+            log_rho = log_of(space.with_ghosts(rho))
+            gradient = np.empty((2, space.n_local))
+            own = gradient if space.n_local == n else np.empty((2, n))
+            log_gradients(stars.neighbour, stars.tangent, stars.gram, log_rho, own)
+            for k in range(2):
+                gradient[k] = space.with_ghosts(own[k])
+        arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
+        exchange_rates(
+            stars.neighbour, stars.coefficient, stars.tangent, self._back, xi, self._kappa, limited,
+            self._limiter.limit, log_rho, gradient, arriving, leaving,
+        )  # fmt: skip
+        (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
+        order = None
+        if self._kappa == 0.0 and space.comm.size == 1:
+            order = np.argsort(xi, kind="stable")
+        return Rates(arriving, leaving, order, fastest)
+
+
+def _back_tangents(space: P1Space) -> NDArray[np.float32]:
+    """Tangents of all edges in the stars, seen from the neighbour: (K, 2, n_owned) float32."""
+    neighbour = space.stars.neighbour
+    back = np.zeros((neighbour.shape[0], 2, space.n_owned), dtype=np.float32)
+    own = np.arange(space.n_owned)
+    for k in range(neighbour.shape[0]):
+        real = neighbour[k] != own
+        there, here = space.points[neighbour[k, real]], space.points[own[real]]
+        back[k][:, real] = space.manifold.tangents(there, here).T
+    return back
