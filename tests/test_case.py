@@ -152,6 +152,15 @@ def test_a_rewritten_mesh_file_is_read_again(tmp_path: Path) -> None:
     assert geometry.vertex_count == 162
 
 
+def test_nobody_can_change_the_mesh_that_others_get_too(tmp_path: Path) -> None:
+    path = tmp_path / "ball.vtu"
+    write_mesh(path, icosphere(1))
+    mesh = MeshFile(path).build_mesh()
+    for array in (mesh.points, mesh.cells):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
 # ---------------------------------------------------------------------------------------------
 # What is refused
 

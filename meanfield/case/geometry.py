@@ -161,7 +161,10 @@ def _read_mesh_cached(path: str, modified: int) -> Mesh:
     # ``modified`` is in the key only so that a rewritten file is read again.
     from meanfield.geometry.mesh import read_mesh
 
-    return read_mesh(path)
+    mesh = read_mesh(path)
+    # All who ask for this file get this one mesh.
+    mesh.points.flags.writeable = mesh.cells.flags.writeable = False
+    return mesh
 
 
 @options("geometry")
@@ -196,7 +199,7 @@ class MeshFile(_Named):
         return len(self.build_mesh().points)
 
     def build_mesh(self) -> Mesh:
-        """Read the mesh; read again only if the file changed."""
+        """Read the mesh, which cannot be written to; read again only if the file changed."""
         try:
             return _read_mesh_cached(str(self.file), os.stat(self.file).st_mtime_ns)
         except OSError as error:

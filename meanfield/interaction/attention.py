@@ -145,12 +145,15 @@ def Attention(  # an Interaction, named as what it is
 def attention_energy(table: Mapping[str, object]) -> dict[str, object]:
     """How the scaled energy is written, and its value at one Dirac, from the table [model].
 
-    For folders of earlier versions, whose run.json does not tell them.
+    For folders of earlier versions, whose run.json does not tell them; of no attention, nothing.
+
+    Raises:
+        InputError: an attention that there is not.
     """
-    beta = table.get("beta")
-    if not isinstance(beta, int | float):
+    model, beta = table.get("attention"), table.get("beta")
+    if model is None or not isinstance(beta, int | float):
         return {"label": "E", "dirac": None}
-    interaction = Attention("usa", float(beta), 3)
+    interaction = Attention(model, float(beta), 3)  # type: ignore[arg-type]  # checked there
     return {"label": interaction.energy_label, "dirac": interaction.dirac_energy}
 
 

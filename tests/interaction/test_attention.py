@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special
 
+from meanfield.case import Model
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Latitudes, manifold
 from meanfield.geometry.sphere import harmonic_dimension, random_rotation, uniform_points
-from meanfield.interaction.attention import Attention
+from meanfield.interaction.attention import Attention, SelfAttention, attention_energy
 from meanfield.interaction.direct import pair_sums
 from meanfield.interaction.expansion import Expansion
 from meanfield.interaction.field import DarkPoints
@@ -391,3 +394,20 @@ def test_pair_sums_have_a_scale_of_their_own() -> None:
 def test_attention_refuses(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Attention(**arguments)
+
+
+def test_an_unknown_attention_is_never_taken_for_another() -> None:
+    told = r"attention 'ausa' found, 'sa' or 'usa' expected \(did you mean 'usa'\?\)"
+    for made in (
+        lambda: Attention("ausa", 4.0, 3),  # type: ignore[arg-type]
+        lambda: SelfAttention("ausa", 4.0),  # type: ignore[arg-type]
+        lambda: replace(SelfAttention("sa", 4.0), model="ausa"),  # type: ignore[arg-type]
+        lambda: attention_energy({"attention": "ausa", "beta": 4.0}),
+    ):
+        with pytest.raises(InputError, match=told):
+            made()
+    with pytest.raises(InputError, match="'ausa'"):
+        Model(attention="ausa", beta=4.0)  # type: ignore[arg-type]
+    one, two = (attention_energy({"attention": model, "beta": 4.0}) for model in ("sa", "usa"))
+    assert one == two == {"label": "E e^-|beta|", "dirac": 0.125}
+    assert attention_energy({"beta": 4.0}) == attention_energy({}) == {"label": "E", "dirac": None}
