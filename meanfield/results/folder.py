@@ -83,8 +83,10 @@ class RunFolder:
 
     def _data_file(self, stem: str) -> Path:
         """The file there is, in whatever format; where none is, the name of the usual one."""
-        found = sorted(p for p in self.path.glob(f"{stem}.*") if finished_name(p.name) is None)
-        return found[0] if found else self.path / f"{stem}.vtkhdf"
+        usual = f"{stem}.vtkhdf"
+        made = sorted(n for n in self.files() - {usual} if n.startswith(f"{stem}."))
+        # By the record: a user may have put anything beside it, fields.csv or a folder.
+        return next((self.path / n for n in made if (self.path / n).is_file()), self.path / usual)
 
     @property
     def log_path(self) -> Path:

@@ -92,3 +92,15 @@ def test_a_run_writes_and_a_reader_reads_whatever_is_registered(
     if solver != "particles":
         assert read_fields(folder.fields_path) is memory.written[name]
         assert {"rho", "log10_rho", "velocity"} <= set(memory.written[name][0][1])  # type: ignore[call-overload]
+
+
+def test_what_a_user_puts_beside_the_field_file_is_no_field_file(tmp_path: Path) -> None:
+    folder = mf.RunFolder(tmp_path)
+    folder.write_run({"meanfield": "0"})
+    (tmp_path / "fields.backup").mkdir()
+    for name in ("fields.csv", "fields.pvsm", "particles.png"):
+        (tmp_path / name).write_text("mine")
+    assert folder.fields_path == tmp_path / "fields.vtkhdf"
+    folder.file("fields.npz").write_bytes(b"")
+    assert folder.fields_path == tmp_path / "fields.npz"
+    assert folder.particles_path == tmp_path / "particles.vtkhdf"
