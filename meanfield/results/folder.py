@@ -18,7 +18,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.manifest import RUN_FILE, Manifest
 from meanfield.results.series import SeriesWriter, read_series
-from meanfield.whole import finished_name, write_text
+from meanfield.whole import write_text
 
 __all__ = ["RunFolder", "listed", "utc_now"]
 
