@@ -59,7 +59,6 @@ class DensitySolver(Solver):
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
         kappa: diffusion.
         initial_mass_error: mass of ``rho`` as given, minus one.
-        threads: of steps; others keep theirs.
         All others are those of ``Solver``.
 
     Raises:
@@ -100,7 +99,7 @@ class DensitySolver(Solver):
         self._dark = DarkPoints()
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: Field | None = None
-        self.threads = sweep_threads(space.n_owned, available_cpus())
+        self.threads: int = sweep_threads(space.n_owned, available_cpus())
 
     def advance(self, t_end: float) -> float:
         """Take one step, on ``threads`` threads; see ``Solver``. Collective."""

@@ -121,6 +121,8 @@ class Solver(ABC):
 
     state_kind: ClassVar[type[State]]
     kappa: float = 0.0
+    threads: int | None = None
+    """Most threads of compiled loops that its steps are worth; None: all."""
 
     def __init__(
         self,

@@ -45,10 +45,16 @@ def sweep_threads(n: int, available: int) -> int:
 
 
 @contextmanager
-def at_most_threads(number: int) -> Iterator[None]:
-    """Compiled loops within take so many threads, or as many as they had; then what they had."""
+def at_most_threads(number: int | None) -> Iterator[None]:
+    """Compiled loops within take so many threads, or as many as they had; then what they had.
+
+    None: as many as they had.
+    """
     before = nb.get_num_threads()
-    nb.set_num_threads(min(number, before))
+    if number is None or number >= before:  # setting them takes longer than a short sweep
+        yield
+        return
+    nb.set_num_threads(number)
     try:
         yield
     finally:

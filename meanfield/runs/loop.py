@@ -18,6 +18,7 @@ from meanfield.analysis.columns import row_of
 from meanfield.case import Case
 from meanfield.collective import on_root
 from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.sweep import at_most_threads
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.runs.observers import Watches
@@ -69,6 +70,10 @@ class Loop:
 
     def run(self, stop: StopWish, fresh: bool) -> str:
         """Advance to the end, or to the first reason to stop; returns the reason."""
+        with at_most_threads(self.solver.threads):  # once, and not in every step
+            return self._run(stop, fresh)
+
+    def _run(self, stop: StopWish, fresh: bool) -> str:
         solver = self.solver
         try:
             self.watches.initialise(self.track.view())
