@@ -6,16 +6,17 @@ nothing of what is in a file, nor of what a folder holds.
 
 from __future__ import annotations
 
+import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["finished_name", "save_arrays", "whole_file", "write_text"]
+__all__ = ["finished_name", "save_arrays", "whole_file", "write_table", "write_text"]
 
 
 @contextmanager
@@ -51,6 +52,17 @@ def write_text(path: Path, text: str, *, shared: bool = False) -> None:
     """Write a text as UTF-8; ``shared`` as for ``whole_file``."""
     with whole_file(path, shared=shared) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_table(
+    path: Path, header: Iterable[str], rows: Iterable[Iterable[object]], digits: int = 17
+) -> None:
+    """Write a table as CSV, its floating-point numbers with so many digits (17: exactly)."""
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([f"{v:.{digits}g}" if isinstance(v, float) else v for v in row])
 
 
 def save_arrays(path: Path, **arrays: ArrayLike) -> None:

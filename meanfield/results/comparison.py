@@ -17,7 +17,7 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
-from meanfield.whole import save_arrays, whole_file
+from meanfield.whole import save_arrays, write_table
 
 __all__ = [
     "StoredDensity",
@@ -133,10 +133,4 @@ def write_csv(
     folder: RunFolder, name: str, header: Sequence[str], rows: Iterable[Iterable[float]]
 ) -> None:
     """Write a table of numbers, ten digits each."""
-    with (
-        whole_file(folder.file(name)) as part,
-        open(part, "w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows([f"{value:.10g}" for value in row] for row in rows)
+    write_table(folder.file(name), header, (map(float, row) for row in rows), digits=10)

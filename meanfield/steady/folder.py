@@ -23,7 +23,7 @@ from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
 from meanfield.steady.equation import StationaryState
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum
-from meanfield.whole import save_arrays, whole_file
+from meanfield.whole import save_arrays, write_table
 
 __all__ = [
     "branch_table",
@@ -73,14 +73,6 @@ def finish(
     run.write_run({**about, "figures": [str(p.relative_to(run.path)) for p in figures]})
 
 
-def _write_csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
-    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow([f"{v:.17g}" if isinstance(v, float) else v for v in row])
-
-
 # --------------------------------------------------------------------------------------------
 # A state
 
@@ -107,11 +99,11 @@ def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFol
         "stable": int(found.is_stable),
         "uniform": int(state.is_uniform),
     }
-    _write_csv(run.file("stationary.csv"), list(numbers), [list(numbers.values())])
+    write_table(run.file("stationary.csv"), list(numbers), [list(numbers.values())])
     eigenvalues: list[list[object]] = [
         [mode.order, v.real, v.imag] for mode in found.modes for v in mode.eigenvalues
     ]
-    _write_csv(run.file("eigenvalues.csv"), ["order", "real", "imag"], eigenvalues)
+    write_table(run.file("eigenvalues.csv"), ["order", "real", "imag"], eigenvalues)
     rho = state.density(mesh.points)
     with np.errstate(divide="ignore"):
         log_rho = np.log(rho)
@@ -154,7 +146,7 @@ def write_diagram(diagram: Diagram, run: RunFolder) -> None:
         for e in _told(b, diagram)
     ]
     header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order", "c_2"]
-    _write_csv(run.file("events.csv"), header, events)
+    write_table(run.file("events.csv"), header, events)
     arrays: dict[str, Array] = {}
     for number, found in enumerate(diagram.branches):
         arrays[f"table_{number}"] = found.table
