@@ -13,6 +13,7 @@ import pytest
 from processes import Ended, Job, needs_launcher, ranks
 
 import meanfield as mf
+from meanfield.geometry.mesh import icosphere, write_mesh
 
 Start = Callable[..., Job]
 pytestmark = [
@@ -174,6 +175,7 @@ import json
 from pathlib import Path
 import numpy as np
 import meanfield as mf
+from meanfield.geometry.mesh import icosphere, write_mesh
 from meanfield.software import load_mpi
 
 MPI = load_mpi()
@@ -284,3 +286,33 @@ def test_ctrl_c_of_mpirun_leaves_a_run_that_goes_on(here: Path, start: Start) ->
     result = mf.run(case, here / "out", resume=True, progress=False)
     assert result.stop_reason == "end" and np.all(np.diff(result.series["t"]) > 0)
     assert np.all(np.diff(result.series["energy"]) > 0)
+
+
+COUNTING = """\
+import sys
+from meanfield.geometry import mesh
+from meanfield.software import load_mpi
+
+read = mesh.read_mesh
+def counted(path, *rest):
+    with open(f"read-by-{load_mpi().COMM_WORLD.rank}", "a") as file:
+        file.write(f"{path}\\n")
+    return read(path, *rest)
+mesh.read_mesh = counted
+
+from meanfield.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_mesh_file_is_read_by_one_rank(here: Path, start: Start) -> None:
+    write_mesh(here / "ball.vtu", icosphere(2))
+    text = (here / "small.toml").read_text("utf-8")
+    text = text.replace('type = "sphere"\nlevel = 3', 'type = "file"\nfile = "ball.vtu"')
+    (here / "small.toml").write_text(text, "utf-8")
+    (here / "counting.py").write_text(COUNTING, "utf-8")
+    job = start(*ranks(2, "counting.py", "run", "small.toml", "-o", "out"), cwd=here)
+    done = job.finish()
+    assert done.code == 0, done.said
+    assert (here / "read-by-0").read_text("utf-8").splitlines() == [str(here / "ball.vtu")]
+    assert not (here / "read-by-1").exists()

@@ -183,25 +183,43 @@ class MeshFile(_Named):
                 near = suggest(path.name, (p.name for p in path.parent.iterdir() if p.is_file()))
             raise InputError(f"file: there is no file {path}{near}")
 
+    def _known(self) -> tuple[Manifold, int]:
+        """The manifold and the number of vertices of the file as it is now.
+
+        Kept with this object: who is given a copy of it, such as another rank, need not read.
+        """
+        modified, known = self._modified(), self.__dict__.get("_facts")
+        if known is None or known[0] != modified:
+            mesh = self.build_mesh()
+            known = modified, mesh.manifold, len(mesh.points)
+            object.__setattr__(self, "_facts", known)
+        return known[1], known[2]
+
+    def _modified(self) -> int:
+        try:
+            return os.stat(self.file).st_mtime_ns
+        except OSError as error:
+            raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
+
     @property
     def d(self) -> int:
         """Dimension of the space around the sphere S^{d-1} (the file is read once)."""
-        return self.build_mesh().d
+        return self.manifold.d
 
     @property
     def manifold(self) -> Manifold:
         """The coordinates of its points (the file is read once)."""
-        return self.build_mesh().manifold
+        return self._known()[0]
 
     @property
     def vertex_count(self) -> int:
         """Number of mesh vertices (the file is read once)."""
-        return len(self.build_mesh().points)
+        return self._known()[1]
 
     def build_mesh(self) -> Mesh:
         """Read the mesh, which cannot be written to; read again only if the file changed."""
         try:
-            return _read_mesh_cached(str(self.file), os.stat(self.file).st_mtime_ns)
+            return _read_mesh_cached(str(self.file), self._modified())
         except OSError as error:
             raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
 

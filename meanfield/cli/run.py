@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, rank, ranks, say
+from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, ranks, say
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import case_words, mesh_words, model_words, token_count
 from meanfield.errors import BrokenInvariantError, InputError
 
 if TYPE_CHECKING:
     from meanfield.case import Case
+    from meanfield.collective import Communicator
     from meanfield.results.folder import RunFolder
     from meanfield.runs.simulation import Result
 
@@ -72,22 +73,24 @@ def _run(args: argparse.Namespace) -> int:
         _dry_run(args, case_path, folder_path)
         return 0
 
-    def check() -> Case:
-        from meanfield.case import Case
-        from meanfield.results.folder import RunFolder
-        from meanfield.software import require_dolfinx
+    from meanfield.case import Case
+    from meanfield.collective import everywhere, on_root
+    from meanfield.results.folder import RunFolder
+    from meanfield.software import require_dolfinx
 
+    def check() -> Case:
         case = Case.from_toml(case_path, args.set)
         if args.resume:
             _check_resume(case, RunFolder.open(folder_path))
-        elif rank() == 0:
-            # Not on the others: they may come after rank 0 has made the folder.
+        else:
             RunFolder.check(folder_path, args.overwrite)
-        if _needs_dolfinx(case):
-            require_dolfinx()
         return case
 
-    case = _together(check)
+    world = _world()
+    case = on_root(world, check)  # its files are read once
+    assert case is not None
+    if _needs_dolfinx(case):
+        everywhere(world, require_dolfinx)
     words = case_words(case)  # reads a file of tokens: may be refused
 
     from meanfield.runs import simulation
@@ -132,14 +135,11 @@ def _paths(args: argparse.Namespace) -> tuple[Path, Path]:
     return case_file, Path(args.output or given)
 
 
-def _together(check: Callable[[], Case]) -> Case:
-    """Make the same checks on every rank; what one of them refuses is refused by all."""
-    if ranks() == 1:
-        return check()
-    from meanfield.collective import everywhere
+def _world() -> Communicator:
+    from meanfield.collective import Alone
     from meanfield.software import load_mpi
 
-    return everywhere(load_mpi().COMM_WORLD, check)
+    return Alone() if ranks() == 1 else load_mpi().COMM_WORLD
 
 
 def _check_resume(case: Case, folder: RunFolder) -> None:
@@ -195,10 +195,12 @@ def _summary(result: Result, folder_path: Path) -> str:
 
 def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
     from meanfield.case import Case, Tokens
+    from meanfield.collective import on_root
     from meanfield.results.folder import RunFolder
     from meanfield.software import require_dolfinx
 
-    case = Case.from_toml(case_path, args.set)
+    case = on_root(_world(), lambda: Case.from_toml(case_path, args.set))
+    assert case is not None
     state, software = "new", "not needed"
     try:
         if args.resume:
