@@ -148,6 +148,16 @@ class Interaction(Zonal):
         factor = self.term.energy_factor
         return self.term.gain / factor if factor != 0.0 else 0.0
 
+    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
+        """F = kappa H - drive E: never increases with the identity as link.
+
+        Args:
+            energy: E, E - E_uniform (then F is relative to the uniform state), or either scaled.
+            entropy: H = int rho log rho dsigma.
+            kappa: of the diffusion; scaled as the energy is (``scaled``).
+        """
+        return kappa * entropy - self.drive * energy
+
     @cached_property
     def convexity(self) -> Convexity:
         """Signs of the series of the energy that grows, gain/2 int q dmu.

@@ -340,8 +340,8 @@ class StationaryState:
         Decreases along the flow with the identity as link (usa, kernels). For the log link with
         noise no such functional is known; the number then says nothing.
         """
-        drive = self.equation.interaction.drive
-        return self.equation.kappa * self.entropy - drive * self.energy_excess
+        equation = self.equation
+        return equation.interaction.free_energy(self.energy_excess, self.entropy, equation.kappa)
 
     @cached_property
     def is_axially_symmetric(self) -> bool:

@@ -165,15 +165,15 @@ class ImplicitSolver(DensitySolver):
         return math.sqrt(total)
 
     def free_energy(self) -> float:
-        """kappa H - drive E, scaled, up to a constant: falls for the identity link. Collective."""
+        """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
         return self._functional(self.rho, self.field())
 
     def _functional(self, rho: Array, field: Field) -> float:
-        energy = -field.ascent()
-        if self.kappa == 0.0:
-            return energy
-        (entropy,) = self.space.sum(float(np.dot(self.weights * rho, log_of(rho))))
-        return energy + self.interaction.scaled(self.kappa) * entropy
+        entropy = 0.0
+        if self.kappa > 0.0:
+            (entropy,) = self.space.sum(float(np.dot(self.weights * rho, log_of(rho))))
+        kappa = self.interaction.scaled(self.kappa)
+        return self.interaction.free_energy(field.energy_excess(), entropy, kappa)
 
     # ------------------------------------------------------------------ stepping
 
