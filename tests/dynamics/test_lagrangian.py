@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -526,3 +527,17 @@ def test_parts_of_a_collapsing_cluster_are_not_counted(mesh: Mesh) -> None:
         near = 1e-3 * solver.longest_edge
         counts.append(moved_clusters(solver.moved_mesh(), solver.log_density(), solver.mass, near))
     assert set(counts) == {3}
+
+
+def test_points_that_merge_to_a_few_end_the_insertion_of_vertices() -> None:
+    # Nine points, two of which become one in the step after which edges are looked at.
+    solver = make(circle(36), "usa", 4.0, lambda x: np.ones(len(x)), refine=True)
+    group = np.arange(36) // 4
+    angle = np.where(group == 8, 1e-9, 2.0 * np.pi * group / 9.0)
+    x = np.column_stack([np.cos(angle), np.sin(angle)])
+    state = solver.state()
+    assert state is not None
+    solver.restore(replace(state, x=x, group=group, step=1))
+    solver.advance(0.01)
+    assert solver.points == 8 and solver.n == 36
+    assert solver.refined_until is not None and "few points are left" in solver.refined_until[1]

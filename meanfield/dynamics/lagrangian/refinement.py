@@ -59,7 +59,7 @@ class Refinement:
             return
         known = [one for one in moments if one is not None]
         if len(known) != self._stages:
-            self.stop(t, "so few points are left that they are summed directly")
+            self.too_few(t)
         else:
             self._history.append(np.concatenate([[t, dt], *known]))
 
@@ -67,6 +67,10 @@ class Refinement:
         """Insert no more."""
         self.active, self._history = False, []
         self.until = (t, why)
+
+    def too_few(self, t: float) -> None:
+        """Insert no more: without moments there is nothing to follow."""
+        self.stop(t, "so few points are left that they are summed directly")
 
     def history(self) -> Array:
         """(k, 2 + stages * coefficients) as in ``LagrangianState``."""

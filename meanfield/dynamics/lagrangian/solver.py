@@ -303,6 +303,8 @@ class LagrangianSolver(Solver):
 
     def _refine(self) -> None:
         """Insert vertices on edges that have become long and carry mass. Collective."""
+        if self.field().moments is None:  # what has just become one has left few points
+            self._refinement.too_few(self.t)
         for _ in range(PASSES):
             edges = self._refinement.long_edges(self.reference, self.positions(), self.mass, self.t)
             if edges is None:
