@@ -184,7 +184,7 @@ class EulerianSolver(DensitySolver):
         log_rho = log_of(local) if limited else local
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
-            log_rho, xi, dt, limited, self._limiter.limit, self._flux, self._outflow,
+            log_rho, xi, dt, limited, self._limiter.address, self._flux, self._outflow,
             self._outrate,
         )  # fmt: skip
 

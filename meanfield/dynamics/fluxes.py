@@ -29,7 +29,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.dynamics.limiters import Limit, steep
+from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
 __all__ = ["dissipation", "exchange_rates", "flow_up", "log_gradients", "relax", "remainder"]
@@ -87,7 +87,7 @@ def exchange_rates(
     xi: Array,
     kappa: float,
     limited: bool,
-    limit: Limit,
+    limiter: int,
     log_rho: Array,
     gradient: Array,
     arriving: Array,
@@ -101,7 +101,7 @@ def exchange_rates(
         xi, log_rho: (n_local,) potential and logarithm of the density, ghosts included.
         kappa: diffusion, >= 0.
         limited: whether g is to be used; the next three matter only then.
-        limit: the limiter, compiled (``dynamics.limiters``).
+        limiter: address of the limiter (``dynamics.limiters``).
         gradient: (2, n_local) gradients of log rho, ghosts included.
         arriving: (K, n_owned) and leaving: (n_owned,), written; all >= 0.
     """
@@ -136,7 +136,7 @@ def exchange_rates(
                     forward[c] = ahead if rises else -ahead
                     along[c] = here if rises else there
                     c += one
-                limit(forward[:c], along[:c], difference[:c])
+                limit_at(limiter, forward[:c], along[:c], difference[:c])
             c = np.uintp(0)
             for i in range(m):
                 if other[i] == start + i:

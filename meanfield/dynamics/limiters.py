@@ -9,8 +9,8 @@ with the least-squares gradient of log rho at i; backward, as if from the vertex
 U = 2 A - D. A limiter makes of them the limited difference p of log rho from i to j.
 
 A new limiter is a function here, which writes p for many edges at once, and a line of ``LIMITERS``
-under the name that ``solver.scheme`` has for it. The users get it as a pointer to compiled code
-(``limiter``): they need not be compiled again, and what numba keeps of them on disk cannot be that
+under the name that ``solver.scheme`` has for it. The users get it as the address of compiled code
+(``limiter``), a plain number, and call it by ``limit_at``: they need not be compiled again, and what numba keeps of them on disk cannot be that
 of an older limiter. (It can be of an older ``STEEP``, which is compiled into them.)
 
 Knows only arrays.
@@ -19,15 +19,18 @@ Knows only arrays.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numba as nb
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["LIMITERS", "Limit", "Limiter", "limiter", "steep"]
+__all__ = ["LIMITERS", "Limit", "Limiter", "limit_at", "limiter", "steep"]
 
 Limit = Callable[[Array, Array, Array], None]
 """limit(forward, along, p): writes ``p``; all three are (n,), contiguous, and do not overlap."""
@@ -85,11 +88,13 @@ class Limiter:
 
     Attributes:
         active: False where p = 0, and no gradient is needed.
-        limit: the limiter, compiled; an argument of its own type that compiled code can call.
+        address: of the limiter, compiled: valid as long as this object lives.
+        compiled: what lives at the address.
     """
 
     active: bool
-    limit: Limit
+    address: int
+    compiled: object = field(repr=False)
 
 
 @functools.cache
@@ -99,4 +104,18 @@ def limiter(scheme: str) -> Limiter:
     array = nb.types.Array(nb.types.float64, 1, "C")
     # No fastmath: the same bits for both users, and from the cache as from the compiler.
     compiled = nb.cfunc(nb.types.void(array, array, array), cache=True)(function)
-    return Limiter(function is not none, compiled)
+    return Limiter(function is not none, compiled.address, compiled)
+
+
+# A function object as an argument takes numba 15 us a call to look at, an address nothing.
+@intrinsic
+def limit_at(typing: Any, address: Any, forward: Any, along: Any, p: Any) -> Any:
+    """From compiled code: ``limit(forward, along, p)`` of the limiter at an address."""
+
+    def call(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        types = [context.get_value_type(kind) for kind in signature.args[1:]]
+        function = ir.FunctionType(ir.VoidType(), types).as_pointer()
+        builder.call(builder.inttoptr(values[0], function), values[1:])
+        return context.get_dummy_value()
+
+    return nb.types.void(address, forward, along, p), call

@@ -21,7 +21,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.dynamics.limiters import Limit, steep
+from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
 __all__ = ["at_most_threads", "collect", "emit", "emit_to_halo", "sweep_threads"]
@@ -75,7 +75,7 @@ def emit(
     xi: Array,
     dt: float,
     limited: bool,
-    limit: Limit,
+    limiter: int,
     flux: Array,
     outflow: Array,
     rate: Array,
@@ -88,7 +88,7 @@ def emit(
         rho, log_rho, xi: (n_local,) density, its logarithm, potential; ghosts included.
         dt: step for which positivity is kept.
         limited: False for upwind.
-        limit: the limiter, compiled (``dynamics.limiters``).
+        limiter: address of the limiter (``dynamics.limiters``).
         flux: (K * n_owned + 1,) written slot by slot; the last entry stays 0.
         outflow: (n_owned,) total flux out of each vertex, written.
         rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij (xi_j - xi_i)^+/w_i, written.
@@ -133,7 +133,7 @@ def emit(
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
                 for i in range(m):
                     along[i] = g0[i] * t0[i] + g1[i] * t1[i]
-                limit(differences[k, :m], along[:m], phi[:m])
+                limit_at(limiter, differences[k, :m], along[:m], phi[:m])
                 for i in range(m):  # e^phi to 1e-8 relative: it is an edge density, not a mass
                     half = max(-80.0, min(80.0, 0.5 * phi[i]))
                     power = np.rint(half * _LOG2E)

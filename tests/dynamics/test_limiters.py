@@ -13,7 +13,7 @@ from convergence import rates
 
 from meanfield.case import Eulerian, Implicit
 from meanfield.dynamics.fluxes import exchange_rates, log_gradients
-from meanfield.dynamics.limiters import LIMITERS, limiter
+from meanfield.dynamics.limiters import LIMITERS, limit_at, limiter
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import emit
 
@@ -25,13 +25,13 @@ LIMITED = [name for name in LIMITERS if limiter(name).active]
 def limited(name: str, forward: Any, along: Any) -> np.ndarray:
     """p by the compiled limiter."""
     p = np.full(forward.size, np.nan)
-    _called(limiter(name).limit, forward, along, p)
+    _called(limiter(name).address, forward, along, p)
     return p
 
 
 @nb.njit
-def _called(limit: Any, forward: Any, along: Any, p: Any) -> None:
-    limit(forward, along, p)
+def _called(address: int, forward: Any, along: Any, p: Any) -> None:
+    limit_at(address, forward, along, p)
 
 
 def swept(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def swept(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndar
     flux, chosen = np.zeros(stars.neighbour.size + 1), limiter(name)
     emit(
         stars.neighbour, stars.coefficient, stars.tangent, stars.gram, space.weights, rho,
-        np.log(rho), xi, 0.0, chosen.active, chosen.limit, flux, np.empty(n), np.empty(n),
+        np.log(rho), xi, 0.0, chosen.active, chosen.address, flux, np.empty(n), np.empty(n),
     )  # fmt: skip
     return flux[:-1].reshape(stars.neighbour.shape)
 
@@ -58,7 +58,7 @@ def exchanged(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.
     arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
     exchange_rates(
         stars.neighbour, stars.coefficient, stars.tangent, back, xi, 0.0, chosen.active,
-        chosen.limit, np.log(rho), gradient, arriving, leaving,
+        chosen.address, np.log(rho), gradient, arriving, leaving,
     )  # fmt: skip
     return arriving * rho[stars.neighbour]
 

@@ -50,7 +50,7 @@ class Exchange:
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
             stars.neighbour, stars.coefficient, stars.tangent, self._back, xi, self._kappa, limited,
-            self._limiter.limit, log_rho, gradient, arriving, leaving,
+            self._limiter.address, log_rho, gradient, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
         order = None
