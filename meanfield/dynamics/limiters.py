@@ -10,8 +10,9 @@ U = 2 A - D. A limiter makes of them the limited difference p of log rho from i 
 
 A new limiter is a function here, which writes p for many edges at once, and a line of ``LIMITERS``
 under the name that ``solver.scheme`` has for it. The users get it as the address of compiled code
-(``limiter``), a plain number, and call it by ``limit_at``: they need not be compiled again, and what numba keeps of them on disk cannot be that
-of an older limiter. (It can be of an older ``STEEP``, which is compiled into them.)
+(``limiter``), a plain number, and call it by ``limit_at``: they need not be compiled again, and
+what numba keeps of them on disk cannot be that of an older limiter. (It can be of an older
+``STEEP``, which is compiled into them.)
 
 Knows only arrays.
 """

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -102,6 +101,23 @@ class EnergyWatch:
             if wrong > self._relative * size and wrong > self.noise(field, size):
                 self.record(wrong, size)
         self._last = ascent
+
+
+class _Timed:
+    """Adds the time within to ``timings[what]``, unless it fails (a generator takes longer)."""
+
+    __slots__ = ("start", "timings", "what")
+
+    def __init__(self, timings: dict[str, float], what: str) -> None:
+        self.timings, self.what = timings, what
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            spent = time.perf_counter() - self.start
+            self.timings[self.what] = self.timings.get(self.what, 0.0) + spent
 
 
 class Solver(ABC):
@@ -246,9 +262,6 @@ class Solver(ABC):
             )
         return dt
 
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
+    def _timed(self, what: str) -> _Timed:
         """Count the time within."""
-        start = time.perf_counter()
-        yield
-        self.timings[what] = self.timings.get(what, 0.0) + time.perf_counter() - start
+        return _Timed(self.timings, what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,8 @@ def in_parts(n: int, part: Callable[[slice], _Values]) -> list[_Values]:
     on their number: two runs, or a run and its continuation, then differ by round-off. This way
     the result depends on the nodes alone, and is as fast.
     """
-    ends = np.linspace(0, n, max(1, round(n / _PART)) + 1).astype(int).tolist()
-    parts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+    number = max(1, round(n / _PART))
+    parts = [slice(n * k // number, n * (k + 1) // number) for k in range(number)]
     threads = _threads(n)
     if threads == 1 or len(parts) == 1:
         return [part(nodes) for nodes in parts]
