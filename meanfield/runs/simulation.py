@@ -96,28 +96,12 @@ def run(
     comm = _communicator(case, comm)
     if resume and folder is None:
         raise InputError("resume = True found without a folder, the folder of a run expected")
-    if folder is not None:
-        path = Path(folder)
-        on_root(comm, lambda: _check_folder(case, path, overwrite, resume))
-
+    where = None if folder is None else Path(folder)
+    if where is not None:
+        on_root(comm, lambda: _check_folder(case, where, overwrite, resume))
     with _collected_warnings() as notes:
-        watches = Watches(observers, comm)
-        track = make_track(case, comm)
-        watches.fit(track.columns, track.view())
-        names = [column.name for column in (*track.columns, *watches.columns)]
-        if resume:
-            _resume(case, track, Path(str(folder)), names)
-        else:
-            for text in track.initial_notes():
-                warnings.warn(text, MeanfieldWarning, stacklevel=1)
-
-        def make_records() -> Records:
-            run_folder = None
-            if folder is not None:
-                run_folder = RunFolder(folder) if resume else RunFolder.create(folder, overwrite)
-            return Records(case, run_folder, track, names, resume)
-
-        records = on_root(comm, make_records, share=False)
+        watches, track = Watches(observers, comm), make_track(case, comm)
+        records = _begin(case, track, watches, where, overwrite, resume)
         if announce is not None:
             announce()
         solver = track.solver
@@ -132,8 +116,30 @@ def run(
         except BaseException as error:
             loop.abandon(error)
             raise
-    where = None if records is None or records.folder is None else records.folder.path
-    return Result(solver.t, solver.step, reason, series, where, loop.timings, list(notes), solver)
+    folder = where if comm.rank == 0 else None
+    return Result(solver.t, solver.step, reason, series, folder, loop.timings, list(notes), solver)
+
+
+def _begin(
+    case: Case, track: Track, watches: Watches, path: Path | None, overwrite: bool, resume: bool
+) -> Records | None:
+    """The state at the beginning, and on rank 0 the records of the run. Collective."""
+    watches.fit(track.columns, track.view())
+    names = [column.name for column in (*track.columns, *watches.columns)]
+    if resume:
+        assert path is not None
+        _resume(case, track, path, names)
+    else:
+        for text in track.initial_notes():
+            warnings.warn(text, MeanfieldWarning, stacklevel=1)
+
+    def make_records() -> Records:
+        folder = None
+        if path is not None:
+            folder = RunFolder(path) if resume else RunFolder.create(path, overwrite)
+        return Records(case, folder, track, names, resume)
+
+    return on_root(track.comm, make_records, share=False)
 
 
 def _communicator(case: Case, comm: Communicator | None) -> Communicator:
