@@ -78,21 +78,51 @@ def log_gradients(
         out[1, i] = gram[1, i] * a + gram[2, i] * b
 
 
+@nb.njit(inline="always")
+def _both_ends(
+    other: NDArray[np.int32], start: int, stop: int, own: NDArray[np.float32],
+    back: NDArray[np.float32], xi: Array, log_rho: Array, gradient: Array, forward: Array,
+    along: Array,
+) -> np.uintp:  # fmt: skip
+    """What a limiter asks of the edges of a block's slot, from their upwind ends; their number.
+
+    Edges alone, packed: a third of the slots is padding. No branch by which end is upwind, which
+    cannot be predicted; unsigned, as a signed index may be negative.
+    """
+    g0, g1 = gradient[0], gradient[1]
+    xi_i, log_i, own0, own1 = xi[start:stop], log_rho[start:stop], g0[start:stop], g1[start:stop]
+    t0, t1 = own[0, start:stop], own[1, start:stop]
+    b0, b1 = back[0, start:stop], back[1, start:stop]
+    c = np.uintp(0)
+    for i in range(stop - start):
+        if other[i] == start + i:
+            continue
+        j = np.uintp(other[i])
+        ahead = steep(log_rho[j] - log_i[i])
+        here = own0[i] * t0[i] + own1[i] * t1[i]
+        there = g0[j] * b0[i] + g1[j] * b1[i]
+        rises = xi[j] > xi_i[i]
+        forward[c] = ahead if rises else -ahead
+        along[c] = here if rises else there
+        c += np.uintp(1)
+    return c
+
+
+@nb.njit(inline="always")
+def _share(difference: float, s: float) -> float:
+    """Of an edge whose density changes by e^difference, and drift over diffusion is s."""
+    p = max(-s, min(s, max(-160.0, min(160.0, difference))))
+    if s == math.inf:
+        return math.exp(0.5 * p)
+    return math.exp(_log_sinhc(0.5 * s) - _log_sinhc(0.5 * (s - p)))
+
+
 @nb.njit(cache=True)
 def exchange_rates(
-    neighbour: NDArray[np.int32],
-    coefficient: Array,
-    tangent: NDArray[np.float32],
-    back: NDArray[np.float32],
-    xi: Array,
-    kappa: float,
-    limited: bool,
-    limiter: int,
-    log_rho: Array,
-    gradient: Array,
-    arriving: Array,
-    leaving: Array,
-) -> None:
+    neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32],
+    back: NDArray[np.float32], xi: Array, kappa: float, limited: bool, limiter: int,
+    log_rho: Array, gradient: Array, arriving: Array, leaving: Array,
+) -> None:  # fmt: skip
     """Rates of the exchange: dm_i/dt = sum_k arriving[k, i] rho_j - leaving[i] rho_i.
 
     Args:
@@ -108,37 +138,19 @@ def exchange_rates(
     width, n = neighbour.shape
     leaving[:] = 0.0
     forward, along, difference = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
-    g0, g1 = gradient[0], gradient[1]
-    one = np.uintp(1)
     for start in range(0, n, _BLOCK):
         stop = min(n, start + _BLOCK)
-        m = stop - start
         xi_i, out = xi[start:stop], leaving[start:stop]
         for k in range(width):
             other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             into = arriving[k, start:stop]
             if limited:
-                log_i = log_rho[start:stop]
-                own0, own1 = g0[start:stop], g1[start:stop]
-                t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-                b0, b1 = back[k, 0, start:stop], back[k, 1, start:stop]
-                # Edges alone, packed: a third of the slots is padding. No branch by which end is
-                # upwind, which cannot be predicted; unsigned, as a signed index may be negative.
-                c = np.uintp(0)
-                for i in range(m):
-                    if other[i] == start + i:
-                        continue
-                    j = np.uintp(other[i])
-                    ahead = steep(log_rho[j] - log_i[i])
-                    here = own0[i] * t0[i] + own1[i] * t1[i]
-                    there = g0[j] * b0[i] + g1[j] * b1[i]
-                    rises = xi[j] > xi_i[i]
-                    forward[c] = ahead if rises else -ahead
-                    along[c] = here if rises else there
-                    c += one
+                c = _both_ends(
+                    other, start, stop, tangent[k], back[k], xi, log_rho, gradient, forward, along
+                )
                 limit_at(limiter, forward[:c], along[:c], difference[:c])
             c = np.uintp(0)
-            for i in range(m):
+            for i in range(stop - start):
                 if other[i] == start + i:
                     into[i] = 0.0
                     continue
@@ -152,18 +164,11 @@ def exchange_rates(
                     down = up + drop
                 factor = edge[i]
                 if limited and drop > 0.0:
-                    p = max(-s, min(s, max(-160.0, min(160.0, difference[c]))))
-                    if s == math.inf:
-                        factor *= math.exp(0.5 * p)
-                    else:
-                        factor *= math.exp(_log_sinhc(0.5 * s) - _log_sinhc(0.5 * (s - p)))
-                c += one
-                if u > 0.0:
-                    out[i] += factor * down
-                    into[i] = factor * up
-                else:
-                    out[i] += factor * up
-                    into[i] = factor * down
+                    factor *= _share(difference[c], s)
+                c += np.uintp(1)
+                rises = u > 0.0
+                out[i] += factor * (down if rises else up)
+                into[i] = factor * (up if rises else down)
 
 
 @nb.njit(cache=True)

@@ -61,25 +61,60 @@ def at_most_threads(number: int | None) -> Iterator[None]:
         nb.set_num_threads(before)
 
 
+@nb.njit(inline="always")
+def _slopes(
+    neighbour: NDArray[np.int32], tangent: NDArray[np.float32], gram: Array, log_rho: Array,
+    start: int, stop: int, differences: Array, g0: Array, g1: Array,
+) -> None:  # fmt: skip
+    """Differences of log rho along the edges of a block (K, m), and its gradients there."""
+    log_i, m = log_rho[start:stop], stop - start
+    for k in range(neighbour.shape[0]):
+        other = neighbour[k, start:stop]
+        t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
+        ahead = differences[k]
+        for i in range(m):
+            ahead[i] = steep(log_rho[other[i]] - log_i[i])
+        for i in range(m):
+            g0[i] += t0[i] * ahead[i]
+            g1[i] += t1[i] * ahead[i]
+    a, b, c = gram[0, start:stop], gram[1, start:stop], gram[2, start:stop]
+    for i in range(m):
+        h0 = a[i] * g0[i] + b[i] * g1[i]
+        g1[i] = b[i] * g0[i] + c[i] * g1[i]
+        g0[i] = h0
+
+
+@nb.njit(inline="always")
+def _half_exponentials(phi: Array, m: int) -> None:
+    """e^{phi/2} in place, to 1e-8 relative: it is an edge density, not a mass."""
+    for i in range(m):
+        half = max(-80.0, min(80.0, 0.5 * phi[i]))
+        power = np.rint(half * _LOG2E)
+        r = half - power * _LN2
+        p = ((((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + 1.0) * r
+        bits = np.int64(np.int64(np.int64(power) + 1023) << 52)
+        phi[i] = (p + 1.0) * bits.view(np.float64)
+
+
+@nb.njit(inline="always")
+def _hold(flux: Array, total: Array, held: float, dt: float, first: int, n: int, i: int) -> None:
+    """Scale what vertex ``first`` (number ``i`` of its block) emits to what it holds."""
+    if dt * total[i] > held:
+        # Next to nothing stays where it is: its quotients would be subnormal.
+        scale = held / (dt * total[i]) if held > _TINY else 0.0
+        for slot in range(first, flux.size - 1, n):
+            flux[slot] *= scale
+        total[i] *= scale
+
+
 # Many short loops over one block instead of one long loop: with few arrays in each, the compiler
 # can prove that they do not overlap and vectorises them, gathers included.
 @nb.njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
 def emit(
-    neighbour: NDArray[np.int32],
-    coefficient: Array,
-    tangent: NDArray[np.float32],
-    gram: Array,
-    weights: Array,
-    rho: Array,
-    log_rho: Array,
-    xi: Array,
-    dt: float,
-    limited: bool,
-    limiter: int,
-    flux: Array,
-    outflow: Array,
-    rate: Array,
-) -> None:
+    neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32], gram: Array,
+    weights: Array, rho: Array, log_rho: Array, xi: Array, dt: float, limited: bool, limiter: int,
+    flux: Array, outflow: Array, rate: Array,
+) -> None:  # fmt: skip
     """Fluxes out of every owned vertex.
 
     Args:
@@ -101,28 +136,13 @@ def emit(
         g0, g1 = np.zeros(_BLOCK), np.zeros(_BLOCK)
         total, speed = np.zeros(_BLOCK), np.zeros(_BLOCK)
         drop, phi, along = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
-        # Differences of log rho along all edges, gathered once: the gradient needs them, and then
-        # each edge its own.
+        # Gathered once: the gradient needs them, and then each edge its own.
         differences = np.empty((width if limited else 0, _BLOCK))
-        log_i, xi_i, rho_i = log_rho[start:stop], xi[start:stop], rho[start:stop]
+        xi_i, rho_i = xi[start:stop], rho[start:stop]
         if limited:
-            for k in range(width):
-                other = neighbour[k, start:stop]
-                t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-                ahead = differences[k]
-                for i in range(m):
-                    ahead[i] = steep(log_rho[other[i]] - log_i[i])
-                for i in range(m):
-                    g0[i] += t0[i] * ahead[i]
-                    g1[i] += t1[i] * ahead[i]
-            a, b, c = gram[0, start:stop], gram[1, start:stop], gram[2, start:stop]
-            for i in range(m):
-                h0 = a[i] * g0[i] + b[i] * g1[i]
-                g1[i] = b[i] * g0[i] + c[i] * g1[i]
-                g0[i] = h0
+            _slopes(neighbour, tangent, gram, log_rho, start, stop, differences, g0, g1)
         for k in range(width):
-            other = neighbour[k, start:stop]
-            edge = coefficient[k, start:stop]
+            other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             out = flux[k * n + start : k * n + stop]
             for i in range(m):
                 drop[i] = max(xi[other[i]] - xi_i[i], 0.0)
@@ -134,33 +154,17 @@ def emit(
                 for i in range(m):
                     along[i] = g0[i] * t0[i] + g1[i] * t1[i]
                 limit_at(limiter, differences[k, :m], along[:m], phi[:m])
-                for i in range(m):  # e^phi to 1e-8 relative: it is an edge density, not a mass
-                    half = max(-80.0, min(80.0, 0.5 * phi[i]))
-                    power = np.rint(half * _LOG2E)
-                    r = half - power * _LN2
-                    p = (
-                        (((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + 1.0
-                    ) * r
-                    bits = np.int64(np.int64(np.int64(power) + 1023) << 52)
-                    phi[i] = (p + 1.0) * bits.view(np.float64)
+                _half_exponentials(phi, m)
                 for i in range(m):
-                    f = drop[i] * rho_i[i] * phi[i]
-                    total[i] += f
-                    out[i] = f
-            else:
-                for i in range(m):
-                    f = drop[i] * rho_i[i]
-                    total[i] += f
-                    out[i] = f
+                    drop[i] *= phi[i]
+            for i in range(m):
+                f = drop[i] * rho_i[i]
+                total[i] += f
+                out[i] = f
         for i in range(m):
-            held = weights[start + i] * rho_i[i]
-            rate[start + i] = speed[i] / weights[start + i]
-            if dt * total[i] > held:
-                # Next to nothing stays where it is: its quotients would be subnormal.
-                scale = held / (dt * total[i]) if held > _TINY else 0.0
-                for k in range(width):
-                    flux[k * n + start + i] *= scale
-                total[i] *= scale
+            weight = weights[start + i]
+            rate[start + i] = speed[i] / weight
+            _hold(flux, total, weight * rho_i[i], dt, start + i, n, i)
             outflow[start + i] = total[i]
 
 
