@@ -111,7 +111,7 @@ class RunFolder:
 
         Raises:
             InputError: the path is a file; or a folder with content and no ``overwrite``; or with
-                ``overwrite``, a folder that no run made.
+                ``overwrite``, a folder that no run, or a later version, made.
         """
         path = Path(path)
         for parent in path.parents:
@@ -131,6 +131,7 @@ class RunFolder:
             raise InputError(f"the folder {path} is not writable: give another one")
         if not any(path.iterdir()):
             return
+        Manifest(path).refuse_later()
         ours = _made_by_run(path)
         if overwrite and not ours:
             raise InputError(
@@ -167,7 +168,7 @@ class RunFolder:
         """Open the folder of an earlier run.
 
         Raises:
-            InputError: it is no run folder; says what is missing.
+            InputError: it is no run folder (says what is missing), or one of a later version.
         """
         path = Path(path)
         if not path.exists():
@@ -177,6 +178,7 @@ class RunFolder:
         missing = [name for name in (CASE_FILE, RUN_FILE) if not (path / name).is_file()]
         if missing:
             raise InputError(f"{path} is no run folder: {' and '.join(missing)} missing")
+        Manifest(path).refuse_later()
         return cls(path)
 
     # ---- what was made in it -----------------------------------------------------------------

@@ -17,9 +17,15 @@ import numpy as np
 from meanfield.errors import InputError
 from meanfield.whole import finished_name, write_text
 
-__all__ = ["RUN_FILE", "Manifest"]
+__all__ = ["FORMAT", "RUN_FILE", "Manifest"]
 
 RUN_FILE = "run.json"
+FORMAT = 1
+"""Version of a folder: what its files are called and how they are read; 0: before it was told.
+
+It grows by one when a folder can no longer be read by the versions before, and says how in
+CONTRIBUTING.md.
+"""
 
 # What versions without a record of their files made, by any verb; most pictures they have told.
 _EARLIER = (
@@ -63,11 +69,12 @@ class Manifest:
         """Names of what was made here, as recorded; where nothing is, what earlier versions made.
 
         A file in the record may not be there (yet).
+
+        Raises:
+            InputError: a later version made them.
         """
-        try:
-            run = self._read()
-        except InputError:
-            run = {}
+        run = self._tolerant()
+        self._refuse_later(run)
         listed, told = run.get("files"), run.get("figures")
         if isinstance(listed, list):
             return {name for name in listed if isinstance(name, str)}
@@ -120,7 +127,7 @@ class Manifest:
         """
         self._new.add(RUN_FILE)
         files = self._new | (self.files() if self.path.is_file() else set())
-        data = {**data, "files": sorted(files)}
+        data = {**data, "format": FORMAT, "files": sorted(files)}
         text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.path, text + "\n", shared=True)  # `plot` may draw while a run goes on
 
@@ -128,11 +135,37 @@ class Manifest:
         """Read run.json, without the record of the files, which ``files`` gives.
 
         Raises:
-            InputError: it is missing or not what a run writes.
+            InputError: it is missing, not what a run writes, or of a later version.
         """
         data = self._read()
+        self._refuse_later(data)
         data.pop("files", None)
+        data.pop("format", None)
         return data
+
+    def refuse_later(self) -> None:
+        """Refuse a folder that a later version made; a damaged record, or none, is not one.
+
+        Raises:
+            InputError: says which version is needed.
+        """
+        self._refuse_later(self._tolerant())
+
+    def _refuse_later(self, run: Mapping[str, object]) -> None:
+        found = run.get("format", 0)
+        if isinstance(found, int) and found > FORMAT:
+            by = f"meanfield {run.get('meanfield', 'that wrote it')}"
+            raise InputError(
+                f"{self._folder} has format {found}, this version reads up to {FORMAT}: use {by}, "
+                "or another folder"
+            )
+
+    def _tolerant(self) -> dict[str, object]:
+        """What run.json says, if anything."""
+        try:
+            return self._read()
+        except InputError:
+            return {}
 
     def _read(self) -> dict[str, object]:
         try:
