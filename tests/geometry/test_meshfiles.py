@@ -12,6 +12,7 @@ from types import ModuleType
 import meshio
 import numpy as np
 import pytest
+from processes import ROOT
 
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.mesh import (
@@ -26,8 +27,6 @@ from meanfield.geometry.mesh import (
     write_mesh,
     zonal_interval,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def silent(text: str) -> None:

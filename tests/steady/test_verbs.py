@@ -14,6 +14,7 @@ import pytest
 import reference
 from parameters import slow_but
 from PIL import Image
+from processes import ROOT
 
 import meanfield as mf
 from meanfield import cli
@@ -24,7 +25,7 @@ from meanfield.steady import verbs
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 
-CASES = Path(__file__).parents[2] / "scripts" / "cases"
+CASES = ROOT / "scripts" / "cases"
 HYSTERESIS = str(CASES / "hysteresis.toml")
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROOT
 
 import meanfield as mf
 from meanfield import cli
 from meanfield.analysis import exact
 
-ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 
 each_case = pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

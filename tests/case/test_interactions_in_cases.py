@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import Job, needs_launcher, ranks
+from processes import ROOT, Job, needs_launcher, ranks
 
 import meanfield as mf
 from meanfield import cli
@@ -23,7 +23,7 @@ from meanfield.interaction.kernels import KERNELS
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
 
-CASES = Path(__file__).parents[1] / "scripts" / "cases"
+CASES = ROOT / "scripts" / "cases"
 Start = Callable[..., Job]
 
 TABLES: dict[str, dict[str, Any]] = {

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from processes import ROOT
 
 import meanfield as mf
 
-STUDIES = Path(__file__).parents[1] / "scripts" / "studies"
+STUDIES = ROOT / "scripts" / "studies"
 
 pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import Job, python
+from processes import ROOT, Job, python
 
 import meanfield as mf
 from meanfield.case import (
@@ -38,7 +38,7 @@ from meanfield.geometry.mesh import (
     zonal_interval,
 )
 
-CASES = sorted((Path(__file__).parents[1] / "scripts" / "cases").glob("*.toml"))
+CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 
 SMALL = """\
 title = "Small"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import jsonschema
 import numpy as np
 import pytest
-from processes import Job, python
+from processes import ROOT, Job, python
 
 import meanfield as mf
 from meanfield import cli
@@ -33,7 +33,7 @@ from meanfield.interaction.attention import Attention
 from meanfield.interaction.kernels import KERNELS, Kernel
 from meanfield.options import Field, Number, Whole, as_table, made_from, options, options_of
 
-CASES = sorted((Path(__file__).parents[1] / "scripts" / "cases").glob("*.toml"))
+CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 RAW: dict[str, Any] = {
     "geometry": {"type": "sphere", "level": 2},
     "model": {"attention": "sa", "beta": 4.0},
