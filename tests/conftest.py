@@ -47,6 +47,15 @@ def _hear_ctrl_c() -> None:
 
 
 @pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder for commands that are given in this process, which is none of MPI's."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., Job]]:
     """Start a command; it ends with the test, with all that it has started itself."""
     jobs: list[Job] = []

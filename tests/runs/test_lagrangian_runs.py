@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cases import CIRCLE, ZONAL, about, plain, run
 from parameters import slow_but
 
 import meanfield as mf
 from meanfield.errors import InputError
 
-SPHERE: dict[str, Any] = {
-    "title": "small",
-    "geometry": {"type": "sphere", "level": 3},
-    "model": {"attention": "sa", "beta": 4.0},
-    "initial": {"type": "standard"},
-    "solver": {"type": "lagrangian"},
-    "time": {"end": 2.0, "outputs": {"every": 0.5}, "series_every": 2},
-    "output": {"precision": "float64", "figures": False},
-}
-CIRCLE = SPHERE | {
-    "geometry": {"type": "circle", "vertices": 100},
-    "initial": {"type": "fourier", "cos": [0.1, 0.0, 0.2]},
-}
-ZONAL = SPHERE | {
-    "geometry": {"type": "zonal", "d": 5, "vertices": 80},
-    "model": {"attention": "usa", "beta": 2.0},
-    "initial": {"type": "gegenbauer", "coefficients": [0.3, 0.2]},
-}
-REFINED = SPHERE | {"solver": {"type": "lagrangian", "refine": True, "refine_mass": 1e-3}}
-GEOMETRIES = {"sphere": SPHERE, "circle": CIRCLE, "zonal": ZONAL, "refined": REFINED}
-
-each = pytest.mark.parametrize("raw", GEOMETRIES.values(), ids=list(GEOMETRIES))
-each_and_refined_slowly = pytest.mark.parametrize(
-    "raw", slow_but(range(3), list(GEOMETRIES.values())), ids=list(GEOMETRIES)
+moving = plain.but(
+    {"geometry.level": 3, "solver.type": "lagrangian"},
+    time={"end": 2.0, "outputs": {"every": 0.5}, "series_every": 2},
+    output={"precision": "float64", "figures": False},
 )
+RECIPES = {
+    "sphere": moving,
+    "circle": moving.but({**CIRCLE, "geometry.vertices": 100}),
+    "zonal": moving.but(
+        {**ZONAL, "geometry.vertices": 80, "initial.coefficients": [0.3, 0.2]},
+        model={"attention": "usa", "beta": 2.0},
+    ),
+    "refined": moving.but(solver__refine=True, solver__refine_mass=1e-3),
+}
 
-
-def case(raw: dict[str, Any], **changes: Any) -> mf.Case:
-    from meanfield.case import apply_overrides
-
-    return mf.Case.from_dict(
-        apply_overrides(raw, {k.replace("__", "."): v for k, v in changes.items()})
-    )
+each = pytest.mark.parametrize("name", RECIPES)
+each_and_refined_slowly = pytest.mark.parametrize("name", slow_but(range(3), list(RECIPES)))
 
 
 @each
-def test_run_folder_and_the_moving_mesh(raw: dict[str, Any], tmp_path: Path) -> None:
-    result = mf.run(case(raw), tmp_path / "run", progress=False)
+def test_run_folder_and_the_moving_mesh(name: str, tmp_path: Path) -> None:
+    result = run(RECIPES[name](), tmp_path / "run")
     assert result.stop_reason == "end" and result.t == 2.0
     series = result.series
     np.testing.assert_allclose(series["mass"], 1.0, atol=1e-13)
@@ -77,18 +61,18 @@ def test_run_folder_and_the_moving_mesh(raw: dict[str, Any], tmp_path: Path) -> 
     x = last.points if fields.geometry != "zonal" else last.points[:, 2:]
     mean = last.read("mass", -1) @ x
     assert np.linalg.norm(mean) == pytest.approx(series["mean_norm"][-1], abs=1e-12)
-    about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
-    assert about["energy_violations"] == 0 and about["largest_energy_violation"] == 0.0
-    assert about["merge_error"] == 0.0 and about["different_points"] == solver.points
-    assert ("inserted_vertices" in about) == (raw is REFINED)
-    if raw is REFINED:
-        assert len(last.points) == 642 + about["inserted_vertices"] > len(fields.points) == 642
+    data = about(tmp_path / "run")
+    assert data["energy_violations"] == 0 and data["largest_energy_violation"] == 0.0
+    assert data["merge_error"] == 0.0 and data["different_points"] == solver.points
+    assert ("inserted_vertices" in data) == (name == "refined")
+    if name == "refined":
+        assert len(last.points) == 642 + data["inserted_vertices"] > len(fields.points) == 642
 
 
 @each_and_refined_slowly
-def test_viewers_read_every_step(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_viewers_read_every_step(name: str, tmp_path: Path) -> None:
     pyvista = pytest.importorskip("pyvista")
-    mf.run(case(raw), tmp_path / "run", progress=False)
+    run(RECIPES[name](), tmp_path / "run")
     path = tmp_path / "run" / "fields.vtkhdf"
     fields = mf.read_fields(path)
     reader = pyvista.get_reader(str(path))
@@ -100,21 +84,19 @@ def test_viewers_read_every_step(raw: dict[str, Any], tmp_path: Path) -> None:
         np.testing.assert_array_equal(mesh.points, there.points)
         np.testing.assert_array_equal(mesh.cells_dict[5 if fields.geometry == "sphere" else 3],
                                       there.cells)  # fmt: skip
-        for name in ("rho", "velocity", "mass"):
-            np.testing.assert_array_equal(mesh.point_data[name], there.read(name, k))
+        for field in ("rho", "velocity", "mass"):
+            np.testing.assert_array_equal(mesh.point_data[field], there.read(field, k))
 
 
 @each_and_refined_slowly
-def test_going_on_gives_the_run_that_was_not_interrupted(
-    raw: dict[str, Any], tmp_path: Path
-) -> None:
-    whole = mf.run(case(raw), tmp_path / "whole", progress=False)
-    first = case(raw, time__end=1.0)
-    mf.run(first, tmp_path / "parts", progress=False)
-    second = mf.run(case(raw), tmp_path / "parts", resume=True, progress=False)
+def test_going_on_gives_the_run_that_was_not_interrupted(name: str, tmp_path: Path) -> None:
+    whole = run(RECIPES[name](), tmp_path / "whole")
+    first = RECIPES[name](time__end=1.0)
+    run(first, tmp_path / "parts")
+    second = run(RECIPES[name](), tmp_path / "parts", resume=True)
     assert second.steps == whole.steps
-    for name in ("energy", "mean_norm", "entropy", "rho_max"):
-        assert second.series[name][-1] == pytest.approx(whole.series[name][-1], rel=1e-12)
+    for column in ("energy", "mean_norm", "entropy", "rho_max"):
+        assert second.series[column][-1] == pytest.approx(whole.series[column][-1], rel=1e-12)
     one, two = (mf.read_fields(tmp_path / p / "fields.vtkhdf") for p in ("whole", "parts"))
     np.testing.assert_array_equal(one.times, two.times)
     for k in range(len(one.times)):
@@ -123,17 +105,17 @@ def test_going_on_gives_the_run_that_was_not_interrupted(
         np.testing.assert_allclose(one.read("rho", k), two.read("rho", k), rtol=1e-10)
 
 
-@pytest.mark.parametrize("raw", slow_but([1], list(GEOMETRIES.values())), ids=list(GEOMETRIES))
-def test_pictures(raw: dict[str, Any], tmp_path: Path) -> None:
-    mf.run(case(raw, output__figures=True), tmp_path / "run", progress=False)
-    for name in ("density", "energy"):
-        assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 10_000
+@pytest.mark.parametrize("name", slow_but([1], list(RECIPES)))
+def test_pictures(name: str, tmp_path: Path) -> None:
+    run(RECIPES[name](output__figures=True), tmp_path / "run")
+    for picture in ("density", "energy"):
+        assert (tmp_path / "run" / "figures" / f"{picture}.png").stat().st_size > 10_000
 
 
 def test_a_collapsed_cluster_is_beyond_float32_and_written_all_the_same(tmp_path: Path) -> None:
-    raw = case(SPHERE, model__beta=1.0, time__end=60.0, time__outputs=[30.0],
+    late = moving(model__beta=1.0, time__end=60.0, time__outputs=[30.0],
                output__precision="float32", geometry__level=2)  # fmt: skip
-    result = mf.run(raw, tmp_path / "run", progress=False)
+    result = run(late, tmp_path / "run")
     assert result.solver.points == 1 and result.series["clusters"][-1] == 1.0
     fields = mf.read_fields(tmp_path / "run" / "fields.vtkhdf")
     assert np.all(np.isfinite(fields.read("rho", -1)))
@@ -142,10 +124,7 @@ def test_a_collapsed_cluster_is_beyond_float32_and_written_all_the_same(tmp_path
 
 
 def test_solver_can_be_one_word_in_a_case(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text(
-        'solver = "lagrangian"\n[geometry]\ntype = "sphere"\nlevel = 2\n'
-        '[model]\nattention = "sa"\nbeta = 4\n[initial]\ntype = "standard"\n[time]\nend = 1\n'
-    )
+    (tmp_path / "a.toml").write_text('solver = "lagrangian"\n' + plain.text())
     assert mf.Case.from_toml(tmp_path / "a.toml").solver == mf.Lagrangian()
     assert mf.Case.from_toml(tmp_path / "a.toml", ["solver=eulerian"]).solver == mf.Eulerian()
     with pytest.raises(InputError, match="did you mean 'lagrangian'"):
@@ -164,8 +143,5 @@ def test_solver_can_be_one_word_in_a_case(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(changes: dict[str, Any], message: str) -> None:
-    raw = {**SPHERE}
-    if "geometry" in changes:
-        raw["geometry"] = changes.pop("geometry")
     with pytest.raises(InputError, match=message):
-        case(raw, **changes)
+        moving(**changes)

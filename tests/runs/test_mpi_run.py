@@ -6,10 +6,10 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from cases import LONG, about, run, same_series, small
 from processes import Ended, Job, needs_launcher, ranks
 
 import meanfield as mf
@@ -21,31 +21,17 @@ pytestmark = [
     needs_launcher,
 ]
 
-TOML = """\
-title = "Small, on several ranks"
-[geometry]
-type = "sphere"
-level = 3
-[model]
-attention = "sa"
-beta = 4.0
-[initial]
-type = "standard"
-[solver]
-cfl = 0.2
-[time]
-end = 0.5
-outputs = [0.3]
-series_every = 4
-[output]
-figures = false
-precision = "float64"
-"""
+several = small.but(
+    title="Small, on several ranks",
+    time__end=0.5,
+    time__outputs=[0.3],
+    output__precision="float64",
+)
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    (tmp_path / "small.toml").write_text(TOML, "utf-8")
+    several.write(tmp_path / "small.toml")
     return tmp_path
 
 
@@ -53,20 +39,10 @@ def meanfield(start: Start, number: int, here: Path, *words: str) -> Ended:
     return start(*ranks(number, "-m", "meanfield", *words), cwd=here).finish()
 
 
-def about(folder: Path) -> dict[str, Any]:
-    data = json.loads((folder / "run.json").read_text("utf-8"))
-    assert isinstance(data, dict)
-    return data
-
-
 def same_runs(one: Path, two: Path, tolerance: float = 1e-10) -> None:
     """Series and fields agree, at the same times."""
     series = [mf.RunFolder(folder).read_series() for folder in (one, two)]
-    assert list(series[0]) == list(series[1])
-    for name in series[0]:
-        np.testing.assert_allclose(
-            series[0][name], series[1][name], rtol=tolerance, atol=tolerance, err_msg=name
-        )
+    same_series(*series, tolerance)
     np.testing.assert_array_equal(series[0]["step"], series[1]["step"])
     fields = [mf.read_fields(folder / "fields.vtkhdf") for folder in (one, two)]
     np.testing.assert_array_equal(fields[0].times, fields[1].times)
@@ -80,7 +56,7 @@ def same_runs(one: Path, two: Path, tolerance: float = 1e-10) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_give_the_numbers_of_one(here: Path, start: Start) -> None:
-    mf.run(mf.Case.from_toml(here / "small.toml"), here / "serial", progress=False)
+    run(mf.Case.from_toml(here / "small.toml"), here / "serial")
     done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
     assert done.code == 0, done.said
     # One voice only (on either stream: Open MPI may mix them up).
@@ -116,7 +92,7 @@ CHARACTERISTICS = {
 def test_characteristics_on_several_ranks(here: Path, start: Start, number: int, name: str) -> None:
     changes = ("solver.type=lagrangian", *CHARACTERISTICS[name])
     case = mf.Case.from_toml(here / "small.toml", changes)
-    one = mf.run(case, here / "serial", progress=False)
+    one = run(case, here / "serial")
     settings = [word for change in changes for word in ("--set", change)]
     done = meanfield(start, number, here, "run", "small.toml", "-o", "out", *settings)
     assert done.code == 0, done.said
@@ -152,7 +128,7 @@ def test_three_ranks_give_the_numbers_of_one(
     here: Path, start: Start, changes: tuple[str, ...]
 ) -> None:
     case = mf.Case.from_toml(here / "small.toml", changes)
-    mf.run(case, here / "serial", progress=False)
+    run(case, here / "serial")
     settings = [word for change in changes for word in ("--set", change)]
     done = meanfield(start, 3, here, "run", "small.toml", "-o", "out", *settings)
     assert done.code == 0, done.said
@@ -160,7 +136,7 @@ def test_three_ranks_give_the_numbers_of_one(
 
 
 def test_refusal_of_rank_0_ends_all_ranks(here: Path, start: Start) -> None:
-    mf.run(mf.Case.from_toml(here / "small.toml", ["time.end=0.3"]), here / "out", progress=False)
+    run(mf.Case.from_toml(here / "small.toml", ["time.end=0.3"]), here / "out")
     before = {path.name: path.read_bytes() for path in (here / "out").iterdir()}
     done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
     assert done.code == 2
@@ -227,9 +203,6 @@ def test_what_goes_wrong_on_one_rank_ends_all(here: Path, start: Start) -> None:
     same_runs(here / "part-0", here / "part-1")
 
 
-LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outputs.every=20")
-
-
 def interrupt(start: Start, here: Path, count: int, number: signal.Signals) -> Ended:
     """Start a long run and send its launcher a signal in the midst of it."""
     words = ("-m", "meanfield", "run", "small.toml", "-o", "out", *LONG)
@@ -263,7 +236,7 @@ def test_interrupted_runs_go_on_with_other_ranks(
     # The same in one go, but for the row of the interruption.
     changes = {"time.end": end, "time.outputs": [], "solver.cfl": 0.01}
     case = mf.Case.from_toml(here / "small.toml", changes)
-    whole = mf.run(case, progress=False)
+    whole = run(case)
     series = mf.RunFolder(here / "out").read_series()
     assert np.all(np.diff(series["t"]) > 0)
     # The steps aim at other ends, so the numbers are close, and not the same to the last digit.
@@ -283,7 +256,7 @@ def test_ctrl_c_of_mpirun_leaves_a_run_that_goes_on(here: Path, start: Start) ->
     case = mf.Case.from_toml(
         here / "small.toml", {"time.end": reached + 0.05, "time.outputs": [], "solver.cfl": 0.01}
     )
-    result = mf.run(case, here / "out", resume=True, progress=False)
+    result = run(case, here / "out", resume=True)
     assert result.stop_reason == "end" and np.all(np.diff(result.series["t"]) > 0)
     assert np.all(np.diff(result.series["energy"]) > 0)
 

@@ -5,28 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from cases import plain, run, small
 from processes import Job, needs_launcher, ranks
 
 import meanfield as mf
 from meanfield.errors import BrokenInvariantError
 
-
-def case(**changes: object) -> mf.Case:
-    table = {
-        "geometry": {"type": "circle", "vertices": 60},
-        "model": {"attention": "sa", "beta": 2.0},
-        "initial": {"type": "von-mises-fisher", "mean": [1.0, 0.0], "concentration": 1.0},
-        "solver": {"type": "eulerian"},
-        "time": {"end": 1.0, "outputs": {"every": 0.5}, "series_every": 2},
-        "output": {"figures": False},
-    }
-    for name, value in changes.items():
-        section, _, key = name.partition("__")
-        table[section] = {**table[section], key: value}
-    return mf.Case.from_dict(table)
+case = plain.but(
+    {"geometry.type": "circle", "geometry.vertices": 60, "model.beta": 2.0},
+    initial={"type": "von-mises-fisher", "mean": [1.0, 0.0], "concentration": 1.0},
+    solver__type="eulerian",
+    time={"end": 1.0, "outputs": {"every": 0.5}, "series_every": 2},
+    output__figures=False,
+)
 
 
 class Diary(mf.Observer):
@@ -101,16 +96,14 @@ def test_an_observer_ends_a_run_of_any_solver(solver: str, tmp_path: Path) -> No
         given |= {"number": 30, "tokens": "iid"}
     if solver == "layers":
         given["layers"] = 20
-    changed = case()
-    table = {**changed.to_dict(), "solver": given}
     diary = Diary(end_at=0.3)
     watch = mf.Watch(diary, mf.EverySteps(1))
-    result = mf.run(mf.Case.from_dict(table), tmp_path / "run", observers=[watch])
+    result = mf.run(case(solver=given), tmp_path / "run", observers=[watch])
     assert result.stop_reason == "quite enough" and 0.3 <= result.t < 1.0
     assert diary.seen[-1] == ("finalise: quite enough", result.t)
     assert result.series["t"][-1] == result.t  # with an output there
     # It can go on.
-    again = mf.run(mf.Case.from_dict(table), tmp_path / "run", resume=True, observers=[Diary()])
+    again = mf.run(case(solver=given), tmp_path / "run", resume=True, observers=[Diary()])
     assert (again.stop_reason, again.t) == ("end", 1.0)
 
 
@@ -208,6 +201,51 @@ def test_schedules_join() -> None:
     for t, step in met:
         assert t in (0.0, 0.3, 0.5, 1.0) or step % 3 == 0
     assert {0.0, 0.3, 0.5, 1.0} <= {t for t, _ in met} and 3 in {step for _, step in met}
+
+
+def test_observers_are_called_on_schedule() -> None:
+    called: dict[str, list[tuple[float, int]]] = {
+        "steps": [],
+        "outputs": [],
+        "both": [],
+        "never": [],
+    }
+
+    def note(name: str) -> Callable[[Any], None]:
+        return lambda solver: called[name].append((solver.t, solver.step))
+
+    every = 2
+    steps: list[tuple[float, int]] = []
+    result = run(
+        small(),
+        observers=[
+            mf.Watch(lambda solver: steps.append((solver.t, solver.step)), mf.EverySteps(1)),
+            mf.Watch(note("steps"), mf.EverySteps(every)),
+            mf.Watch(note("outputs")),
+            mf.Watch(note("both"), mf.EverySteps(every) | mf.AtOutputs()),
+            mf.Watch(note("never"), mf.AtTimes([])),
+        ],
+    )
+    assert [step for _, step in steps] == list(range(1, result.steps + 1))
+    outputs = small().output_times()
+    assert called["steps"] == [s for s in steps if s[1] % every == 0]
+    assert tuple(t for t, _ in called["outputs"]) == outputs
+    due = [s for s in steps if s[1] % every == 0 or s[0] in outputs]
+    assert called["both"] == [(0.0, 0), *due]  # once where both are due
+    assert called["never"] == []
+    with pytest.raises(mf.InputError, match=r"a whole number, 1 or more, found 0"):
+        mf.EverySteps(0)
+
+
+def test_observers_do_not_change_the_run() -> None:
+    alone = run(small())
+
+    def curious(solver: Any) -> None:
+        solver.velocity()
+        solver.state()
+
+    watched = run(small(), observers=[mf.Watch(curious, mf.EverySteps(1) | mf.AtOutputs())])
+    np.testing.assert_array_equal(alone.solver.rho, watched.solver.rho)
 
 
 def test_what_is_no_observer_is_one_line() -> None:
@@ -312,8 +350,7 @@ ON_ONE_RANK = {
 def test_what_happens_to_an_observer_on_one_rank_is_known_on_all(
     tmp_path: Path, start: Callable[..., Job]
 ) -> None:
-    table = case(time__series_every=1000).to_toml()
-    (tmp_path / "small.toml").write_text(table, "utf-8")
+    case.write(tmp_path / "small.toml", time__series_every=1000)
     (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
     done = start(*ranks(2, "program.py", *ON_ONE_RANK), cwd=tmp_path).finish()
     assert done.code == 0, done.said

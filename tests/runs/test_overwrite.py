@@ -2,81 +2,52 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cases import CIRCLE, about, contents, files, plain
+from processes import needs_dolfinx
 
 import meanfield as mf
 from meanfield import cli
-from meanfield.case import apply_overrides
 from meanfield.results.folder import RunFolder
 from meanfield.steady import verbs
 from meanfield.steady.problem import Problem
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("dolfinx") is None,
-    reason="no DOLFINx here: run the tests with scripts/env pytest",
-)
+pytestmark = needs_dolfinx
 
-TOML = """\
-title = "Small"
-[geometry]
-type = "circle"
-vertices = 64
-[model]
-attention = "sa"
-beta = 4.0
-[initial]
-type = "fourier"
-cos = [0.1, 0.0, 0.2]
-[time]
-end = 0.25
-"""
+short = plain.but(CIRCLE, time__end=0.25)
 MARKERS = {"case.toml", "run.json"}
 MINE = ("notes.txt", "figures/mine.png", "tasks/particles-n20-r0.npz.bak", "own/series.csv")
 
 
-def case(changes: dict[str, object] | None = None) -> mf.Case:
-    return mf.Case.from_dict(apply_overrides(tomllib.loads(TOML), changes or {}))
-
-
 def run(folder: Path, overwrite: bool) -> None:
-    mf.run(case(), folder, overwrite=overwrite, progress=False)
+    mf.run(short(), folder, overwrite=overwrite, progress=False)
 
 
 def compared(folder: Path, overwrite: bool) -> None:
     clouds = Clouds((20, 30), 2, times=[0.25], exponents=())
-    compare(case(), clouds, folder, overwrite=overwrite, progress=False)
+    compare(short(), clouds, folder, overwrite=overwrite, progress=False)
 
 
 def stationary(folder: Path, overwrite: bool) -> None:
-    problem = Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
+    problem = Problem.from_case(short({"model.kappa": 0.1, "solver.type": "implicit"}))
     verbs.stationary(problem, folder, overwrite=overwrite, progress=False)
 
 
 def branch(folder: Path, overwrite: bool) -> None:
-    problem = Problem.from_case(case({"model.kappa": 0.1, "solver.type": "implicit"}))
+    problem = Problem.from_case(short({"model.kappa": 0.1, "solver.type": "implicit"}))
     verbs.branch(problem, "kappa", 0.3, 0.29, folder, overwrite=overwrite, progress=False)
 
 
 VERBS: dict[str, Callable[[Path, bool], None]] = {
     "run": run, "compare": compared, "stationary": stationary, "branch": branch
 }  # fmt: skip
-
-
-def files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in files(folder)}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +80,7 @@ def test_every_file_is_recorded(verb: str, left: Callable[[str], Path]) -> None:
     assert made > MARKERS and any(name.startswith("figures/") for name in made)
     recorded = RunFolder(left(verb)).files()
     assert made <= recorded
-    assert recorded == set(json.loads((left(verb) / "run.json").read_text("utf-8"))["files"])
+    assert recorded == set(about(left(verb))["files"])
     # What a run may write by the path: the tokens of another solver.
     assert recorded - made <= {"particles.vtkhdf"}
 
@@ -131,10 +102,9 @@ def test_any_verb_over_any_other(verb: str, old: Path, left: Callable[[str], Pat
 
 def as_of_before(folder: Path) -> None:
     """Take away the record of the files, which earlier versions did not write."""
-    path = folder / "run.json"
-    data = json.loads(path.read_text("utf-8"))
+    data = about(folder)
     del data["files"]
-    path.write_text(json.dumps(data), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
 
 
 def test_folders_without_a_record(old: Path) -> None:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from cases import plain
+from processes import needs_dolfinx
 
 import meanfield as mf
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
 
-pytest.importorskip("dolfinx", reason="no DOLFINx here: run the tests with scripts/env pytest")
+pytestmark = needs_dolfinx
 
-CIRCLE: dict[str, Any] = {
-    "geometry": {"type": "circle", "vertices": 200},
-    "model": {"attention": "sa", "beta": 4.0, "kappa": 0.1},
-    "initial": {"type": "von-mises-fisher", "mean": [1.0, 0.5], "concentration": 1.0},
-    "solver": {"type": "implicit"},
-    "time": {"end": 3.0, "outputs": [0.5, 3.0]},
-}
-SPHERE: dict[str, Any] = CIRCLE | {
-    "geometry": {"type": "sphere", "level": 4},
-    "model": {"attention": "usa", "beta": 1.0, "kappa": 0.3},
-    "initial": {"type": "standard"},
-}
+circle = plain.but(
+    {"geometry.type": "circle", "geometry.vertices": 200, "model.kappa": 0.1},
+    initial={"type": "von-mises-fisher", "mean": [1.0, 0.5], "concentration": 1.0},
+    solver__type="implicit",
+    time={"end": 3.0, "outputs": [0.5, 3.0]},
+)
+sphere = circle.but(
+    {"geometry.type": "sphere", "geometry.level": 4, "initial.type": "standard"},
+    model={"attention": "usa", "beta": 1.0, "kappa": 0.3},
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("raw", [CIRCLE, SPHERE], ids=["d=2", "d=3"])
-def test_noisy_tokens_agree_with_the_noisy_density(raw: dict[str, Any], tmp_path: Path) -> None:
-    case = mf.Case.from_dict(raw)
+@pytest.mark.parametrize("case", [circle(), sphere()], ids=["d=2", "d=3"])
+def test_noisy_tokens_agree_with_the_noisy_density(case: mf.Case, tmp_path: Path) -> None:
     found = compare(case, Clouds([1000], 16, exponents=()), tmp_path / "out", progress=False)
     assert [row["t"] for row in found.rows] == [0.0, 0.5, 3.0]
     for row in found.rows:
@@ -42,9 +40,10 @@ def test_noisy_tokens_agree_with_the_noisy_density(raw: dict[str, Any], tmp_path
 
 @pytest.mark.slow
 def test_another_noise_is_told_apart(tmp_path: Path) -> None:
-    case = mf.Case.from_dict(CIRCLE)
-    other = mf.Case.from_dict(CIRCLE | {"model": CIRCLE["model"] | {"kappa": 0.12}})
-    found = compare(case, Clouds([1000], 16, other, exponents=()), tmp_path / "out", progress=False)
+    other = circle(model__kappa=0.12)
+    found = compare(
+        circle(), Clouds([1000], 16, other, exponents=()), tmp_path / "out", progress=False
+    )
     assert found.rows[0]["p_value"] > 0.01  # the same law at the start
     assert found.rows[-1]["p_value"] < 1e-3
 
@@ -52,8 +51,7 @@ def test_another_noise_is_told_apart(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_distance_of_noisy_tokens_is_that_of_samples(tmp_path: Path) -> None:
     """Noise makes tokens independent of each other again: the ratio to the floor stays 1."""
-    raw = CIRCLE | {"model": {"attention": "usa", "beta": 1.0, "kappa": 0.6}}
-    case = mf.Case.from_dict(raw)
+    case = circle(model={"attention": "usa", "beta": 1.0, "kappa": 0.6})
     found = compare(case, Clouds([300], 12, times=[2.0]), tmp_path / "out", progress=False)
     row = found.rows[-1]
     assert row["t"] == 2.0

@@ -5,34 +5,19 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cases import CIRCLE, plain, run
 
-import meanfield as mf
 from meanfield import cli
-from meanfield.case import apply_overrides
 from meanfield.studies.rundiff import compare_runs, difference_table
 
-SPHERE: dict[str, Any] = {
-    "title": "small",
-    "geometry": {"type": "sphere", "level": 3},
-    "model": {"attention": "sa", "beta": 4.0},
-    "initial": {"type": "standard"},
-    "solver": {"type": "lagrangian"},
-    "time": {"end": 2.0, "outputs": {"every": 0.5}, "series_every": 2},
-    "output": {"precision": "float64", "figures": False},
-}
-CIRCLE = SPHERE | {
-    "geometry": {"type": "circle", "vertices": 100},
-    "initial": {"type": "fourier", "cos": [0.1, 0.0, 0.2]},
-}
-
-
-def case(raw: dict[str, Any], **changes: Any) -> mf.Case:
-    return mf.Case.from_dict(
-        apply_overrides(raw, {k.replace("__", "."): v for k, v in changes.items()})
-    )
+sphere = plain.but(
+    {"geometry.level": 3, "solver.type": "lagrangian"},
+    time={"end": 2.0, "outputs": {"every": 0.5}, "series_every": 2},
+    output={"precision": "float64", "figures": False},
+)
+circle = sphere.but({**CIRCLE, "geometry.vertices": 100})
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +27,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, level, solver in (
         ("euler3", 3, "eulerian"), ("euler4", 4, "eulerian"), ("lagrange", 4, "lagrangian"),
     ):  # fmt: skip
-        made = case(
-            SPHERE, geometry__level=level, solver__type=solver, time__end=1.0, output__figures=False
-        )
-        mf.run(made, folder / name, progress=False)
-    mf.run(case(CIRCLE, time__end=1.0), folder / "circle", progress=False)
+        made = sphere(geometry__level=level, solver__type=solver, time__end=1.0)
+        run(made, folder / name)
+    run(circle(time__end=1.0), folder / "circle")
     return folder
 
 
@@ -100,8 +83,8 @@ def test_runs_that_cannot_be_compared(
 def test_l1_of_densities_that_the_nodes_do_not_see_is_unknown(tmp_path: Path) -> None:
     # Both are nothing at the nodes: L1 was 0, as if they were the same.
     for name, vertices in (("a", 60), ("b", 50)):
-        late = case(CIRCLE, geometry__vertices=vertices, time__end=40.0, time__outputs=[1.0])
-        mf.run(late, tmp_path / name, progress=False)
+        late = circle(geometry__vertices=vertices, time__end=40.0, time__outputs=[1.0])
+        run(late, tmp_path / name)
     rows = compare_runs(tmp_path / "a", tmp_path / "b")
     assert [math.isnan(row.l1) for row in rows] == [False, False, True]
     assert rows[1].l1 < 0.05 and rows[-1].w2 < 0.2 and not rows[-1].nodes

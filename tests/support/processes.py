@@ -12,6 +12,7 @@ What a test may not hang on, and what is done about it here:
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -27,7 +28,17 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["HANG", "ROOT", "Ended", "Job", "launcher", "needs_launcher", "python", "ranks"]
+__all__ = [
+    "HANG",
+    "ROOT",
+    "Ended",
+    "Job",
+    "launcher",
+    "needs_dolfinx",
+    "needs_launcher",
+    "python",
+    "ranks",
+]
 
 HANG = 900.0
 """Seconds after which a process is taken to hang: far beyond what a busy machine makes of any."""
@@ -66,6 +77,10 @@ def ranks(number: int, *words: str) -> tuple[str, ...]:
 
 
 needs_launcher = pytest.mark.skipif(not launcher(), reason="no mpiexec on the path")
+needs_dolfinx = pytest.mark.skipif(
+    importlib.util.find_spec("dolfinx") is None,
+    reason="no DOLFINx here: run the tests with scripts/env pytest",
+)
 
 
 @dataclass(frozen=True)
