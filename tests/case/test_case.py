@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import plain
 from processes import ROOT, Job, python
 
 import meanfield as mf
@@ -40,39 +41,19 @@ from meanfield.geometry.mesh import (
 
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 
-SMALL = """\
-title = "Small"
-seed = 3
-[geometry]
-type = "sphere"
-level = 2
-[model]
-attention = "sa"
-beta = 4
-[initial]
-type = "standard"
-[time]
-end = 12
-"""
+numbered = plain.but(seed=3, model__beta=4, time__end=12)
+"""A case whose numbers are whole ones."""
 
 
 def small(**sections: Any) -> dict[str, Any]:
     """A valid case as a dictionary, with whole sections replaced (None: left out)."""
-    raw: dict[str, Any] = {
-        "geometry": {"type": "sphere", "level": 2},
-        "model": {"attention": "sa", "beta": 4.0},
-        "initial": {"type": "uniform"},
-        "time": {"end": 2.0},
-    }
-    raw.update(sections)
+    raw = plain.without("title").table(initial__type="uniform", time__end=2.0) | sections
     return {name: value for name, value in raw.items() if value is not None}
 
 
 @pytest.fixture
 def small_file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
+    return numbered.write(tmp_path / "small.toml")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -98,8 +79,7 @@ def test_defaults_and_types(small_file: Path) -> None:
 
 
 def test_title_is_the_file_name_if_there_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "ring.toml"
-    path.write_text(SMALL.replace('title = "Small"', ""))
+    path = numbered.without("title").write(tmp_path / "ring.toml")
     assert Case.from_toml(path).title == "ring"
 
 
@@ -368,7 +348,7 @@ def test_file_problems(tmp_path: Path, small_file: Path) -> None:
     bad.write_bytes(b'title = "\xff"\n')
     with pytest.raises(InputError, match="UTF-8"):
         Case.from_toml(bad)
-    bad.write_text(SMALL + "[outptu]\n")
+    bad.write_text(numbered.text() + "[outptu]\n")
     with pytest.raises(InputError, match=r"bad\.toml: unknown key or section 'outptu'"):
         Case.from_toml(bad)
 
@@ -490,14 +470,12 @@ def test_overrides_of_schedules_and_types(small_file: Path) -> None:
 
 
 def test_override_inside_a_law(tmp_path: Path) -> None:
-    path = tmp_path / "mix.toml"
-    path.write_text(
-        SMALL.replace(
-            'type = "standard"',
-            'type = "mixture"\ncomponents = [{ weight = 1, type = "uniform" },'
-            ' { weight = 1, type = "cap", centre = "e_1", angle = 1.0 }]',
-        )
-    )
+    parts = [
+        {"weight": 1, "type": "uniform"},
+        {"weight": 1, "type": "cap", "centre": "e_1", "angle": 1.0},
+    ]
+    law = {"type": "mixture", "components": parts}
+    path = numbered.write(tmp_path / "mix.toml", initial=law)
     case = Case.from_toml(path, ["initial.components.1.angle=0.5"])
     assert case.to_dict()["initial"]["components"][1]["angle"] == 0.5
     with pytest.raises(InputError, match=r"components\[1\]\.angl: unknown key.*'angle'"):
@@ -622,16 +600,7 @@ def test_case_imports_without_dolfinx_and_heavy_libraries(start: Callable[..., J
     ],
 )
 def test_auto_solver_follows_its_rule(changes: dict[str, object], expected: object) -> None:
-    from meanfield.case import apply_overrides
-
-    raw = {
-        "geometry": {"type": "sphere", "level": 3},
-        "model": {"attention": "sa", "beta": 4.0},
-        "initial": {"type": "standard"},
-        "solver": "auto",
-        "time": {"end": 12.0},
-    }
-    made = mf.Case.from_dict(apply_overrides(raw, changes))
+    made = plain({"geometry.level": 3, "solver": "auto", "time.end": 12.0, **changes})
     assert made.solver == expected
     # The resolved case names the solver that was picked.
     assert mf.Case.from_dict(made.to_dict()) == made
@@ -639,15 +608,8 @@ def test_auto_solver_follows_its_rule(changes: dict[str, object], expected: obje
 
 
 def test_auto_solver_takes_no_options() -> None:
-    raw = {
-        "geometry": {"type": "sphere", "level": 3},
-        "model": {"attention": "sa", "beta": 4.0},
-        "initial": {"type": "standard"},
-        "solver": {"type": "auto", "cfl": 0.5},
-        "time": {"end": 12.0},
-    }
     with pytest.raises(InputError, match="type 'auto' takes no other keys, found cfl"):
-        mf.Case.from_dict(raw)
+        plain(solver={"type": "auto", "cfl": 0.5})
 
 
 def test_an_abbreviation_leads_to_the_name() -> None:

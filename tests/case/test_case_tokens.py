@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from cases import plain, small_tokens
 
 import meanfield as mf
 from meanfield.case import MAX_TOKENS, apply_overrides
 from meanfield.geometry.mesh import write_mesh, zonal_interval
 
-RAW: dict[str, Any] = {
-    "title": "Tokens",
-    "geometry": {"type": "unmeshed", "d": 3},
-    "model": {"attention": "sa", "beta": 4.0},
-    "initial": {"type": "standard"},
-    "solver": {"type": "particles", "number": 100},
-    "time": {"end": 1.0},
-}
+RAW = small_tokens.table()
 LAYERS = {"solver.type": "layers", "solver.number": 64, "solver.layers": 20}
 ANY = {"geometry.d": 8, "initial.type": "uniform"}
 NOISE: dict[str, object] = {"model.kappa": 0.1}
-
-
-def case(changes: Mapping[str, object] | None = None, base: Path | str = ".") -> mf.Case:
-    return mf.Case.from_dict(apply_overrides(RAW, changes or {}), base)
 
 
 @pytest.fixture
@@ -42,7 +30,7 @@ def token_file(tmp_path: Path) -> Path:
 
 
 def test_defaults() -> None:
-    solver = case().solver
+    solver = small_tokens().solver
     assert solver == mf.Particles(
         number=100,
         tokens="iid",
@@ -53,7 +41,7 @@ def test_defaults() -> None:
         interaction="auto",
         cluster_angle=0.1,
     )
-    layers = case(LAYERS).solver
+    layers = small_tokens(LAYERS).solver
     assert layers == mf.Layers(
         number=64, tokens="iid", layers=20, interaction="auto", cluster_angle=0.1
     )
@@ -83,8 +71,8 @@ def test_spheres_without_a_mesh(d: int, kind: str) -> None:
     ],
 )
 def test_tokens_also_live_on_meshed_spheres(changes: dict[str, object]) -> None:
-    assert isinstance(case(changes).solver, mf.Particles)
-    assert isinstance(case({**changes, **LAYERS}).solver, mf.Layers)
+    assert isinstance(small_tokens(changes).solver, mf.Particles)
+    assert isinstance(small_tokens({**changes, **LAYERS}).solver, mf.Layers)
 
 
 def test_numpy_numbers_become_plain_ones() -> None:
@@ -222,22 +210,22 @@ def test_a_misspelt_key_is_named_with_the_right_one() -> None:
 
 def test_the_same_in_python() -> None:
     with pytest.raises(mf.InputError, match=r"solver\.number: the number of tokens is missing"):
-        dataclasses.replace(case(), solver=mf.Particles())
+        dataclasses.replace(small_tokens(), solver=mf.Particles())
     with pytest.raises(mf.InputError, match=r"solver\.number: the number of tokens is missing"):
-        dataclasses.replace(case(), solver=mf.Layers(layers=10))
+        dataclasses.replace(small_tokens(), solver=mf.Layers(layers=10))
     with pytest.raises(mf.InputError, match=r"solver\.tokens: expected .*found a list"):
         mf.Particles(number=2, tokens=[[1.0, 0.0, 0.0]])  # type: ignore[arg-type]
     with pytest.raises(mf.InputError, match=r"geometry\.d: .*found the text 'three'"):
         mf.Unmeshed("three")  # type: ignore[arg-type]
     with pytest.raises(mf.InputError, match="tokens live on the whole sphere"):
-        dataclasses.replace(case(), geometry=mf.Zonal(d=3, vertices=33))
+        dataclasses.replace(small_tokens(), geometry=mf.Zonal(d=3, vertices=33))
 
 
 def test_a_zonal_mesh_file_is_refused_for_tokens(tmp_path: Path) -> None:
     write_mesh(tmp_path / "angles.vtu", zonal_interval(33, d=3))
     changes = {"geometry.type": "file", "geometry.file": "angles.vtu", "initial.type": "uniform"}
     with pytest.raises(mf.InputError, match="'file'; expected 'unmeshed' with d = 3"):
-        case(changes, tmp_path)
+        small_tokens(changes, tmp_path)
 
 
 # ------------------------------------------------------------------ files of tokens
@@ -248,13 +236,13 @@ def test_a_file_is_found_beside_the_case(
 ) -> None:
     monkeypatch.chdir(tmp_path.parent)
     solver = {"type": "particles", "tokens": "first.npy"}
-    found = mf.Case.from_dict({**RAW, "solver": solver}, tmp_path).solver
+    found = small_tokens({"solver": solver}, tmp_path).solver
     assert isinstance(found, mf.Particles)
     assert (found.tokens, found.number) == (token_file, None)
     # By a relative folder, by ~, and in Python from the working folder: always the same.
-    here = mf.Case.from_dict({**RAW, "solver": solver}, tmp_path.name).solver
+    here = small_tokens({"solver": solver}, tmp_path.name).solver
     monkeypatch.setenv("HOME", str(tmp_path))
-    home = mf.Case.from_dict({**RAW, "solver": {**solver, "tokens": "~/first.npy"}}).solver
+    home = small_tokens({"solver": {**solver, "tokens": "~/first.npy"}}).solver
     monkeypatch.chdir(tmp_path)
     assert found == here == home == mf.Particles(tokens="first.npy")
     assert found == mf.Particles(tokens=Path("first.npy"))
@@ -266,23 +254,22 @@ def test_a_missing_file_is_named_with_its_neighbour(
 ) -> None:
     (token_file.parent / "fist.txt").write_text("nothing of tokens")
     with pytest.raises(mf.InputError, match=r"there is no file .*frist\.npy .*'first\.npy'\?\)$"):
-        raw = {**RAW, "solver": {**kind, "tokens": "frist.npy"}}
-        mf.Case.from_dict(raw, token_file.parent)
+        small_tokens({"solver": {**kind, "tokens": "frist.npy"}}, token_file.parent)
 
 
 def test_a_missing_file_in_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(mf.InputError, match=r"there is no file .*x\.npy$"):
-        case({"solver.tokens": "nowhere/x.npy"}, tmp_path)
+        small_tokens({"solver.tokens": "nowhere/x.npy"}, tmp_path)
 
 
 def test_a_folder_and_an_unknown_ending_are_no_files_of_tokens(token_file: Path) -> None:
     folder = token_file.parent
     (folder / "first.txt").write_text("1 0 0\n")
     with pytest.raises(mf.InputError, match=r"a file \(\.npy, .*\), found .*first\.txt"):
-        case({"solver.tokens": "first.txt"}, folder)
+        small_tokens({"solver.tokens": "first.txt"}, folder)
     (folder / "sub.npy").mkdir()
     with pytest.raises(mf.InputError, match=r"there is no file .*sub\.npy"):
-        case({"solver.tokens": "sub.npy"}, folder)
+        small_tokens({"solver.tokens": "sub.npy"}, folder)
 
 
 def test_a_path_is_a_file_whatever_its_name(
@@ -319,7 +306,7 @@ KEPT: dict[str, dict[str, object]] = {
 def test_written_and_read_again_a_case_is_the_same(
     name: str, token_file: Path, tmp_path: Path
 ) -> None:
-    first = case(KEPT[name], token_file.parent)
+    first = small_tokens(KEPT[name], token_file.parent)
     text = first.to_toml()
     away = tmp_path / "elsewhere"
     away.mkdir()
@@ -331,7 +318,7 @@ def test_written_and_read_again_a_case_is_the_same(
 
 def test_absent_options_are_not_written(token_file: Path) -> None:
     solver = {"type": "particles", "tokens": str(token_file)}
-    table = mf.Case.from_dict({**RAW, "solver": solver}).to_dict()["solver"]
+    table = small_tokens({"solver": solver}).to_dict()["solver"]
     assert "number" not in table and "dt" not in table
     assert table["tokens"] == str(token_file)
 
@@ -340,11 +327,7 @@ def test_absent_options_are_not_written(token_file: Path) -> None:
 
 
 def test_another_solver_empties_the_section(tmp_path: Path) -> None:
-    density = tmp_path / "density.toml"
-    density.write_text(
-        '[geometry]\ntype = "sphere"\nlevel = 2\n[model]\nattention = "sa"\nbeta = 4.0\n'
-        '[initial]\ntype = "standard"\n[solver]\ncfl = 0.5\n[time]\nend = 1.0\n'
-    )
+    density = plain.write(tmp_path / "density.toml", solver__cfl=0.5)
     found = mf.Case.from_toml(density, ["solver.number=50", "solver.type=particles"])
     assert found.solver == mf.Particles(number=50)  # cfl is gone, the order does not matter
     layers = mf.Case.from_toml(
@@ -356,21 +339,21 @@ def test_another_solver_empties_the_section(tmp_path: Path) -> None:
 
 
 def test_the_same_solver_keeps_its_section() -> None:
-    found = case({"solver.type": "particles", "solver.rtol": 1e-4}).solver
+    found = small_tokens({"solver.type": "particles", "solver.rtol": 1e-4}).solver
     assert found == mf.Particles(number=100, rtol=1e-4)
 
 
 def test_a_file_in_an_override_is_found_beside_the_case(token_file: Path) -> None:
-    (token_file.parent / "case.toml").write_text(case().to_toml())
+    (token_file.parent / "case.toml").write_text(small_tokens().to_toml())
     found = mf.Case.from_toml(token_file.parent / "case.toml", ["solver.tokens=first.npy"])
     assert found.solver == mf.Particles(number=100, tokens=token_file)
 
 
 def test_paths_of_tokens_are_known_to_overrides() -> None:
     with pytest.raises(mf.InputError, match=r"did you mean 'solver\.cluster_angle'"):
-        case({"solver.cluster_angel": 0.2})
+        small_tokens({"solver.cluster_angel": 0.2})
     with pytest.raises(mf.InputError, match=r"did you mean 'solver\.layers'"):
-        case({"layers": 3})
+        small_tokens({"layers": 3})
 
 
 @pytest.mark.parametrize(
@@ -387,4 +370,4 @@ def test_paths_of_tokens_are_known_to_overrides() -> None:
 def test_what_a_run_of_tokens_may_change_when_it_goes_on(
     changes: dict[str, object], named: list[str]
 ) -> None:
-    assert case(changes).resume_conflicts(case()) == named
+    assert small_tokens(changes).resume_conflicts(small_tokens()) == named

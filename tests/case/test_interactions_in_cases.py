@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import tomllib
 import warnings
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import Recipe, about, plain, run
 from processes import ROOT, Job, needs_launcher, ranks
 
 import meanfield as mf
@@ -42,32 +42,25 @@ every_table = pytest.mark.parametrize("name", TABLES)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(inside: Path) -> Path:
     """A folder with a file that holds a kernel, where commands are given."""
     text = "import numpy as np\ndef pull(t):\n    return np.abs(t - 0.2) ** 3 + t\n"
-    (tmp_path / "mine.py").write_text(text, "utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (inside / "mine.py").write_text(text, "utf-8")
+    return inside
 
 
-def raw_case(name: str = "gaussian", **changes: Any) -> dict[str, Any]:
-    raw: dict[str, Any] = {
-        "title": "small",
-        "geometry": {"type": "sphere", "level": 2},
-        "model": {"interaction": {"type": name, **TABLES[name]}},
-        "initial": {"type": "standard"},
-        "solver": {"type": "implicit"},
-        "time": {"end": 0.2, "outputs": [0.1]},
-        "output": {"figures": False},
-    }
-    for path, value in changes.items():
-        section, _, key = path.partition("__")
-        raw[section] = {**raw[section], key: value} if key else value
-    return raw
-
-
-def small(name: str, here: Path, **changes: Any) -> mf.Case:
-    return mf.Case.from_dict(raw_case(name, **changes), here)
+interacting = {
+    name: plain.but(
+        model={"interaction": {"type": name, **table}},
+        solver__type="implicit",
+        time={"end": 0.2, "outputs": [0.1]},
+        output__figures=False,
+    )
+    for name, table in TABLES.items()
+}
+gaussian = interacting["gaussian"]
+short = gaussian.but(model={"attention": "sa", "beta": 4.0})
+"""The same in its short form."""
 
 
 def test_every_kernel_is_read() -> None:
@@ -76,13 +69,11 @@ def test_every_kernel_is_read() -> None:
 
 @every_table
 def test_cases_are_written_as_they_are_read(name: str, here: Path) -> None:
-    case = small(name, here)
+    case = interacting[name](base=here)
     again = mf.Case.from_dict(tomllib.loads(case.to_toml()))
     assert again == case and not case.differences(again)
     assert name in case.model.describe()
-    other = mf.Case.from_dict(
-        apply_overrides(raw_case(name), {"model.interaction.strength": 0.25}), here
-    )
+    other = interacting[name]({"model.interaction.strength": 0.25}, here)
     assert case.differences(other) == ["model.interaction.strength"]
     assert case.resume_conflicts(other) == ["model.interaction.strength"]
 
@@ -96,40 +87,44 @@ def test_every_kernel_runs_in_every_solver(name: str, solver: str, here: Path) -
             "solver": {"type": solver, "number": 60},
             "geometry": {"type": "unmeshed", "d": 3},
         }
-    case = small(name, here, **changes)
+    case = interacting[name](base=here, **changes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        result = mf.run(case, here / "run", progress=False)
+        result = run(case, here / "run")
     series = result.series
     np.testing.assert_allclose(series["mass"], 1.0, atol=1e-12)
     if case.model.on(case.geometry).convexity == "positive":
         assert np.all(np.diff(series["energy"]) > 0.0)
-    about = json.loads((here / "run" / "run.json").read_text("utf-8"))
-    assert name in about["interaction"]
+    data = about(here / "run")
+    assert name in data["interaction"]
     ends = mf.Interaction(case.model.term, 3).series_ends
     if solver == "particles":
-        assert (about["harmonic_degree"] is None) == (not ends)
-        assert ("self_term" in about) == (name in ("log", "riesz"))
+        assert (data["harmonic_degree"] is None) == (not ends)
+        assert ("self_term" in data) == (name in ("log", "riesz"))
     else:
         # 162 vertices resolve degree 7.
-        assert ("truncation" in about) == (not ends or about["harmonic_degree"] == 7)
-        if "truncation" in about:
-            assert about["truncation"]["degree"] == 7 and 0.0 <= about["series_share"] < 1.0
+        assert ("truncation" in data) == (not ends or data["harmonic_degree"] == 7)
+        if "truncation" in data:
+            assert data["truncation"]["degree"] == 7 and 0.0 <= data["series_share"] < 1.0
 
 
 @pytest.mark.parametrize("name", ["gaussian", "log", "bounded-confidence"])
 def test_characteristics_with_kernels(name: str, here: Path) -> None:
-    case = small(name, here, solver={"type": "lagrangian"}, geometry={"type": "sphere", "level": 3})
-    fixed = small(name, here, geometry={"type": "sphere", "level": 4}, solver={"type": "eulerian"})
+    case = interacting[name](
+        None, here, solver={"type": "lagrangian"}, geometry={"type": "sphere", "level": 3}
+    )
+    fixed = interacting[name](
+        None, here, geometry={"type": "sphere", "level": 4}, solver={"type": "eulerian"}
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        moving, still = (mf.run(c, None, progress=False).series for c in (case, fixed))
+        moving, still = (run(c).series for c in (case, fixed))
     for column in ("energy", "mean_1", "mean_2", "mean_3"):
         assert moving[column][-1] == pytest.approx(still[column][-1], abs=2e-3)
 
 
 def test_a_cut_series_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    case = small("onsager", here)
+    case = interacting["onsager"](base=here)
     (here / "case.toml").write_text(case.to_toml(), "utf-8")
     assert cli.main(["run", "case.toml", "-o", "out"]) == 0
     said = capsys.readouterr()
@@ -148,14 +143,14 @@ def test_a_run_goes_on(name: str, here: Path) -> None:
     longer = {"end": 0.2, "outputs": [0.1]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        one = mf.run(small(name, here, time=longer), here / "one", progress=False)
-        mf.run(small(name, here, time={"end": 0.1}), here / "two", progress=False)
-        two = mf.run(small(name, here, time=longer), here / "two", progress=False, resume=True)
+        one = run(interacting[name](base=here, time=longer), here / "one")
+        run(interacting[name](base=here, time={"end": 0.1}), here / "two")
+        two = run(interacting[name](base=here, time=longer), here / "two", resume=True)
     for column in ("energy", "mean_norm"):
         assert two.series[column][-1] == pytest.approx(one.series[column][-1], rel=1e-9)
     with pytest.raises(InputError, match=r"model\.interaction"):
-        changed = apply_overrides(raw_case(name), {"model.interaction.strength": 0.5})
-        mf.run(mf.Case.from_dict(changed, here), here / "two", progress=False, resume=True)
+        changed = interacting[name]({"model.interaction.strength": 0.5}, here)
+        run(changed, here / "two", resume=True)
 
 
 @needs_launcher
@@ -164,10 +159,10 @@ def test_a_run_goes_on(name: str, here: Path) -> None:
     [(2, "onsager"), *(pytest.param(3, n, marks=pytest.mark.slow) for n in ("series", "riesz"))],
 )
 def test_kernels_on_several_ranks(number: int, name: str, here: Path, start: Start) -> None:
-    case = small(name, here, geometry={"type": "sphere", "level": 3})
+    case = interacting[name](base=here, geometry={"type": "sphere", "level": 3})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        one = mf.run(case, None, progress=False)
+        one = run(case)
     (here / "case.toml").write_text(case.to_toml(), "utf-8")
     words = ("-m", "meanfield", "run", "case.toml", "-o", "out", "--no-progress")
     done = start(*ranks(number, *words), cwd=here).finish()
@@ -178,7 +173,7 @@ def test_kernels_on_several_ranks(number: int, name: str, here: Path, start: Sta
 
 
 def test_density_and_particles_of_a_singular_kernel_agree(here: Path) -> None:
-    case = small("log", here, geometry={"type": "circle", "vertices": 120},
+    case = interacting["log"](base=here, geometry={"type": "circle", "vertices": 120},
                  initial={"type": "fourier", "cos": [0.4, 0.2]}, time={"end": 0.5})  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
@@ -203,8 +198,8 @@ def test_density_and_particles_of_a_singular_kernel_agree(here: Path) -> None:
     ],
 )  # fmt: skip
 def test_auto(table: dict[str, Any], end: float, solver: object) -> None:
-    raw = raw_case() | {"model": {"interaction": table}, "solver": "auto", "time": {"end": end}}
-    assert mf.Case.from_dict(raw).solver == solver
+    made = plain(model={"interaction": table}, solver="auto", time__end=end)
+    assert made.solver == solver
 
 
 # ------------------------------------------------------------------ what is refused
@@ -246,26 +241,24 @@ def test_auto(table: dict[str, Any], end: float, solver: object) -> None:
 )  # fmt: skip
 def test_refusals_name_the_key(changes: dict[str, object], words: list[str], here: Path) -> None:
     with pytest.raises(InputError) as caught:
-        mf.Case.from_dict(apply_overrides(raw_case(), changes), here)
+        gaussian(changes, here)
     text = str(caught.value)
     assert all(word in text for word in words), text
     assert "\n" not in text
 
 
 def test_the_short_form_and_the_long_one_take_each_others_place() -> None:
-    raw = raw_case() | {"model": {"attention": "sa", "beta": 4.0, "value": -1, "kappa": 0.1}}
+    noisy = short.but(model__value=-1, model__kappa=0.1)
     changes = {"model.interaction.type": "maier-saupe", "model.interaction.strength": 2.0}
-    long = mf.Case.from_dict(apply_overrides(raw, changes)).model
-    assert long == mf.Model(interaction=mf.MaierSaupe(strength=2.0), kappa=0.1)
-    back = apply_overrides(long_raw := mf.Case.from_dict(apply_overrides(raw, changes)).to_dict(),
-                           {"model.attention": "usa", "model.beta": 1.0})  # fmt: skip
-    assert "interaction" in long_raw["model"]
-    assert mf.Case.from_dict(back).model == mf.Model(attention="usa", beta=1.0, kappa=0.1)
+    long = noisy(changes)
+    assert long.model == mf.Model(interaction=mf.MaierSaupe(strength=2.0), kappa=0.1)
+    assert "interaction" in long.to_dict()["model"]
+    back = Recipe(long.to_dict())({"model.attention": "usa", "model.beta": 1.0})
+    assert back.model == mf.Model(attention="usa", beta=1.0, kappa=0.1)
 
 
 def test_an_interaction_can_be_set_in_one_piece() -> None:
-    raw = raw_case() | {"model": {"attention": "sa", "beta": 4.0}}
-    changed = apply_overrides(raw, ['model.interaction={type = "power", k = 3}'])
+    changed = apply_overrides(short.table(), ['model.interaction={type = "power", k = 3}'])
     assert mf.Case.from_dict(changed).model == mf.Model(interaction=mf.Power(k=3))
 
 
@@ -319,8 +312,8 @@ def test_stationary_writes_what_it_is_a_state_of(
     assert list(row)[:6] == ["model", "s", "kappa", "d", "strength", "link"]
     assert row["model"] == "onsager" and float(row["s"]) == 0.5 and float(row["kappa"]) == 0.105
     assert float(row["residual"]) < 1e-13
-    about = json.loads((here / "state" / "run.json").read_text("utf-8"))
-    assert (about["interaction"], about["energy_kind"]) == ("onsager, s = 0.5", "gradient")
+    data = about(here / "state")
+    assert (data["interaction"], data["energy_kind"]) == ("onsager, s = 0.5", "gradient")
     assert cli.main(["plot", "state"]) == 0
 
 
@@ -330,13 +323,13 @@ def test_folders_of_earlier_versions_are_drawn(here: Path) -> None:
                                                     "time.outputs=[]"])  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        mf.run(case, here / "run", progress=False)
+        run(case, here / "run")
     folder = mf.RunFolder(here / "run")
     assert folder.read_energy() == {"label": "E e^-|beta|", "dirac": 0.125}
-    about = folder.read_run()
+    data = folder.read_run()
     for name in ("energy", "interaction", "convexity"):
-        about.pop(name)
-    folder.write_run(about)
+        data.pop(name)
+    folder.write_run(data)
     assert folder.read_energy() == {"label": "E e^-|beta|", "dirac": 0.125}
     assert cli.main(["plot", "run"]) == 0 and cli.main(["info", "run"]) == 0
 
@@ -347,7 +340,7 @@ def test_folders_of_earlier_versions_are_drawn(here: Path) -> None:
 def full_run(name: str) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.MeanfieldWarning)
-        return mf.run(mf.Case.from_toml(CASES / f"{name}.toml"), None, progress=False).series
+        return run(mf.Case.from_toml(CASES / f"{name}.toml")).series
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import jsonschema
 import numpy as np
 import pytest
+from cases import plain
 from processes import ROOT, Job, python
 
 import meanfield as mf
@@ -34,12 +35,7 @@ from meanfield.interaction.kernels import KERNELS, Kernel
 from meanfield.options import Field, Number, Whole, as_table, made_from, options, options_of
 
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
-RAW: dict[str, Any] = {
-    "geometry": {"type": "sphere", "level": 2},
-    "model": {"attention": "sa", "beta": 4.0},
-    "initial": {"type": "uniform"},
-    "time": {"end": 2.0},
-}
+RAW = plain.table(initial__type="uniform", time__end=2.0)
 
 
 def made(*overrides: str, **sections: Any) -> mf.Case:

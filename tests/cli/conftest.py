@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakeruns import SMALL, Calls, FakeResult
+from fakeruns import Calls, FakeResult
 
 from meanfield import software
 from meanfield.errors import InputError
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(inside: Path) -> Path:
     """A working folder with the case small.toml in it."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "small.toml").write_text(SMALL)
-    return tmp_path
+    from cases import plain
+
+    plain.write(inside / "small.toml", geometry__level=1, initial__type="uniform", time__end=12.0)
+    return inside
 
 
 @pytest.fixture

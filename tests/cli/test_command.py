@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakeruns import SMALL, Calls, error_line
+from cases import plain
+from fakeruns import Calls, error_line
 from processes import Job, needs_launcher, python, ranks
 
 from meanfield import cli, software
@@ -136,7 +137,7 @@ def test_every_python_says_it_in_the_same_words(capsys: pytest.CaptureFixture[st
 def test_a_missing_section_is_told_with_an_example(
     here: Path, no_run: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (here / "small.toml").write_text(SMALL.split("[initial]")[0] + "[time]\nend = 1.0\n")
+    plain.without("initial").write(here / "small.toml")
     assert cli.main(["run", "small.toml"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("meanfield: error: small.toml: the section [initial] is missing")

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from cases import CIRCLE, plain
 
 import meanfield as mf
 from meanfield.case.output import FormatName
@@ -72,14 +73,10 @@ def test_a_run_writes_and_a_reader_reads_whatever_is_registered(
     output = mf.Output(figures=False)
     object.__setattr__(output, "format", "memory")
     particles = {"type": "particles", "number": 20}
-    case = mf.Case.from_dict(
-        {
-            "geometry": {"type": "circle", "vertices": 40},
-            "model": {"attention": "sa", "beta": 2.0},
-            "initial": {"type": "von-mises-fisher", "mean": [1.0, 0.0], "concentration": 1.0},
-            "solver": particles if solver == "particles" else {"type": solver},
-            "time": {"end": 0.2, "outputs": {"every": 0.1}},
-        }
+    case = plain(
+        {**CIRCLE, "model.beta": 2.0},
+        solver=particles if solver == "particles" else {"type": solver},
+        time={"end": 0.2, "outputs": {"every": 0.1}},
     )
     object.__setattr__(case, "output", output)
     monkeypatch.setattr(mf.Case, "to_toml", lambda self: "title = 'not of this format'\n")

@@ -10,20 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-SMALL = """\
-title = "Small"
-[geometry]
-type = "sphere"
-level = 1
-[model]
-attention = "sa"
-beta = 4.0
-[initial]
-type = "uniform"
-[time]
-end = 12.0
-"""
-
 Calls = list[dict[str, Any]]
 """What the simulation was called with."""
 
