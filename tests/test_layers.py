@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import pytest
 from processes import Job, python
 
 import meanfield
@@ -93,6 +92,14 @@ def imports(module: str) -> Iterator[tuple[str, int]]:
                 yield target, getattr(node, "lineno", 0)
 
 
+def offenders(find: Callable[[str], Iterable[object]]) -> list[str]:
+    """What ``find`` has found, with the module in which it has: a test wants none.
+
+    All modules in one test: a test of its own for each of them costs more than to look at it.
+    """
+    return [f"{SOURCES[module]}: {found}" for module in SOURCES for found in find(module)]
+
+
 def test_the_walk_sees_imports_of_every_kind() -> None:
     # Facts about the package that hold for as long as it has these modules.
     assert ("geometry.mesh", "geometry.meshcore") in {
@@ -110,15 +117,14 @@ def test_every_module_has_a_place_in_the_order() -> None:
     assert {layer(module) for module in SOURCES} <= set(ORDER)
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_imports_point_downwards(module: str) -> None:
-    own = ORDER.index(layer(module))
-    upwards = [
-        f"line {line}: {layer(module)} imports {target}"
-        for target, line in imports(module)
-        if ORDER.index(layer(target)) > own
-    ]
-    assert not upwards
+def test_imports_point_downwards() -> None:
+    def upwards(module: str) -> Iterator[str]:
+        own = ORDER.index(layer(module))
+        for target, line in imports(module):
+            if ORDER.index(layer(target)) > own:
+                yield f"line {line}: {layer(module)} imports {target}"
+
+    assert not offenders(upwards)
 
 
 def test_no_circles_within_a_layer() -> None:
@@ -130,32 +136,30 @@ def test_no_circles_within_a_layer() -> None:
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        module
-        for module in SOURCES
-        if layer(module) == "steady" and module.split(".")[1] not in ("problem", "folder", "verbs")
-    ],
-)
-def test_stationary_states_are_found_without_a_case_or_a_folder(module: str) -> None:
-    above = {
-        target
-        for target, _ in imports(module)
-        if layer(target) != "steady" and ORDER.index(layer(target)) > ORDER.index("interaction")
-    }
+def test_stationary_states_are_found_without_a_case_or_a_folder() -> None:
     around = {f"steady.{name}" for name in ("problem", "folder", "verbs")}
-    assert not above | (around & {target for target, _ in imports(module)})
+
+    def needless(module: str) -> Iterator[str]:
+        if layer(module) != "steady" or module in around:
+            return
+        for target, line in imports(module):
+            above = layer(target) != "steady" and (
+                ORDER.index(layer(target)) > ORDER.index("interaction")
+            )
+            if above or target in around:
+                yield f"line {line}: imports {target}"
+
+    assert sum(layer(module) == "steady" for module in SOURCES) > len(around) + 1
+    assert not offenders(needless)
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_no_star_imports(module: str) -> None:
-    stars = [
-        node.lineno
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
-    ]
-    assert not stars
+def test_no_star_imports() -> None:
+    def stars(module: str) -> Iterator[str]:
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
+                yield f"line {node.lineno}: imports *"
+
+    assert not offenders(stars)
 
 
 def prints(module: str) -> Iterator[tuple[str | None, int]]:
@@ -173,14 +177,13 @@ def prints(module: str) -> Iterator[tuple[str | None, int]]:
     yield from visit(TREES[module], None)
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_only_the_command_line_and_the_progress_print(module: str) -> None:
-    found = [
-        f"line {line}, in {inside or 'the module'}"
-        for inside, line in prints(module)
-        if not {(module, inside), (module, None)} & MAY_PRINT
-    ]
-    assert not found
+def test_only_the_command_line_and_the_progress_print() -> None:
+    def forbidden(module: str) -> Iterator[str]:
+        for inside, line in prints(module):
+            if not {(module, inside), (module, None)} & MAY_PRINT:
+                yield f"line {line}: prints in {inside or 'the module'}"
+
+    assert not offenders(forbidden)
 
 
 def test_the_walk_sees_prints() -> None:
@@ -200,21 +203,29 @@ def renames(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_only_whole_files_are_renamed(module: str) -> None:
-    assert (module == "whole") == bool(list(renames(TREES[module])))
+def only_in(one: str, lines: Callable[[ast.Module], Iterable[int]]) -> list[str]:
+    """Lines that are told as found outside of the one module that may have them, and has."""
+    assert list(lines(TREES[one])), f"{one} has none: does the walk see them?"
+    return offenders(lambda module: (f"line {n}" for n in lines(TREES[module]) if module != one))
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_only_one_module_changes_who_answers_a_signal(module: str) -> None:
-    nodes = list(ast.walk(TREES[module]))
-    named = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "signal"]
-    changes = [
-        node.lineno
-        for node in nodes
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "signal.signal"
-    ]
-    assert not named and bool(changes) == (module == "signals"), changes
+def test_only_whole_files_are_renamed() -> None:
+    assert not only_in("whole", renames)
+
+
+def test_only_one_module_changes_who_answers_a_signal() -> None:
+    def changes(tree: ast.Module) -> Iterator[int]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "signal.signal":
+                yield node.lineno
+
+    def named(module: str) -> Iterator[str]:
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.ImportFrom) and node.module == "signal":
+                yield f"line {node.lineno}: imports from signal"
+
+    assert not only_in("signals", changes)
+    assert not offenders(named)
 
 
 def test_the_walk_sees_renames() -> None:
@@ -238,16 +249,15 @@ def climbs(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_there_is_one_union_find(module: str) -> None:
-    assert (module == "geometry.unionfind") == bool(list(climbs(TREES[module])))
+def test_there_is_one_union_find() -> None:
+    assert not only_in("geometry.unionfind", climbs)
 
 
 FOREIGN = {"_replace", "_asdict", "_cpp_object"}  # of named tuples, and of DOLFINx
 
 
-def private_uses(tree: ast.Module) -> Iterator[str]:
-    """What a module uses that begins with an underscore and is neither its own nor inherited."""
+def private_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Name and line of what begins with an underscore and is neither its own nor inherited."""
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in ast.walk(tree):
         match node:
@@ -262,16 +272,18 @@ def private_uses(tree: ast.Module) -> Iterator[str]:
             case ast.ImportFrom(module=module, names=names) if (module or "").startswith(
                 "meanfield"
             ):
-                yield from (n.name for n in names if n.name.startswith("_"))
+                yield from ((n.name, node.lineno) for n in names if n.name.startswith("_"))
             case ast.Attribute(attr=name) if (
                 name.startswith("_") and not name.startswith("__") and name not in own | FOREIGN
             ):
-                yield ast.unparse(node)
+                yield ast.unparse(node), node.lineno
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_no_private_name_of_another_module(module: str) -> None:
-    assert not list(private_uses(TREES[module]))
+def test_no_private_name_of_another_module() -> None:
+    def private(module: str) -> Iterator[str]:
+        return (f"line {line}: {name}" for name, line in private_uses(TREES[module]))
+
+    assert not offenders(private)
 
 
 def test_the_walks_see_parents_and_private_names() -> None:
@@ -283,7 +295,11 @@ class A(B):
         self._of_b, other._of_b, other._of_another, super()._g()
 point._replace(x=1)
 """
-    assert set(private_uses(ast.parse(code))) == {"_hidden", "other._of_another", "super()._g"}
+    assert set(private_uses(ast.parse(code))) == {
+        ("_hidden", 2),
+        ("other._of_another", 5),
+        ("super()._g", 5),
+    }
 
 
 # ------------------------------------------------------------------ who may know the interaction
@@ -317,17 +333,17 @@ def told_words(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield str(word), getattr(node, "lineno", 0)
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_only_the_interaction_knows_which_one_it_is(module: str) -> None:
-    if layer(module) in KNOWS or module == "analysis.exact":
-        return
-    found = [f"line {line}: {word}" for word, line in told_words(TREES[module])]
-    found += [
-        f"line {line}: imports {target}"
-        for target, line in imports(module)
-        if target.startswith("interaction.kernels") and module != "__init__"
-    ]
-    assert not found
+def test_only_the_interaction_knows_which_one_it_is() -> None:
+    def knowing(module: str) -> Iterator[str]:
+        if layer(module) in KNOWS or module == "analysis.exact":
+            return
+        for word, line in told_words(TREES[module]):
+            yield f"line {line}: {word}"
+        for target, line in imports(module):
+            if target.startswith("interaction.kernels") and module != "__init__":
+                yield f"line {line}: imports {target}"
+
+    assert not offenders(knowing)
 
 
 def test_the_walk_sees_words() -> None:
@@ -367,10 +383,14 @@ def geometry_choices(tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno}: {ast.unparse(node)[:70]}"
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if not m.startswith("geometry.manifolds")])
-def test_only_a_manifold_decides_by_geometry(module: str) -> None:
+def test_only_a_manifold_decides_by_geometry() -> None:
     """Others ask it: for coordinates, places in space, transforms, measure, cells."""
-    assert not list(geometry_choices(TREES[module]))
+
+    def choices(module: str) -> Iterator[str]:
+        if not module.startswith("geometry.manifolds"):
+            yield from geometry_choices(TREES[module])
+
+    assert not offenders(choices)
 
 
 def test_the_walk_sees_every_choice_by_geometry() -> None:
