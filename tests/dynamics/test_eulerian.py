@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import MESHES, ROUGH, mesh_name, meshes, rough
 from parameters import slow_but
 
 from meanfield.case import Eulerian
@@ -26,40 +27,10 @@ SCHEMES = [
     for field in ("extrapolated", "stages")
     if (stepper, field) != ("euler", "extrapolated")  # one stage: nothing to extrapolate
 ]
-MESHES = [("sphere", 3, 3), ("unstructured", 400, 3), ("circle", 120, 2), ("zonal", 60, 8)]
 
 
 def scheme_name(s: Eulerian) -> str:
     return f"{s.scheme}-{s.stepper}-{s.field}"
-
-
-def mesh_name(which: tuple[str, int, int]) -> str:
-    return f"{which[0]}{which[1]}-{which[2]}"
-
-
-meshes = pytest.mark.parametrize("which", MESHES, ids=mesh_name)
-
-
-def rough(name: str, space: Any) -> np.ndarray:
-    """Densities that no limiter likes."""
-    rng = np.random.default_rng(3)
-    n = space.n_owned
-    x = space.manifold.embed(space.points[:n])
-    axis = np.zeros(space.d)
-    axis[-1] = 1.0
-    if name == "lognormal":
-        return np.exp(3.0 * rng.standard_normal(n))
-    if name == "holes":
-        return np.where(rng.random(n) < 0.5, 0.0, rng.random(n))
-    if name == "hot":  # one vertex holds everything
-        return np.eye(n)[n // 3]
-    if name == "two":  # two vertices, one radian apart
-        there = np.argmin(np.abs(np.arccos(np.clip(x @ x[n // 3], -1.0, 1.0)) - 1.0))
-        return np.eye(n)[n // 3] + np.eye(n)[there]
-    if name == "cap":
-        return Cap(tuple(axis), 0.7).density(x)
-    assert name == "peak"
-    return VonMisesFisher(tuple(axis), 50.0).density(x)
 
 
 def bump(d: int) -> Mixture:
@@ -69,8 +40,6 @@ def bump(d: int) -> Mixture:
 
 # Whether a mesh resolves the kernel is no matter of positivity.
 pytestmark = pytest.mark.filterwarnings("ignore:a mesh of:meanfield.errors.MeanfieldWarning")
-
-ROUGH = ("lognormal", "holes", "hot", "two", "cap", "peak")
 
 
 def steps(solver: EulerianSolver, t_end: float, at_most: int = 10**6) -> Iterator[float]:

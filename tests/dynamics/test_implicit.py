@@ -8,45 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import MESHES, meshes, rough
 from parameters import slow_but
 
 from meanfield.case import Implicit
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.laws import Cap, Mixture, Uniform, VonMisesFisher, standard_density
+from meanfield.geometry.laws import Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.interaction.attention import Attention
 
 Make = Callable[..., Any]
 
-MESHES = [("sphere", 3, 3), ("unstructured", 400, 3), ("circle", 120, 2), ("zonal", 60, 8)]
 KAPPAS = (0.0, 1e-12, 1e-3, 0.1, 2.0)
 STEPS = (1e-4, 1e-2, 1.0, 1e2, 1e4)
 ROUGH = ("lognormal", "holes", "hot", "cap", "peak")
 
 # Whether a mesh resolves the kernel is no matter of positivity.
 pytestmark = pytest.mark.filterwarnings("ignore:a mesh of:meanfield.errors.MeanfieldWarning")
-
-meshes = pytest.mark.parametrize("which", MESHES, ids=lambda w: f"{w[0]}{w[1]}-{w[2]}")
-
-
-def rough(name: str, space: Any) -> np.ndarray:
-    """Densities that no scheme likes."""
-    rng = np.random.default_rng(3)
-    n = space.n_owned
-    x = space.manifold.embed(space.points[:n])
-    axis = np.zeros(space.d)
-    axis[-1] = 1.0
-    if name == "lognormal":
-        return np.exp(3.0 * rng.standard_normal(n))
-    if name == "holes":
-        return np.where(rng.random(n) < 0.5, 0.0, rng.random(n))
-    if name == "hot":  # one vertex holds everything
-        return np.eye(n)[n // 3]
-    if name == "cap":
-        return Cap(tuple(axis), 0.7).density(x)
-    assert name == "peak"
-    return VonMisesFisher(tuple(axis), 50.0).density(x)
 
 
 def solver_of(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernels import ONE_OF_EACH
 from parameters import slow_but
 from scipy import integrate
 
@@ -24,13 +25,10 @@ from meanfield.geometry.mesh import circle, icosphere
 from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import (
-    BoundedConfidence,
     Exponential,
-    FunctionKernel,
     Gaussian,
     Kernel,
     Log,
-    MaierSaupe,
     Onsager,
     Power,
     Riesz,
@@ -41,23 +39,8 @@ from meanfield.steady.newton import find_stationary
 
 Make = Callable[..., Any]
 
-
-def cube(t: Array) -> Array:
-    """From Python."""
-    return t**3
-
-
 KERNELS: dict[str, Kernel] = {
-    "exponential": Exponential(beta=2.0),
-    "power": Power(k=3),
-    "maier-saupe": MaierSaupe(),
-    "onsager": Onsager(),
-    "log": Log(strength=-1.0),  # attractive, it is ill-posed without noise
-    "riesz": Riesz(s=0.5, strength=-1.0),
-    "series": Series(coefficients=(0.0, 0.3, 0.2, -0.1)),
-    "gaussian": Gaussian(width=0.4),
-    "bounded-confidence": BoundedConfidence(c=0.3, width=0.2),
-    "function": FunctionKernel(function=cube),
+    **ONE_OF_EACH,
     "log link": Series(legendre=(1.2, 1.0), link="log", strength=0.7),
     "repulsive": Gaussian(width=0.4, strength=-1.0),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import mesh_name
 from processes import Job, python
 
 from meanfield.dynamics.stiffness import assemble_stiffness
@@ -28,7 +29,7 @@ MESHES = [
     not (shutil.which("cc") or shutil.which("gcc") or os.environ.get("CC")),
     reason="no C compiler here, which a UFL form needs",
 )
-@pytest.mark.parametrize("which", MESHES, ids=lambda w: f"{w[0]}{w[1]}-{w[2]}")
+@pytest.mark.parametrize("which", MESHES, ids=mesh_name)
 def test_is_that_of_the_ufl_form(which: tuple[str, int, int], make_space: Any) -> None:
     functions = make_space(*which).functions
     import ufl

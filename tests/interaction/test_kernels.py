@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
+from kernels import EVERY, ONE_OF_EACH, ROUGH, SMOOTH, waves
 from scipy import integrate, special
 
 from meanfield.errors import InputError
@@ -25,7 +26,6 @@ from meanfield.interaction.kernels import (
     Exponential,
     FunctionKernel,
     Gaussian,
-    Kernel,
     Log,
     MaierSaupe,
     Onsager,
@@ -36,44 +36,9 @@ from meanfield.interaction.kernels import (
 from meanfield.interaction.measure import Measure
 
 
-def waves(t: Array) -> Array:
-    """A smooth W from Python."""
-    return np.sin(3.0 * t) + 0.5 * t**4
-
-
-def hat(angle: Array) -> Array:
-    """A kink in the angle."""
-    return np.maximum(1.0 - angle, 0.0)
-
-
-SMOOTH: dict[str, Kernel] = {
-    "exponential": Exponential(beta=4.0, strength=0.5),
-    "repulsive": Exponential(beta=-3.0, strength=-1.0),
-    "power-3": Power(k=3),
-    "power-8": Power(k=8, strength=-2.0),
-    "maier-saupe": MaierSaupe(),
-    "gaussian": Gaussian(width=0.3),
-    "bounded-confidence": BoundedConfidence(c=0.2, width=0.15),
-    "series": Series(coefficients=(0.3, 0.2, -0.1, 0.05)),
-    "legendre": Series(legendre=(1.0, 0.4, 0.0, 0.2)),
-    "function": FunctionKernel(function=waves),
-    "linear-log": Series(legendre=(1.2, 1.0), link="log"),
-    "gaussian-log": Gaussian(width=1.0, strength=0.3, link="log"),
-    "exponential-log": Exponential(beta=3.0, strength=1.0 / 3.0, link="log"),
-}
-ROUGH: dict[str, Kernel] = {
-    "onsager": Onsager(),
-    "onsager-.8": Onsager(s=0.8),
-    "log": Log(strength=-1.0),
-    "riesz": Riesz(s=0.5),
-    "gaussian-kink": Gaussian(width=1.0),
-    "hat": FunctionKernel(function=hat, argument="angle", breaks=(math.cos(1.0),)),
-}
-EVERY = SMOOTH | ROUGH
-
-
 def test_every_kind_of_kernel_is_among_those_tried() -> None:
     assert {kernel.type for kernel in EVERY.values()} == set(KERNELS)
+    assert {name: kernel.type for name, kernel in ONE_OF_EACH.items()} == {n: n for n in KERNELS}
 
 
 # ------------------------------------------------------------------ coefficients

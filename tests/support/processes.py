@@ -140,6 +140,13 @@ class Job:
         """Send a signal to the whole group, as a terminal does."""
         os.killpg(self.process.pid, number)
 
+    def kill_after(self, lines: int) -> None:
+        """Kill the job when it has said so many lines."""
+        assert self.process.stdout is not None
+        for _ in range(lines):
+            self.process.stdout.readline()
+        self.kill()
+
     def wait_until(self, happened: Callable[[], bool], what: str) -> None:
         """Wait for something that the running job does; it is an error if it ends before."""
         begun = time.monotonic()
