@@ -90,8 +90,13 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Calls]]:
 
 
 @pytest.fixture
-def no_run(fake_run: Callable[..., Calls]) -> Iterator[None]:
+def calls(fake_run: Callable[..., Calls]) -> Calls:
+    """Put a simulation in place that ends well; this is what it was called with."""
+    return fake_run()
+
+
+@pytest.fixture
+def no_run(calls: Calls) -> Iterator[None]:
     """Fail if the simulation is reached."""
-    calls = fake_run()
     yield
     assert calls == []

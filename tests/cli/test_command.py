@@ -147,13 +147,12 @@ def test_a_missing_section_is_told_with_an_example(
 @pytest.mark.parametrize(("version", "word"), [(None, "not found"), ("0.5.2", "out of range")])
 def test_missing_dolfinx_is_refused_before_anything_is_written(
     here: Path,
-    fake_run: Callable[..., Calls],
+    calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     version: str | None,
     word: str,
 ) -> None:
-    calls = fake_run()
     monkeypatch.setattr(software, "dolfinx_version", lambda: version)
     assert cli.main(["run", "small.toml"]) == 2
     line = error_line(capsys)

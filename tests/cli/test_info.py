@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,7 @@ from meanfield.case import Case
 from meanfield.results.folder import RunFolder
 
 
-def test_info(
-    here: Path, fake_run: Callable[..., Calls], capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake_run()
+def test_info(here: Path, calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["run", "small.toml"])
     capsys.readouterr()
     assert cli.main(["info", "results/small"]) == 0

@@ -42,8 +42,7 @@ def test_run_hands_over_and_sums_up(
         assert words in out, words
 
 
-def test_run_options(here: Path, fake_run: Callable[..., Calls]) -> None:
-    calls = fake_run()
+def test_run_options(here: Path, calls: Calls) -> None:
     assert cli.main(["run", "small.toml", "-o", "out"]) == 0
     assert cli.main(["run", "small.toml", "-o", "out"]) == 2, "it exists now"
     assert cli.main(["run", "small.toml", "-o", "out", "--overwrite"]) == 0
@@ -57,9 +56,8 @@ def test_run_options(here: Path, fake_run: Callable[..., Calls]) -> None:
 
 
 def test_resume_from_the_folder_alone(
-    here: Path, fake_run: Callable[..., Calls], capsys: pytest.CaptureFixture[str]
+    here: Path, calls: Calls, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = fake_run()
     assert cli.main(["run", "small.toml", "--set", "model.beta=9"]) == 0
     assert cli.main(["run", "results/small", "--resume", "--set", "time.end=20"]) == 0
     assert calls[1]["folder"] == Path("results/small") and calls[1]["resume"]
@@ -70,9 +68,8 @@ def test_resume_from_the_folder_alone(
 
 
 def test_resume_of_another_problem_is_refused(
-    here: Path, fake_run: Callable[..., Calls], capsys: pytest.CaptureFixture[str]
+    here: Path, calls: Calls, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = fake_run()
     assert cli.main(["run", "small.toml"]) == 0
     capsys.readouterr()
     assert cli.main(["run", "small.toml", "--resume", "--set", "model.beta=5"]) == 2
@@ -110,12 +107,10 @@ def test_exit_codes(
 
 def test_interrupted_before_the_first_checkpoint(
     here: Path,
-    fake_run: Callable[..., Calls],
+    calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fake_run()
-
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -159,11 +154,10 @@ def test_dry_run_shows_everything_and_writes_nothing(
 
 def test_dry_run_tells_what_would_be_refused(
     here: Path,
-    fake_run: Callable[..., Calls],
+    calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fake_run()
     assert cli.main(["run", "small.toml"]) == 0
     monkeypatch.setattr(software, "dolfinx_version", lambda: None)
     capsys.readouterr()

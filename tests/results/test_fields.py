@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from processes import Job, python
+from processes import Job
+from viewer import Viewer, each_end, end_a_writer, whole_steps
 
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
@@ -95,7 +96,6 @@ def test_pyvista_reads_every_step(
 
 
 def test_static_data_is_stored_once_and_read_at_every_step(tmp_path: Path) -> None:
-    pyvista = pytest.importorskip("pyvista")
     mesh = MESHES["sphere"]
     weight = np.linspace(0.0, 1.0, mesh.n_vertices)
     path = tmp_path / "fields.vtkhdf"
@@ -103,11 +103,9 @@ def test_static_data_is_stored_once_and_read_at_every_step(tmp_path: Path) -> No
     with FieldWriter(path, mesh, names={"rho": 1}, static=static) as writer:
         for t in (0.0, 1.0, 2.0):
             writer.write(t, {"rho": smooth(mesh, t)["rho"]})
-    reader = pyvista.get_reader(str(path))
+    viewer = Viewer(path)
     for k in (2, 0, 1):
-        reader.reader.SetStep(k)
-        reader.reader.Modified()
-        grid = reader.read()
+        grid = viewer.step(k)
         np.testing.assert_array_equal(grid["weight"], weight)
         np.testing.assert_array_equal(grid["normal"], mesh.points)
     with h5py.File(path) as file:
@@ -254,32 +252,21 @@ while True:
 """
 
 
-@pytest.mark.parametrize("how", ["exit", "kill"])
+@each_end
 def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(
     tmp_path: Path, start: Callable[..., Job], how: str
 ) -> None:
     path = tmp_path / "fields.vtkhdf"
-    job = start(*python("-c", _WRITER, str(path), how))
-    if how == "kill":
-        job.kill_after(5)
-    assert job.finish().code != 0
+    end_a_writer(start, _WRITER, path, how)
 
     back = read_fields(path)
-    count = len(back.times)
-    assert count == 5 if how == "exit" else count >= 5
-    np.testing.assert_array_equal(back.times, 0.5 * np.arange(count))
-    for k in range(count):
+    viewer = whole_steps(path, back.times, how)
+    for k in range(len(back.times)):
         assert set(back.read("rho", k)) == {k}
         np.testing.assert_array_equal(
             back.read("velocity", k), (k * back.mesh.points).astype(np.float32)
         )
-    pyvista = pytest.importorskip("pyvista")
-    reader = pyvista.get_reader(str(path))
-    # A kill may fall between the number of steps, which comes first, and the last of their times.
-    assert count <= reader.reader.GetNumberOfSteps() <= count + (how == "kill")
-    reader.reader.SetStep(4)
-    reader.reader.Modified()
-    assert set(reader.read()["rho"]) == {4}
+    assert set(viewer.step(4)["rho"]) == {4}
 
     mesh = back.mesh
     names = {"rho": 1, "velocity": 3}
@@ -295,7 +282,7 @@ def test_whatever_is_on_disk_between_flushes_is_a_valid_series(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill may come after any flush: VTK crashes if Values is longer than NSteps says."""
-    pyvista = pytest.importorskip("pyvista")
+    pytest.importorskip("pyvista")
     mesh = MESHES["zonal"]
     path, copy = tmp_path / "fields.vtkhdf", tmp_path / "copy.vtkhdf"
     flush = h5py.File.flush
@@ -321,11 +308,9 @@ def test_whatever_is_on_disk_between_flushes_is_a_valid_series(
             expected = smooth(mesh, t)["rho"].astype(np.float32)
             np.testing.assert_array_equal(back.read("rho", k), expected)
         if count > 1:  # VTK takes a single step for no series at all
-            reader = pyvista.get_reader(str(copy))
-            assert reader.reader.GetNumberOfSteps() == count
-            reader.reader.SetStep(count - 1)
-            reader.reader.Modified()
-            assert np.isfinite(reader.read()["rho"]).all()
+            viewer = Viewer(copy)
+            assert len(viewer) == count
+            assert np.isfinite(viewer.step(count - 1)["rho"]).all()
 
     monkeypatch.setattr(h5py.File, "flush", checked)
     write_series(path, mesh, [0.0, 0.5, 1.0, 1.5])
@@ -360,11 +345,7 @@ def test_resumed_series_equals_the_uninterrupted_one(tmp_path: Path, geometry: s
     for name in NAMES:
         for k in range(5):
             np.testing.assert_array_equal(a.read(name, k), b.read(name, k))
-    pyvista = pytest.importorskip("pyvista")
-    reader = pyvista.get_reader(str(parts))
-    reader.reader.SetStep(3)
-    reader.reader.Modified()
-    np.testing.assert_array_equal(reader.read()["rho"], a.read("rho", 3).astype(np.float32))
+    np.testing.assert_array_equal(Viewer(parts).step(3)["rho"], a.read("rho", 3).astype(np.float32))
 
 
 def test_resuming_before_everything_starts_over(tmp_path: Path) -> None:

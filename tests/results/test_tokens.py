@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from processes import Job, python
+from processes import Job
+from viewer import Viewer, each_end, end_a_writer, whole_steps
 
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import icosphere
@@ -244,11 +245,7 @@ def test_a_hundred_thousand_tokens(tmp_path: Path) -> None:
     size = path.stat().st_size
     once = 3 * 8 * n
     assert size < 0.9 * (28 * 10 * n + once)
-    pyvista = pytest.importorskip("pyvista")
-    reader = pyvista.get_reader(str(path))
-    reader.reader.SetStep(9)
-    reader.reader.Modified()
-    np.testing.assert_array_equal(reader.read().points, tokens.at(2.0)[0].astype(np.float32))
+    np.testing.assert_array_equal(Viewer(path).step(9).points, tokens.at(2.0)[0].astype(np.float32))
 
 
 # -- refused values -------------------------------------------------------------------------------
@@ -341,33 +338,22 @@ while True:
 """
 
 
-@pytest.mark.parametrize("how", ["exit", "kill"])
+@each_end
 def test_a_killed_writer_leaves_a_file_that_is_read_and_resumed(
     tmp_path: Path, start: Callable[..., Job], how: str
 ) -> None:
     path = tmp_path / "particles.vtkhdf"
-    job = start(*python("-c", _WRITER, str(path), how))
-    if how == "kill":
-        job.kill_after(5)
-    assert job.finish().code != 0
+    end_a_writer(start, _WRITER, path, how)
 
     x = uniform_points(500, 4, np.random.default_rng(0))
     shown = x[:, :3].astype(np.float32)
     back = read_tokens_file(path)
-    count = len(back.times)
-    assert count == 5 if how == "exit" else count >= 5
-    np.testing.assert_array_equal(back.times, 0.5 * np.arange(count))
-    for k in range(count):
+    viewer = whole_steps(path, back.times, how)
+    for k in range(len(back.times)):
         np.testing.assert_array_equal(back.points(k), (-1.0) ** k * shown)
         assert set(back.read("cluster", k)) == {k}
         assert back.inner_products(k).sum() == pytest.approx(1.0)
-    pyvista = pytest.importorskip("pyvista")
-    reader = pyvista.get_reader(str(path))
-    # A kill may fall between the number of steps, which comes first, and the last of their times.
-    assert count <= reader.reader.GetNumberOfSteps() <= count + (how == "kill")
-    reader.reader.SetStep(3)
-    reader.reader.Modified()
-    np.testing.assert_array_equal(reader.read().points, -shown)
+    np.testing.assert_array_equal(viewer.step(3).points, -shown)
 
     with TokenWriter(path, 4, 500, resume_at=1.7) as writer:
         assert (writer.steps, writer.last_time) == (4, 1.5)
@@ -382,7 +368,7 @@ def test_whatever_is_on_disk_between_flushes_is_a_valid_series(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill may come after any flush: VTK crashes if Values is longer than NSteps says."""
-    pyvista = pytest.importorskip("pyvista")
+    pytest.importorskip("pyvista")
     tokens = Tokens(12, 5)
     path, copy = tmp_path / "particles.vtkhdf", tmp_path / "copy.vtkhdf"
     flush = h5py.File.flush
@@ -411,11 +397,9 @@ def test_whatever_is_on_disk_between_flushes_is_a_valid_series(
             np.testing.assert_array_equal(back.points(k), in_space(x).astype(np.float32))
             assert back.inner_products(k).sum() == pytest.approx(1.0)
         if count > 1:  # VTK takes a single step for no series at all
-            reader = pyvista.get_reader(str(copy))
-            assert reader.reader.GetNumberOfSteps() == count
-            reader.reader.SetStep(count - 1)
-            reader.reader.Modified()
-            assert np.isfinite(reader.read().points).all()
+            viewer = Viewer(copy)
+            assert len(viewer) == count
+            assert np.isfinite(viewer.step(count - 1).points).all()
 
     monkeypatch.setattr(h5py.File, "flush", checked)
     tokens.write(path, TIMES)
@@ -453,11 +437,7 @@ def test_resumed_series_equals_the_uninterrupted_one(tmp_path: Path, d: int) -> 
             np.testing.assert_array_equal(a.read(name, k), b.read(name, k))
         if d > 3:
             np.testing.assert_array_equal(a.inner_products(k), b.inner_products(k))
-    pyvista = pytest.importorskip("pyvista")
-    reader = pyvista.get_reader(str(parts))
-    reader.reader.SetStep(3)
-    reader.reader.Modified()
-    np.testing.assert_array_equal(reader.read().points, a.points(3).astype(np.float32))
+    np.testing.assert_array_equal(Viewer(parts).step(3).points, a.points(3).astype(np.float32))
 
 
 def test_resuming_before_everything_starts_over(tmp_path: Path) -> None:

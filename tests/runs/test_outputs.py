@@ -16,6 +16,7 @@ from cases import FILES, GEOMETRIES, about, original, run, same_series, small
 from finished import Finished
 from PIL import Image
 from scipy.special import gammaln, ive
+from viewer import Viewer
 
 import meanfield as mf
 from meanfield.geometry.laws import FunctionDensity
@@ -126,19 +127,13 @@ def test_output_times_are_landed_on_exactly(finished: Finished) -> None:
 
 
 def test_paraview_file_holds_the_density_in_the_order_of_the_mesh(finished: Finished) -> None:
-    import pyvista
-
-    reader = pyvista.get_reader(str(finished.folder / "fields.vtkhdf")).reader
-    reader.UpdateInformation()
+    viewer = Viewer(finished.folder / "fields.vtkhdf")
     times = finished.case.output_times()
-    assert reader.GetNumberOfSteps() == len(times)
+    assert len(viewer) == len(times)
     fields = mf.read_fields(finished.folder / "fields.vtkhdf")
     grids = []
     for k in range(len(times)):
-        reader.SetStep(k)
-        reader.Modified()
-        reader.Update()
-        grid = pyvista.wrap(reader.GetOutput()).copy(deep=True)
+        grid = viewer.step(k).copy(deep=True)
         np.testing.assert_array_equal(grid.points, finished.mesh.points)
         np.testing.assert_array_equal(grid["rho"], fields.read("rho", k))
         assert grid["rho"].dtype == np.float32

@@ -9,6 +9,7 @@ import pytest
 from cases import about, few_tokens, files, run
 from scipy.integrate import solve_ivp
 from tokencases import ANY, KINDS, TOKEN_FILES, each_kind
+from viewer import Viewer
 
 import meanfield as mf
 from meanfield.dynamics.layers import layers
@@ -82,7 +83,6 @@ def test_a_run_leaves_everything(kind: str, tmp_path: Path) -> None:
 
 @each_kind
 def test_its_tokens_open_in_pyvista(kind: str, tmp_path: Path) -> None:
-    pyvista = pytest.importorskip("pyvista")
     case = few_tokens(KINDS[kind])
     assert not isinstance(case.solver, mf.Eulerian)
     places: list[Array] = []
@@ -93,14 +93,10 @@ def test_its_tokens_open_in_pyvista(kind: str, tmp_path: Path) -> None:
     stored = read_tokens_file(path)
     assert stored.times.tolist() == list(case.output_times())
     assert (stored.n, stored.d) == (case.solver.number, case.geometry.d)
-    reader = pyvista.get_reader(str(path)).reader
-    reader.UpdateInformation()
-    assert reader.GetNumberOfSteps() == len(places)
+    viewer = Viewer(path)
+    assert len(viewer) == len(places)
     for k, x in enumerate(places):
-        reader.SetStep(k)
-        reader.Modified()
-        reader.Update()
-        grid = pyvista.wrap(reader.GetOutput())
+        grid = viewer.step(k)
         np.testing.assert_array_equal(grid.points[:, : min(3, x.shape[1])], x[:, :3])
         np.testing.assert_array_equal(grid["id"], np.arange(len(x)))
         shown = velocity(case, x)[:, :3]
