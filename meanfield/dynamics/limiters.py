@@ -110,13 +110,19 @@ def limiter(scheme: str) -> Limiter:
 
 # A function object as an argument takes numba 15 us a call to look at, an address nothing.
 @intrinsic
-def limit_at(typing: Any, address: Any, forward: Any, along: Any, p: Any) -> Any:
-    """From compiled code: ``limit(forward, along, p)`` of the limiter at an address."""
+def _call(typing: Any, address: Any, forward: Any, along: Any, p: Any) -> Any:
+    """Call what is at an address with three arrays."""
 
-    def call(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         types = [context.get_value_type(kind) for kind in signature.args[1:]]
         function = ir.FunctionType(ir.VoidType(), types).as_pointer()
         builder.call(builder.inttoptr(values[0], function), values[1:])
         return context.get_dummy_value()
 
-    return nb.types.void(address, forward, along, p), call
+    return nb.types.void(address, forward, along, p), generate
+
+
+@nb.njit(inline="always")
+def limit_at(address: int, forward: Array, along: Array, p: Array) -> None:
+    """``limit(forward, along, p)`` of the limiter at an address, from compiled code."""
+    _call(address, forward, along, p)
