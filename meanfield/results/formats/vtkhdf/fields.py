@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.results.formats.base import LOG10_FLOOR, FieldSeries
+from meanfield.results.formats.base import FieldSeries
 from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_rows, read_times
-from meanfield.results.formats.vtkhdf.temporal import PART_SIZES, TemporalWriter, stored
+from meanfield.results.formats.vtkhdf.temporal import PART_SIZES, TemporalWriter
+from meanfield.results.stored import stored, stored_field
 
 __all__ = ["FieldWriter", "read"]
 
@@ -169,7 +169,12 @@ class FieldWriter(TemporalWriter):
             given |= mesh.manifold.beside_space(mesh.points)
         if set(given) != set(self._names):
             raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
-        data = {f"PointData/{name}": self._prepare(name, given[name], t) for name in self._names}
+        data = {
+            f"PointData/{name}": stored_field(
+                name, components, given[name], self._mesh, self._dtype, t
+            )
+            for name, components in self._names.items()
+        }
         if mesh is not None:
             self._points = mesh.manifold.in_space(mesh.points)
             data["Points"] = stored(
@@ -178,22 +183,6 @@ class FieldWriter(TemporalWriter):
             if not np.array_equal(mesh.cells, before.cells):
                 self._new_part(mesh.cells, _VTK_CELL_TYPE[mesh.cells.shape[1]])
         self._append(t, data)
-
-    def _prepare(self, name: str, values: Array, t: float) -> NDArray[np.floating[Any]]:
-        """Check one field, embed it into three dimensions and convert it to the stored type."""
-        values = np.asarray(values, dtype=np.float64)
-        if name == "log10_rho":
-            # NaN stays NaN in np.maximum, and is refused below.
-            values = np.maximum(values, LOG10_FLOOR)
-        if self._names[name] == 3:
-            vectors = values[:, None] if values.ndim == 1 else values
-            values = self._mesh.manifold.vectors_in_space(self._mesh.points, vectors)
-        elif values.shape == (self._n, 1):
-            values = values[:, 0]
-        shape = (self._n,) if self._names[name] == 1 else (self._n, 3)
-        if values.shape != shape:
-            raise ValueError(f"field '{name}' has shape {values.shape}, expected {shape}")
-        return stored(values, self._dtype, f"field '{name}'", t, ("vertices", "vertex"))
 
 
 # -- reading --------------------------------------------------------------------------------------

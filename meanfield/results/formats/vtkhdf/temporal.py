@@ -20,11 +20,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.errors import BrokenInvariantError, InputError, suggest
+from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.vtkhdf.reading import FORMAT, open_file
 
-__all__ = ["PART_SIZES", "TemporalWriter", "stored"]
+__all__ = ["PART_SIZES", "TemporalWriter"]
 
 _GROW = 256
 """Steps per chunk of the small per-step data sets: one chunk serves nearly every run."""
@@ -331,38 +331,4 @@ def _growing(
         chunks=(chunk, *shape),
         dtype=dtype,
         **(filters or {}),
-    )
-
-
-def stored(
-    values: Array, dtype: np.dtype[Any], what: str, t: float, item: tuple[str, str]
-) -> NDArray[np.floating[Any]]:
-    """Convert doubles to the stored type.
-
-    Args:
-        values: (n,) or (n, 3).
-        dtype: of the data set.
-        what: what they are, for messages, with quotation marks if it is a name.
-        t: time, for messages.
-        item: what has these values, for messages: ("vertices", "vertex").
-
-    Raises:
-        BrokenInvariantError: if a value is NaN, infinite or too large for the type.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        converted = values.astype(dtype)
-    good = np.isfinite(converted)
-    if np.all(good):
-        return converted
-    if np.all(np.isfinite(values)):
-        raise BrokenInvariantError(
-            f"{what} at t = {t:.6g} reaches {np.abs(values).max():.3g}, beyond "
-            f'{dtype}: set output.precision = "float64"'
-        )
-    where = np.argwhere(~good)
-    first = int(where[0, 0])
-    raise BrokenInvariantError(
-        f"{what} at t = {t:.6g} is not finite at {len(set(where[:, 0]))} of "
-        f"{len(values)} {item[0]} (first: {item[1]} {first}, value {values[first]}); "
-        "expected finite values, so the step is not written"
     )

@@ -22,14 +22,18 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.base import INNER_PRODUCT_EDGES, TokenSeries
 from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_rows, read_times
-from meanfield.results.formats.vtkhdf.temporal import TemporalWriter, stored
+from meanfield.results.formats.vtkhdf.temporal import TemporalWriter
+from meanfield.results.stored import (
+    checked_frame,
+    chosen_pairs,
+    inner_products,
+    stored_vectors,
+)
 
 __all__ = ["TokenWriter", "read"]
 
 _KIND = "particle file"
 _VERTEX = 1  # VTK's number for cells of one point
-_PAIRS = 400_000  # all of 900 tokens; of more, a sample that shows a hundredth of the pairs to 2 %
-_BLOCK = 2_000_000  # coordinates gathered at a time
 
 # Out of sight of VTK: it has nothing to do with points or cells.
 _INNER_PRODUCTS = "/meanfield/inner_products"
@@ -80,15 +84,15 @@ class TokenWriter(TemporalWriter):
         if d < 2 or n < 1:
             raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
         super().__init__(path, _KIND, n, precision=precision, compression=compression)
-        self._d = d
+        self._d, self._shape = d, (n, d)
         self._masses = np.full(n, 1.0 / n) if masses is None else np.array(masses, dtype=np.float64)
         if self._masses.shape != (n,) or not np.all(np.isfinite(self._masses)):
             raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
-        self._frame = _checked_frame(frame, d)
+        self._frame = checked_frame(frame, d)
         self._rows = ("Points", "PointData/cluster", "PointData/velocity")
         if d > 3:
             self._rows += (_INNER_PRODUCTS,)
-            self._pairs = _chosen_pairs(n)
+            self._pairs = chosen_pairs(n)
         self._begin(resume_at)
 
     def _create(self) -> None:
@@ -148,59 +152,15 @@ class TokenWriter(TemporalWriter):
             )
         if np.abs(labels).max() > np.iinfo(np.int32).max:
             raise ValueError(f"number of a cluster {np.abs(labels).max()}: expected below 2^31")
+        shown = (self._shape, self._frame, self._dtype, t)
         values: dict[str, NDArray[Any]] = {
-            "Points": self._prepare("position", x, t),
-            "PointData/velocity": self._prepare("velocity", velocity, t),
+            "Points": stored_vectors("position", x, *shown),
+            "PointData/velocity": stored_vectors("velocity", velocity, *shown),
             "PointData/cluster": labels.astype(np.int32),
         }
         if self._d > 3:
-            values[_INNER_PRODUCTS] = self._inner_products(np.asarray(x, dtype=np.float64))
+            values[_INNER_PRODUCTS] = inner_products(x, self._masses, self._pairs)[None]
         self._append(t, values)
-
-    def _prepare(self, name: str, values: Array, t: float) -> NDArray[np.floating[Any]]:
-        values = np.asarray(values, dtype=np.float64)
-        if values.shape != (self._n, self._d):
-            raise ValueError(f"{name} of shape {values.shape}: expected ({self._n}, {self._d})")
-        if self._d == 2:
-            values = np.column_stack([values, np.zeros(self._n)])
-        if self._frame is not None and np.all(np.isfinite(values)):
-            # What is not finite is refused next: also where the frame does not see it.
-            values = values @ self._frame.T
-        return stored(values, self._dtype, f"the {name} of the tokens", t, ("tokens", "token"))
-
-    def _inner_products(self, x: Array) -> Array:
-        """Parts of the pairs in each bin, (1, bins), sum 1; zeros if there is no pair."""
-        parts = np.zeros(len(INNER_PRODUCT_EDGES) - 1)
-        size = max(1, _BLOCK // self._d)
-        for start in range(0, self._pairs.shape[1], size):
-            i, j = self._pairs[:, start : start + size]
-            # Tokens that coincide have 1 + 1e-16.
-            products = np.clip(np.einsum("pk,pk->p", x[i], x[j]), -1.0, 1.0)
-            weights = self._masses[i] * self._masses[j]
-            parts += np.histogram(products, INNER_PRODUCT_EDGES, weights=weights)[0]
-        total = parts.sum()
-        return (parts / total if total > 0.0 else parts)[None]
-
-
-def _checked_frame(frame: ArrayLike | None, d: int) -> Array | None:
-    """The frame for d > 3, else None."""
-    if d <= 3:
-        if frame is not None:
-            raise ValueError(f"a frame is for d > 3, d = {d} needs none")
-        return None
-    rows = np.eye(3, d) if frame is None else np.array(frame, dtype=np.float64)
-    if rows.shape != (3, d) or not np.allclose(rows @ rows.T, np.eye(3), rtol=0.0, atol=1e-12):
-        raise ValueError(f"frame of shape {rows.shape}: expected (3, {d}) with orthonormal rows")
-    return rows
-
-
-def _chosen_pairs(n: int) -> NDArray[np.int64]:
-    """Numbers of two different tokens each, (2, pairs): the same in every run with n tokens."""
-    if n * (n - 1) // 2 <= _PAIRS:
-        return np.stack(np.triu_indices(n, 1)).astype(np.int64)
-    rng = np.random.default_rng(0)
-    first = rng.integers(n, size=_PAIRS)
-    return np.stack([first, (first + rng.integers(1, n, size=_PAIRS)) % n])
 
 
 # -- reading --------------------------------------------------------------------------------------
