@@ -173,13 +173,13 @@ def _resume_command(folder: Path) -> str:
 
 def _summary(result: Result, folder_path: Path) -> str:
     from meanfield.results.folder import RunFolder
+    from meanfield.results.formats import format_of
 
     folder = RunFolder(folder_path)
     seconds = sum(result.timings.values())
     files = [
         ("series", folder.series_path),
-        ("ParaView", folder.fields_path),
-        ("ParaView", folder.particles_path),
+        *((format_of(p).program, p) for p in (folder.fields_path, folder.particles_path)),
     ]
     return table(
         [

@@ -29,6 +29,7 @@ __all__ = [
     "TokenFile",
     "TokenSeries",
     "format_named",
+    "format_of",
     "read_fields",
     "read_tokens_file",
 ]
@@ -42,7 +43,7 @@ def format_named(name: str) -> Format:
     return made
 
 
-def _format_of(path: Path) -> Format:
+def format_of(path: Path) -> Format:
     """By the ending of the name; of any other one, the default."""
     name = path.suffix.removeprefix(".")
     known = name.isidentifier() and importlib.util.find_spec(f"{__name__}.{name}") is not None
@@ -55,7 +56,7 @@ def read_fields(path: str | Path) -> FieldSeries:
     Raises:
         InputError: if there is no such file or no run wrote it.
     """
-    return _format_of(Path(path)).read_fields(Path(path))
+    return format_of(Path(path)).read_fields(Path(path))
 
 
 def read_tokens_file(path: str | Path) -> TokenSeries:
@@ -64,4 +65,4 @@ def read_tokens_file(path: str | Path) -> TokenSeries:
     Raises:
         InputError: if there is no such file or no run wrote it.
     """
-    return _format_of(Path(path)).read_tokens(Path(path))
+    return format_of(Path(path)).read_tokens(Path(path))

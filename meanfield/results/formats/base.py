@@ -70,6 +70,10 @@ class TokenFile(Protocol):
 class Format(Protocol):
     """A format of field files; its name is the ending of their names."""
 
+    @property
+    def program(self) -> str:
+        """What opens such a file."""
+
     def fields(
         self,
         path: Path,

@@ -13,6 +13,7 @@ __all__ = ["FORMAT"]
 class _VtkHdf:
     """See ``formats.base.Format``."""
 
+    program = "ParaView"
     fields = FieldWriter
     tokens = TokenWriter
     read_fields = staticmethod(read_fields)
