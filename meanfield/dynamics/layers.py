@@ -16,7 +16,6 @@ import math
 import numpy as np
 
 from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
-from meanfield.dynamics.rungekutta import retract
 from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
@@ -85,7 +84,7 @@ class LayerSolver(TokenSolver):
         dt = remaining if remaining <= self.layer_step * (1.0 + _WHOLE) else self.layer_step
         with self._timed("field"):
             velocity = self.velocity()
-        y = retract(self.x + dt * velocity)
+        y = self.interaction.manifold.retracted(self.x + dt * velocity)
         if y is None:
             raise BrokenInvariantError(
                 f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}"

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from meanfield.case.solvers import Particles
 from meanfield.collective import Alone
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
-from meanfield.dynamics.noise import brownian_step, step_generator
+from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.rungekutta import (
     TOO_SMALL,
     Control,
     largest_row,
     pair_named,
-    retract,
     try_step,
 )
 from meanfield.dynamics.solver import Solver, State
@@ -286,20 +285,22 @@ class ParticleSolver(TokenSolver):
         return self._velocity
 
     def _smooth_step(self, t_end: float) -> float:
-        first, control = self._first_velocity(), self._control
+        first, control, on = self._first_velocity(), self._control, self.interaction.manifold
         if control.longest == 0.0:
-            control.start(self._field_at, self._points, first, self.t, t_end)
+            control.start(self._field_at, self._points, first, self.t, t_end, on=on)
         while True:
             dt = self._fitted(t_end, control.longest, TOO_SMALL)
             t_new = self._after(dt, t_end)
-            trial = try_step(self.pair, self._field_at, self._points, first, self.t, dt, t_new)
+            trial = try_step(
+                self.pair, self._field_at, self._points, first, self.t, dt, t_new, on=on
+            )
             if control.accepts(dt, trial):
                 assert trial.x is not None
                 self._points, self._velocity = trial.x, trial.velocity
                 return dt
 
     def _noisy_step(self, t_end: float) -> float:
-        longest = self.options.dt
+        on, longest = self.interaction.manifold, self.options.dt
         if longest is None:
             turn = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.kappa * (self.d - 1))
             if self._control.longest == 0.0:
@@ -309,13 +310,13 @@ class ParticleSolver(TokenSolver):
         dt = self._fitted(t_end, longest)
         with self._timed("noise"):
             rng = step_generator(self.seed, self.step)
-            x = brownian_step(self._points, 0.5 * self.kappa * dt, rng)
+            x = on.brownian(self._points, 0.5 * self.kappa * dt, rng)
         slope = self._field_at(x, self.t)
-        middle = retract(x + 0.5 * dt * slope)
+        middle = on.retracted(x + 0.5 * dt * slope)
         y = None
         if middle is not None:
             drift = self._field_at(middle, self.t + 0.5 * dt)
-            y = retract(x + dt * drift)
+            y = on.retracted(x + dt * drift)
         if y is None:
             raise BrokenInvariantError(
                 f"a token left the sphere in the step of {dt:.1e} at t = {self.t:.6g}: take a "
@@ -323,7 +324,7 @@ class ParticleSolver(TokenSolver):
             )
         bend = dt * largest_row(drift - slope)
         with self._timed("noise"):
-            self._points = brownian_step(y, 0.5 * self.kappa * dt, rng)
+            self._points = on.brownian(y, 0.5 * self.kappa * dt, rng)
         self._velocity = None
         if self.options.dt is None:
             self._control.longest = grown_step(dt, bend, _BEND, 2)

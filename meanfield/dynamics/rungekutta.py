@@ -27,6 +27,7 @@ from scipy.integrate import DOP853, RK45
 
 from meanfield.collective import Communicator
 from meanfield.errors import InputError, suggest
+from meanfield.geometry.manifolds import Ambient, Manifold
 from meanfield.geometry.sphere import Array
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "Trial",
     "largest_row",
     "pair_named",
-    "retract",
     "try_step",
     "weighted_sum",
 ]
@@ -94,14 +94,6 @@ def pair_named(name: str) -> Pair:
     return PAIRS[name]
 
 
-def retract(y: Array) -> Array | None:
-    """Scale rows (n, d) to unit length; None if one is zero or not finite."""
-    length = np.sqrt(np.einsum("ij,ij->i", y, y))
-    if not np.all(np.isfinite(length)) or np.min(length, initial=1.0) == 0.0:
-        return None
-    return y / length[:, None]
-
-
 def largest_row(v: Array) -> float:
     """Length of the longest row (n, d); rows may be as long as 1e300 (velocities of usa are)."""
     scale = float(np.max(np.abs(v), initial=0.0))
@@ -132,6 +124,7 @@ class Agreement(NamedTuple):
 
 
 _ALONE = Agreement()
+_SPHERE: Manifold = Ambient(2)  # its retraction and projection are those of any sphere
 
 
 class Trial(NamedTuple):
@@ -164,6 +157,7 @@ def try_step(
     dt: float,
     t_new: float,
     ranks: Agreement = _ALONE,
+    on: Manifold = _SPHERE,
 ) -> Trial:
     """One step of the pair; whether it is good enough is for the ``Control`` to say.
 
@@ -176,6 +170,7 @@ def try_step(
         t, dt: time and step.
         t_new: t + dt, or the output time that it stands for.
         ranks: that share the points.
+        on: where they are.
     """
     together, largest = ranks
     count, d = pair.b.size, x.shape[1]
@@ -183,13 +178,13 @@ def try_step(
     stages = np.empty((count + 1, *first.shape))
     stages[0] = first
     for i in range(1, count):
-        y = retract(x + weighted_sum(dt * pair.a[i, :i], stages[:i])[:, :d])
+        y = on.retracted(x + weighted_sum(dt * pair.a[i, :i], stages[:i])[:, :d])
         if not together(y is not None):
             return nowhere
         assert y is not None
         stages[i] = field(y, t + pair.c[i] * dt)
     step = weighted_sum(dt * pair.b, stages[:-1])
-    end = retract(x + step[:, :d])
+    end = on.retracted(x + step[:, :d])
     if not together(end is not None):
         return nowhere
     assert end is not None
@@ -200,8 +195,7 @@ def try_step(
         carried_sizes.append(largest(wrong[:, d:]))
         wrong = wrong[:, :d]
         # Only the tangential part of an error survives the retraction.
-        wrong -= np.einsum("ij,ij->i", end, wrong)[:, None] * end
-        sizes.append(largest(wrong))
+        sizes.append(largest(on.tangential(end, wrong)))
     return Trial(
         end,
         stages[-1].copy(),  # so that the other stages can go
@@ -304,6 +298,7 @@ class Control:
         t: float,
         t_end: float,
         ranks: Agreement = _ALONE,
+        on: Manifold = _SPHERE,
     ) -> None:
         """Choose the first step from the size of the field and of its change along the flow."""
         speed = ranks.largest(first)
@@ -311,7 +306,7 @@ class Control:
             self.longest = t_end - t
             return
         h = min(0.01 / speed, t_end - t)
-        y = retract(x + h * first[:, : x.shape[1]])
+        y = on.retracted(x + h * first[:, : x.shape[1]])
         assert y is not None
         bend = ranks.largest(field(y, t + h) - first) / (h * speed)  # a rate
         tolerance = self.atol + self.rtol * 0.01

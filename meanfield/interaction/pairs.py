@@ -19,7 +19,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from meanfield.geometry.manifolds import Manifold
-from meanfield.geometry.sphere import Array, tangent_project
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.parts import Parts
 
 __all__ = ["PairKernel", "kernel_sums"]
@@ -83,8 +83,8 @@ def kernel_sums(
         z, gradient, laplacian = np.zeros(n), _table_pull(kernel, x, y, m, d), None
     else:
         z, gradient, laplacian = _blocked_sums(kernel, x, y, m, d, order, value)
-    if not on.latitudes and gradient is not None:
-        gradient = tangent_project(x, gradient)
+    if gradient is not None:
+        gradient = on.tangential(x, gradient)
     q = (z - base) / kernel.unit if kernel.unit != 0.0 else z - base
     return Parts(np.zeros(n), z, q, gradient, laplacian, np.ones(n, dtype=bool))
 

@@ -12,9 +12,10 @@ from numpy.polynomial import Polynomial
 from scipy import integrate, special
 
 from meanfield.case import Particles
-from meanfield.dynamics.noise import beta_parameters, brownian_step, step_generator
+from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
+from meanfield.geometry.brownian import beta_parameters, brownian_step
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.attention import Attention

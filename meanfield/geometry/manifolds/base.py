@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.errors import InputError
+from meanfield.geometry.brownian import brownian_step
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics
-from meanfield.geometry.sphere import Array, log_area
+from meanfield.geometry.sphere import Array, log_area, tangent_project
 
 __all__ = [
     "Grid",
@@ -154,6 +155,21 @@ class Manifold(ABC):
     def settled_velocity(self, points: Array, velocity: Array) -> Array:
         """The inverse: components of a lifted velocity at points."""
         return velocity
+
+    def tangential(self, x: Array, vectors: Array) -> Array:
+        """The parts of vectors (n, d) at unit vectors that a velocity may have."""
+        return tangent_project(x, vectors)
+
+    def retracted(self, y: Array) -> Array | None:
+        """Rows (n, d) scaled to unit length; None if one is zero or not finite."""
+        length = np.sqrt(np.einsum("ij,ij->i", y, y))
+        if not np.all(np.isfinite(length)) or np.min(length, initial=1.0) == 0.0:
+            return None
+        return y / length[:, None]
+
+    def brownian(self, x: Array, tau: float, rng: np.random.Generator) -> Array:
+        """Unit vectors (n, d) after Brownian motions for a time tau, see ``brownian_step``."""
+        return brownian_step(x, tau, rng)
 
     def tangents(self, x: Array, y: Array) -> Array:
         """Initial directions times geodesic lengths of edges from x to y, in frames at x: (n, 2).

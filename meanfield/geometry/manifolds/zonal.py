@@ -78,6 +78,10 @@ class Latitudes(Manifold):
     def normalised(self, points: Array) -> Array:
         return points
 
+    def tangential(self, x: Array, vectors: Array) -> Array:
+        """Along the meridian already, (n, 1)."""
+        return vectors
+
     def in_space(self, points: Array) -> Array:
         theta = points[:, 0]
         return np.stack([np.sin(theta), np.zeros_like(theta), np.cos(theta)], axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from meanfield.errors import InputError
 from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.manifolds import Manifold
-from meanfield.geometry.sphere import Array, dimension_ratio, tangent_project
+from meanfield.geometry.sphere import Array, dimension_ratio
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
 from meanfield.options import Expected, Field, Number, options
@@ -161,7 +161,7 @@ class Exponential(Kernel):
             q = (s.z * np.exp(s.log_scale - abs(self.beta)) - base) / self.beta
         gradient = laplacian = None
         if order >= 1:
-            gradient = s.pull if on.latitudes else tangent_project(x, s.pull)
+            gradient = on.tangential(x, s.pull)
         if order >= 2:
             laplacian = self.beta * (s.z - s.ztt) - (on.d - 1) * s.zt
         return Parts(s.log_scale, s.z, q, gradient, laplacian, np.ones(s.z.size, dtype=bool))
