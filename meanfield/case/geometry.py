@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import S1, S2, Latitudes, Manifold, of_vectors
+from meanfield.geometry.manifolds import (
+    MANIFOLDS,
+    S1,
+    S2,
+    Ambient,
+    Latitudes,
+    Manifold,
+    manifold,
+    of_vectors,
+)
 from meanfield.options import Expected, Field, InputFile, Whole, options
 
 if TYPE_CHECKING:
@@ -224,18 +233,29 @@ class MeshFile(_Named):
             raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
 
 
+if TYPE_CHECKING:
+    Space = str
+else:
+    Space = Literal[tuple(name for name, kind in MANIFOLDS.items() if not kind.dimension)]
+
+
 @options("geometry")
 class Unmeshed(_Named):
-    """S^{d-1} without a mesh, any d >= 2: for solvers of tokens."""
+    """S^{d-1} without a mesh, any d >= 2, or a part of it: for solvers of tokens."""
 
     d: Whole = Field(ge=2, le=100_000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""
+    space: Space = Ambient.name
+    """Where tokens are: "any" point of the sphere, or a part of it by its name."""
     type: Literal["unmeshed"] = field(default="unmeshed", kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        _ = self.manifold  # which may not have this dimension
 
     @property
     def manifold(self) -> Manifold:
-        """Unit vectors: S^2, S^1, or any dimension."""
-        return of_vectors(self.d)
+        """Unit vectors: S^2, S^1, any dimension, or a part of the sphere."""
+        return of_vectors(self.d) if self.space == Ambient.name else manifold(self.space, self.d)
 
     @property
     def vertex_count(self) -> int:

@@ -28,14 +28,13 @@ def mesh_words(case: Case) -> str:
     """Words for what the state of a run is: a mesh, or tokens."""
     from meanfield.case import TOKEN_KINDS, Layers, Tokens
 
-    solver, d = case.solver, case.geometry.d
+    solver, on = case.solver, case.geometry.manifold
     if isinstance(solver, Tokens):
         origin = solver.tokens if solver.tokens in TOKEN_KINDS else Path(solver.tokens).name
         layers = f", {solver.layers:,} layers a unit of time" if isinstance(solver, Layers) else ""
-        return f"{token_count(case):,} tokens on S^{d - 1} ({origin}){layers}"
-    name = case.geometry.manifold.describe()
+        return f"{token_count(case):,} tokens on {on.symbol} ({origin}){layers}"
     words = "" if solver.type == "eulerian" else f", {solver.type}"
-    return f"{name}, {case.geometry.vertex_count:,} vertices{words}"
+    return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
 
 
 def model_words(model: Model, kappa: float) -> str:

@@ -357,7 +357,7 @@ def tokens_for(interaction: Interaction, x0: Array) -> Array:
             "geometry 'any' with the same d expected"
         )
     interaction.refuse_overflow()
-    return checked_tokens(x0, interaction.d)
+    return interaction.manifold.onto(checked_tokens(x0, interaction.d))
 
 
 def _checked_weights(weights: Array | None, n: int) -> Array:

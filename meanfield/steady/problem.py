@@ -108,9 +108,12 @@ class Problem:
         """Geometry in which states are found.
 
         Raises:
-            InputError: d > 3 without a mesh, and a law that is not symmetric about e_d.
+            InputError: d > 3 without a mesh, and a law that is not symmetric about e_d; a geometry
+                for tokens alone.
         """
         on = self.geometry.manifold
+        if not on.whole:
+            raise InputError(f"geometry: found {on.symbol}, stationary states are found on spheres")
         if not on.has_harmonics:
             if not self.initial.is_zonal():
                 raise InputError(

@@ -58,6 +58,8 @@ class Manifold(ABC):
     closed: ClassVar[bool] = False
     """Whether angles go round (one-dimensional manifolds)."""
     has_harmonics: ClassVar[bool] = True
+    whole: ClassVar[bool] = True
+    """Whether it is the whole sphere, or what stands for it."""
     few: ClassVar[int] = 0
     """Points for which direct sums are faster than transforms (measured), and without noise."""
     most_degree: ClassVar[int] = 0
@@ -67,6 +69,11 @@ class Manifold(ABC):
         if self.d < 2 or (self.only_d is not None and self.d != self.only_d):
             expected = "d >= 2" if self.only_d is None else f"d = {self.only_d}"
             raise InputError(f"geometry '{self.name}' has {expected}, found d = {self.d}")
+
+    @property
+    def symbol(self) -> str:
+        """Of the set of its points."""
+        return f"S^{self.d - 1}"
 
     def describe(self) -> str:
         """A few words."""
@@ -155,6 +162,10 @@ class Manifold(ABC):
     def settled_velocity(self, points: Array, velocity: Array) -> Array:
         """The inverse: components of a lifted velocity at points."""
         return velocity
+
+    def onto(self, x: Array) -> Array:
+        """Unit vectors (n, d), such as those of a law, moved to where tokens may be."""
+        return x
 
     def tangential(self, x: Array, vectors: Array) -> Array:
         """The parts of vectors (n, d) at unit vectors that a velocity may have."""
