@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from meanfield.errors import InputError
 from meanfield.figures import globe
-from meanfield.figures.reading import energy_at, time_scale, title_of
+from meanfield.figures.reading import case_table, energy_at, time_scale, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     CLUSTER_MASS,
@@ -32,7 +32,7 @@ from meanfield.figures.style import (
     shades,
     telling_steps,
 )
-from meanfield.geometry.manifolds import of_vectors
+from meanfield.geometry.manifolds import manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import INNER_PRODUCT_EDGES, TokenSeries, read_tokens_file
@@ -79,7 +79,7 @@ def plot_tokens(run: RunFolder) -> Path:
             if tokens.d == 3:
                 figure = _draw_sphere_tokens(tokens, steps)
             else:
-                figure = _draw_inner_products(tokens, steps)
+                figure = _draw_inner_products(tokens, steps, _on_whole_sphere(run, tokens.d))
         headline(figure, title_of(run))
         return save(figure, run.figure("particles.png"))
 
@@ -177,8 +177,14 @@ def _label_clusters(ax: Axes, points: Array, masses: Array, colours: NDArray[np.
             )
 
 
-def _draw_inner_products(tokens: TokenSeries, steps: Sequence[int]) -> Figure:
-    """Distribution of <x_i, x_j> at several times, logarithmic, and that of uniform tokens."""
+def _on_whole_sphere(run: RunFolder, d: int) -> bool:
+    geometry = case_table(run).get("geometry")
+    space = geometry.get("space") if isinstance(geometry, dict) else None
+    return space is None or manifold(str(space), d).whole
+
+
+def _draw_inner_products(tokens: TokenSeries, steps: Sequence[int], whole: bool) -> Figure:
+    """Distribution of <x_i, x_j> at several times, logarithmic; of uniform tokens on a sphere."""
     if tokens.n == 1:
         raise InputError(f"{tokens.path} has a single token: no pairs to draw for d > 3")
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
@@ -196,7 +202,8 @@ def _draw_inner_products(tokens: TokenSeries, steps: Sequence[int]) -> Figure:
     log_uniform = 0.5 * (tokens.d - 3) * np.log1p(-(s**2)) - (
         0.5 * math.log(math.pi) + math.lgamma(0.5 * (tokens.d - 1)) - math.lgamma(0.5 * tokens.d)
     )
-    ax.plot(s, np.exp(log_uniform), color=FAINT, linewidth=0.8, linestyle=":", label="uniform")
+    if whole:
+        ax.plot(s, np.exp(log_uniform), color=FAINT, linewidth=0.8, linestyle=":", label="uniform")
     values = np.concatenate(tops)
     ax.set_yscale("log")
     ax.set_ylim(0.5 * max(values[values > 0.0].min(), 1e-4), 2.0 * values.max())
