@@ -140,12 +140,8 @@ class DensitySolver(Solver):
         """X at this rank's vertices, (n_owned, gdim). Collective."""
         return self.field().velocity(self._at_owned)
 
-    def speed(self) -> float:
-        """Root mean square velocity of the mass; zero at rest. Collective."""
-        v = self.velocity()
-        m = self.weights * self.rho
-        (total,) = self.space.sum(float(np.dot(m, np.sum(v * v, axis=1))))
-        return math.sqrt(total)
+    def _flow(self) -> tuple[Array, Array]:
+        return self.velocity(), self.weights * self.rho
 
     def check(self) -> None:
         """Refuse a density that is none; see ``Solver``. Collective."""

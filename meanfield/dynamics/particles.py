@@ -22,6 +22,7 @@ from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.rungekutta import (
     TOO_SMALL,
     Control,
+    Setting,
     largest_row,
     pair_named,
     try_step,
@@ -113,10 +114,8 @@ class TokenSolver(Solver):
         """The field of the current tokens."""
         return self.interaction.field(self.measure(), self.t)
 
-    def speed(self) -> float:
-        """Root mean square of |X| over the mass."""
-        v = self.velocity()
-        return math.sqrt(float(np.dot(self.weights, np.sum(v * v, axis=1))))
+    def _flow(self) -> tuple[Array, Array]:
+        return self.velocity(), self.weights
 
     def check(self) -> None:
         """Refuse tokens that are none; see ``Solver``."""
@@ -285,14 +284,15 @@ class ParticleSolver(TokenSolver):
         return self._velocity
 
     def _smooth_step(self, t_end: float) -> float:
-        first, control, on = self._first_velocity(), self._control, self.interaction.manifold
+        first, control = self._first_velocity(), self._control
+        setting = Setting(self.interaction.manifold)
         if control.longest == 0.0:
-            control.start(self._field_at, self._points, first, self.t, t_end, on=on)
+            control.start(self._field_at, self._points, first, self.t, t_end, setting)
         while True:
             dt = self._fitted(t_end, control.longest, TOO_SMALL)
             t_new = self._after(dt, t_end)
             trial = try_step(
-                self.pair, self._field_at, self._points, first, self.t, dt, t_new, on=on
+                self.pair, self._field_at, self._points, first, self.t, dt, t_new, setting
             )
             if control.accepts(dt, trial):
                 assert trial.x is not None

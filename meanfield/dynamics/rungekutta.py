@@ -33,9 +33,9 @@ from meanfield.geometry.sphere import Array
 __all__ = [
     "PAIRS",
     "TOO_SMALL",
-    "Agreement",
     "Control",
     "Pair",
+    "Setting",
     "Trial",
     "largest_row",
     "pair_named",
@@ -103,28 +103,29 @@ def largest_row(v: Array) -> float:
     return scale * float(np.sqrt(np.max(np.einsum("ij,ij->i", v, v))))
 
 
-class Agreement(NamedTuple):
-    """How all ranks that share the points decide as one. Both are collective.
+class Setting(NamedTuple):
+    """Where points are, and how the ranks that share them decide as one.
 
     Attributes:
-        together: whether something is so on all of them: all give up if one has to.
-        largest: length of the longest row over all of them.
+        on: the manifold; by default that of unit vectors, whatever their dimension.
+        together: whether something is so on all ranks: all give up if one has to. Collective.
+        largest: length of the longest row over all ranks. Collective.
     """
 
+    on: Manifold = Ambient(2)
     together: Callable[[bool], bool] = bool
     largest: Callable[[Array], float] = largest_row
 
     @classmethod
-    def over(cls, comm: Communicator) -> Agreement:
-        """That of the ranks of a communicator."""
+    def shared(cls, comm: Communicator) -> Setting:
+        """Unit vectors shared by the ranks of a communicator."""
         return cls(
-            lambda good: all(comm.allgather(good)),
-            lambda rows: float(np.max(comm.allgather(largest_row(rows)))),
+            together=lambda good: all(comm.allgather(good)),
+            largest=lambda rows: float(np.max(comm.allgather(largest_row(rows)))),
         )
 
 
-_ALONE = Agreement()
-_SPHERE: Manifold = Ambient(2)  # its retraction and projection are those of any sphere
+_ALONE = Setting()
 
 
 class Trial(NamedTuple):
@@ -156,8 +157,7 @@ def try_step(
     t: float,
     dt: float,
     t_new: float,
-    ranks: Agreement = _ALONE,
-    on: Manifold = _SPHERE,
+    setting: Setting = _ALONE,
 ) -> Trial:
     """One step of the pair; whether it is good enough is for the ``Control`` to say.
 
@@ -169,10 +169,9 @@ def try_step(
         first: (n, d + k) field at ``x``.
         t, dt: time and step.
         t_new: t + dt, or the output time that it stands for.
-        ranks: that share the points.
-        on: where they are.
+        setting: where the points are, and who shares them.
     """
-    together, largest = ranks
+    on, together, largest = setting
     count, d = pair.b.size, x.shape[1]
     nowhere = Trial(None, first, np.inf, np.inf, first[:, d:])
     stages = np.empty((count + 1, *first.shape))
@@ -297,18 +296,17 @@ class Control:
         first: Array,
         t: float,
         t_end: float,
-        ranks: Agreement = _ALONE,
-        on: Manifold = _SPHERE,
+        setting: Setting = _ALONE,
     ) -> None:
         """Choose the first step from the size of the field and of its change along the flow."""
-        speed = ranks.largest(first)
+        speed = setting.largest(first)
         if speed == 0.0:
             self.longest = t_end - t
             return
         h = min(0.01 / speed, t_end - t)
-        y = on.retracted(x + h * first[:, : x.shape[1]])
+        y = setting.on.retracted(x + h * first[:, : x.shape[1]])
         assert y is not None
-        bend = ranks.largest(field(y, t + h) - first) / (h * speed)  # a rate
+        bend = setting.largest(field(y, t + h) - first) / (h * speed)  # a rate
         tolerance = self.atol + self.rtol * 0.01
         rate = max(speed, bend, 1e-300)
         self.longest = min(100.0 * h, tolerance ** (1.0 / self.order) / rate)

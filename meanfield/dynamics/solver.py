@@ -6,15 +6,19 @@ of how mass is moved, of files, cases or observers.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
-from meanfield.collective import Communicator, on_root
+import numpy as np
+
+from meanfield.collective import Communicator, on_root, sum_over_ranks
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
@@ -173,8 +177,18 @@ class Solver(ABC):
         """The field of the current state."""
 
     @abstractmethod
+    def _flow(self) -> tuple[Array, Array]:
+        """X (n, k) where this rank has mass, and the masses (n,). Collective."""
+
     def speed(self) -> float:
-        """Root mean square velocity of the mass; zero at rest."""
+        """Root mean square velocity of the mass; zero at rest. Collective."""
+        v, masses = self._flow()
+        largest = max(self.comm.allgather(float(np.max(np.abs(v), initial=0.0))))
+        if largest == 0.0:
+            return 0.0
+        v = v / largest  # those of usa are up to e^600, and their squares no doubles
+        local = np.array([float(np.dot(masses, np.sum(v * v, axis=1)))])
+        return largest * math.sqrt(float(sum_over_ranks(self.comm, local)[0]))
 
     @abstractmethod
     def check(self) -> None:

@@ -161,7 +161,8 @@ class _Run:
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder.open(path)
         if not self.folder.fields_path.is_file():
-            raise InputError(f"{path} has no density (fields.vtkhdf): the run of one expected")
+            file = self.folder.fields_path.name
+            raise InputError(f"{path} has no density ({file}): the run of one expected")
         self.fields: FieldSeries = read_fields(self.folder.fields_path)
         if not len(self.fields.times):
             raise InputError(f"{path} has no output yet: a run with one or more expected")

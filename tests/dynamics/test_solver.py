@@ -7,8 +7,8 @@ import pytest
 
 import meanfield as mf
 from meanfield.errors import InputError
-from meanfield.geometry.laws import standard_density
-from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.laws import Fourier, standard_density
+from meanfield.geometry.mesh import circle, icosphere
 
 
 def _density(kind: str):  # type: ignore[no-untyped-def]
@@ -171,3 +171,27 @@ def test_the_noise_of_the_energy_counts_all_signs_of_a_kernel() -> None:
         largest = max(largest, abs(other.ascent() - field.ascent()))
     assert 1e3 * attention.epsilon * abs(field.ascent()) < largest
     assert largest < field.energy_noise() < 1e-3 * parts
+
+
+@pytest.mark.parametrize("kind", ["eulerian", "implicit", "lagrangian", "particles"])
+def test_a_speed_whose_square_is_no_double(kind: str) -> None:
+    from meanfield.dynamics.eulerian import EulerianSolver
+    from meanfield.dynamics.implicit import ImplicitSolver
+    from meanfield.dynamics.lagrangian import LagrangianSolver
+    from meanfield.dynamics.particles import ParticleSolver
+    from meanfield.dynamics.space import P1Space
+
+    attention, law = mf.Attention("usa", 500.0, 2, "circle"), Fourier((0.3, 0.2))
+    if kind == "lagrangian":
+        solver = LagrangianSolver(attention, circle(400), law.density)
+    elif kind == "particles":
+        solver = ParticleSolver(attention, law.sample(30, np.random.default_rng(3)))
+    else:
+        space = P1Space(circle(400))
+        made = EulerianSolver if kind == "eulerian" else ImplicitSolver
+        solver = made(space, attention, law.density(space.points))
+    measure = solver.measure()
+    scaled = solver.field().velocity(measure.points, scaled=True)
+    size = np.sqrt(np.dot(measure.weights, np.sum(scaled**2, axis=1)))
+    assert 1e-6 < size < 10.0
+    assert solver.speed() / np.exp(500.0) == pytest.approx(size, rel=1e-10)

@@ -17,13 +17,13 @@ from dataclasses import replace
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
-from meanfield.collective import Alone, Communicator, joined, own_share, sum_over_ranks
+from meanfield.collective import Alone, Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, rates_in
 from meanfield.dynamics.lagrangian.points import Points
 from meanfield.dynamics.lagrangian.refinement import PASSES, REFINE_EVERY, Refinement
 from meanfield.dynamics.lagrangian.start import start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
-from meanfield.dynamics.rungekutta import TOO_SMALL, Agreement, Control, pair_named, try_step
+from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, pair_named, try_step
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import IntArray, Mesh
@@ -111,7 +111,7 @@ class LagrangianSolver(Solver):
         self.merge_error = 0.0
         self.timings |= {"merge": 0.0, "insert": 0.0}
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
-        self._ranks = Agreement.over(ranks)
+        self._setting = Setting.shared(ranks)
         rho = self._weigh()
         x = given.manifold.lift(given.points)
         with np.errstate(divide="ignore"):
@@ -236,15 +236,8 @@ class LagrangianSolver(Solver):
         if not np.all(np.isfinite(x)) or np.any(np.isnan(log_rho) | (log_rho == np.inf)):
             raise BrokenInvariantError(f"vertices or log rho not finite at t = {self.t:.6g}")
 
-    def speed(self) -> float:
-        """Root mean square of |X| over the mass. Collective."""
-        v = self._evaluated().rates[:, :-1]
-        largest = self._ranks.largest(v)
-        if largest == 0.0:
-            return 0.0
-        v = v / largest  # those of usa are up to e^600, and their squares no doubles
-        local = np.array([float(np.dot(self._points.masses, np.sum(v * v, axis=1)))])
-        return largest * math.sqrt(float(sum_over_ranks(self.comm, local)[0]))
+    def _flow(self) -> tuple[Array, Array]:
+        return self._evaluated().rates[:, :-1], self._points.masses
 
     # ------------------------------------------------------------------ stepping
 
@@ -256,13 +249,13 @@ class LagrangianSolver(Solver):
         if control.longest == 0.0:
             control.start(
                 lambda x, t: self._evaluate(x, t).rates,
-                x, now.rates, self.t, t_end, self._ranks,
+                x, now.rates, self.t, t_end, self._setting,
             )  # fmt: skip
         while True:
             dt = self._fitted(t_end, control.longest, TOO_SMALL)
             stages = Stages(self._evaluate, now)
             trial = try_step(
-                self.pair, stages, x, now.rates, self.t, dt, self._after(dt, t_end), self._ranks
+                self.pair, stages, x, now.rates, self.t, dt, self._after(dt, t_end), self._setting
             )  # fmt: skip
             if control.accepts(dt, trial):
                 break
@@ -319,7 +312,7 @@ class LagrangianSolver(Solver):
         # Steps are known, so that noise decides on none of them.
         model = replace(self._precise, dark=self.interaction.dark)
         followed = self._refinement.followed(new[own_share(self.comm, len(new))], model)
-        if not self._ranks.together(followed is not None):
+        if not self._setting.together(followed is not None):
             why = "new vertices came where the transforms do not resolve Z"
             self._refinement.stop(self.t, why)
             return
