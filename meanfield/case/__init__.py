@@ -10,7 +10,7 @@ nothing of DOLFINx, of how a case is run and of what a run leaves behind.
 from meanfield.case.auto import auto_solver
 from meanfield.case.case import Case
 from meanfield.case.files import emit_toml, read_table
-from meanfield.case.geometry import Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
+from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.overrides import apply_overrides, parse_override
@@ -32,6 +32,7 @@ __all__ = [
     "MAX_OUTPUTS",
     "MAX_TOKENS",
     "TOKEN_KINDS",
+    "UNMESHED",
     "Case",
     "Circle",
     "Density",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GEOMETRIES",
     "MAX_VERTICES",
+    "UNMESHED",
     "Circle",
     "Geometry",
     "MeshFile",
@@ -233,29 +234,32 @@ class MeshFile(_Named):
             raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
 
 
+UNMESHED = (
+    "unmeshed",
+    *(name for name, on in MANIFOLDS.items() if not on.dimension and on is not Ambient),
+)
+"""Types without a mesh: the whole sphere, and parts of it by the names of their manifolds."""
 if TYPE_CHECKING:
-    Space = str
+    UnmeshedType = str
 else:
-    Space = Literal[tuple(name for name, kind in MANIFOLDS.items() if not kind.dimension)]
+    UnmeshedType = Literal[UNMESHED]
 
 
 @options("geometry")
 class Unmeshed(_Named):
-    """S^{d-1} without a mesh, any d >= 2, or a part of it: for solvers of tokens."""
+    """S^{d-1} without a mesh, any d >= 2: for solvers of tokens."""
 
     d: Whole = Field(ge=2, le=100_000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""
-    space: Space = Ambient.name
-    """Where tokens are: "any" point of the sphere, or a part of it by its name."""
-    type: Literal["unmeshed"] = field(default="unmeshed", kw_only=True, repr=False)
+    type: UnmeshedType = field(default=UNMESHED[0], kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.manifold  # which may not have this dimension
 
     @property
     def manifold(self) -> Manifold:
-        """Unit vectors: S^2, S^1, any dimension, or a part of the sphere."""
-        return of_vectors(self.d) if self.space == Ambient.name else manifold(self.space, self.d)
+        """Unit vectors: S^2, S^1, any dimension, or a part of the sphere by its name."""
+        return of_vectors(self.d) if self.type == UNMESHED[0] else manifold(self.type, self.d)
 
     @property
     def vertex_count(self) -> int:
@@ -268,7 +272,7 @@ class Unmeshed(_Named):
         Raises:
             InputError: always.
         """
-        raise InputError(f"geometry.type: 'unmeshed' found, a meshed one expected{_MESHED}")
+        raise InputError(f"geometry.type: '{self.type}' found, a meshed one expected{_MESHED}")
 
 
 _MESHED = " ('sphere', 'circle', 'zonal' or 'file') for a density"
@@ -278,8 +282,8 @@ def needs_mesh(geometry: Geometry, solver: str) -> None:
     """Refuse what has no mesh, for a solver of a density."""
     if isinstance(geometry, Unmeshed):
         raise InputError(
-            f"geometry.type: the {solver} solver needs a mesh, found 'unmeshed'; expected another "
-            f"geometry{_MESHED}, or solver.type = 'particles'"
+            f"geometry.type: the {solver} solver needs a mesh, found '{geometry.type}'; expected "
+            f"another geometry{_MESHED}, or solver.type = 'particles'"
         )
 
 

@@ -9,7 +9,7 @@ from meanfield.case.case import Case
 from meanfield.case.reference import NESTED, SECTIONS, TOP
 from meanfield.checks import choice_in_words
 from meanfield.errors import InputError, suggest
-from meanfield.options import Option, label_of, options_of
+from meanfield.options import Option, label_of, labels_of, options_of
 
 __all__ = ["help_keys", "help_on"]
 
@@ -26,7 +26,7 @@ def _all_options() -> list[tuple[str, type, Option]]:
     for section, kinds in (SECTIONS | NESTED).items():
         for kind in kinds:
             found += [(section, kind, option) for option in options_of(kind, section)]
-        types = [label for label in map(label_of, kinds) if label]
+        types = [label for kind in kinds for label in labels_of(kind)]
         if types:
             about = f"Which kind of [{section}]; each has its own keys: `meanfield help {section}`."
             words = choice_in_words(types)
@@ -62,12 +62,12 @@ def help_keys() -> set[str]:
     """All that ``help_on`` knows."""
     valid = {option.key for _, _, option in _all_options()}
     valid |= {section for section, _ in _sections()}
-    valid |= {label_of(kind) for _, kind in _sections()} - {""}
+    valid |= {label for _, kind in _sections() for label in labels_of(kind)}
     return valid | {word.rpartition(".")[2] for word in valid}
 
 
 def _is_type(kind: type, section: str, key: str) -> bool:
-    return key in (label_of(kind), f"{section}.{label_of(kind)}")
+    return key.removeprefix(f"{section}.") in labels_of(kind)
 
 
 def _about(kind: type) -> str:
@@ -77,7 +77,8 @@ def _about(kind: type) -> str:
 def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
     lines: list[str] = []
     for section, kind in tables:
-        head = f'[{section}] type = "{label_of(kind)}"' if label_of(kind) else f"[{section}]"
+        types = " or ".join(f'"{label}"' for label in labels_of(kind))
+        head = f"[{section}] type = {types}" if types else f"[{section}]"
         lines += ["", head, *_wrapped(_about(kind), "  ")]
         for option in options_of(kind, section):
             name = option.key.rpartition(".")[2]

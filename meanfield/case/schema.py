@@ -18,7 +18,7 @@ def case_schema() -> dict[str, object]:
     schema = TypeAdapter(Case).json_schema()
     kinds = schema["$defs"]
     for kind in kinds.values():
-        if "const" in kind["properties"].get("type", {}):
+        if {"const", "enum"} & kind["properties"].get("type", {}).keys():
             kind["required"] = ["type", *kind.get("required", [])]
     # A solver by its name alone, or without a type: that of the first kind.
     first = copy.deepcopy(kinds[Eulerian.__name__])

@@ -32,7 +32,7 @@ from meanfield.figures.style import (
     shades,
     telling_steps,
 )
-from meanfield.geometry.manifolds import manifold, of_vectors
+from meanfield.geometry.manifolds import MANIFOLDS, manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import INNER_PRODUCT_EDGES, TokenSeries, read_tokens_file
@@ -179,8 +179,8 @@ def _label_clusters(ax: Axes, points: Array, masses: Array, colours: NDArray[np.
 
 def _on_whole_sphere(run: RunFolder, d: int) -> bool:
     geometry = case_table(run).get("geometry")
-    space = geometry.get("space") if isinstance(geometry, dict) else None
-    return space is None or manifold(str(space), d).whole
+    name = geometry.get("type") if isinstance(geometry, dict) else None
+    return name not in MANIFOLDS or manifold(str(name), d).whole
 
 
 def _draw_inner_products(tokens: TokenSeries, steps: Sequence[int], whole: bool) -> Figure:

@@ -15,7 +15,6 @@ __all__ = [
     "Array",
     "colatitude",
     "dimension_ratio",
-    "exp_map",
     "geodesic_distance",
     "harmonic_dimension",
     "log_area",
@@ -60,16 +59,6 @@ def geodesic_distance(x: Array, y: Array) -> Array:
 def colatitude(x: Array) -> Array:
     """Angles (n,) in [0, pi] of unit vectors (n, d) from the last coordinate axis e_d."""
     return np.arctan2(np.linalg.norm(x[:, :-1], axis=1), x[:, -1])
-
-
-def exp_map(x: Array, v: Array) -> Array:
-    """Follow the geodesic from unit vectors ``x`` with tangent velocities ``v`` for unit time.
-
-    Both (n, d). The result is renormalised, so that repeated use does not drift off the sphere.
-    """
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
-    y = np.cos(length) * x + np.sinc(length / np.pi) * v
-    return y / np.linalg.norm(y, axis=-1, keepdims=True)
 
 
 def uniform_points(n: int, d: int, rng: np.random.Generator) -> Array:

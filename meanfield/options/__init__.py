@@ -20,7 +20,7 @@ from meanfield.options.classes import (
     options,
     options_of,
 )
-from meanfield.options.fields import label_of, tagged
+from meanfield.options.fields import label_of, labels_of, tagged
 from meanfield.options.values import (
     Expected,
     Flag,
@@ -52,6 +52,7 @@ __all__ = [
     "chosen",
     "field",
     "label_of",
+    "labels_of",
     "made_from",
     "options",
     "options_of",

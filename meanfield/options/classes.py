@@ -138,10 +138,9 @@ def chosen(kind: type[Made], given: Made | None) -> Made:
 def as_table(owner: object) -> dict[str, object]:
     """Options as a table of a case file: lists, texts and numbers; what is None is left out."""
     table: dict[str, object] = {}
-    kind = type(owner)
-    if label_of(kind):
-        table["type"] = label_of(kind)
-    for name in names_of(kind):
+    if label_of(owner):
+        table["type"] = label_of(owner)
+    for name in names_of(type(owner)):
         value = getattr(owner, name)
         if isinstance(value, tuple):
             value = list(value)

@@ -23,6 +23,7 @@ __all__ = [
     "fields_of",
     "in_words",
     "label_of",
+    "labels_of",
     "names_of",
     "section_of",
     "tagged",
@@ -34,10 +35,18 @@ def section_of(kind: type) -> str:
     return str(getattr(kind, "option_section", ""))
 
 
-def label_of(kind: type) -> str:
-    """``type`` of its table in a case file; "" for a class that is alone in its section."""
-    label = getattr(kind, "type", None)
+def label_of(options: object) -> str:
+    """``type`` of a table of options, or the usual one of a class; "" where there is but one."""
+    label = getattr(options, "type", None)
     return label if isinstance(label, str) else ""
+
+
+def labels_of(kind: type) -> tuple[str, ...]:
+    """Each ``type`` that a table of a class may have, the usual one first."""
+    if not label_of(kind):
+        return ()
+    declared = fields_of(kind).get("type")
+    return get_args(declared.annotation) if declared else (label_of(kind),)
 
 
 def fields_of(kind: type) -> dict[str, FieldInfo]:
@@ -65,7 +74,7 @@ def tagged(annotation: object) -> dict[str, type]:
     if isinstance(annotation, type):
         if not hasattr(annotation, "option_section"):
             return {}
-        return {label_of(annotation) or annotation.__name__: annotation}
+        return dict.fromkeys(labels_of(annotation) or [annotation.__name__], annotation)
     found: dict[str, type] = {}
     for part in get_args(annotation):
         found |= tagged(part)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meanfield.case import Case, Geometry, Model, Unmeshed, emit_toml, read_table
+from meanfield.case import UNMESHED, Case, Geometry, Model, Unmeshed, emit_toml, read_table
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Latitudes, Manifold
@@ -59,7 +59,7 @@ class Problem:
             raw["model"] = {name: value for name, value in given.items() if name != "kappa"}
             kappa = given.get("kappa", kappa)
         geometry = raw.get("geometry")
-        if isinstance(geometry, Mapping) and geometry.get("type") == Unmeshed.type:
+        if isinstance(geometry, Mapping) and geometry.get("type") in UNMESHED:
             raw["solver"] = {"type": "particles", "number": 1}
         try:
             case = Case.from_dict(raw, path.parent)

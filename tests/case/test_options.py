@@ -32,7 +32,16 @@ from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import uniform_points
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.kernels import KERNELS, Kernel
-from meanfield.options import Field, Number, Whole, as_table, made_from, options, options_of
+from meanfield.options import (
+    Field,
+    Number,
+    Whole,
+    as_table,
+    labels_of,
+    made_from,
+    options,
+    options_of,
+)
 
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 RAW = plain.table(initial__type="uniform", time__end=2.0)
@@ -98,6 +107,18 @@ def test_options_are_values() -> None:
     ]
     with pytest.raises(InputError, match=r"Eulerian: found 0\.5 without a name, expected scheme="):
         mf.Eulerian(0.5)  # type: ignore[misc]
+
+
+def test_one_class_may_stand_for_several_types() -> None:
+    @options("geometry")
+    class Ring:
+        d: Whole = Field(ge=2)
+        type: Literal["ring", "torus"] = dataclasses.field(default="ring", kw_only=True)
+
+    assert labels_of(Ring) == ("ring", "torus")
+    assert as_table(Ring(4)) == {"type": "ring", "d": 4}
+    assert as_table(Ring(4, type="torus")) == {"type": "torus", "d": 4} != as_table(Ring(4))
+    assert made_from(Ring, {"type": "torus", "d": 4}) == Ring(4, type="torus")
 
 
 def test_a_case_goes_to_another_process_as_it_is() -> None:
