@@ -84,14 +84,16 @@ class Alone:
 def on_root(comm: Communicator, action: Callable[[], T], share: bool = True) -> T | None:
     """Do something on rank 0; what goes wrong there is raised on every rank. Collective.
 
+    An interruption, too: the others wait where no signal reaches them.
+
     ``share``: hand the value to all ranks; otherwise they get None.
     """
     value: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     if comm.rank == 0:
         try:
             value = action()
-        except Exception as caught:
+        except BaseException as caught:
             error = caught
     if comm.size > 1:
         error = comm.bcast(error, root=0)
@@ -105,10 +107,10 @@ def on_root(comm: Communicator, action: Callable[[], T], share: bool = True) -> 
 def everywhere(comm: Communicator, action: Callable[[], T]) -> T:
     """Do something on every rank; what goes wrong on one is raised on all. Collective."""
     value: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     try:
         value = action()
-    except Exception as caught:
+    except BaseException as caught:
         error = caught
     if comm.size > 1:
         error = next((e for e in comm.allgather(error) if e is not None), None)

@@ -196,9 +196,16 @@ class MeshFile(_Named):
     def _known(self) -> tuple[Manifold, int]:
         """The manifold and the number of vertices of the file as it is now.
 
-        Kept with this object: who is given a copy of it, such as another rank, need not read.
+        Kept with this object: who is given a copy of it, such as another rank, need not read the
+        file, nor see it.
         """
-        modified, known = self._modified(), self.__dict__.get("_facts")
+        known = self.__dict__.get("_facts")
+        try:
+            modified = self._modified()
+        except InputError:
+            if known is None:
+                raise
+            modified = known[0]
         if known is None or known[0] != modified:
             mesh = self.build_mesh()
             known = modified, mesh.manifold, len(mesh.points)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, ranks, say
+from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, rank, ranks, say
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import case_words, mesh_words, model_words, token_count
 from meanfield.errors import BrokenInvariantError, InputError
@@ -70,11 +71,12 @@ def add_to(verbs: Verbs) -> None:
 def _run(args: argparse.Namespace) -> int:
     case_path, folder_path = _paths(args)
     if args.dry_run:
-        _dry_run(args, case_path, folder_path)
+        if rank() == 0:
+            _dry_run(args, case_path, folder_path)
         return 0
 
     from meanfield.case import Case
-    from meanfield.collective import everywhere, on_root
+    from meanfield.collective import everywhere
     from meanfield.results.folder import RunFolder
     from meanfield.software import require_dolfinx
 
@@ -87,11 +89,10 @@ def _run(args: argparse.Namespace) -> int:
         return case
 
     world = _world()
-    case = on_root(world, check)  # its files are read once
-    assert case is not None
+    case = _read_by_root(check, world)
     if _needs_dolfinx(case):
         everywhere(world, require_dolfinx)
-    words = case_words(case)  # reads a file of tokens: may be refused
+    words = everywhere(world, lambda: case_words(case))  # reads a file of tokens: may be refused
 
     from meanfield.runs import simulation
 
@@ -140,6 +141,21 @@ def _world() -> Communicator:
     from meanfield.software import load_mpi
 
     return Alone() if ranks() == 1 else load_mpi().COMM_WORLD
+
+
+def _read_by_root(read: Callable[[], Case], world: Communicator) -> Case:
+    """The case that rank 0 reads and checks, on every rank: case and mesh are read once.
+
+    A function of the user's is loaded from its file on every rank.
+    """
+    if world.size == 1:
+        return read()
+    from meanfield.collective import everywhere, on_root
+
+    data = on_root(world, lambda: pickle.dumps(read()))
+    assert data is not None
+    case: Case = everywhere(world, lambda: pickle.loads(data))
+    return case
 
 
 def _check_resume(case: Case, folder: RunFolder) -> None:
@@ -195,12 +211,10 @@ def _summary(result: Result, folder_path: Path) -> str:
 
 def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
     from meanfield.case import Case, Tokens
-    from meanfield.collective import on_root
     from meanfield.results.folder import RunFolder
     from meanfield.software import require_dolfinx
 
-    case = on_root(_world(), lambda: Case.from_toml(case_path, args.set))
-    assert case is not None
+    case = Case.from_toml(case_path, args.set)
     state, software = "new", "not needed"
     try:
         if args.resume:

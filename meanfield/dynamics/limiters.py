@@ -40,6 +40,7 @@ Limit = Callable[[Array, Array, Array], None]
 # round-off, 1e-17 of what it held or nothing, and must not decide on its neighbours' gradients.
 STEEP = 20.0
 
+_VALUES = nb.types.Array(nb.types.float64, 1, "C")
 _KAPPA = 0.4
 _FORWARD, _BACKWARD = 0.5 * (1.0 + _KAPPA), 0.5 * (1.0 - _KAPPA)
 _ALLOWANCE = 1.0  # distance in log rho from the total-variation limited value
@@ -102,24 +103,25 @@ class Limiter:
 def limiter(scheme: str) -> Limiter:
     """The limiter of a scheme; compiled when it is first asked for."""
     function = LIMITERS[scheme]
-    array = nb.types.Array(nb.types.float64, 1, "C")
     # No fastmath: the same bits for both users, and from the cache as from the compiler.
-    compiled = nb.cfunc(nb.types.void(array, array, array), cache=True)(function)
+    compiled = nb.cfunc(nb.types.void(_VALUES, _VALUES, _VALUES), cache=True)(function)
     return Limiter(function is not none, compiled.address, compiled)
 
 
 # A function object as an argument takes numba 15 us a call to look at, an address nothing.
 @intrinsic
 def _call(typing: Any, address: Any, forward: Any, along: Any, p: Any) -> Any:
-    """Call what is at an address with three arrays."""
+    """Call the limiter at an address with three arrays."""
+    if not isinstance(address, nb.types.Integer) or not forward == along == p == _VALUES:
+        raise nb.errors.TypingError(f"a limiter takes an address and three {_VALUES}")
+    nothing = nb.types.none
 
     def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
-        types = [context.get_value_type(kind) for kind in signature.args[1:]]
-        function = ir.FunctionType(ir.VoidType(), types).as_pointer()
-        builder.call(builder.inttoptr(values[0], function), values[1:])
-        return context.get_dummy_value()
+        given = [context.get_value_type(kind) for kind in signature.args[1:]]
+        function = ir.FunctionType(context.get_value_type(nothing), given).as_pointer()
+        return builder.call(builder.inttoptr(values[0], function), values[1:])
 
-    return nb.types.void(address, forward, along, p), generate
+    return nothing(address, forward, along, p), generate
 
 
 @nb.njit(inline="always")

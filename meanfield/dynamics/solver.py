@@ -183,9 +183,9 @@ class Solver(ABC):
     def speed(self) -> float:
         """Root mean square velocity of the mass; zero at rest. Collective."""
         v, masses = self._flow()
-        largest = max(self.comm.allgather(float(np.max(np.abs(v), initial=0.0))))
-        if largest == 0.0:
-            return 0.0
+        largest = float(np.max(self.comm.allgather(np.max(np.abs(v), initial=0.0))))
+        if not 0.0 < largest < math.inf:
+            return largest
         v = v / largest  # those of usa are up to e^600, and their squares no doubles
         local = np.array([float(np.dot(masses, np.sum(v * v, axis=1)))])
         return largest * math.sqrt(float(sum_over_ranks(self.comm, local)[0]))

@@ -23,8 +23,7 @@ RUN_FILE = "run.json"
 FORMAT = 1
 """Version of a folder: what its files are called and how they are read; 0: before it was told.
 
-It grows by one when a folder can no longer be read by the versions before, and says how in
-CONTRIBUTING.md.
+It grows by one when what is written can no longer be read by the versions before: CONTRIBUTING.md.
 """
 
 # What versions without a record of their files made, by any verb; most pictures they have told.
@@ -152,12 +151,11 @@ class Manifest:
         self._refuse_later(self._tolerant())
 
     def _refuse_later(self, run: Mapping[str, object]) -> None:
-        found = run.get("format", 0)
-        if isinstance(found, int) and found > FORMAT:
-            by = f"meanfield {run.get('meanfield', 'that wrote it')}"
+        found, by = run.get("format", 0), run.get("meanfield")
+        if by is not None and not (isinstance(found, int) and found <= FORMAT):
             raise InputError(
-                f"{self._folder} has format {found}, this version reads up to {FORMAT}: use {by}, "
-                "or another folder"
+                f"{self._folder} has format {found}, this version reads up to {FORMAT}: use "
+                f"meanfield {by}, or another folder"
             )
 
     def _tolerant(self) -> dict[str, object]:

@@ -121,7 +121,7 @@ def stored_vectors(
 
 def inner_products(x: Array, masses: Array, pairs: NDArray[np.int64]) -> Array:
     """Parts of the pairs (2, k) of tokens x (n, d) in each bin, (bins,), sum 1; zeros if k = 0."""
-    parts = np.zeros(len(INNER_PRODUCT_EDGES) - 1)
+    x, parts = np.asarray(x, dtype=np.float64), np.zeros(len(INNER_PRODUCT_EDGES) - 1)
     size = max(1, _BLOCK // x.shape[1])
     for start in range(0, pairs.shape[1], size):
         i, j = pairs[:, start : start + size]

@@ -263,29 +263,76 @@ def test_ctrl_c_of_mpirun_leaves_a_run_that_goes_on(here: Path, start: Start) ->
 
 COUNTING = """\
 import sys
+from meanfield.case import MeshFile
+from meanfield.errors import InputError
 from meanfield.geometry import mesh
 from meanfield.software import load_mpi
 
+rank = load_mpi().COMM_WORLD.rank
 read = mesh.read_mesh
 def counted(path, *rest):
-    with open(f"read-by-{load_mpi().COMM_WORLD.rank}", "a") as file:
+    with open(f"read-by-{rank}", "a") as file:
         file.write(f"{path}\\n")
     return read(path, *rest)
 mesh.read_mesh = counted
+
+def unseen(self):
+    raise InputError("geometry.file: cannot be seen from here")
+if rank == 1:
+    MeshFile._modified = unseen
 
 from meanfield.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_mesh_file_is_read_by_one_rank(here: Path, start: Start) -> None:
+@pytest.mark.parametrize("solver", ["eulerian", pytest.param("lagrangian", marks=pytest.mark.slow)])
+def test_a_mesh_file_is_read_by_one_rank_and_need_be_seen_by_no_other(
+    here: Path, start: Start, solver: str
+) -> None:
     write_mesh(here / "ball.vtu", icosphere(2))
-    text = (here / "small.toml").read_text("utf-8")
-    text = text.replace('type = "sphere"\nlevel = 3', 'type = "file"\nfile = "ball.vtu"')
-    (here / "small.toml").write_text(text, "utf-8")
+    small.write(here / "small.toml", {"geometry": {"type": "file", "file": "ball.vtu"}})
     (here / "counting.py").write_text(COUNTING, "utf-8")
-    job = start(*ranks(2, "counting.py", "run", "small.toml", "-o", "out"), cwd=here)
-    done = job.finish()
+    words = ("run", "small.toml", "-o", "out", "--set", f"solver={solver}")
+    done = start(*ranks(2, "counting.py", *words), cwd=here).finish()
     assert done.code == 0, done.said
     assert (here / "read-by-0").read_text("utf-8").splitlines() == [str(here / "ball.vtu")]
     assert not (here / "read-by-1").exists()
+
+
+LAW = """\
+import time
+from pathlib import Path
+import numpy as np
+from meanfield.software import load_mpi
+
+rank = load_mpi().COMM_WORLD.rank
+{act}
+
+def rho(x):
+    return 1.0 + 0.5 * x[:, 0]
+"""
+
+
+def law(here: Path, act: str) -> None:
+    (here / "law.py").write_text(LAW.format(act=act), "utf-8")
+    small.write(
+        here / "small.toml", {"initial": {"type": "function", "path": "law.py", "name": "rho"}}
+    )
+
+
+def test_a_law_that_one_rank_cannot_load_is_refused_by_all(here: Path, start: Start) -> None:
+    law(here, "if rank == 1: raise RuntimeError('not on this one')")
+    done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
+    assert done.code == 2, done.said
+    assert done.said.count("meanfield: error:") == 1 and "not on this one" in done.said
+    assert not (here / "out").exists()
+
+
+def test_an_interruption_while_a_case_is_read_ends_all_ranks(here: Path, start: Start) -> None:
+    law(here, "Path(f'at-{rank}').touch(); time.sleep(600)")
+    job = start(*ranks(2, "-m", "meanfield", "run", "small.toml", "-o", "out"), cwd=here)
+    job.wait_until((here / "at-0").exists, "rank 0 in the law")
+    job.send(signal.SIGINT)
+    assert job.finish().code != 0
+    assert not (here / "out").exists()

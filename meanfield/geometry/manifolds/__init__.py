@@ -1,4 +1,8 @@
-"""Geometries by name. A new one: its file, its line here, and its options in ``case.geometry``."""
+"""Geometries by name. A new one: its file and its line here.
+
+One that is meshed has options of its own in ``case.geometry``, too. One for tokens alone has
+``dimension`` 0, no harmonics unless it brings them, and is ``whole`` if it is the whole sphere.
+"""
 
 from __future__ import annotations
 
@@ -55,4 +59,4 @@ def manifold(name: str, d: int) -> Manifold:
 
 def of_vectors(d: int) -> Manifold:
     """The geometry of unit vectors in R^d: S^1, S^2, or any dimension."""
-    return next((kind(d) for kind in MANIFOLDS.values() if kind.only_d == d), Ambient(d))
+    return next((on(d) for on in MANIFOLDS.values() if on.whole and on.only_d == d), Ambient(d))
