@@ -17,6 +17,7 @@ __all__ = [
     "Communicator",
     "everywhere",
     "joined",
+    "max_over_ranks",
     "on_root",
     "own_share",
     "sum_over_ranks",
@@ -129,6 +130,13 @@ def sum_over_ranks(comm: Communicator | None, values: NDArray[Any]) -> NDArray[A
     comm.Reduce(values, total, root=0)
     comm.Bcast(total, root=0)
     return total
+
+
+def max_over_ranks(comm: Communicator, *values: float) -> tuple[float, ...]:
+    """Maxima over the ranks of a communicator (NaN if any is). Collective."""
+    if comm.size == 1:
+        return values
+    return tuple(np.max(np.array(comm.allgather(values)), axis=0).tolist())
 
 
 def own_share(comm: Communicator, n: int) -> slice:

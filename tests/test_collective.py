@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.collective import Alone, Communicator, everywhere, on_root, sum_over_ranks
+from meanfield.collective import (
+    Alone,
+    Communicator,
+    everywhere,
+    max_over_ranks,
+    on_root,
+    sum_over_ranks,
+)
 from meanfield.software import load_mpi
 
 
@@ -28,6 +35,7 @@ def test_one_process(make: type[Alone]) -> None:
     comm.Bcast(total, root=0)
     np.testing.assert_array_equal(total, values)
     np.testing.assert_array_equal(sum_over_ranks(comm, values), values)
+    assert max_over_ranks(comm, 1.0, -2.0) == (1.0, -2.0)
     assert on_root(comm, lambda: 3) == everywhere(comm, lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
         everywhere(comm, lambda: 1 // 0)

@@ -235,10 +235,7 @@ class MeshFile(_Named):
 
     def build_mesh(self) -> Mesh:
         """Read the mesh, which cannot be written to; read again only if the file changed."""
-        try:
-            return _read_mesh_cached(str(self.file), self._modified())
-        except OSError as error:
-            raise InputError(f"geometry.file: cannot read {self.file}: {error}") from error
+        return _read_mesh_cached(str(self.file), self._modified())
 
 
 UNMESHED = (

@@ -25,7 +25,7 @@ import numba as nb
 import numpy as np
 from scipy.integrate import DOP853, RK45
 
-from meanfield.collective import Communicator
+from meanfield.collective import Communicator, max_over_ranks
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import Ambient, Manifold
 from meanfield.geometry.sphere import Array
@@ -121,7 +121,7 @@ class Setting(NamedTuple):
         """Unit vectors shared by the ranks of a communicator."""
         return cls(
             together=lambda good: all(comm.allgather(good)),
-            largest=lambda rows: float(np.max(comm.allgather(largest_row(rows)))),
+            largest=lambda rows: max_over_ranks(comm, largest_row(rows))[0],
         )
 
 

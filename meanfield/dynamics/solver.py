@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from meanfield.collective import Communicator, on_root, sum_over_ranks
+from meanfield.collective import Communicator, max_over_ranks, on_root, sum_over_ranks
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
@@ -183,7 +183,7 @@ class Solver(ABC):
     def speed(self) -> float:
         """Root mean square velocity of the mass; zero at rest. Collective."""
         v, masses = self._flow()
-        largest = float(np.max(self.comm.allgather(np.max(np.abs(v), initial=0.0))))
+        (largest,) = max_over_ranks(self.comm, float(np.max(np.abs(v), initial=0.0)))
         if not 0.0 < largest < math.inf:
             return largest
         v = v / largest  # those of usa are up to e^600, and their squares no doubles

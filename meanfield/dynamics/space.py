@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.collective import Communicator
+from meanfield.collective import Communicator, max_over_ranks
 from meanfield.dynamics.stiffness import assemble_stiffness
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold, manifold
@@ -159,9 +159,7 @@ class P1Space:
 
     def max(self, *values: float) -> tuple[float, ...]:
         """Maxima over all ranks (NaN if any is). Collective."""
-        if self.comm.size == 1:
-            return values
-        return tuple(np.max(np.array(self.comm.allgather(values)), axis=0).tolist())
+        return max_over_ranks(self.comm, *values)
 
     def gather(self, owned: Array) -> Array | None:
         """Values in the original vertex order on rank 0, None elsewhere. Collective.

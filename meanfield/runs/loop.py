@@ -12,11 +12,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import numpy as np
-
 from meanfield.analysis.columns import row_of
 from meanfield.case import Case
-from meanfield.collective import on_root
+from meanfield.collective import max_over_ranks, on_root
 from meanfield.dynamics.solver import Solver, State
 from meanfield.dynamics.sweep import at_most_threads
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
@@ -107,9 +105,7 @@ class Loop:
             time.perf_counter() - self.begun > limits.wall_limit
         )
         # Ranks are signalled, and their clocks run, each on its own: they decide together.
-        asked, over = float(stop.asked), float(late)
-        if self.track.comm.size > 1:
-            asked, over = np.max(self.track.comm.allgather((asked, over)), axis=0)
+        asked, over = max_over_ranks(self.track.comm, float(stop.asked), float(late))
         if asked:
             return "interrupted"
         if over:
