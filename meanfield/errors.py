@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["BrokenInvariantError", "InputError", "MeanfieldWarning", "suggest"]
+__all__ = ["BrokenInvariantError", "InputError", "MeanfieldWarning", "OtherRankError", "suggest"]
 
 
 class InputError(ValueError):
@@ -19,6 +19,10 @@ class InputError(ValueError):
 
 class BrokenInvariantError(RuntimeError):
     """A computed state lost what the scheme guarantees (NaN, lost mass, negative density)."""
+
+
+class OtherRankError(RuntimeError):
+    """Something failed on another rank, where the error itself is raised: its text."""
 
 
 class MeanfieldWarning(UserWarning):

@@ -12,7 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Handler", "StopWish", "as_interrupt", "ignored", "kept", "stop_wishes"]
+__all__ = [
+    "Handler",
+    "StopWish",
+    "Stopped",
+    "act_on",
+    "as_interrupt",
+    "ending",
+    "ignored",
+    "kept",
+    "stop_wishes",
+]
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What ends a process that does not answer it."""
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
@@ -45,35 +58,67 @@ def ignored(number: signal.Signals) -> Iterator[None]:
         yield
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal has ended the work, as Ctrl-C does.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int | str) -> None:
+        super().__init__(int(number))
+        self.number = int(number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
 @contextmanager
 def as_interrupt(number: signal.Signals) -> Iterator[None]:
     """Let a signal end the work as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     with kept(number) as before:
-        _answer(dict.fromkeys(before, interrupt))
+        _answer(dict.fromkeys(before, _stop))
         yield
 
 
 class StopWish:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop: the number of the signal, or 0."""
 
-    asked = False
+    number = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody did."""
+        return self.number != 0
 
 
 @contextmanager
 def stop_wishes() -> Iterator[StopWish]:
-    """Turn the first of SIGINT, SIGTERM, SIGUSR1 into a wish to stop; more act as usual."""
+    """Turn the first of these signals into a wish to stop; more act as usual."""
     wish = StopWish()
-    with kept(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) as before:
-        # A job in the background is deaf to Ctrl-C, and stays so.
+    with kept(*_ENDING, signal.SIGINT, signal.SIGUSR1) as before:
+        # A job in the background is deaf to Ctrl-C, one under nohup to SIGHUP, and stays so.
         heard = {known: h for known, h in before.items() if h is not signal.SIG_IGN}
 
         def ask(number: int, frame: FrameType | None) -> None:
-            wish.asked = True
+            wish.number = number
             _answer(heard)
 
         _answer(dict.fromkeys(heard, ask))
         yield wish
+
+
+def act_on(number: int) -> None:
+    """Let a signal that was kept waiting do what it does; not Ctrl-C and SIGUSR1, nor 0."""
+    if number in _ENDING:
+        signal.raise_signal(number)
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Let signals that would end the process without a word raise ``Stopped``."""
+    with kept(*_ENDING) as before:
+        heard = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+        _answer(dict.fromkeys(heard, _stop))
+        yield

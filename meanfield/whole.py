@@ -7,6 +7,7 @@ nothing of what is in a file, nor of what a folder holds.
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -16,11 +17,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["finished_name", "save_arrays", "whole_file", "write_table", "write_text"]
+__all__ = [
+    "bring_to_disk",
+    "finished_name",
+    "save_arrays",
+    "whole_file",
+    "write_table",
+    "write_text",
+]
+
+
+def bring_to_disk(*paths: Path) -> None:
+    """Have what was written to files, and which names a folder has, survive a power failure."""
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        except OSError as error:
+            # Some network file systems know no such thing for a folder.
+            if not (error.errno == errno.EINVAL and path.is_dir()):
+                raise
+        finally:
+            os.close(file)
 
 
 @contextmanager
-def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, *, shared: bool = False, kept: Path | None = None) -> Iterator[Path]:
     """Give the name under which to write a file that takes the place of ``path`` at the end.
 
     Killed at any moment, this leaves the file that was there before, or the new one. After an
@@ -30,14 +52,17 @@ def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
         path: the file to make or to replace.
         shared: other processes may be writing the same file. Each then has a name of its own;
             without it, what a killed process left is taken away by the next one.
+        kept: the name under which the file that is replaced stays, in the same folder.
     """
     own = f".{os.getpid()}" if shared else ""
     part = path.with_name(f"{path.name}{own}.tmp")
     try:
         yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
+        bring_to_disk(part)
+        if kept is not None and path.exists():
+            os.replace(path, kept)
         os.replace(part, path)
+        bring_to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -65,7 +90,7 @@ def write_table(
             writer.writerow([f"{v:.{digits}g}" if isinstance(v, float) else v for v in row])
 
 
-def save_arrays(path: Path, **arrays: ArrayLike) -> None:
-    """Write arrays by their names as ``.npz``, none of them by pickle."""
-    with whole_file(path) as part, open(part, "wb") as file:
+def save_arrays(path: Path, kept: Path | None = None, /, **arrays: ArrayLike) -> None:
+    """Write arrays by their names as ``.npz``, none of them by pickle; ``kept`` as above."""
+    with whole_file(path, kept=kept) as part, open(part, "wb") as file:
         np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,27 +17,43 @@ from meanfield.case.geometry import Geometry
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
-from meanfield.case.solvers import Auto, Density, Eulerian, Solver
+from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver
 from meanfield.case.time import Time
 from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, LawTable, law_from_spec, law_to_spec
+from meanfield.geometry.laws.recorded import RecordedLaw, is_elsewhere
 from meanfield.options import Field, Text, Whole, as_table, made_from, options
 
 __all__ = ["Case"]
+
+_FREE = {"title", "output.figures", "output.checkpoint_minutes"}
+"""What a run that goes on may change, beside ``time``."""
 
 MAX_BETA_FLOAT32 = 80.0  # e^88 is the largest float32
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The table of a law, until the geometry is known; files are found from ``base``."""
+    """The table of a law, until the geometry is known; files are found from ``base``.
+
+    ``recorded``: not to be read, where it names a file or a law made in Python and is not needed.
+    """
 
     entries: Mapping[str, object]
     base: Path | None
+    recorded: bool = False
+
+    def law(self, d: int, needed: bool) -> Law:
+        lost = self.entries.get("type") == "python"
+        if self.recorded and is_elsewhere(self.entries) and (lost or not needed):
+            return RecordedLaw(self.entries, d)
+        return law_from_spec(self.entries, d, self.base)
 
 
 def _law(value: object, info: ValidationInfo) -> Law | _Table:
+    if isinstance(value, _Table):
+        return value
     if isinstance(value, Mapping):
         return _Table(value, Path(info.context["base"]) if info.context else None)
     if info.context:
@@ -101,8 +118,9 @@ class Case:
     def __post_init__(self) -> None:
         initial: object = self.initial
         if isinstance(initial, _Table):
-            law = law_from_spec(initial.entries, self.geometry.d, initial.base)
-            set_checked(self, "initial", law)
+            # New vertices of characteristics get their density from it, whenever they come.
+            needed = isinstance(self.solver, Lagrangian) and self.solver.refine
+            set_checked(self, "initial", initial.law(self.geometry.d, needed))
         if self.initial.d != self.geometry.d:
             raise InputError(
                 f"initial: the law lives in dimension d = {self.initial.d}, but the geometry "
@@ -140,6 +158,8 @@ class Case:
         cls,
         path: str | os.PathLike[str],
         overrides: Iterable[str] | Mapping[str, object] = (),
+        *,
+        recorded: bool = False,
     ) -> Case:
         """Read a case file.
 
@@ -147,6 +167,8 @@ class Case:
             path: the TOML file; files it names are found relative to its folder.
             overrides: "model.beta=9" lines with TOML values (a bare word is a text), or a mapping
                 from key paths to values; applied before anything is checked.
+            recorded: the case is that of a run which was begun: its initial law is not read again,
+                if it is in a file or was made in Python.
 
         Raises:
             InputError: naming the file, the key, what was expected and what was found.
@@ -154,22 +176,32 @@ class Case:
         path = Path(path)
         raw = read_table(path, overrides)
         try:
-            return cls.from_dict(raw, path.parent)
+            return cls.from_dict(raw, path.parent, recorded=recorded)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, object], base_dir: str | os.PathLike[str] = ".") -> Case:
+    def from_dict(
+        cls,
+        raw: Mapping[str, object],
+        base_dir: str | os.PathLike[str] = ".",
+        *,
+        recorded: bool = False,
+    ) -> Case:
         """Make a case from the nested dictionary that its TOML file would give.
 
         Args:
             raw: sections and keys as in a case file.
             base_dir: folder that relative file names start from.
+            recorded: as for ``from_toml``.
 
         Raises:
             InputError: unknown or missing key, wrong type, out of range.
         """
         check_top_level(raw)
+        initial = raw.get("initial")
+        if recorded and isinstance(initial, Mapping):
+            raw = {**raw, "initial": _Table(initial, Path(base_dir), recorded=True)}
         return made_from(cls, raw, base_dir)
 
     # ---- writing -----------------------------------------------------------------------------
@@ -220,10 +252,22 @@ class Case:
         A later end, other output times, limits, the title and the figures are free.
         """
         return [
-            key
-            for key in self.differences(old)
-            if key not in {"title", "output.figures"} and not key.startswith("time.")
+            key for key in self.differences(old) if key not in _FREE and not key.startswith("time.")
         ]
+
+    def file_digests(self) -> dict[str, str]:
+        """SHA-256 of each file that the state of a run hangs on at every moment, by its key path.
+
+        Those of the mesh, of a kernel, of tokens; not that of the initial law.
+        """
+        return {
+            key: hashlib.sha256(Path(value).read_bytes()).hexdigest()
+            for key, value in _flatten(self.to_dict())
+            if isinstance(value, str)
+            and not key.startswith(("initial.", "title"))
+            and os.path.isabs(value)
+            and os.path.isfile(value)
+        }
 
 
 def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator
 
 from meanfield.errors import InputError
-from meanfield.options import Expected, Flag, a_list, options
+from meanfield.options import Expected, Field, Flag, Number, a_list, options
 
 __all__ = ["FIELDS", "Output"]
 
@@ -34,6 +34,9 @@ class Output:
     """Of the fields."""
     figures: Flag = True
     """Draw the figures at the end."""
+    checkpoint_minutes: Number = Field(default=5.0, ge=0.0)
+    """Longest wall-clock time without a checkpoint, in minutes; they are also written at the
+    output times. 0: only there."""
 
     def __post_init__(self) -> None:
         if not self.fields:

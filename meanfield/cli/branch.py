@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, say
+from meanfield.cli.speech import EXIT_BROKEN, announce, code_of, ended, say
 from meanfield.cli.tables import picture_rows, table
 from meanfield.cli.words import problem_words
 from meanfield.errors import BrokenInvariantError
@@ -27,7 +27,8 @@ examples:
   meanfield branch zonal8.toml --parameter kappa --from 0.02 --to 0.12 -o results/d8
 
 exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
-kept), 130 interrupted (likewise)"""
+kept), 4 the disk is full
+or the like, 130 interrupted (128 + n: by signal n) (likewise)"""
 
 
 def add_to(verbs: Verbs) -> None:
@@ -73,8 +74,8 @@ def _branch(args: argparse.Namespace) -> int:
             progress=args.progress,
             announce=lambda: announce(problem.title, f"{words}, {interval} -> {folder}"),
         )
-    except KeyboardInterrupt:
-        return ended(EXIT_INTERRUPTED, f"interrupted: the points so far are in {written}")
+    except KeyboardInterrupt as stop:
+        return ended(code_of(stop), f"interrupted: the points so far are in {written}")
     except BrokenInvariantError as error:
         return ended(EXIT_BROKEN, f"not finished: {error}; the points so far are in {written}")
     say(f"\n{table([*found.rows(), ('table', str(written)), *picture_rows(folder)])}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import traceback
@@ -13,15 +12,20 @@ from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, 
 from meanfield.cli.parser import Parser, Verbs
 from meanfield.cli.speech import (
     EXIT_INPUT,
-    EXIT_INTERRUPTED,
+    EXIT_SYSTEM,
+    code_of,
+    complain,
     ended,
     rank,
     ranks,
     say,
+    system_words,
     warnings_in_one_line,
 )
+from meanfield.cli.streams import lasting_streams
 from meanfield.cli.tables import table
 from meanfield.errors import InputError
+from meanfield.signals import ending
 
 __all__ = ["main"]
 
@@ -92,37 +96,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``meanfield``; by default those of this process.
 
     Returns:
-        the exit code: 0, 2 (input), 3 (broken invariant) or 130 (interrupted).
+        the exit code: 0, 2 (input), 3 (broken invariant), 4 (the system) or 128 + n (signal n).
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser()
-    try:
-        with warnings_in_one_line():
-            if not words:
-                parser.print_help()
-                return EXIT_INPUT
-            args = parser.parse_args(words)
-            if not args.every_rank and rank() != 0:
-                return 0  # started on several processes by habit: one of them is enough
-            return int(args.act(args))
-    except InputError as error:
-        return ended(EXIT_INPUT, f"error: {error}")
-    except KeyboardInterrupt:
-        return ended(EXIT_INTERRUPTED, "interrupted")
-    except BrokenPipeError:
-        # The reader of our output (head, less) went away: that is its right.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except SystemExit as stop:  # argparse ends --help and --version in this way
-        return stop.code if isinstance(stop.code, int) else EXIT_INPUT
-    except Exception:
-        if ranks() == 1:
-            raise
-        # One rank has failed where the others wait for it: end them all rather than hang.
-        from meanfield.software import load_mpi
+    with lasting_streams(), ending(), warnings_in_one_line():
+        try:
+            return _act(words)
+        except InputError as error:
+            return ended(EXIT_INPUT, f"error: {error}")
+        except KeyboardInterrupt as stop:
+            return ended(code_of(stop), "interrupted")
+        except OSError as error:
+            return ended(EXIT_SYSTEM, f"error: {system_words(error)}")
+        except SystemExit as stop:  # argparse ends --help and --version in this way
+            return stop.code if isinstance(stop.code, int) else EXIT_INPUT
+        except Exception as error:
+            if ranks() == 1:
+                raise
+            return _failed_on_a_rank(error)
 
-        traceback.print_exc()
-        sys.stderr.flush()
-        time.sleep(0.2)  # let the text get through to mpirun
-        load_mpi().COMM_WORLD.Abort(1)
-        raise  # not reached
+
+def _act(words: Sequence[str]) -> int:
+    parser = _parser()
+    if not words:
+        parser.print_help()
+        return EXIT_INPUT
+    args = parser.parse_args(words)
+    if not args.every_rank and rank() != 0:
+        return 0  # started on several processes by habit: one of them is enough
+    return int(args.act(args))
+
+
+def _failed_on_a_rank(error: Exception) -> int:
+    """Tell of a fault of the program, once; gives the exit code."""
+    from meanfield.collective import is_everywhere
+    from meanfield.software import load_mpi
+
+    if is_everywhere(error):
+        complain("".join(traceback.format_exception(error)).rstrip())
+        return 1
+    # One rank has failed where the others wait for it: end them all rather than hang.
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    time.sleep(0.2)  # let the text get through to mpirun
+    load_mpi().COMM_WORLD.Abort(1)
+    return 1  # not reached

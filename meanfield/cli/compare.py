@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, ranks, say
+from meanfield.cli.speech import EXIT_BROKEN, announce, code_of, ended, ranks, say
 from meanfield.cli.tables import picture_rows, table
 from meanfield.cli.words import case_words
 from meanfield.errors import BrokenInvariantError, InputError
@@ -32,7 +32,8 @@ examples:
   meanfield compare results/eulerian results/lagrangian     two runs of densities
 
 exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
-invariant, 130 interrupted"""
+invariant, 4 the disk is full
+or the like, 130 interrupted (128 + n: by signal n)"""
 
 
 def add_to(verbs: Verbs) -> None:
@@ -104,8 +105,8 @@ def _runs(args: argparse.Namespace) -> int:
     energy = str(RunFolder.open(args.case).read_energy()["label"])
     say("\n".join(difference_table(rows, energy)))
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_differences(target, rows)
+        with RunFolder.claimed(target.parent, "compare"):
+            write_differences(target, rows)
         say(f"\ntable  {target}")
     return 0
 
@@ -147,9 +148,9 @@ def _clouds(args: argparse.Namespace) -> int:
             progress=args.progress,
             announce=lambda: announce(*lines),
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         return ended(
-            EXIT_INTERRUPTED,
+            code_of(stop),
             "interrupted: what is finished is kept, repeat the command with --resume (and without "
             "--overwrite) to go on",
         )

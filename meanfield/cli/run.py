@@ -6,11 +6,22 @@ import argparse
 import pickle
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, EXIT_INTERRUPTED, announce, ended, rank, ranks, say
+from meanfield.cli.speech import (
+    EXIT_BROKEN,
+    EXIT_SYSTEM,
+    announce,
+    code_of,
+    ended,
+    rank,
+    ranks,
+    say,
+    system_words,
+)
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import case_words, mesh_words, model_words, token_count
 from meanfield.errors import BrokenInvariantError, InputError
@@ -18,7 +29,6 @@ from meanfield.errors import BrokenInvariantError, InputError
 if TYPE_CHECKING:
     from meanfield.case import Case
     from meanfield.collective import Communicator
-    from meanfield.results.folder import RunFolder
     from meanfield.runs.simulation import Result
 
 __all__ = ["add_to"]
@@ -37,7 +47,8 @@ examples:
   meanfield run results/clustering --resume --set time.end=20    go on for longer
 
 exit codes: 0 done (also at the wall-clock limit), 2 the case cannot be used,
-3 the state broke an invariant (the last good one is kept), 130 interrupted"""
+3 the state broke an invariant (the last good one is kept), 4 the disk is full or the like (the last
+checkpoint is kept), 130 interrupted, 128 + n ended by signal n (likewise)"""
 
 
 def add_to(verbs: Verbs) -> None:
@@ -78,18 +89,19 @@ def _run(args: argparse.Namespace) -> int:
     from meanfield.case import Case
     from meanfield.collective import everywhere
     from meanfield.results.folder import RunFolder
+    from meanfield.runs.restart import find_restart
     from meanfield.software import require_dolfinx
 
-    def check() -> Case:
-        case = Case.from_toml(case_path, args.set)
+    def read() -> Case:
+        case = Case.from_toml(case_path, args.set, recorded=_is_recorded(args))
         if args.resume:
-            _check_resume(case, RunFolder.open(folder_path))
+            find_restart(case, RunFolder.open(folder_path))
         else:
             RunFolder.check(folder_path, args.overwrite)
         return case
 
     world = _world()
-    case = _read_by_root(check, world)
+    case = _read_by_root(read, world)
     if _needs_dolfinx(case):
         everywhere(world, require_dolfinx)
     words = everywhere(world, lambda: case_words(case))  # reads a file of tokens: may be refused
@@ -105,19 +117,26 @@ def _run(args: argparse.Namespace) -> int:
             progress=args.progress,
             announce=lambda: announce(case.title, f"{words} -> {folder_path}"),
         )
-    except KeyboardInterrupt:
-        return _interrupted(folder_path)
+    except KeyboardInterrupt as stop:
+        return ended(code_of(stop), _interrupted(folder_path, "interrupted"))
+    except OSError as error:
+        return ended(EXIT_SYSTEM, _interrupted(folder_path, f"error: {system_words(error)}"))
     except BrokenInvariantError as error:
         return ended(EXIT_BROKEN, f"broken invariant: {error}")
     say(f"\n{_summary(result, folder_path)}")
     if result.stop_reason == "interrupted":
-        return _interrupted(folder_path)
+        return ended(code_of(result.signal), _interrupted(folder_path, "interrupted"))
     if result.stop_reason == "wall limit":
         say(f"\nthe run can be resumed with: {_resume_command(folder_path)}")
     if result.stop_reason.startswith("broken invariant"):
         where = f"(the last good state is in {folder_path})"
         return ended(EXIT_BROKEN, f"{result.stop_reason} {where}")
     return 0
+
+
+def _is_recorded(args: argparse.Namespace) -> bool:
+    """Whether the case is that of the run which goes on: its law need not be read again."""
+    return bool(args.resume) and Path(args.case).is_dir()
 
 
 def _paths(args: argparse.Namespace) -> tuple[Path, Path]:
@@ -158,29 +177,16 @@ def _read_by_root(read: Callable[[], Case], world: Communicator) -> Case:
     return case
 
 
-def _check_resume(case: Case, folder: RunFolder) -> None:
-    """Refuse to go on with another problem than the one that was begun."""
-    from meanfield.case import Case
-
-    if not folder.checkpoint_path.is_file():
-        raise InputError(
-            f"{folder.path} has no checkpoint to resume from: start again with --overwrite"
-        )
-    conflicts = case.resume_conflicts(Case.from_toml(folder.case_path))
-    if conflicts:
-        raise InputError(
-            f"cannot resume {folder.path}: the case differs from the one that was begun in "
-            f"{', '.join(conflicts)}; only the title, [time] and output.figures may change"
-        )
-
-
-def _interrupted(folder: Path) -> int:
+def _interrupted(folder: Path, what: str) -> str:
+    """What has happened, where the run stands, and how it goes on."""
+    from meanfield.results.checkpoint import load_checkpoint
     from meanfield.results.folder import RunFolder
 
-    why = "interrupted before the first checkpoint: nothing to resume from"
-    if RunFolder(folder).checkpoint_path.is_file():
-        why = f"interrupted: the run can be resumed with: {_resume_command(folder)}"
-    return ended(EXIT_INTERRUPTED, why)
+    for path in RunFolder(folder).checkpoint_paths:
+        with suppress(InputError):
+            t = float(str(load_checkpoint(path)["t"]))
+            return f"{what}: at t = {t:g} the run can be resumed with: {_resume_command(folder)}"
+    return f"{what}, before the first checkpoint: nothing to resume from"
 
 
 def _resume_command(folder: Path) -> str:
@@ -212,17 +218,18 @@ def _summary(result: Result, folder_path: Path) -> str:
 def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
     from meanfield.case import Case, Tokens
     from meanfield.results.folder import RunFolder
+    from meanfield.runs.restart import find_restart
     from meanfield.software import require_dolfinx
 
-    case = Case.from_toml(case_path, args.set)
+    case = Case.from_toml(case_path, args.set, recorded=_is_recorded(args))
     state, software = "new", "not needed"
     try:
         if args.resume:
-            _check_resume(case, RunFolder.open(folder_path))
+            find_restart(case, RunFolder.open(folder_path))
             state = "will be resumed"
         else:
             RunFolder.check(folder_path, args.overwrite)
-            if folder_path.is_dir() and any(folder_path.iterdir()):
+            if not RunFolder.is_empty(folder_path):
                 state = "will be overwritten"
     except InputError as error:
         state = f"REFUSED: {error}"

@@ -1,16 +1,18 @@
 """What is said on the screen, by rank 0 only, and the exit codes. Knows no verb.
 
 Exit codes: 0 done, 2 the input cannot be used (one line says why), 3 the computed state broke an
-invariant, 130 interrupted.
+invariant, 4 the system refused (a full disk, a folder that is gone), 128 + n ended by signal n
+(130: Ctrl-C).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
 
 from meanfield.errors import MeanfieldWarning
@@ -18,19 +20,32 @@ from meanfield.errors import MeanfieldWarning
 __all__ = [
     "EXIT_BROKEN",
     "EXIT_INPUT",
-    "EXIT_INTERRUPTED",
+    "EXIT_SYSTEM",
     "announce",
+    "code_of",
     "complain",
     "ended",
     "rank",
     "ranks",
     "say",
+    "system_words",
     "warnings_in_one_line",
 ]
 
 EXIT_INPUT = 2
 EXIT_BROKEN = 3
-EXIT_INTERRUPTED = 130
+EXIT_SYSTEM = 4
+
+
+def code_of(stop: KeyboardInterrupt | int) -> int:
+    """The exit code of what a signal has ended: its number, or what it raised."""
+    return 128 + (stop if isinstance(stop, int) else getattr(stop, "number", signal.SIGINT))
+
+
+def system_words(error: OSError) -> str:
+    """What the system has refused, in words."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _environment_number(*names: str) -> int | None:
@@ -68,8 +83,7 @@ def say(text: str = "", stream: TextIO | None = None) -> None:
 
 def announce(*lines: str) -> None:
     """Say what is begun: when what can be checked has been, so that a refusal is one line."""
-    with suppress(BrokenPipeError):  # nobody listens: no reason not to do it
-        say("\n".join(f"meanfield: {line}" for line in lines))
+    say("\n".join(f"meanfield: {line}" for line in lines))
 
 
 def complain(text: str) -> None:

@@ -44,7 +44,8 @@ def make_figures(folder: RunFolder | str | Path) -> list[Path]:
 
     Raises:
         InputError: it is no folder of a run, or that of a comparison, a stationary state or a
-            branch that is not finished.
+            branch that is not finished; or somebody else is writing there.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-    return [plot(run) for has, plot in FIGURES if has(run)]
+    with RunFolder.claimed(run.path, "plot"):
+        return [plot(run) for has, plot in FIGURES if has(run)]

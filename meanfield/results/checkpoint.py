@@ -26,13 +26,14 @@ of all other entries (a damaged directory of the archive may hide some)."""
 _VERSION = "1"
 
 
-def save_checkpoint(path: str | Path, **values: object) -> None:
+def save_checkpoint(path: str | Path, kept: Path | None = None, /, **values: object) -> None:
     """Write named arrays, numbers and strings so that ``path`` is never half a checkpoint.
 
-    A run killed at any moment leaves either the previous checkpoint or the new one.
+    A run killed at any moment leaves the new one, or the one before under one of the two names.
 
     Args:
         path: the file to make or to replace, usually ``checkpoint.npz`` in the run folder.
+        kept: where the one that is replaced stays; None: nowhere.
         **values: arrays of any shape (kept bit for bit), int, float, bool or str.
 
     Raises:
@@ -48,7 +49,7 @@ def save_checkpoint(path: str | Path, **values: object) -> None:
                 "expected an array of numbers, a number or a string"
             )
         arrays[name] = array
-    save_arrays(path, **arrays)
+    save_arrays(path, kept, **arrays)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, object]:

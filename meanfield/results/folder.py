@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.results.checkpoint import save_checkpoint
+from meanfield.results.lock import LOCK_FILE, locked
 from meanfield.results.manifest import RUN_FILE, Manifest
 from meanfield.results.series import SeriesWriter, read_series
 from meanfield.whole import write_text
@@ -26,6 +28,7 @@ CASE_FILE = "case.toml"
 SERIES_FILE = "series.csv"
 LOG_FILE = "run.log"
 CHECKPOINT_FILE = "checkpoint.npz"
+PREVIOUS_FILE = "checkpoint.previous.npz"
 FIGURES_DIR = "figures"
 
 # The first line of a case.toml that a run wrote: without it the file may be the user's own.
@@ -81,6 +84,11 @@ class RunFolder:
         """The tokens for ParaView."""
         return self._data_file("particles")
 
+    def data_paths(self) -> list[Path]:
+        """The files there are that grow from output to output."""
+        paths = (self.series_path, self.fields_path, self.particles_path)
+        return [path for path in paths if path.is_file()]
+
     def _data_file(self, stem: str) -> Path:
         """The file there is, in whatever format; where none is, the name of the usual one."""
         usual = f"{stem}.vtkhdf"
@@ -99,6 +107,16 @@ class RunFolder:
         return self.path / CHECKPOINT_FILE
 
     @property
+    def checkpoint_paths(self) -> tuple[Path, Path]:
+        """The state to resume from, and the one before it."""
+        return self.checkpoint_path, self.path / PREVIOUS_FILE
+
+    def save_checkpoint(self, **values: object) -> None:
+        """Write the state to resume from; the one that was it stays as the one before it."""
+        path, previous = (self.file(path.name) for path in self.checkpoint_paths)
+        save_checkpoint(path, previous, **values)
+
+    @property
     def figures_dir(self) -> Path:
         """The folder of the pictures (made by who draws them)."""
         return self.path / FIGURES_DIR
@@ -114,22 +132,8 @@ class RunFolder:
                 ``overwrite``, a folder that no run, or a later version, made.
         """
         path = Path(path)
-        for parent in path.parents:
-            if parent.exists():
-                if not parent.is_dir():
-                    raise InputError(f"{parent} is a file, expected a folder for the run {path}")
-                if not path.exists() and not os.access(parent, os.W_OK):
-                    raise InputError(f"the folder {parent} is not writable: give another one")
-                break
-        if not path.exists():
-            if path.is_symlink():
-                raise InputError(f"{path} is a link that leads nowhere: remove it")
-            return
-        if not path.is_dir():
-            raise InputError(f"{path} is a file, expected a folder for the run: give another name")
-        if not os.access(path, os.W_OK):
-            raise InputError(f"the folder {path} is not writable: give another one")
-        if not any(path.iterdir()):
+        _refuse_place(path)
+        if RunFolder.is_empty(path):
             return
         Manifest(path).refuse_later()
         ours = _made_by_run(path)
@@ -142,6 +146,31 @@ class RunFolder:
             what = "already holds a run" if ours else "is not empty and no run made it"
             do = "add --overwrite, or give another folder" if ours else "give another folder"
             raise InputError(f"the folder {path} {what}: {do}")
+
+    @staticmethod
+    def is_empty(path: str | os.PathLike[str]) -> bool:
+        """Whether nothing is in a folder, or nothing is there; the lock of a writer is nothing."""
+        path = Path(path)
+        return not path.exists() or all(p.name == LOCK_FILE for p in path.iterdir())
+
+    @staticmethod
+    @contextmanager
+    def claimed(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+        """Let nobody else write in a folder while this lasts; for who reads it that is no matter.
+
+        To be entered before anything is read there of which what is written depends. The folder is
+        made if need be.
+
+        Args:
+            path: the folder.
+            what: who is writing, as others are told: "run".
+
+        Raises:
+            InputError: somebody else is writing there, or nobody can.
+        """
+        _refuse_place(Path(path))
+        with locked(Path(path), what):
+            yield
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], overwrite: bool = False) -> RunFolder:
@@ -157,7 +186,7 @@ class RunFolder:
         folder = cls(path)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            if any(folder.path.iterdir()):
+            if not cls.is_empty(path):
                 folder._manifest.delete(folder.case_path)
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
@@ -272,6 +301,25 @@ class RunFolder:
         """Append a line, with the time, to run.log."""
         with open(self.file(LOG_FILE), "a", encoding="utf-8") as file:
             file.write(f"{utc_now()}  {line}\n")
+
+
+def _refuse_place(path: Path) -> None:
+    """Refuse where there can be no folder to write in, without touching anything."""
+    for parent in path.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise InputError(f"{parent} is a file, expected a folder for the run {path}")
+            if not path.exists() and not os.access(parent, os.W_OK):
+                raise InputError(f"the folder {parent} is not writable: give another one")
+            break
+    if not path.exists():
+        if path.is_symlink():
+            raise InputError(f"{path} is a link that leads nowhere: remove it")
+        return
+    if not path.is_dir():
+        raise InputError(f"{path} is a file, expected a folder for the run: give another name")
+    if not os.access(path, os.W_OK):
+        raise InputError(f"the folder {path} is not writable: give another one")
 
 
 def _made_by_run(path: Path) -> bool:

@@ -10,14 +10,13 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.whole import finished_name, write_text
 
-__all__ = ["FORMAT", "RUN_FILE", "Manifest"]
+__all__ = ["FORMAT", "RUN_FILE", "Manifest", "plain"]
 
 RUN_FILE = "run.json"
 FORMAT = 1
@@ -127,7 +126,7 @@ class Manifest:
         self._new.add(RUN_FILE)
         files = self._new | (self.files() if self.path.is_file() else set())
         data = {**data, "format": FORMAT, "files": sorted(files)}
-        text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.path, text + "\n", shared=True)  # `plot` may draw while a run goes on
 
     def read(self) -> dict[str, object]:
@@ -177,16 +176,16 @@ class Manifest:
         return data
 
 
-def _plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Turn NumPy values, paths and tuples into JSON; NaN and infinity become texts."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
     if isinstance(value, os.PathLike):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,47 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.whole import write_text
 
-__all__ = ["SeriesWriter", "check_columns", "read_series"]
+__all__ = ["SeriesWriter", "check_columns", "read_series", "whole_rows"]
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines of a text file that end in a line break: a killed run may leave half a row."""
-    return [line[:-1] for line in path.read_text("utf-8").splitlines(True) if line.endswith("\n")]
+@dataclass(frozen=True)
+class _Lines:
+    """What is in a file: a header and rows, each ended by a line break; and what is after them.
+
+    A killed run may leave half a row, and a machine that lost its power a tail of NUL bytes.
+    """
+
+    header: str
+    rows: list[str]
+    rest: int  # bytes
+
+    @classmethod
+    def of(cls, path: Path) -> _Lines:
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n", 0, data.find(b"\0") if b"\0" in data else len(data)) + 1]
+        header, *rows = whole.decode("utf-8", errors="replace").split("\n")[:-1] or [""]
+        return cls(header, rows, len(data) - len(whole))
+
+
+def whole_rows(path: Path, until: float) -> int:
+    """Number of rows up to a time, this included, before the first one that is damaged.
+
+    Zero, if there is no series.
+    """
+    return len(_kept(_Lines.of(path), until)) if path.is_file() else 0
+
+
+def _kept(lines: _Lines, until: float) -> list[str]:
+    kept: list[str] = []
+    for row in lines.rows:
+        try:
+            t, *_ = numbers = [float(value) for value in row.split(",")]
+        except ValueError:
+            break
+        if len(numbers) != lines.header.count(",") + 1 or not t <= until:
+            break
+        kept.append(row)
+    return kept
 
 
 def _refuse_header(path: Path, header: str, columns: Sequence[str]) -> None:
@@ -43,8 +79,7 @@ def check_columns(path: Path, columns: Sequence[str]) -> None:
         InputError: names what differs.
     """
     if path.is_file():
-        header, *_ = _complete_lines(path) or [",".join(columns)]
-        _refuse_header(path, header, columns)
+        _refuse_header(path, _Lines.of(path).header or ",".join(columns), columns)
 
 
 class SeriesWriter:
@@ -54,7 +89,12 @@ class SeriesWriter:
         path: the file.
         columns: names; the first one is the time ``t``.
         resume_at: go on with an existing file: rows later than this time are cut off (a row at
-            exactly this time stays, so do not write it again). None: start a new file.
+            exactly this time stays, so do not write it again), and so is what is damaged. None:
+            start a new file.
+
+    Attributes:
+        rows: number of rows in the file.
+        cut: what was cut off, in words; "" for nothing.
 
     Raises:
         InputError: the file to go on with has other columns.
@@ -65,13 +105,17 @@ class SeriesWriter:
     ) -> None:
         self.path = Path(path)
         self.columns = tuple(columns)
+        self.cut = ""
         if not self.columns or self.columns[0] != "t":
             raise ValueError(f"expected columns that start with 't', found {self.columns}")
         kept: list[str] = []
         if resume_at is not None and self.path.exists():
-            header, *rows = _complete_lines(self.path) or [""]
-            _refuse_header(self.path, header, self.columns)
-            kept = [row for row in rows if float(row.split(",", 1)[0]) <= resume_at]
+            lines = _Lines.of(self.path)
+            if lines.header or lines.rows:
+                _refuse_header(self.path, lines.header, self.columns)
+            kept = _kept(lines, resume_at)
+            self.cut = _cut(len(lines.rows) - len(kept), lines.rest)
+        self.rows = len(kept)
         write_text(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
         self._file = open(self.path, "a", encoding="utf-8")
 
@@ -87,6 +131,7 @@ class SeriesWriter:
             raise ValueError(f"a row of the series lacks {missing} and has unknown {unknown}")
         self._file.write(",".join(f"{row[name]:.17g}" for name in self.columns) + "\n")
         self._file.flush()
+        self.rows += 1
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -99,17 +144,22 @@ class SeriesWriter:
         self.close()
 
 
+def _cut(rows: int, rest: int) -> str:
+    parts = [f"{rows} rows"] if rows else []
+    return " and ".join([*parts, *([f"a damaged end of {rest} bytes"] if rest else [])])
+
+
 def read_series(path: Path) -> dict[str, Array]:
     """Read a series: one array (rows,) for each column; half a last row is left out.
 
     Raises:
         InputError: it is damaged.
     """
-    header, *rows = _complete_lines(path) or [""]
-    columns = header.split(",")
+    lines = _Lines.of(path)
+    columns = lines.header.split(",")
     try:
-        table = np.array([[float(v) for v in row.split(",")] for row in rows])
-        table = table.reshape(len(rows), len(columns))
+        table = np.array([[float(v) for v in row.split(",")] for row in lines.rows])
+        table = table.reshape(len(lines.rows), len(columns))
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from None
     return {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(columns)}

@@ -38,8 +38,10 @@ class Loop:
         watches: the observers.
         progress: what is shown.
         begun: when all this began (``time.perf_counter``).
+        saving: seconds after which a checkpoint is due; inf: at outputs only.
 
     Attributes:
+        signal: the number of the signal that has interrupted it, or 0.
         timings: after ``finish``: seconds in "set-up", "output", "other" and what the solver
             counts.
     """
@@ -52,11 +54,14 @@ class Loop:
         watches: Watches,
         progress: Progress,
         begun: float,
+        saving: float = math.inf,
     ) -> None:
         self.case, self.track, self.records = case, track, records
         self.solver: Solver = track.solver
         self.watches, self.progress, self.begun = watches, progress, begun
         self.timings: dict[str, float] = {}
+        self.signal = 0
+        self._saving, self._saved = saving, time.perf_counter()
         self._landings = watches.within(case.output_times())
         self._output_seconds = 0.0
         self._landed = -math.inf  # time of the last output
@@ -100,13 +105,17 @@ class Loop:
         return times[k] if k < len(times) else math.inf
 
     def _reason_to_stop(self, stop: StopWish) -> str:
-        solver, limits = self.solver, self.case.time
-        late = limits.wall_limit is not None and (
-            time.perf_counter() - self.begun > limits.wall_limit
-        )
+        solver, limits, now = self.solver, self.case.time, time.perf_counter()
+        late = limits.wall_limit is not None and now - self.begun > limits.wall_limit
+        due = now - self._saved > self._saving
         # Ranks are signalled, and their clocks run, each on its own: they decide together.
-        asked, over = max_over_ranks(self.track.comm, float(stop.asked), float(late))
+        asked, over, save = max_over_ranks(
+            self.track.comm, float(stop.number), float(late), float(due)
+        )
+        if asked or save:
+            self._save()  # who has asked may not wait for fields and pictures
         if asked:
+            self.signal = int(asked)
             return "interrupted"
         if over:
             return "wall limit"
@@ -184,6 +193,19 @@ class Loop:
             self._observe(output=True)
             self.progress.output(row)
 
+    def _save(self) -> None:
+        """A checkpoint between outputs. Collective."""
+        if self.solver.t > self._landed:
+            with self._output_clock():
+                self.solver.check()
+                state, records = self.solver.state(), self.records
+                on_root(
+                    self.track.comm,
+                    lambda: records.add_checkpoint(state) if records is not None else None,
+                    share=False,
+                )
+        self._saved = time.perf_counter()
+
     def _write(self, row: dict[str, float]) -> None:
         """Fields, checkpoint and a line of the log. Collective."""
         solver, records = self.solver, self.records
@@ -200,6 +222,7 @@ class Loop:
 
         on_root(self.track.comm, write, share=False)
         self._landed, self._good = solver.t, state
+        self._saved = time.perf_counter()
 
     def abandon(self, error: BaseException) -> None:
         """Let go of everything after an error. Not collective."""

@@ -17,21 +17,19 @@ class Progress:
     Args:
         wanted: True: a bar, False: nothing; None: what suits where the output goes.
         root: whether this is rank 0.
-        begin, end: times of the run.
-        energy: how the scaled energy is written.
+        solver: where the run begins.
+        end: time of its end.
     """
 
-    def __init__(
-        self, wanted: bool | None, root: bool, begin: float, end: float, energy: str
-    ) -> None:
+    def __init__(self, wanted: bool | None, root: bool, solver: Solver, end: float) -> None:
         terminal = sys.stderr.isatty()
-        self._energy = energy
+        self._energy = solver.interaction.energy_label
         self._rows = root and wanted is None and not terminal
         self._bar: tqdm[None] | None = None
         self._end = end
         if root and (wanted or (wanted is None and terminal)):
             self._bar = tqdm(
-                initial=begin,
+                initial=solver.t,
                 total=end,
                 unit="t",
                 bar_format="{percentage:3.0f}% |{bar}| t = {n:.4g}/{total:.4g} "

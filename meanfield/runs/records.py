@@ -12,11 +12,12 @@ from meanfield.case import Case
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
-from meanfield.results.checkpoint import save_checkpoint
 from meanfield.results.folder import RunFolder, listed, utc_now
 from meanfield.results.series import SeriesWriter
+from meanfield.runs.restart import ENTRY, Restart, before, identity, told
 from meanfield.runs.tracks import Track
 from meanfield.software import provenance
+from meanfield.whole import bring_to_disk
 
 __all__ = ["Records"]
 
@@ -29,7 +30,8 @@ class Records:
         folder: where; None: in memory.
         track: what is measured and written.
         columns: names in a row of the series.
-        resume: whether the run in the folder goes on.
+        notes: the warnings, as they come.
+        restart: what a run that goes on goes on from.
     """
 
     def __init__(
@@ -38,35 +40,45 @@ class Records:
         folder: RunFolder | None,
         track: Track,
         columns: Sequence[str],
-        resume: bool,
+        notes: Sequence[str],
+        restart: Restart | None,
     ) -> None:
         self.case, self.folder, self.track = case, folder, track
-        self._columns = tuple(columns)
+        self._columns, self._notes = tuple(columns), notes
         self._rows: list[dict[str, float]] = []
         self._series: SeriesWriter | None = None
         self._about: dict[str, object] = {}
         self._before: dict[str, object] = {}  # what the parts before this one have recorded
         if folder is None:
             return
-        ranks, t = track.comm.size, track.solver.t
-        resume_at = t if resume else None
-        if resume:
-            self._before = folder.read_run()
+        t, self._identity = track.solver.t, identity(case)
+        if restart is not None:
+            # What may still be refused comes first: nothing has been written yet.
+            track.open(folder, t)
+            self._before = before(folder, restart)
             self._about = {**self._before, "resumed": [*listed(self._before, "resumed"), utc_now()]}
+        self._describe(folder)
+        folder.log(
+            f"{'started' if restart is None else 'resumed'} at t = {t:g} on {track.comm.size} ranks"
+        )
+        self._series = folder.series(self._columns, None if restart is None else t)
+        if self._series.cut:
+            folder.log(f"cut off after t = {t:g}: {self._series.cut}")
+        if restart is None:
+            track.open(folder, None)
+
+    def _describe(self, folder: RunFolder) -> None:
         self._about |= {
             **provenance(),
-            "ranks": ranks,
-            "seed": case.seed,
+            "ranks": self.track.comm.size,
+            "seed": self.case.seed,
             "started": self._about.get("started", utc_now()),
             "ended": None,
             "stop_reason": None,
-            **track.about(),
+            **self.track.about(),
         }
-        folder.write_case(case)
+        folder.write_case(self.case)
         folder.write_run(self._about)
-        folder.log(f"{'resumed at' if resume else 'started at'} t = {t:g} on {ranks} ranks")
-        self._series = folder.series(self._columns, resume_at)
-        track.open(folder, resume_at)
 
     def add_row(self, row: dict[str, float]) -> None:
         """Add a row to the series."""
@@ -79,9 +91,24 @@ class Records:
         if self.folder is None:
             return
         write_fields()
-        assert state is not None
-        save_checkpoint(self.folder.file("checkpoint.npz"), **state.values())
+        self.add_checkpoint(state)
         self.folder.log(line)
+
+    def add_checkpoint(self, state: State | None) -> None:
+        """Write a checkpoint, when all that it counts has reached the disk."""
+        if self.folder is None:
+            return
+        assert state is not None and self._series is not None
+        folder, until = self.folder, self.track.written_until
+        bring_to_disk(*folder.data_paths())
+        record = told(
+            self._identity,
+            rows=self._series.rows,
+            fields=until,
+            outcome=self.track.outcome()[0],
+            warnings=[*listed(self._before, "warnings"), *self._notes],
+        )
+        folder.save_checkpoint(**state.values(), **{ENTRY: record})
 
     def close(self, about: dict[str, object], timings: dict[str, float], notes: list[str]) -> None:
         """Write down how it ended, and draw.

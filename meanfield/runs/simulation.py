@@ -6,28 +6,32 @@ is written to tracks and records. Everything here runs on every rank; rank 0 wri
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 from meanfield.case import Case, FixedMesh
-from meanfield.collective import Alone, Communicator, on_root
+from meanfield.collective import Alone, Communicator, on_root, refuse_different
+from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
 from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.geometry.laws import Uniform
+from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.sphere import Array
-from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.folder import RunFolder
 from meanfield.results.series import check_columns
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observer, Watch, Watches
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
+from meanfield.runs.restart import Restart, before, find_restart
 from meanfield.runs.tracks import Track, make_track
-from meanfield.signals import stop_wishes
+from meanfield.signals import act_on, stop_wishes
 from meanfield.software import load_dolfinx, load_mpi
 
 __all__ = ["Result", "run"]
@@ -46,6 +50,7 @@ class Result:
         timings: seconds in "set-up", "output", "other" and what the solver counts ("field", ...).
         warnings: what should be known about the result.
         solver: the solver in its last state.
+        signal: number of the signal that has interrupted it, or 0.
     """
 
     t: float
@@ -56,6 +61,7 @@ class Result:
     timings: dict[str, float]
     warnings: list[str]
     solver: Solver = field(repr=False)
+    signal: int = 0
 
 
 def run(
@@ -71,11 +77,10 @@ def run(
 ) -> Result:
     """Run a case, with or without a folder for its results. Collective.
 
-    Ctrl-C (or SIGTERM, SIGUSR1) stops after the current step, with everything written; a second
-    one stops at once. A run that stopped early can be resumed from its folder, also on another
-    number of ranks. MPICH's mpiexec passes all three on and waits. Open MPI's kills its processes
-    half a second after Ctrl-C, so that the last output may be what remains; ``kill -USR1`` of it,
-    which it passes on, leaves them the time.
+    Ctrl-C (SIGINT), SIGTERM, SIGHUP, SIGQUIT and SIGUSR1 stop after the current step, with
+    everything written; a second one stops at once. After Ctrl-C and SIGUSR1 this returns; the
+    others then do what they do without it, such as to end the process. A run that stopped early
+    can be resumed from its folder, also on another number of ranks.
 
     Args:
         case: what to run.
@@ -94,20 +99,16 @@ def run(
     """
     begun = time.perf_counter()
     comm = _communicator(case, comm)
-    if resume and folder is None:
-        raise InputError("resume = True found without a folder, the folder of a run expected")
-    where = None if folder is None else Path(folder)
-    if where is not None:
-        on_root(comm, lambda: _check_folder(case, where, overwrite, resume))
-    with _collected_warnings() as notes:
-        watches, track = Watches(observers, comm), make_track(case, comm)
-        records = _begin(case, track, watches, where, overwrite, resume)
+    place = _Place(None if folder is None else Path(folder), overwrite, resume)
+    refuse_different(comm, case.to_toml(), "the case")
+    with _collected_warnings() as notes, _claimed(comm, place):
+        on_root(comm, lambda: place.check(case), share=False)
+        watches, track = Watches(observers, comm), make_track(_to_build(case), comm)
+        records = _begin(case, track, watches, place, notes)
         if announce is not None:
             announce()
-        solver = track.solver
-        label = solver.interaction.energy_label
-        shown = Progress(progress, comm.rank == 0, solver.t, case.time.end, label)
-        loop = Loop(case, track, records, watches, shown, begun)
+        shown = Progress(progress, comm.rank == 0, track.solver, case.time.end)
+        loop = Loop(case, track, records, watches, shown, begun, place.saving(case))
         try:
             with stop_wishes() as stop:
                 reason = loop.run(stop, fresh=not resume)
@@ -116,30 +117,93 @@ def run(
         except BaseException as error:
             loop.abandon(error)
             raise
-    folder = where if comm.rank == 0 else None
-    return Result(solver.t, solver.step, reason, series, folder, loop.timings, list(notes), solver)
+    act_on(loop.signal)  # which may end the process, as it would have without this run
+    where, solver = place.path if comm.rank == 0 else None, track.solver
+    ended = (series, where, loop.timings, list(notes), solver, loop.signal)
+    return Result(solver.t, solver.step, reason, *ended)
+
+
+@dataclass
+class _Place:
+    """Where a run leaves its results, and how it begins there.
+
+    Attributes:
+        path: the folder, or None.
+        overwrite, resume: as for ``run``.
+        restart: what it goes on from; set by ``check``, on rank 0.
+    """
+
+    path: Path | None
+    overwrite: bool
+    resume: bool
+    restart: Restart | None = None
+
+    def __post_init__(self) -> None:
+        if self.resume and self.path is None:
+            raise InputError("resume = True found without a folder, the folder of a run expected")
+
+    def saving(self, case: Case) -> float:
+        """Seconds after which a checkpoint is due; inf: only at outputs."""
+        minutes = 0.0 if self.path is None else case.output.checkpoint_minutes
+        return 60.0 * minutes or math.inf
+
+    def check(self, case: Case) -> None:
+        """Refuse what can be refused before anything is built. Rank 0 only."""
+        if not self.resume and isinstance(case.initial, RecordedLaw):
+            case.initial.refuse()
+        if self.path is None:
+            return
+        if self.resume:
+            self.restart = find_restart(case, RunFolder.open(self.path))
+        else:
+            RunFolder.check(self.path, self.overwrite)
+
+    def folder(self) -> RunFolder | None:
+        """The folder, made if it is a new run's. Rank 0 only."""
+        if self.path is None:
+            return None
+        return RunFolder(self.path) if self.resume else RunFolder.create(self.path, self.overwrite)
+
+
+@contextmanager
+def _claimed(comm: Communicator, place: _Place) -> Iterator[None]:
+    """Let nobody else write in the folder. Collective at the beginning."""
+    with ExitStack() as stack:
+
+        def claim() -> None:
+            if place.path is None:
+                return
+            if place.resume:
+                RunFolder.open(place.path)  # or it would be made
+            stack.enter_context(RunFolder.claimed(place.path, "run"))
+
+        on_root(comm, claim, share=False)
+        yield
+
+
+def _to_build(case: Case) -> Case:
+    """The case with a law, if only any: where its own is not known, the state stands in for it."""
+    if isinstance(case.initial, RecordedLaw):
+        return replace(case, initial=Uniform(case.geometry.d))
+    return case
 
 
 def _begin(
-    case: Case, track: Track, watches: Watches, path: Path | None, overwrite: bool, resume: bool
+    case: Case, track: Track, watches: Watches, place: _Place, notes: Sequence[str]
 ) -> Records | None:
     """The state at the beginning, and on rank 0 the records of the run. Collective."""
     watches.fit(track.columns, track.view())
     names = [column.name for column in (*track.columns, *watches.columns)]
-    if resume:
-        assert path is not None
-        _resume(case, track, path, names)
+    if place.resume:
+        _resume(case, track, place, names)
     else:
         for text in track.initial_notes():
             warnings.warn(text, MeanfieldWarning, stacklevel=1)
-
-    def make_records() -> Records:
-        folder = None
-        if path is not None:
-            folder = RunFolder(path) if resume else RunFolder.create(path, overwrite)
-        return Records(case, folder, track, names, resume)
-
-    return on_root(track.comm, make_records, share=False)
+    return on_root(
+        track.comm,
+        lambda: Records(case, place.folder(), track, names, notes, place.restart),
+        share=False,
+    )
 
 
 def _communicator(case: Case, comm: Communicator | None) -> Communicator:
@@ -158,34 +222,26 @@ def _communicator(case: Case, comm: Communicator | None) -> Communicator:
         return Alone()
 
 
-def _check_folder(case: Case, path: Path, overwrite: bool, resume: bool) -> None:
-    if not resume:
-        RunFolder.check(path, overwrite)
-        return
-    folder = RunFolder.open(path)
-    if not folder.checkpoint_path.is_file():
-        raise InputError(f"{path} has no checkpoint to resume from: start again with overwrite")
-    conflicts = case.resume_conflicts(Case.from_toml(folder.case_path))
-    if conflicts:
-        raise InputError(
-            f"the case differs from that of {path} in {', '.join(conflicts)}: a run that goes on "
-            "may change its title, times and figures only"
-        )
-
-
-def _resume(case: Case, track: Track, path: Path, names: Sequence[str]) -> None:
+def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> None:
+    """Go back to the state of the checkpoint, which rank 0 has. Collective."""
     solver = track.solver
 
     def load() -> State:
-        folder = RunFolder(path)
+        assert place.path is not None and place.restart is not None
+        folder = RunFolder(place.path)
         check_columns(folder.series_path, names)
-        track.remember(folder.read_run())
-        return solver.state_kind.from_values(load_checkpoint(folder.checkpoint_path))
+        for text in place.restart.notes:
+            warnings.warn(text, MeanfieldWarning, stacklevel=1)
+        track.remember(before(folder, place.restart))
+        return solver.state_kind.from_values(place.restart.values)
 
     solver.restore(on_root(track.comm, load, share=False))
+    lost = isinstance(case.initial, RecordedLaw)
+    if lost and isinstance(solver, LagrangianSolver) and solver.refines:
+        solver.stop_inserting("the initial law, which was made in Python, is not known")
     if solver.t >= case.time.end:
         raise InputError(
-            f"time.end = {case.time.end:g} found, but the run in {path} has reached "
+            f"time.end = {case.time.end:g} found, but the run in {place.path} has reached "
             f"t = {solver.t:g} already: give a later end"
         )
 

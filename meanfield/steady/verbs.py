@@ -155,22 +155,23 @@ def stationary(
     """
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
     equation, kind = problem.equation(), problem.manifold.name
-    RunFolder.check(folder, overwrite)
-    mesh = problem.mesh()
-    if announce is not None:
-        announce()
-    with _bar(progress, "iterations") as bar:
+    with RunFolder.claimed(folder, "stationary"):
+        RunFolder.check(folder, overwrite)
+        mesh = problem.mesh()
+        if announce is not None:
+            announce()
+        with _bar(progress, "iterations") as bar:
 
-        def show(count: int, residual: float) -> None:
-            bar.set_postfix_str(f"residual {residual:.1e}", refresh=False)
-            bar.update()
+            def show(count: int, residual: float) -> None:
+                bar.set_postfix_str(f"residual {residual:.1e}", refresh=False)
+                bar.update()
 
-        state = find_stationary(equation, problem.initial, kind, show)
-    result = StationaryResult(state, spectrum(state), Path(folder))
-    run = open_folder(problem, Path(folder), overwrite, {"kind": "stationary"})
-    write_state(state, result.spectrum, mesh, run)
-    finish(run, result.rows(), problem.title)
-    return result
+            state = find_stationary(equation, problem.initial, kind, show)
+        result = StationaryResult(state, spectrum(state), Path(folder))
+        run = open_folder(problem, Path(folder), overwrite, {"kind": "stationary"})
+        write_state(state, result.spectrum, mesh, run)
+        finish(run, result.rows(), problem.title)
+        return result
 
 
 # --------------------------------------------------------------------------------------------
@@ -284,30 +285,31 @@ def branch(
     problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
     equation = _first_equation(problem, parameter, start, end)
     on = problem.manifold
-    RunFolder.check(folder, overwrite)
-    law, note = _zonal_start(equation, problem.initial, on)
-    about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
-    run = open_folder(problem, Path(folder), overwrite, about)
-    if announce is not None:
-        announce()
-    with (
-        told_if_broken(run),
-        branch_table(run, parameter) as write,
-        _bar(progress, "points") as bar,
-    ):
+    with RunFolder.claimed(folder, "branch"):
+        RunFolder.check(folder, overwrite)
+        law, note = _zonal_start(equation, problem.initial, on)
+        about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
+        run = open_folder(problem, Path(folder), overwrite, about)
+        if announce is not None:
+            announce()
+        with (
+            told_if_broken(run),
+            branch_table(run, parameter) as write,
+            _bar(progress, "points") as bar,
+        ):
 
-        def report(name: str, row: Array) -> None:
-            write(name, row)
-            bar.set_postfix_str(
-                f"{name}: {parameter} = {row[0]:.5g}, |m| = {abs(row[1]):.4f}", refresh=False
-            )
-            bar.update()
+            def report(name: str, row: Array) -> None:
+                write(name, row)
+                bar.set_postfix_str(
+                    f"{name}: {parameter} = {row[0]:.5g}, |m| = {abs(row[1]):.4f}", refresh=False
+                )
+                bar.update()
 
-        diagram = find_branches(equation, parameter, start, end, law, report=report)
-    result = BranchResult(diagram, note, run.path)
-    write_diagram(diagram, run)
-    finish(run, result.rows(), problem.title, result.warnings)
-    return result
+            diagram = find_branches(equation, parameter, start, end, law, report=report)
+        result = BranchResult(diagram, note, run.path)
+        write_diagram(diagram, run)
+        finish(run, result.rows(), problem.title, result.warnings)
+        return result
 
 
 def _first_equation(problem: Problem, parameter: str, start: float, end: float) -> Equation:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from meanfield.case import Case
 from meanfield.errors import InputError
-from meanfield.results.folder import utc_now
+from meanfield.results.folder import RunFolder, utc_now
 from meanfield.signals import as_interrupt
 from meanfield.software import load_dolfinx, load_mpi
 from meanfield.studies.evaluate import Comparison, evaluate
 from meanfield.studies.report import write
-from meanfield.studies.settings import Clouds, checked_integer, open_folder, settle
+from meanfield.studies.settings import Clouds, Settings, checked_integer, open_folder, settle
 from meanfield.studies.tasks import Task, run_density, run_tasks
 
 __all__ = ["compare"]
@@ -62,7 +62,22 @@ def compare(
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
     load_dolfinx()
     _check_alone()
-    run_folder = open_folder(Path(folder), settings, overwrite, resume)
+    if resume:
+        RunFolder.open(folder)
+    with RunFolder.claimed(folder, "compare"):
+        return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)
+
+
+def _compare(
+    settings: Settings,
+    path: Path,
+    jobs: int,
+    overwrite: bool,
+    resume: bool,
+    progress: bool | None,
+    announce: Callable[[], None] | None,
+) -> Comparison:
+    run_folder = open_folder(path, settings, overwrite, resume)
     tasks = [
         Task(settings, kind, n, r, str(run_folder.path))
         for n in settings.numbers
@@ -81,7 +96,7 @@ def compare(
         )
         raise
     found = evaluate(settings, run_folder.path)
-    write(found, run_folder, case.output.figures)
+    write(found, run_folder, settings.case.output.figures)
     return found
 
 

@@ -37,9 +37,10 @@ def draw(path: str | Path) -> list[Path]:
     from meanfield.figures import make_figures
 
     folder = RunFolder.open(path)
-    about = comparison_record(folder)
-    made = make_figures(folder)
-    folder.write_run({**about, "figures": [figure.name for figure in made]})
+    with RunFolder.claimed(path, "plot"):
+        about = comparison_record(folder)
+        made = make_figures(folder)
+        folder.write_run({**about, "figures": [figure.name for figure in made]})
     return made
 
 

@@ -10,7 +10,6 @@ its mass, a cell of a mesh that stays.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.whole import write_table
 
 __all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
 
@@ -230,7 +230,4 @@ def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
 def write_differences(path: Path, rows: Sequence[RunDifference]) -> None:
     """Write the table as csv, replacing the file."""
     names = list(RunDifference.__annotations__)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([[repr(getattr(r, name)) for name in names] for r in rows])
+    write_table(path, names, ([getattr(r, name) for name in names] for r in rows))

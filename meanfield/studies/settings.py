@@ -181,8 +181,6 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
         _check_same(folder, before, settings)
         about["resumed"] = [*listed(before, "resumed"), utc_now()]
     else:
-        if (path / "run.json").is_file():
-            comparison_record(RunFolder(path))
         folder = RunFolder.create(path, overwrite)
     folder.write_case(settings.case)
     about |= {"started": before.get("started", utc_now()), "ended": None, "stop_reason": None}

@@ -71,7 +71,7 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Calls]]:
                 series.write(
                     {"t": 12, "mass": 1, "energy": 44.9911, "mean_norm": 0.5, "clusters": 3}
                 )
-            folder.checkpoint_path.write_bytes(b"state")
+            folder.save_checkpoint(t=12.0)
             folder.fields_path.write_bytes(b"fields")
             folder.figures_dir.mkdir(exist_ok=True)
             (folder.figures_dir / "density.png").write_bytes(b"picture")

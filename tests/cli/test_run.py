@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from fakeruns import Calls, FakeResult, error_line
 from meanfield import cli, software
 from meanfield.case import Case
 from meanfield.errors import BrokenInvariantError
+from meanfield.signals import Stopped
 
 
 def test_run_hands_over_and_sums_up(
@@ -85,8 +88,23 @@ def test_resume_of_another_problem_is_refused(
     [
         (FakeResult(stop_reason="stationary"), 0, "stopped   stationary"),
         (FakeResult(stop_reason="wall limit"), 0, "meanfield run results/small --resume"),
-        (FakeResult(stop_reason="interrupted"), 130, "meanfield run results/small --resume"),
-        (KeyboardInterrupt(), 130, "interrupted: the run can be resumed with"),
+        (
+            FakeResult(stop_reason="interrupted", signal=signal.SIGINT),
+            130,
+            "meanfield run results/small --resume",
+        ),
+        (
+            FakeResult(stop_reason="interrupted", signal=signal.SIGUSR1),
+            128 + signal.SIGUSR1,
+            "meanfield run results/small --resume",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted: at t = 12 the run can be resumed with"),
+        (Stopped(signal.SIGTERM), 143, "interrupted: at t = 12 the run can be resumed with"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "series.csv"),
+            4,
+            "error: No space left on device: series.csv: at t = 12 the run can be resumed with",
+        ),
         (FakeResult(stop_reason="broken invariant: NaN"), 3, "broken invariant: NaN"),
         (BrokenInvariantError("mass is 1.1"), 3, "broken invariant: mass is 1.1"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import GEOMETRIES, LONG, about, at_step, run, same_series, small
+from cases import GEOMETRIES, LONG, PREVIOUS, about, at_step, run, same_series, small
 from finished import Finished
 from processes import HANG, Job, python
 
@@ -41,14 +41,21 @@ def test_to_two_is_to_one_and_then_to_two(tmp_path: Path, geometry: str) -> None
         )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT],
+)
 def test_interrupted_runs_go_on_as_if_nothing_had_been(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     once = run(small(time__end=1.0), tmp_path / "once")
-    before = signal.getsignal(number)
+    before, heard = signal.getsignal(number), []
+
+    def hear(*_: object) -> None:
+        heard.append(about(tmp_path / "twice")["stop_reason"])
+
     if number != signal.SIGINT:  # which would end the tests, should it come through
-        signal.signal(number, lambda *_: pytest.fail("not caught"))
+        signal.signal(number, hear)
     inside = signal.getsignal(number)
     try:
         ask = at_step(5, lambda solver: os.kill(os.getpid(), number))
@@ -57,6 +64,10 @@ def test_interrupted_runs_go_on_as_if_nothing_had_been(
     finally:
         signal.signal(number, before)
     assert stopped.stop_reason == about(tmp_path / "twice")["stop_reason"] == "interrupted"
+    assert stopped.signal == number
+    # Who would have ended the process still does, when all is written.
+    asking = number in (signal.SIGINT, signal.SIGUSR1)
+    assert heard == ([] if asking else ["interrupted"])
     assert stopped.steps == 5 and stopped.t not in small().output_times()
     # Everything is there up to where it stopped.
     assert stopped.series["t"][-1] == stopped.t
@@ -136,7 +147,8 @@ def test_resuming_is_refused_where_it_makes_no_sense(finished: Finished, tmp_pat
         run(finished.case, resume=True)
     copy = tmp_path / "copy"
     shutil.copytree(finished.folder, copy)
-    (copy / "checkpoint.npz").unlink()
+    for name in ("checkpoint.npz", PREVIOUS):
+        (copy / name).unlink()
     with pytest.raises(mf.InputError, match="no checkpoint"):
         run(small(time__end=2.0), copy, resume=True)
     (copy / "checkpoint.npz").write_bytes(b"PK\x03\x04 not really")

@@ -138,7 +138,10 @@ GEOMETRIES: dict[str, dict[str, object]] = {
 LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outputs.every=20")
 """What makes a run of a density long enough to be interrupted: a thousand short steps and more."""
 
-FILES = {"case.toml", "run.json", "series.csv", "fields.vtkhdf", "run.log", "checkpoint.npz"}
+PREVIOUS = "checkpoint.previous.npz"
+FILES = {
+    "case.toml", "run.json", "series.csv", "fields.vtkhdf", "run.log", "checkpoint.npz", PREVIOUS,
+}  # fmt: skip
 """What the run of a density leaves, but for pictures."""
 
 

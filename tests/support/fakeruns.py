@@ -33,6 +33,7 @@ class FakeResult:
         default_factory=lambda: {"set-up": 1.0, "field": 30.0}
     )
     warnings: list[str] = dataclasses.field(default_factory=list)
+    signal: int = 0
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:

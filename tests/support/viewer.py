@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from processes import Job, python
 
-__all__ = ["Viewer", "each_end", "end_a_writer", "whole_steps"]
+__all__ = ["Viewer", "each_end", "end_a_writer", "file_of", "whole_steps"]
 
 each_end = pytest.mark.parametrize("how", ["exit", "kill"])
 
@@ -29,6 +29,11 @@ class Viewer:
         self._reader.reader.SetStep(k)
         self._reader.reader.Modified()
         return self._reader.read()
+
+
+def file_of(path: Path) -> Path:
+    """The file that becomes this one with its first step."""
+    return path if path.exists() else path.with_name(f"{path.name}.tmp")
 
 
 def end_a_writer(start: Callable[..., Job], program: str, path: Path, how: str) -> None:

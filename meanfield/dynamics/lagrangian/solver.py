@@ -164,6 +164,10 @@ class LagrangianSolver(Solver):
         """When, and why, no more vertices could be inserted."""
         return self._refinement.until
 
+    def stop_inserting(self, why: str) -> None:
+        """Insert no more vertices from now on."""
+        self._refinement.stop(self.t, why)
+
     @property
     def insert_error(self) -> float:
         """Largest change of the interaction's moments by inserting vertices so far."""

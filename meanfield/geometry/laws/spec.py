@@ -27,6 +27,7 @@ from meanfield.geometry.laws.files import load_function, read_tabulated
 from meanfield.geometry.laws.function import FunctionDensity
 from meanfield.geometry.laws.mixture import Mixture, standard_density
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer, Harmonic
+from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
 from meanfield.options import Expected, Field, Flag, as_table, options, options_of
 
@@ -311,6 +312,11 @@ def _law(table: _Table) -> Law:
     if kind is None:
         raise table.fail("type", f"missing, expected one of: {names}")
     if not isinstance(kind, str) or kind not in LAWS:
+        if kind == "python":
+            raise table.fail(
+                "type", "found 'python', a law that was made in Python and is in no file: go on "
+                "with its run by --resume, or run the script again"
+            )  # fmt: skip
         hint = suggest(kind, LAW_TYPES) if isinstance(kind, str) else ""
         raise table.fail("type", f"found {kind!r}{hint}, expected one of: {names}")
     options = options_of(LAWS[kind], "")
@@ -359,6 +365,8 @@ def law_to_spec(law: Law) -> dict[str, object]:
         case Harmonic():
             modes = [{"l": degree, "m": m, "amplitude": a} for degree, m, a in law.modes]
             return {"type": law.type, "modes": modes}
+        case RecordedLaw():
+            return dict(law.table)
         case Uniform() | VonMisesFisher() | Fourier() | Gegenbauer() | PoissonKernel() | Cap():
             return as_table(law)
         case AngularGaussian():

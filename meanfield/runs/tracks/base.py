@@ -17,7 +17,7 @@ from meanfield.collective import Communicator
 from meanfield.dynamics.solver import Solver
 from meanfield.interaction.interaction import Interaction
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import Format, format_named
+from meanfield.results.formats import FieldFile, Format, TokenFile, format_named
 
 __all__ = ["Track"]
 
@@ -38,6 +38,7 @@ class Track(ABC):
 
     def __init__(self, case: Case, solver: Solver) -> None:
         self.case, self.solver = case, solver
+        self._file: FieldFile | TokenFile | None = None
         self.columns: tuple[Column, ...] = columns_of(self.view())
 
     @property
@@ -65,9 +66,16 @@ class Track(ABC):
     def gathered(self) -> Callable[[], None]:
         """Gather what the field file needs of this state; gives what writes it on rank 0."""
 
-    @abstractmethod
+    @property
+    def written_until(self) -> float | None:
+        """Time of the last step in the field file; None without one. Rank 0 only."""
+        last = -math.inf if self._file is None else self._file.last_time
+        return last if math.isfinite(last) else None
+
     def close(self) -> None:
         """Close the field file. Rank 0 only."""
+        if self._file is not None:
+            self._file.close()
 
     def initial_notes(self) -> list[str]:
         """What should be known about the initial state. Not collective."""

@@ -34,6 +34,7 @@ class _MeshTrack(Track):
 
     solver: DensitySolver | LagrangianSolver
     moving: bool
+    _file: FieldFile | None
 
     def __init__(
         self, case: Case, solver: DensitySolver | LagrangianSolver, mesh: Mesh | None
@@ -41,7 +42,6 @@ class _MeshTrack(Track):
         super().__init__(case, solver)
         self.mesh = mesh
         self._share = 0.0  # largest share of the last degrees of a series that is cut
-        self._file: FieldFile | None = None
 
     def note(self) -> None:
         self._share = max(self._share, self.solver.field().tail_share())
@@ -79,10 +79,6 @@ class _MeshTrack(Track):
     @abstractmethod
     def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
         """Gather; gives what makes the fields of it, and where the mesh is if it moves."""
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
     def initial_notes(self) -> list[str]:
         error = self.solver.initial_mass_error

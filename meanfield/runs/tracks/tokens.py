@@ -20,11 +20,11 @@ class TokenTrack(Track):
     """Tokens with their clusters."""
 
     solver: TokenSolver
+    _file: TokenFile | None
 
     def __init__(self, case: Case, solver: TokenSolver) -> None:
         assert isinstance(case.solver, Tokens)
         self.angle = case.solver.cluster_angle
-        self._file: TokenFile | None = None
         self._labels: tuple[float, IntArray] | None = None  # and their time
         super().__init__(case, solver)
 
@@ -57,10 +57,6 @@ class TokenTrack(Track):
                 self._file.write(t, x, labels, velocity)
 
         return write
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
     def about(self) -> dict[str, object]:
         return {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}

@@ -6,6 +6,10 @@ the files is made by ``temporal``.
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["FORMAT", "damaged", "open_file", "read_rows", "read_times"]
+__all__ = ["FORMAT", "damaged", "open_file", "read_rows", "read_times", "system_errors"]
 
 FORMAT = 1
 """Version of the ``/meanfield`` group."""
@@ -35,6 +39,22 @@ def open_file(path: Path, mode: str, kind: str) -> h5py.File:
         return h5py.File(path, mode, locking=False)
     except OSError as error:
         raise damaged(path, kind, error) from error
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Raise what the system refuses within as the OSError that it is, naming the file.
+
+    HDF5 tells it in a text, and h5py by errors of several classes.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if not found:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def damaged(path: Path, kind: str, error: Exception) -> InputError:

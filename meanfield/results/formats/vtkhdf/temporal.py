@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
-from meanfield.results.formats.vtkhdf.reading import FORMAT, open_file
+from meanfield.results.formats.vtkhdf.reading import FORMAT, open_file, system_errors
+from meanfield.whole import whole_file
 
 __all__ = ["PART_SIZES", "TemporalWriter"]
 
@@ -99,6 +101,7 @@ class TemporalWriter(ABC):
         """Data sets that grow with each step, by their names below ``/VTKHDF`` or from the root."""
         self._steps = 0
         self._last = -np.inf
+        self._unfinished = ExitStack()
 
     @abstractmethod
     def _create(self) -> None:
@@ -115,16 +118,32 @@ class TemporalWriter(ABC):
     def _begin(self, resume_at: float | None) -> None:
         """Open the file; to be called once the child is ready for ``_create`` or ``_resume``."""
         if resume_at is None:
-            self._file = h5py.File(self.path, "w", locking=False)
-            self._create()
-            self._file.flush()
+            with system_errors(self.path):
+                # It gets its name with its first step: who opens it then can read it.
+                part = self._unfinished.enter_context(whole_file(self.path))
+                self._file = h5py.File(part, "w", locking=False)
+                try:
+                    self._create()
+                    self._file.flush()
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
             return
-        self._file = open_file(self.path, "r+", self._kind)
-        try:
-            self._cut(self._resume(), resume_at)
-        except BaseException:
+        with open_file(self.path, "r", self._kind) as self._file:
+            times = self._resume()
+        with system_errors(self.path):
+            self._file = open_file(self.path, "r+", self._kind)
+            try:
+                self._cut(times, resume_at)
+            except BaseException:
+                self._file.close()
+                raise
+
+    def _give_up(self, error: BaseException) -> None:
+        """Close a file that has no step yet, and leave none."""
+        with suppress(OSError, RuntimeError):
             self._file.close()
-            raise
+        self._unfinished.__exit__(type(error), error, error.__traceback__)
 
     # -- layout ---------------------------------------------------------------------------------
 
@@ -236,6 +255,16 @@ class TemporalWriter(ABC):
 
     def _append(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
         """Write one step: rows for each name in :attr:`_rows`."""
+        with system_errors(self.path):
+            try:
+                self._append_to_file(t, values)
+                self._unfinished.close()
+            except BaseException as error:
+                if not self._steps:
+                    self._give_up(error)
+                raise
+
+    def _append_to_file(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
         root, k = self._file["VTKHDF"], self._steps
         begun = {name: root[name].shape[0] for name in self._rows}
         for name in self._rows:
@@ -293,7 +322,9 @@ class TemporalWriter(ABC):
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        self._file.close()
+        with system_errors(self.path):
+            self._file.close()
+            self._unfinished.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,81 @@
+"""What the command writes to: a terminal, a file, a pipe that nobody reads any more, or nothing.
+
+Knows nothing of what is written. That nobody listens is no reason to stop working.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
+
+__all__ = ["lasting_streams"]
+
+
+class _Lasting:
+    """A stream that swallows what can no longer be written, as its reader has gone away."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._gone = stream, False
+
+    def write(self, text: str) -> int:
+        """Write a text, if anybody is there."""
+        return self._try(lambda: self._stream.write(text)) or len(text)
+
+    def flush(self) -> None:
+        """Bring it to its reader, if anybody is there."""
+        self._try(self._stream.flush)
+
+    def _try(self, action: Any) -> Any:
+        if self._gone:
+            return None
+        try:
+            return action()
+        except (OSError, ValueError):  # a broken pipe, a terminal that hung up, a full disk; closed
+            self._gone = True
+            with suppress(OSError, ValueError):
+                # What is left in the buffer is written when Python ends: to nowhere.
+                number = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(number, self._stream.fileno())
+                os.close(number)
+            return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _open_standard_numbers() -> None:
+    """Have 0, 1 and 2 name something: a file opened next would get a number that is free.
+
+    Libraries write there without asking.
+    """
+    while True:
+        number = os.open(os.devnull, os.O_RDWR)
+        if number > 2:
+            os.close(number)
+            return
+
+
+def _lasting(stream: TextIO | None) -> TextIO:
+    if stream is None:
+        stream = open(os.devnull, "w", encoding="utf-8")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
+    return cast(TextIO, _Lasting(stream))
+
+
+@contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Let standard output and error take whatever is written, whether it gets anywhere or not."""
+    _open_standard_numbers()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_lasting(stream) for stream in before)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
