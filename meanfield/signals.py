@@ -19,6 +19,7 @@ __all__ = [
     "act_on",
     "as_interrupt",
     "ending",
+    "ends_process",
     "ignored",
     "kept",
     "stop_wishes",
@@ -109,9 +110,14 @@ def stop_wishes() -> Iterator[StopWish]:
         yield wish
 
 
+def ends_process(number: int) -> bool:
+    """Whether this signal is to end the process; Ctrl-C and SIGUSR1 only stop its work."""
+    return number in _ENDING
+
+
 def act_on(number: int) -> None:
-    """Let a signal that was kept waiting do what it does; not Ctrl-C and SIGUSR1, nor 0."""
-    if number in _ENDING:
+    """Let a signal that was kept waiting do what it does, if it is to end the process."""
+    if ends_process(number):
         signal.raise_signal(number)
 
 

@@ -109,9 +109,10 @@ def load_dolfinx() -> None:
     """Import MPI, DOLFINx and its form compiler, in the order that the wheel on PyPI wants.
 
     Two habits of theirs are undone. FFCx turns on ``logging.captureWarnings`` when imported, after
-    which warnings of every package go to a logger that nobody reads. PETSc catches SIGPIPE and ends
-    the process, where Python, which ignores it, has an exception for a reader that has gone: a
-    process of a pool, or ``| head``.
+    which warnings of every package go to a logger that nobody reads. PETSc catches signals and ends
+    the process with code 59: SIGPIPE, which Python ignores, having an exception for a reader that
+    has gone (a process of a pool, or ``| head``), and SIGQUIT, to which a job in the background is
+    deaf. MPICH catches SIGHUP.
 
     Raises:
         InputError: no usable DOLFINx.
@@ -119,7 +120,7 @@ def load_dolfinx() -> None:
     require_dolfinx()
     shown = warnings.showwarning
     try:
-        with kept(signal.SIGPIPE):
+        with kept(signal.SIGPIPE, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
             load_mpi()
             if importlib.util.find_spec("dolfinx_solver") is not None:
                 import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)

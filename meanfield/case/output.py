@@ -35,8 +35,8 @@ class Output:
     figures: Flag = True
     """Draw the figures at the end."""
     checkpoint_minutes: Number = Field(default=5.0, ge=0.0)
-    """Longest wall-clock time without a checkpoint, in minutes; they are also written at the
-    output times. 0: only there."""
+    """Longest wall-clock time without a checkpoint, in minutes; with several ranks 50 seconds at
+    most. They are also written at the output times. 0: only there."""
 
     def __post_init__(self) -> None:
         if not self.fields:

@@ -99,9 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit code: 0, 2 (input), 3 (broken invariant), 4 (the system) or 128 + n (signal n).
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    with lasting_streams(), ending(), warnings_in_one_line():
+    with lasting_streams() as lost, ending(), warnings_in_one_line():
         try:
-            return _act(words)
+            code, error = _act(words), lost()
+            if code == 0 and error is not None:
+                return ended(EXIT_SYSTEM, f"error: standard output: {system_words(error)}")
+            return code
         except InputError as error:
             return ended(EXIT_INPUT, f"error: {error}")
         except KeyboardInterrupt as stop:

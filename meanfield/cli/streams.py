@@ -5,21 +5,31 @@ Knows nothing of what is written. That nobody listens is no reason to stop worki
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 __all__ = ["lasting_streams"]
 
 
+_NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
+"""A pipe whose reader has ended, a terminal that hung up, a stream that is closed."""
+
+
 class _Lasting:
-    """A stream that swallows what can no longer be written, as its reader has gone away."""
+    """A stream that swallows what can no longer be written, as its reader has gone away.
+
+    Attributes:
+        lost: what was lost although somebody may want it, as in a file on a full disk.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._gone = stream, False
+        self.lost: OSError | None = None
 
     def write(self, text: str) -> int:
         """Write a text, if anybody is there."""
@@ -34,8 +44,10 @@ class _Lasting:
             return None
         try:
             return action()
-        except (OSError, ValueError):  # a broken pipe, a terminal that hung up, a full disk; closed
+        except (OSError, ValueError) as error:  # ValueError: it is closed
             self._gone = True
+            if isinstance(error, OSError) and error.errno not in _NOBODY_READS:
+                self.lost = error
             with suppress(OSError, ValueError):
                 # What is left in the buffer is written when Python ends: to nowhere.
                 number = os.open(os.devnull, os.O_WRONLY)
@@ -59,23 +71,32 @@ def _open_standard_numbers() -> None:
             return
 
 
-def _lasting(stream: TextIO | None) -> TextIO:
+def _lasting(stream: TextIO | None) -> _Lasting:
     if stream is None:
         stream = open(os.devnull, "w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
-    return cast(TextIO, _Lasting(stream))
+    return _Lasting(stream)
 
 
 @contextmanager
-def lasting_streams() -> Iterator[None]:
-    """Let standard output and error take whatever is written, whether it gets anywhere or not."""
+def lasting_streams() -> Iterator[Callable[[], OSError | None]]:
+    """Let standard output and error take whatever is written, whether it gets anywhere or not.
+
+    Yields what tells, at the end, why standard output has lost something that may be wanted.
+    """
     _open_standard_numbers()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_lasting(stream) for stream in before)
+    out, err = (_lasting(stream) for stream in before)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+
+    def lost() -> OSError | None:
+        out.flush()
+        return out.lost
+
     try:
-        yield
+        yield lost
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        out.flush()
+        err.flush()
         sys.stdout, sys.stderr = before

@@ -11,10 +11,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["available_cpus", "in_parts"]
+from meanfield.errors import InputError
+
+__all__ = ["available_cpus", "in_parts", "refuse_fork"]
 
 _THREADED_FROM = 30_000  # nodes; below, a second thread costs more than it brings (measured)
 _PART = 10_240  # nodes of a transform at a time, about
+_first_at: dict[str, int] = {}  # the process that has computed first
 _Values = TypeVar("_Values", NDArray[np.float64], NDArray[np.complex128])
 
 
@@ -43,6 +46,22 @@ def _threads(n: int) -> int:
         return 1
     wanted = os.environ.get("MEANFIELD_NUM_THREADS", "")
     return max(1, int(wanted)) if wanted.isdigit() and int(wanted) else available_cpus()
+
+
+def refuse_fork() -> None:
+    """Refuse to compute in a copy of a process that has computed: its threads are not copied.
+
+    Compiled loops would wait for them, or end the process without a word.
+
+    Raises:
+        InputError: says how processes are started instead.
+    """
+    here = os.getpid()
+    if _first_at.setdefault("process", here) != here:
+        raise InputError(
+            "this process is a copy (fork) of one that has computed before, whose threads it does "
+            'not have: start processes by multiprocessing.get_context("spawn") or "forkserver"'
+        )
 
 
 def available_cpus() -> int:

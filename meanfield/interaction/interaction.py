@@ -23,6 +23,7 @@ import numpy as np
 
 from meanfield.collective import Communicator, sum_over_ranks
 from meanfield.geometry.sphere import Array
+from meanfield.geometry.threads import refuse_fork
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
 from meanfield.interaction.kernels.exponential import Exponential
@@ -108,7 +109,11 @@ class Interaction(Zonal):
 
         Collective over ``comm`` (an mpi4py communicator, or None in one process): each rank gives
         its own points, the result is the field of all.
+
+        Raises:
+            InputError: in a copy (fork) of a process that has computed.
         """
+        refuse_fork()
         moments = None
         if self.harmonics is not None:
             points, weights, quadrature = measure

@@ -35,6 +35,9 @@ FIGURES_DIR = "figures"
 CASE_MARK = "# Resolved case, written by meanfield"
 
 
+_NOTHING = {LOCK_FILE, f"{CASE_FILE}.tmp"}
+
+
 class _HasToml(Protocol):
     def to_toml(self) -> str: ...
 
@@ -149,9 +152,12 @@ class RunFolder:
 
     @staticmethod
     def is_empty(path: str | os.PathLike[str]) -> bool:
-        """Whether nothing is in a folder, or nothing is there; the lock of a writer is nothing."""
+        """Whether nothing is in a folder, or nothing is there.
+
+        The lock of a writer is nothing, and so is what one left that was killed right at its start.
+        """
         path = Path(path)
-        return not path.exists() or all(p.name == LOCK_FILE for p in path.iterdir())
+        return not path.exists() or {p.name for p in path.iterdir()} <= _NOTHING
 
     @staticmethod
     @contextmanager

@@ -23,7 +23,7 @@ from meanfield.runs.observers import Watches
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
 from meanfield.runs.tracks import Track
-from meanfield.signals import StopWish
+from meanfield.signals import StopWish, ends_process
 
 __all__ = ["Loop"]
 
@@ -257,7 +257,8 @@ class Loop:
 
         def close() -> dict[str, Array]:
             assert records is not None
-            records.close(about, timings, list(notes))
+            hurry = ends_process(self.signal)
+            records.close(about, timings, list(notes), draw=not hurry)
             return records.series()
 
         return on_root(self.track.comm, close, share=False) or {}

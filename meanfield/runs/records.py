@@ -110,12 +110,19 @@ class Records:
         )
         folder.save_checkpoint(**state.values(), **{ENTRY: record})
 
-    def close(self, about: dict[str, object], timings: dict[str, float], notes: list[str]) -> None:
+    def close(
+        self,
+        about: dict[str, object],
+        timings: dict[str, float],
+        notes: list[str],
+        draw: bool = True,
+    ) -> None:
         """Write down how it ended, and draw.
 
         Args:
             about: for run.json.
             timings, notes: likewise; changed, as pictures take time and may fail.
+            draw: whether there is time for pictures.
         """
         if self.folder is None:
             return
@@ -123,7 +130,7 @@ class Records:
         # A run that is ended while it draws has ended well before.
         self._write_end(about, timings, notes)
         self.folder.log(f"stopped: {about['stop_reason']}, t = {about['t']:g}")
-        if self.case.output.figures:
+        if draw and self.case.output.figures:
             from meanfield.figures import make_figures
 
             start = time.perf_counter()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from meanfield.case import Case, FixedMesh
 from meanfield.collective import Alone, Communicator, on_root, refuse_different
@@ -37,9 +37,14 @@ from meanfield.software import load_dolfinx, load_mpi
 __all__ = ["Result", "run"]
 
 
+_MOST_AT_RISK = 50.0
+"""Seconds between checkpoints of several ranks, at most: launchers do not pass every signal on, and
+some end their processes before these can save anything."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves behind in memory.
+    """What a run leaves behind in memory. Goes to other processes (pickle) without its solver.
 
     Attributes:
         t, steps: where it stopped.
@@ -62,6 +67,19 @@ class Result:
     warnings: list[str]
     solver: Solver = field(repr=False)
     signal: int = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "solver"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name == "solver":
+                raise AttributeError("the solver of a run stays in its process: expected arrays")
+            raise AttributeError(f"a Result has no attribute '{name}'")
 
 
 def run(
@@ -108,7 +126,7 @@ def run(
         if announce is not None:
             announce()
         shown = Progress(progress, comm.rank == 0, track.solver, case.time.end)
-        loop = Loop(case, track, records, watches, shown, begun, place.saving(case))
+        loop = Loop(case, track, records, watches, shown, begun, place.saving(case, comm.size))
         try:
             with stop_wishes() as stop:
                 reason = loop.run(stop, fresh=not resume)
@@ -142,10 +160,11 @@ class _Place:
         if self.resume and self.path is None:
             raise InputError("resume = True found without a folder, the folder of a run expected")
 
-    def saving(self, case: Case) -> float:
+    def saving(self, case: Case, ranks: int) -> float:
         """Seconds after which a checkpoint is due; inf: only at outputs."""
         minutes = 0.0 if self.path is None else case.output.checkpoint_minutes
-        return 60.0 * minutes or math.inf
+        most = _MOST_AT_RISK if ranks > 1 else math.inf
+        return min(60.0 * minutes, most) if minutes else math.inf
 
     def check(self, case: Case) -> None:
         """Refuse what can be refused before anything is built. Rank 0 only."""
