@@ -179,7 +179,7 @@ def _read_mesh_cached(path: str, modified: int) -> Mesh:
 
 @options("geometry")
 class MeshFile(_Named):
-    """A mesh file that meshio reads, of any of the geometries."""
+    """A mesh file of any of the geometries, also the fields.vtkhdf of a run."""
 
     file: Annotated[InputFile, Expected("the name of a mesh file")] = Field(examples=["sphere.msh"])
     """The file; found from the folder of the case file, stored as an absolute path."""

@@ -14,7 +14,12 @@ examples:
   meanfield mesh make sphere --level 5 sphere5.vtu
   meanfield mesh make circle --vertices 400 circle.vtu
   meanfield mesh convert sphere.msh sphere.vtu
+  meanfield mesh convert --project egg.obj sphere.vtu
   meanfield mesh inspect sphere.msh"""
+
+_SOURCE = (
+    "a mesh file of any kind: .msh .vtu .obj .stl .ply .off .vtk .vtp .xdmf, fields.vtkhdf, ..."
+)
 
 
 def add_to(verbs: Verbs) -> None:
@@ -35,8 +40,13 @@ def add_to(verbs: Verbs) -> None:
         description="Read a mesh file, check and repair it, and write it in the format that the "
         "new name asks for",
     )
-    convert.add_argument("source", metavar="IN", help="a mesh file that meshio reads")
+    convert.add_argument("source", metavar="IN", help=_SOURCE)
     convert.add_argument("target", metavar="OUT", help="the file to write")
+    convert.add_argument(
+        "--project",
+        action="store_true",
+        help="move vertices to the sphere or circle that fits them best, however far they are off",
+    )
     _add_overwrite(convert)
     inspect = tasks.add(
         "inspect",
@@ -44,7 +54,7 @@ def add_to(verbs: Verbs) -> None:
         help="tell the size and quality of a mesh",
         description="Tell counts, edge lengths, area error, quality, smallest cotangent weight",
     )
-    inspect.add_argument("source", metavar="FILE", help="a mesh file that meshio reads")
+    inspect.add_argument("source", metavar="FILE", help=_SOURCE)
 
 
 def _add_kinds(kinds: Verbs) -> None:
@@ -91,7 +101,7 @@ def _make(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     from meanfield.geometry import mesh as meshes
 
-    mesh = meshes.read_mesh(args.source, _notice)
+    mesh = meshes.read_mesh(args.source, _notice, project=args.project)
     meshes.write_mesh(args.target, mesh, overwrite=args.overwrite)
     say(f"{args.target}: {mesh.geometry}, {len(mesh.points):,} vertices")
     return 0

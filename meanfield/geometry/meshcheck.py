@@ -17,66 +17,85 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meanfield.errors import InputError
+from meanfield.geometry.digits import last_digits
 from meanfield.geometry.meshcore import DELAUNAY_TOLERANCE, IntArray, Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array, normalize
-from meanfield.geometry.triangles import cell_edges, hull_cells
+from meanfield.geometry.triangles import cell_edges, fans, hull_cells
 
-__all__ = ["SPHERE_TOLERANCE", "Notice", "checked_circle", "checked_sphere"]
+__all__ = ["SPHERE_TOLERANCE", "Notice", "checked_circle", "checked_points", "checked_sphere"]
 
 Notice = Callable[[str], None]
 
-#: Largest relative deviation of a vertex from the common sphere that is repaired by projection.
+#: Largest relative deviation of a vertex from the common sphere that is repaired by projection,
+#: unless the numbers have fewer digits than would show it.
 SPHERE_TOLERANCE = 1e-6
+
+#: Deviations above this are no matter of digits.
+DIGITS_TOLERANCE = 1e-2
 
 #: Vertices nearer than this on the unit sphere are one vertex (two roundings to single precision).
 MERGE_DISTANCE = 2e-7
 
 
-def checked_sphere(points: Array, cells: IntArray, notice: Notice) -> Mesh:
+def checked_sphere(
+    points: Array, cells: IntArray, notice: Notice, project: bool = False
+) -> tuple[Mesh, IntArray]:
     """Make a sphere mesh of a triangulated surface, or say what keeps it from being one.
 
     In this order: vertices that no triangle uses are dropped; a sphere is fitted and the vertices
-    are moved to the unit sphere, if none is off by more than 1e-6 of the radius; coincident
-    vertices are merged; the surface must be closed, in one piece and without handles; triangles are
-    turned outward; connectivity that folds or is not Delaunay is replaced by the convex hull.
+    are moved to the unit sphere, if none is off by more than 1e-6 of the radius and what the digits
+    of the coordinates explain; coincident vertices are merged; triangles without area, and those
+    that are given again, are dropped; the surface must be closed, in one piece, without handles and
+    around each vertex once; triangles are turned outward and must cover the sphere once;
+    connectivity that folds or is not Delaunay is replaced by the convex hull.
 
     Args:
         points: (n, 3) coordinates, any centre and radius.
         cells: (m, 3) triangles in any orientation.
         notice: called with one line for each repair.
+        project: move vertices to the fitted sphere however far they are off.
+
+    Returns:
+        The mesh, and the vertex that each of the points has become, (n,), -1: none.
 
     Raises:
         InputError: names the worst vertex, edge or triangle (numbered from 0 as in the input).
     """
+    total = len(points)
     points, cells, number = _used(points, cells, 3, notice)
-    unit = _on_unit_sphere(points, number, "sphere", notice)
-    unit, cells, number = _merged(unit, cells, number, notice)
+    unit = _on_unit_sphere(points, number, "sphere", notice, project)
+    unit, cells, number, vertex = _merged(unit, cells, number, total, notice)
+    cells = _distinct(cells, "triangle", notice)
     _check_triangles(unit, cells, number)
     n = len(unit)
     edges, sides = cell_edges(cells, n)
     _check_closed(edges, np.bincount(sides.ravel(), minlength=len(edges)), number, "triangle")
-    pieces = connected_components(_graph(edges, n), directed=False, return_labels=False)
-    euler = n - len(edges) + len(cells)
-    if pieces != 1 or euler != 2:
-        raise InputError(
-            f"the surface has {pieces} piece(s) and Euler characteristic {euler} = {n} vertices - "
-            f"{len(edges)} edges + {len(cells)} triangles; a sphere has one piece and 2: "
-            "remove the handles or the other pieces"
-        )
+    _check_one_sphere(cells, edges, sides, number)
 
+    return _outward(unit, cells, len(edges), notice), vertex
+
+
+def _outward(unit: Array, cells: IntArray, edges: int, notice: Notice) -> Mesh:
+    """Turn triangles outward; where they fold or are not Delaunay the convex hull is the mesh."""
+    n = len(unit)
     # Around the centre, outward is the sign of the volume: a true sphere mesh is then consistent.
     volume = np.linalg.det(unit[cells])
     inward = int(np.sum(volume < 0.0))
     cells = np.where((volume < 0.0)[:, None], cells[:, [0, 2, 1]], cells)
     direction = np.where(cells[:, [1, 2, 0]] < cells[:, [2, 0, 1]], 1.0, -1.0)
-    # cells were turned, so the edge opposite each corner must be looked up again
-    sides = cell_edges(cells, n)[1]
-    turns = np.bincount(sides.ravel(), direction.ravel(), len(edges))
+    turns = np.bincount(cell_edges(cells, n)[1].ravel(), direction.ravel(), edges)
     folded = bool(np.any(turns != 0.0) or np.any(volume == 0.0))
+    mesh = Mesh("sphere", 3, unit, cells)
+    if not folded:
+        cover = float(mesh.manifold.shares(unit, cells).sum())
+        if abs(cover - 1.0) > 1e-6:
+            raise InputError(
+                f"the triangles cover the sphere {cover:.6g} times, expected once: remove the "
+                "other layers"
+            )
     if inward and not folded:
         notice(f"turned {inward} of {len(cells)} triangles outward")
 
-    mesh = Mesh("sphere", 3, unit, cells)
     weights = delaunay_weights(mesh)[1]
     if folded or weights.min() < -DELAUNAY_TOLERANCE:
         mesh = Mesh("sphere", 3, unit, hull_cells(unit))
@@ -90,7 +109,25 @@ def checked_sphere(points: Array, cells: IntArray, notice: Notice) -> Mesh:
     return mesh
 
 
-def checked_circle(points: Array, lines: IntArray, notice: Notice) -> Mesh:
+def checked_points(points: Array, notice: Notice, project: bool = False) -> tuple[Mesh, IntArray]:
+    """Make a sphere mesh of vertices alone, their convex hull; arguments and result as above.
+
+    Raises:
+        InputError: names the worst vertex, or says that there are too few.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    total, every = len(points), np.arange(len(points))
+    points, _, number = _used(points, every[:, None], 3, notice)
+    unit = _on_unit_sphere(points, number, "sphere", notice, project)
+    unit, _, _, vertex = _merged(unit, every[:, None], number, total, notice)
+    mesh = Mesh("sphere", 3, unit, hull_cells(unit))
+    notice(f"there are points only: joined the {len(unit)} vertices as their convex hull")
+    return mesh, vertex
+
+
+def checked_circle(
+    points: Array, lines: IntArray, notice: Notice, project: bool = False
+) -> tuple[Mesh, IntArray]:
     """Make a circle mesh of a closed loop of lines (m, 2) in a plane z = const; see above.
 
     Lines are turned counterclockwise; a loop that runs back and forth is replaced by the
@@ -99,6 +136,7 @@ def checked_circle(points: Array, lines: IntArray, notice: Notice) -> Mesh:
     Raises:
         InputError: names the worst vertex or what is open.
     """
+    total = len(points)
     points, lines, number = _used(points, lines, 2, notice)
     if points.shape[1] == 3:
         spread = np.ptp(points[:, 2])
@@ -109,11 +147,9 @@ def checked_circle(points: Array, lines: IntArray, notice: Notice) -> Mesh:
                 "(for a sphere, write triangles)"
             )
         points = points[:, :2]
-    unit = _on_unit_sphere(points, number, "circle", notice)
-    unit, lines, number = _merged(unit, lines, number, notice)
-    same = np.flatnonzero(lines[:, 0] == lines[:, 1])
-    if len(same):
-        raise InputError(f"line {same[0]} is degenerate: both ends are one vertex; remove it")
+    unit = _on_unit_sphere(points, number, "circle", notice, project)
+    unit, lines, number, vertex = _merged(unit, lines, number, total, notice)
+    lines = _distinct(lines, "line", notice)
     n = len(unit)
     _check_closed(np.arange(n)[:, None], np.bincount(lines.ravel(), minlength=n), number, "line")
     pieces = connected_components(_graph(lines, n), directed=False, return_labels=False)
@@ -137,7 +173,7 @@ def checked_circle(points: Array, lines: IntArray, notice: Notice) -> Mesh:
     elif not np.all(forward):
         notice(f"turned {int(np.sum(~forward))} of {n} lines counterclockwise")
         lines = np.where(forward[:, None], lines, lines[:, ::-1])
-    return Mesh("circle", 2, unit, lines)
+    return Mesh("circle", 2, unit, lines), vertex
 
 
 # ---------------------------------------------------------------------------------------------
@@ -167,21 +203,29 @@ def _used(
     return points[number], (np.cumsum(used) - 1)[cells], number
 
 
-def _on_unit_sphere(points: Array, number: IntArray, what: str, notice: Notice) -> Array:
+def _on_unit_sphere(
+    points: Array, number: IntArray, what: str, notice: Notice, project: bool
+) -> Array:
     """Move vertices to the unit sphere about their fitted centre, or name the worst one."""
-    norm = np.linalg.norm(points, axis=1, keepdims=True)
+    norm = np.linalg.norm(points, axis=1)
     off = np.abs(norm - 1.0)
     if off.max() <= 4.0 * np.finfo(np.float64).eps:
         return points  # nothing to gain: a file that we wrote comes back bit by bit
-    if off.max() <= SPHERE_TOLERANCE:
-        notice(f"projected the vertices to the unit {what} (largest move {off.max():.2g})")
+    unit, digits = last_digits(points) or (np.zeros(points.shape), 0)
+    coarse = np.linalg.norm(unit, axis=1)
+    if np.all(off <= SPHERE_TOLERANCE + np.minimum(coarse, DIGITS_TOLERANCE)):
+        known = "" if off.max() <= SPHERE_TOLERANCE else f"coordinates have {digits} digits: "
+        notice(f"{known}projected the vertices to the unit {what} (largest move {off.max():.2g})")
         return normalize(points)
     dim = points.shape[1]
     if len(points) < dim + 1:
         raise InputError(f"{len(points)} vertices do not determine a {what}: refine the mesh")
     centre, radius = _fit(points, np.ones(len(points), dtype=bool))
+    allowed = SPHERE_TOLERANCE + np.minimum(coarse / radius, DIGITS_TOLERANCE)
+    if project:
+        allowed = np.full(len(points), 0.5)
     deviation = np.linalg.norm(points - centre, axis=1) / radius - 1.0
-    if np.abs(deviation).max() > SPHERE_TOLERANCE:
+    if np.any(np.abs(deviation) > allowed):
         # A few outliers pull the fit: refit to the better half, so that they are named, not others.
         for _ in range(5):
             good = np.abs(deviation) <= np.median(np.abs(deviation))
@@ -189,18 +233,21 @@ def _on_unit_sphere(points: Array, number: IntArray, what: str, notice: Notice) 
                 break
             centre, radius = _fit(points, good)
             deviation = np.linalg.norm(points - centre, axis=1) / radius - 1.0
-    worst = int(np.argmax(np.abs(deviation)))
-    if not abs(deviation[worst]) <= SPHERE_TOLERANCE:
-        count = int(np.sum(np.abs(deviation) > SPHERE_TOLERANCE))
+    worst = int(np.argmax(np.abs(deviation) / allowed))
+    if not abs(deviation[worst]) <= allowed[worst]:
+        count = int(np.sum(np.abs(deviation) > allowed))
         raise InputError(
             f"the vertices do not lie on a {what}: vertex {number[worst]} at "
             f"{_show(points[worst])} is off by {deviation[worst]:+.3g} of the radius "
             f"(fitted centre {_show(centre)}, radius {radius:.9g}); {count} of {len(points)} "
-            f"vertices are off by more than {SPHERE_TOLERANCE:g}: project them to the {what} first"
+            f"vertices are off by more than {allowed[worst]:.3g}: project them to the {what} "
+            "first, as `meanfield mesh convert --project` does"
         )
+    most = float(np.abs(deviation).max())
+    known = "" if most <= SPHERE_TOLERANCE or project else f"coordinates have {digits} digits: "
     notice(
-        f"recentred from {_show(centre)} and rescaled from radius {radius:.9g} "
-        f"(largest deviation {abs(deviation[worst]):.2g} of the radius)"
+        f"{known}recentred from {_show(centre)} and rescaled from radius {radius:.9g} "
+        f"(largest deviation {most:.2g} of the radius)"
     )
     return normalize(points - centre)
 
@@ -219,18 +266,61 @@ def _fit(points: Array, chosen: NDArray[np.bool_]) -> tuple[Array, float]:
 
 
 def _merged(
-    points: Array, cells: IntArray, number: IntArray, notice: Notice
-) -> tuple[Array, IntArray, IntArray]:
-    """Merge coincident vertices into the first of them; the others keep their order."""
+    points: Array, cells: IntArray, number: IntArray, total: int, notice: Notice
+) -> tuple[Array, IntArray, IntArray, IntArray]:
+    """Merge coincident vertices into the first of them; the others keep their order.
+
+    Also gives the vertex that each of the ``total`` points of the input has become, -1: none.
+    """
+    vertex = np.full(total, -1, dtype=np.int64)
     pairs = cKDTree(points).query_pairs(MERGE_DISTANCE, output_type="ndarray")
     if not len(pairs):
-        return points, cells, number
+        vertex[number] = np.arange(len(points))
+        return points, cells, number, vertex
     label = connected_components(_graph(pairs, len(points)), directed=False)[1]
     first = np.unique(label, return_index=True)[1]
     kept = np.sort(first)
     new = np.searchsorted(kept, np.asarray(first))[np.asarray(label)]
+    vertex[number] = new
     notice(f"merged {len(points)} vertices into {len(kept)}: the others coincide with them")
-    return points[kept], new[cells], number[kept]
+    return points[kept], new[cells], number[kept], vertex
+
+
+def _distinct(cells: IntArray, kind: str, notice: Notice) -> IntArray:
+    """Drop cells of which two corners are one vertex, and those that are there already."""
+    corners = np.sort(cells, axis=1)
+    flat = np.any(corners[:, 1:] == corners[:, :-1], axis=1)
+    if np.any(flat):
+        notice(f"dropped {int(flat.sum())} of {len(cells)} {kind}s whose corners coincide")
+        cells, corners = cells[~flat], corners[~flat]
+    if not len(cells):
+        raise InputError(f"all {kind}s are degenerate: their corners coincide")
+    first = np.unique(corners, axis=0, return_index=True)[1]
+    if len(first) < len(cells):
+        notice(f"dropped {len(cells) - len(first)} of {len(cells)} {kind}s that are given again")
+        cells = cells[np.sort(first)]
+    return cells
+
+
+def _check_one_sphere(cells: IntArray, edges: IntArray, sides: IntArray, number: IntArray) -> None:
+    """A closed surface must be a sphere: in one piece, no handles, no vertex where parts touch."""
+    n = len(number)
+    pieces = connected_components(_graph(edges, n), directed=False, return_labels=False)
+    euler = n - len(edges) + len(cells)
+    around = fans(cells, sides, n)
+    if pieces == 1 and np.any(around != 1):
+        bad = np.flatnonzero(around != 1)
+        raise InputError(
+            f"the triangles at vertex {number[bad[0]]} make {around[bad[0]]} rings around it "
+            f"instead of one ({len(bad)} such vertices): parts of the surface touch there; keep "
+            "one of them"
+        )
+    if pieces != 1 or euler != 2:
+        raise InputError(
+            f"the surface has {pieces} piece(s) and Euler characteristic {euler} = {n} vertices - "
+            f"{len(edges)} edges + {len(cells)} triangles; a sphere has one piece and 2: "
+            "remove the handles or the other pieces"
+        )
 
 
 def _check_triangles(points: Array, cells: IntArray, number: IntArray) -> None:

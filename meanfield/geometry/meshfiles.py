@@ -1,29 +1,28 @@
-"""Mesh files, read and written by meshio.
+"""Mesh files: read by whichever reader copes (`meshread`), written by meshio.
 
-Owns formats, and turns whatever goes wrong in a reader into an `InputError`. What a surface must
-be is checked in `meshcheck`; knows nothing of run folders and their fields (`meanfield.results`).
+Owns the formats that are written, and which kind of mesh a file gives. What a surface must be is
+checked in `meshcheck`; knows nothing of run folders.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import meshio
 import numpy as np
 
 from meanfield.errors import InputError, MeanfieldWarning, suggest
-from meanfield.geometry.meshcheck import Notice, checked_circle, checked_sphere
+from meanfield.geometry.meshcheck import Notice, checked_circle, checked_points, checked_sphere
 from meanfield.geometry.meshcore import IntArray, Mesh
 from meanfield.geometry.meshmake import zonal_interval
+from meanfield.geometry.meshread import Raw, lines, quiet, read_by_turns, triangles
 from meanfield.geometry.sphere import Array
 from meanfield.whole import whole_file
 
-__all__ = ["WRITABLE", "read_mesh", "write_mesh"]
+__all__ = ["WRITABLE", "checked_surface", "read_mesh", "write_mesh", "zonal_data"]
 
 #: Extensions offered for writing, each read back by a test, and the geometries they can hold.
 WRITABLE = {
@@ -45,16 +44,20 @@ _THETA, _DIMENSION = "theta", "ambient_dimension"
 # Reading
 
 
-def read_mesh(path: str | Path, on_notice: Notice | None = None) -> Mesh:
-    """Read a mesh of the sphere, the circle or the zonal interval from any file meshio reads.
+def read_mesh(path: str | Path, on_notice: Notice | None = None, project: bool = False) -> Mesh:
+    """Read a mesh of the sphere, the circle or the zonal interval from a file of any kind.
 
-    Triangles make a sphere, a closed loop of lines in a plane z = const makes a circle, lines with
-    the point data "theta" and "ambient_dimension" (see `write_mesh`) make a zonal mesh. What is
-    checked and repaired: see `checked_sphere` and `checked_circle`.
+    Triangles make a sphere (quads and polygons are split, of volumes the boundary is taken, points
+    alone get their convex hull), a closed loop of lines in a plane z = const makes a circle, lines
+    with the point data "theta" and "ambient_dimension" (see `write_mesh`) make a zonal mesh. Of the
+    fields.vtkhdf of a run it is the mesh of the last step. What is checked and repaired: see
+    `checked_sphere` and `checked_circle`.
 
     Args:
-        path: .msh, .vtu, .stl, .xdmf, .obj, .ply, .vtk, .off or another format of meshio.
+        path: .msh, .vtu, .stl, .xdmf, .obj, .ply, .vtk, .off, .vtp, .vtkhdf or another format of
+            meshio (or of trimesh, if that is installed).
         on_notice: called with one line of text for each repair; without it, a `MeanfieldWarning`.
+        project: move vertices to the sphere that fits them best however far they are off.
 
     Raises:
         InputError: if the file cannot be read or is no such mesh.
@@ -62,109 +65,83 @@ def read_mesh(path: str | Path, on_notice: Notice | None = None) -> Mesh:
     path = Path(path)
     notify = _warn if on_notice is None else on_notice
 
-    def notice(text: str) -> None:
-        notify(f"{path.name}: {text}")
+    def mesh(raw: Raw, notice: Notice) -> Mesh:
+        try:
+            zonal = zonal_data(raw)
+            return (
+                checked_surface(raw, notice, project=project)[0]
+                if zonal is None
+                else _zonal(*zonal)
+            )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
-    data = _load(path)
-    try:
-        return _convert(data, notice)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    made, notes = read_by_turns(path, mesh)
+    for note in notes:
+        notify(f"{path.name}: {note}")
+    return made
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, MeanfieldWarning, stacklevel=4)
+    warnings.warn(text, MeanfieldWarning, stacklevel=3)
 
 
-def _load(path: Path) -> Any:
-    """Let meshio read the file; everything it raises, prints or exits with becomes InputError."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give the mesh file in it")
-    if not path.exists():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"mesh file {path} does not exist{suggest(path.name, near)}")
-    suffix = path.suffix.lower()
-    formats = meshio.extension_to_filetypes.get(suffix)
-    if formats is None:
-        raise InputError(
-            f"{path}: no mesh format has the extension {suffix!r}"
-            f"{suggest(suffix, meshio.extension_to_filetypes)}; "
-            f"expected one of {', '.join(WRITABLE)}, or another one that meshio reads"
-        )
-    chatter = io.StringIO()
-    try:
-        with path.open("rb") as file:
-            start = file.read(1024)
-        if len(start) < 1024 and not start.strip():  # a binary header may begin with blanks
-            raise InputError(f"{path} is empty: expected a {suffix} mesh file")
-        # .msh is also an Ansys extension, which meshio would try first.
-        file_format = "gmsh" if start.startswith(b"$MeshFormat") else None
-        with _captured(chatter):
-            return meshio.read(path, file_format)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (Exception, SystemExit) as error:
-        # meshio exits the interpreter on some errors, and a broken file can raise anything.
-        said = " ".join(chatter.getvalue().split()) or f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{path} cannot be read as {' or '.join(formats)}: {said[:300]}; "
-            "check that the file is complete and that its extension names its format"
-        ) from error
+def checked_surface(
+    raw: Raw, notice: Notice, d: int = 3, project: bool = False
+) -> tuple[Mesh, IntArray]:
+    """Make a sphere or a circle of what a file holds.
+
+    Args:
+        raw: the file.
+        notice: called with one line for each repair.
+        d: 2 if lines are wanted where there are triangles, too.
+        project: see `read_mesh`.
+
+    Returns:
+        The mesh, and the vertex that each of the file's points has become, (n,), -1: none.
+
+    Raises:
+        InputError: if there are no such cells or points, or they make no sphere or circle.
+    """
+    pairs, notes = lines(raw), list[str]()
+    if not (len(pairs) and d == 2):
+        faces = triangles(raw, notes)
+        if len(faces):
+            for note in notes:
+                notice(note)
+            return checked_sphere(raw.points, faces, notice, project)
+    if len(pairs):
+        return checked_circle(raw.points, pairs, notice, project)
+    if raw.declared and raw.points.shape[1] == 3 and len(raw.points) > 3:
+        return checked_points(raw.points, notice, project)
+    raise InputError(
+        f"expected triangles (a sphere) or lines (a circle), found {raw.contents} and "
+        f"{len(raw.points)} points: write the cells of the surface too"
+    )
 
 
-@contextlib.contextmanager
-def _captured(chatter: io.StringIO) -> Iterator[None]:
-    """Keep what meshio prints, and NumPy's warnings about damaged files, from the terminal."""
-    with (
-        contextlib.redirect_stdout(chatter),
-        contextlib.redirect_stderr(chatter),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        yield
+def zonal_data(raw: Raw, d: int | None = None) -> tuple[Array, Array, IntArray] | None:
+    """Angles and dimensions of the points, (n,) each, and lines of a file with a zonal mesh.
+
+    ``d``: the dimension where the file does not tell it. None if the file holds anything else.
+    """
+    pairs = lines(raw)
+    told = {} if d is None else {_DIMENSION: np.full(len(raw.points), float(d))}
+    found = {**told, **raw.data}
+    if not len(pairs) or set(raw.counts()) - {"line", "vertex"} or _THETA not in found:
+        return None
+    if _DIMENSION not in found:
+        return None
+    theta, dimension = (np.asarray(found[k], np.float64).ravel() for k in (_THETA, _DIMENSION))
+    return theta, dimension, pairs
 
 
-def _convert(data: Any, notice: Notice) -> Mesh:
-    counts: dict[str, int] = {}
-    for block in data.cells:
-        counts[block.type] = counts.get(block.type, 0) + len(block.data)
-    points = np.array(data.points, dtype=np.float64)
-    found = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no cells"
-    # Points and lines come along with gmsh surfaces; anything else means another kind of mesh.
-    others = [
-        kind for kind, n in counts.items() if n and kind not in ("triangle", "line", "vertex")
-    ]
-    if others:
-        hint = (
-            "split them into triangles"
-            if set(others) <= {"quad", "polygon"}
-            else "write a mesh of order one"
-            if set(others) <= {"triangle6", "triangle7", "triangle10", "line3", "quad8", "quad9"}
-            else "write the boundary surface only"
-        )
-        raise InputError(f"expected a surface of triangles only, found {found}: {hint}")
-    if counts.get("triangle"):
-        return checked_sphere(points, data.get_cells_type("triangle"), notice)
-    if not counts.get("line"):
-        raise InputError(
-            f"expected triangles (a sphere) or lines (a circle), found {found} and "
-            f"{len(points)} points: write the cells of the surface too"
-        )
-    lines = np.array(data.get_cells_type("line"), dtype=np.int64)
-    if _THETA in data.point_data and _DIMENSION in data.point_data:
-        return _zonal(data.point_data[_THETA], data.point_data[_DIMENSION], lines)
-    return checked_circle(points, lines, notice)
-
-
-def _zonal(theta: Array, dimension: Array, lines: IntArray) -> Mesh:
-    theta = np.asarray(theta, dtype=np.float64).ravel()
-    d = np.unique(np.asarray(dimension, dtype=np.float64))
+def _zonal(theta: Array, dimension: Array, pairs: IntArray) -> Mesh:
+    d = np.unique(dimension)
     if len(d) != 1 or d[0] != round(d[0]):
         raise InputError(f"{_DIMENSION!r} must be one integer for all points, found {d[:3]}")
     mesh = zonal_interval(d=int(d[0]), theta=theta)
-    pairs = np.sort(lines, axis=1)
+    pairs = np.sort(pairs, axis=1)
     pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
     if not np.array_equal(pairs, mesh.cells):
         raise InputError("the lines of a zonal mesh must join each angle theta to the next one")
@@ -210,6 +187,8 @@ def write_mesh(
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already: choose another name, or ask to overwrite it")
 
+    import meshio  # here, since it takes 0.2 s
+
     points, point_data = mesh.manifold.in_space(mesh.points), dict(fields or {})
     beside = mesh.manifold.beside_space(mesh.points)
     if beside:
@@ -220,7 +199,7 @@ def write_mesh(
     options: dict[str, Any] = {"data_format": "XML"} if suffix == ".xdmf" else {}
     file_format = "gmsh" if suffix == ".msh" else meshio.extension_to_filetypes[suffix][0]
     try:
-        with whole_file(path, shared=True) as part, _captured(io.StringIO()):
+        with whole_file(path, shared=True) as part, quiet(io.StringIO()):
             meshio.write(part, data, file_format, **options)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

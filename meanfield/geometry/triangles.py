@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["cell_edges", "cotangents", "doubled_normals", "hull_cells"]
+__all__ = ["cell_edges", "cotangents", "doubled_normals", "fans", "hull_cells"]
 
 IntArray = NDArray[np.int64]
 
@@ -70,3 +70,29 @@ def cotangents(points: Array, cells: IntArray) -> tuple[Array, Array]:
         v = corners[:, (k + 2) % 3] - corners[:, k]
         cot[:, k] = np.sum(u * v, axis=1) / doubled
     return cot, 0.5 * doubled
+
+
+def fans(cells: IntArray, sides: IntArray, n: int) -> IntArray:
+    """Number of rings that the triangles at each vertex make, (n,): 1 at all of a surface.
+
+    Args:
+        cells: (m, 3) triangles of a closed surface, each edge of two of them.
+        sides: (m, 3) edges opposite the corners, see `cell_edges`.
+        n: number of vertices.
+    """
+    from scipy.sparse import coo_array  # where it is needed
+    from scipy.sparse.csgraph import connected_components
+
+    m = len(cells)
+    # The two triangles at each edge, and for each where its lower and its higher vertex stands.
+    by_edge = np.argsort(sides.ravel(), kind="stable")
+    cell, opposite = by_edge // 3, by_edge % 3
+    ends = np.stack([(opposite + 1) % 3, (opposite + 2) % 3], axis=1)
+    swapped = cells[cell, ends[:, 0]] > cells[cell, ends[:, 1]]
+    ends[swapped] = ends[swapped][:, ::-1]
+    corner = 3 * cell[:, None] + ends
+    one, two = corner[0::2].ravel(), corner[1::2].ravel()
+    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, two)), shape=(3 * m, 3 * m))
+    ring = connected_components(graph, directed=False)[1]
+    first = np.unique(ring, return_index=True)[1]
+    return np.bincount(cells.ravel()[first], minlength=n).astype(np.int64)

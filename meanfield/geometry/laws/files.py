@@ -5,118 +5,132 @@ A Python file is run: use only what you trust. Knows nothing of cases or TOML.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.geometry.laws.function import Function
-from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
-from meanfield.geometry.meshcheck import checked_circle, checked_sphere
+from meanfield.geometry.laws.tabulated import Source, TabulatedDensity, TabulatedProfile
+from meanfield.geometry.meshcheck import Notice
+from meanfield.geometry.meshcore import IntArray
+from meanfield.geometry.meshfiles import checked_surface, zonal_data
+from meanfield.geometry.meshread import Raw, read_by_turns
 from meanfield.geometry.sphere import Array
 
 __all__ = ["LoadedFunction", "load_function", "read_tabulated"]
 
+_SAME_VALUE = 1e-6
+"""Values at copies of one vertex may differ so much, relatively: they were written with digits."""
 
-def read_tabulated(path: Path, array: str, d: int) -> TabulatedDensity | TabulatedProfile:
+
+def read_tabulated(
+    path: Path, array: str, d: int, time: float | None = None
+) -> TabulatedDensity | TabulatedProfile:
     """Read a law from a mesh file: the point data ``array``, one number for each vertex.
 
-    For d = 3 the file holds triangles, for d = 2 a closed loop of lines; they are checked and
-    repaired like a mesh to compute on (`checked_sphere`, `checked_circle`), and the law lives on
-    the repaired mesh. In any d it may hold a zonal mesh: lines with the point data "theta", the
-    angle from e_d, as `write_mesh` makes it.
+    For d = 3 the file gives a sphere, for d = 2 a circle, read, checked and repaired like a mesh to
+    compute on (`read_mesh`), and the law lives on the repaired mesh. In any d it may hold a zonal
+    mesh: lines with the point data "theta", the angle from e_d, as `write_mesh` makes it. The
+    fields.vtkhdf of a run is such a file.
 
     Args:
-        path: a file that meshio reads.
+        path: a mesh file.
         array: name of the point data.
         d: dimension of the surrounding space that the geometry has.
+        time: which one of the times of a VTKHDF file; None: the last.
 
     Raises:
-        InputError: if there is no such file, array or kind of cell, or the values are no density.
+        InputError: if there is no such file, array, time or kind of cell, or the values are no
+            density.
     """
     path = path.resolve()
-    data = _load(path)
-    values = _vertex_values(data, path, array)
-    source = (str(path), array)
-    triangles, lines = data.get_cells_type("triangle"), data.get_cells_type("line")
-    if len(lines) and not len(triangles) and "theta" in data.point_data:
-        dimension = np.ravel(data.point_data.get("ambient_dimension", [d]))
-        if np.any(dimension != d):
+    source: Source = (str(path), array) if time is None else (str(path), array, time)
+
+    def law(raw: Raw, notice: Notice) -> TabulatedDensity | TabulatedProfile:
+        values = _vertex_values(raw, path, array)
+        zonal = zonal_data(raw, d)
+        if zonal is not None:
+            return _profile(zonal, values, d, source)
+        try:
+            mesh, vertex = checked_surface(raw, notice, d)
+        except InputError as error:
+            raise InputError(f"path: {path}: {error}") from error
+        if mesh.d != d:
+            wanted = {2: "a closed loop of lines", 3: "triangles"}.get(d, "a zonal mesh")
             raise InputError(
-                f"path: found a zonal mesh for d = {dimension[0]:g} in {path}, expected d = {d}"
+                f"path: found {', '.join(raw.counts())} cells in {path}, expected {wanted} (the geometry has "
+                f"d = {d}), or lines with point data 'theta' from 0 to pi"
             )
-        used = np.unique(lines)
-        theta = np.asarray(data.point_data["theta"], dtype=np.float64).ravel()[used]
-        order = np.argsort(theta)
-        return TabulatedProfile(d, theta[order], values[used][order], source)
-    cells = {2: lines, 3: triangles}.get(d, np.empty(0))
-    if not len(cells):
-        wanted = {2: "a closed loop of lines", 3: "triangles"}.get(d, "a zonal mesh")
-        raise InputError(
-            f"path: found {', '.join(sorted({b.type for b in data.cells})) or 'no'} cells in "
-            f"{path}, expected {wanted} (the geometry has d = {d}), or lines with point data "
-            "'theta' from 0 to pi"
-        )
-    check = checked_circle if d == 2 else checked_sphere
+        return TabulatedDensity(mesh.points, mesh.cells, _merged(values, vertex, path), source)
+
+    if not path.exists():
+        raise InputError(f"path: found no file {path}, expected a mesh file")
     try:
-        mesh = check(np.asarray(data.points), cells, lambda text: _warn(f"{path.name}: {text}"))
+        made, notes = read_by_turns(path, law, time)
     except InputError as error:
-        raise InputError(f"path: {path}: {error}") from error
-    used = np.unique(cells)
-    if mesh.n_vertices != len(used):
+        named = str(error).startswith(("path:", "array:", "values:", "theta:", "time:", "d:"))
+        raise error if named else InputError(f"path: {error}") from None
+    for note in notes:
+        warnings.warn(f"{path.name}: {note}", MeanfieldWarning, stacklevel=2)
+    return made
+
+
+def _profile(
+    zonal: tuple[Array, Array, IntArray], values: Array, d: int, source: Source
+) -> TabulatedProfile:
+    """A law on the angles of a zonal mesh, whose vertices may come in any order."""
+    theta, dimension, pairs = zonal
+    if np.any(dimension != d):
         raise InputError(
-            f"path: {len(used) - mesh.n_vertices} vertices of {path} coincide with others, "
-            "expected one value at each place; merge them first"
+            f"path: found a zonal mesh for d = {dimension[0]:g} in {source[0]}, expected d = {d}"
         )
-    return TabulatedDensity(mesh.points, mesh.cells, values[used], source)
+    used = np.unique(pairs)
+    order = used[np.argsort(theta[used])]
+    return TabulatedProfile(d, theta[order], values[order], source)
 
 
-def _vertex_values(data: Any, path: Path, array: str) -> Array:
+def _merged(values: Array, vertex: IntArray, path: Path) -> Array:
+    """Values at the vertices, (n,), of those at the points of the file that became them."""
+    points = np.flatnonzero(vertex >= 0)
+    at = vertex[points]
+    first = points[np.unique(at, return_index=True)[1]]
+    made = values[first]
+    apart = np.abs(values[points] - made[at]) > _SAME_VALUE * np.abs(made[at])
+    if np.any(apart):
+        one, two = first[at[apart][0]], points[apart][0]
+        raise InputError(
+            f"path: {int(apart.sum())} points of {path} coincide with others that have other "
+            f"values: {values[one]:.9g} at point {one}, {values[two]:.9g} at {two}; expected one "
+            "value at each place"
+        )
+    return made
+
+
+def _vertex_values(raw: Raw, path: Path, array: str) -> Array:
     """The point data, one number for each vertex."""
-    if array not in data.point_data:
-        names = sorted(data.point_data)
+    if array not in raw.data:
+        names = sorted(raw.data)
         raise InputError(
             f"array: found no point data '{array}' in {path}{suggest(array, names)}, expected one "
             f"of: {', '.join(names) or '(the file has none)'}"
         )
-    values = np.asarray(data.point_data[array], dtype=np.float64)
+    values = np.asarray(raw.data[array])
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            f"array: found '{array}' of type {values.dtype} in {path}, expected numbers"
+        )
+    values = values.astype(np.float64)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if values.shape != (len(data.points),):
+    if values.shape != (len(raw.points),):
         raise InputError(
             f"array: found '{array}' of shape {values.shape} in {path}, expected one number for "
-            f"each of the {len(data.points)} vertices"
+            f"each of the {len(raw.points)} vertices"
         )
     return values
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, MeanfieldWarning, stacklevel=4)
-
-
-def _load(path: Path) -> Any:
-    """Let meshio read the file, quietly; whatever it raises or exits with becomes InputError."""
-    import meshio  # here, since it takes 0.2 s and nothing else needs it
-
-    if not path.is_file():
-        raise InputError(f"path: found no file {path}, expected a mesh file that meshio reads")
-    with path.open("rb") as file:
-        gmsh = file.read(11) == b"$MeshFormat"  # .msh is also an Ansys extension, tried first
-    chatter = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
-            return meshio.read(path, "gmsh" if gmsh else None)
-    except (Exception, SystemExit) as error:  # a damaged file can raise anything
-        said = " ".join((chatter.getvalue() or f"{type(error).__name__}: {error}").split())
-        raise InputError(
-            f"path: {path} cannot be read by meshio ({said[:300]}); expected a mesh file such as "
-            ".vtu, .msh or .xdmf"
-        ) from error
 
 
 class LoadedFunction:

@@ -209,8 +209,10 @@ def _cap(table: _Table) -> Law:
 
 def _file(table: _Table) -> Law:
     path, array = table.path(), table.text("array")
+    given = table.entries.get("time")
+    time = None if given is None else real(given, table.at("time"), "a number")
     with _within(table.where):
-        return read_tabulated(path, array, table.d)
+        return read_tabulated(path, array, table.d, time)
 
 
 def _function(table: _Table) -> Law:
@@ -242,6 +244,8 @@ class FileLaw:
     """The file; found from the folder of the case file."""
     array: Quoted
     """Name of the values in it."""
+    time: Scalar | None = None
+    """Which of the times of a .vtkhdf file, such as the fields of a run; left out: the last."""
     type: Literal["file"] = "file"
 
 
@@ -372,7 +376,10 @@ def law_to_spec(law: Law) -> dict[str, object]:
         case AngularGaussian():
             return {"type": law.type, "matrix": [list(row) for row in law.matrix]}
         case TabulatedDensity() | TabulatedProfile() if law.source is not None:
-            return {"type": "file", "path": law.source[0], "array": law.source[1]}
+            return {
+                "type": "file",
+                **dict(zip(("path", "array", "time"), law.source, strict=False)),
+            }
         case FunctionDensity() if law.source is not None:
             bound = {} if law.bound is None else {"bound": law.bound}
             zonal = {"zonal": True} if law.zonal else {}

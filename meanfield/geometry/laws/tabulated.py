@@ -20,9 +20,12 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws.base import along_axis, as_points, check_dimension, zonal_by_sampling
 from meanfield.geometry.sphere import Array, colatitude, log_area
 
-__all__ = ["TabulatedDensity", "TabulatedProfile"]
+__all__ = ["Source", "TabulatedDensity", "TabulatedProfile"]
 
 IntArray = NDArray[np.int64]
+
+Source = tuple[str, str] | tuple[str, str, float]
+"""File and array, and the time if one was asked for."""
 
 _RADIUS_TOLERANCE = 1e-6
 """Relative departure of a vertex from the sphere that is still put right silently."""
@@ -80,7 +83,7 @@ class TabulatedDensity:
         cells: (m, 2) segments of the circle or (m, 3) triangles, in any orientation, that cover
             the sphere once.
         values: one number >= 0 for each vertex, not all zero.
-        source: file and array that it was read from, if any.
+        source: file, array and perhaps time that it was read from, if any.
 
     Raises:
         InputError: if the arrays do not fit, the vertices do not lie on a sphere, the cells do not
@@ -90,7 +93,7 @@ class TabulatedDensity:
     points: Array = field(repr=False)
     cells: IntArray = field(repr=False)
     values: Array = field(repr=False)
-    source: tuple[str, str] | None = None
+    source: Source | None = None
     _inverse: Array = field(init=False, repr=False)
     _volume: Array = field(init=False, repr=False)
     _masses: Array = field(init=False, repr=False)
@@ -277,7 +280,7 @@ class TabulatedProfile:
         d: dimension of the surrounding space, >= 2.
         theta: rising angles in radians, from 0 to pi (to 1e-9).
         values: one number >= 0 for each angle, in any unit; divided by their integral.
-        source: file and array that it was read from, if any.
+        source: file, array and perhaps time that it was read from, if any.
 
     Raises:
         InputError: if the angles do not rise from 0 to pi, or the values are negative, not finite
@@ -287,7 +290,7 @@ class TabulatedProfile:
     d: int
     theta: Array = field(repr=False)
     values: Array = field(repr=False)
-    source: tuple[str, str] | None = None
+    source: Source | None = None
     _masses: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
