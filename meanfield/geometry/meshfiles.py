@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from meanfield.errors import InputError, MeanfieldWarning, suggest
-from meanfield.geometry.meshcheck import Notice, checked_circle, checked_points, checked_sphere
+from meanfield.geometry.meshcheck import (
+    SPHERE_TOLERANCE,
+    Notice,
+    checked_circle,
+    checked_points,
+    checked_sphere,
+)
 from meanfield.geometry.meshcore import IntArray, Mesh
 from meanfield.geometry.meshmake import zonal_interval
 from meanfield.geometry.meshread import Raw, lines, quiet, read_by_turns, triangles
@@ -133,6 +139,11 @@ def zonal_data(raw: Raw, d: int | None = None) -> tuple[Array, Array, IntArray] 
     if _DIMENSION not in found:
         return None
     theta, dimension = (np.asarray(found[k], np.float64).ravel() for k in (_THETA, _DIMENSION))
+    if found[_THETA].dtype == np.float32 and raw.points.shape[1] == 3:
+        # As a run along characteristics writes it: the places on the meridian have all digits.
+        angle = np.arctan2(raw.points[:, 0], raw.points[:, 2])
+        if len(theta) == len(angle) and np.all(np.abs(theta - angle) < SPHERE_TOLERANCE):
+            theta = angle
     return theta, dimension, pairs
 
 

@@ -62,8 +62,8 @@ def read_tabulated(
         if mesh.d != d:
             wanted = {2: "a closed loop of lines", 3: "triangles"}.get(d, "a zonal mesh")
             raise InputError(
-                f"path: found {', '.join(raw.counts())} cells in {path}, expected {wanted} (the geometry has "
-                f"d = {d}), or lines with point data 'theta' from 0 to pi"
+                f"path: found {', '.join(raw.counts())} cells in {path}, expected {wanted} (the "
+                f"geometry has d = {d}), or lines with point data 'theta' from 0 to pi"
             )
         return TabulatedDensity(mesh.points, mesh.cells, _merged(values, vertex, path), source)
 

@@ -18,6 +18,9 @@ from meanfield.geometry.meshread.vtkcells import blocks
 
 __all__ = ["extensions", "read"]
 
+_PATIENCE = 300
+"""Seconds."""
+
 
 def extensions() -> list[str]:
     """The endings of names that it knows."""
@@ -35,8 +38,15 @@ def read(path: Path) -> Raw:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            timeout=_PATIENCE,
+            check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        raise UnreadableError(f"found no end in {_PATIENCE} s") from error
     except OSError as error:
         raise UnreadableError(f"does not start: {error.strerror or error}") from error
     if done.returncode < 0:
