@@ -225,7 +225,7 @@ def _on_unit_sphere(
     if project:
         allowed = np.full(len(points), 0.5)
     deviation = np.linalg.norm(points - centre, axis=1) / radius - 1.0
-    if np.any(np.abs(deviation) > allowed):
+    if not project and np.any(np.abs(deviation) > allowed):
         # A few outliers pull the fit: refit to the better half, so that they are named, not others.
         for _ in range(5):
             good = np.abs(deviation) <= np.median(np.abs(deviation))
@@ -236,12 +236,13 @@ def _on_unit_sphere(
     worst = int(np.argmax(np.abs(deviation) / allowed))
     if not abs(deviation[worst]) <= allowed[worst]:
         count = int(np.sum(np.abs(deviation) > allowed))
+        hint = f"project them to the {what} first, as `meanfield mesh convert --project` does"
+        hint = "that is no sphere" if project else hint
         raise InputError(
             f"the vertices do not lie on a {what}: vertex {number[worst]} at "
             f"{_show(points[worst])} is off by {deviation[worst]:+.3g} of the radius "
             f"(fitted centre {_show(centre)}, radius {radius:.9g}); {count} of {len(points)} "
-            f"vertices are off by more than {allowed[worst]:.3g}: project them to the {what} "
-            "first, as `meanfield mesh convert --project` does"
+            f"vertices are off by more than {allowed[worst]:.3g}: {hint}"
         )
     most = float(np.abs(deviation).max())
     known = "" if most <= SPHERE_TOLERANCE or project else f"coordinates have {digits} digits: "

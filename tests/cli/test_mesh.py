@@ -10,7 +10,7 @@ import pytest
 from fakeruns import error_line
 
 from meanfield import cli
-from meanfield.geometry.mesh import read_mesh
+from meanfield.geometry.mesh import Mesh, icosphere, read_mesh, write_mesh
 
 
 def test_mesh_make_inspect_convert(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +68,19 @@ def test_warnings_of_the_package_are_one_line(
     assert cli.main(["run", "small.toml", "--set", word, "--dry-run"]) == 0
     err = capsys.readouterr().err
     assert re.fullmatch(r"meanfield: warning: big\.obj: [^\n]+\n", err), err
+
+
+def test_what_is_far_from_a_sphere_is_projected_when_asked_to(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sphere = icosphere(2)
+    egg = Mesh("sphere", 3, sphere.points * [1.0, 1.0, 1.05], sphere.cells)
+    write_mesh("egg.vtu", egg)
+    assert cli.main(["mesh", "convert", "egg.vtu", "ball.vtu"]) == 2
+    assert "mesh convert --project" in error_line(capsys)
+    assert not (here / "ball.vtu").exists()
+    assert cli.main(["mesh", "convert", "--project", "egg.vtu", "ball.vtu"]) == 0
+    assert "largest deviation 0.03" in capsys.readouterr().err
+    mesh = read_mesh("ball.vtu")
+    np.testing.assert_allclose(np.linalg.norm(mesh.points, axis=1), 1.0, rtol=1e-15)
+    np.testing.assert_allclose(mesh.points, sphere.points, atol=0.03)

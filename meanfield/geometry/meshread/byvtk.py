@@ -18,8 +18,8 @@ from meanfield.geometry.meshread.vtkcells import blocks
 
 __all__ = ["extensions", "read"]
 
-_PATIENCE = 300
-"""Seconds."""
+_PATIENCE, _SPEED = 60.0, 1e6
+"""Seconds, and bytes a second: VTK reads some damaged files for ever."""
 
 
 def extensions() -> list[str]:
@@ -35,6 +35,7 @@ def read(path: Path) -> Raw:
     """
     # -P: the modules beside the script must not stand in the way of those that VTK imports.
     command = [sys.executable, "-P", vtkchild.__file__, path.suffix.lower(), str(path.resolve())]
+    patience = _PATIENCE + path.stat().st_size / _SPEED
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
@@ -42,11 +43,11 @@ def read(path: Path) -> Raw:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             env=environment,
-            timeout=_PATIENCE,
+            timeout=patience,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise UnreadableError(f"found no end in {_PATIENCE} s") from error
+        raise UnreadableError(f"found no end in {patience:.0f} s") from error
     except OSError as error:
         raise UnreadableError(f"does not start: {error.strerror or error}") from error
     if done.returncode < 0:
