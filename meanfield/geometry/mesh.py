@@ -1,7 +1,8 @@
 """Meshes: the one place to import from. See the modules below for what each owns.
 
 meshcore: the `Mesh` value, edges, reference weights, report; meshmake: generators; meshcheck: what
-a surface that others made must be; meshfiles: reading and writing. No DOLFINx anywhere.
+a surface that others made must be; meshread: files as they are; meshfiles: reading and writing
+meshes. No DOLFINx anywhere.
 """
 
 from __future__ import annotations

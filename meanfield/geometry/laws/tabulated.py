@@ -31,6 +31,14 @@ _RADIUS_TOLERANCE = 1e-6
 """Relative departure of a vertex from the sphere that is still put right silently."""
 
 
+def _told(source: Source | None) -> str:
+    """Where the values come from, for a description."""
+    if source is None:
+        return ""
+    at = f" at t = {source[2]:g}" if len(source) > 2 else ""
+    return f", array '{source[1]}' of {source[0]}{at}"
+
+
 def _check_values(values: Array, n: int) -> Array:
     """Return values at ``n`` vertices, (n,) finite and >= 0, or say which one is not."""
     values = np.asarray(values, dtype=np.float64)
@@ -228,7 +236,7 @@ class TabulatedDensity:
 
     def describe(self) -> str:
         """One line."""
-        where = "" if self.source is None else f", array '{self.source[1]}' of {self.source[0]}"
+        where = _told(self.source)
         return f"values at {len(self.points)} vertices on S^{self.d - 1}{where}"
 
 
@@ -354,5 +362,5 @@ class TabulatedProfile:
 
     def describe(self) -> str:
         """One line."""
-        where = "" if self.source is None else f", array '{self.source[1]}' of {self.source[0]}"
+        where = _told(self.source)
         return f"values at {len(self.theta)} angles from e_d on S^{self.d - 1}{where}"

@@ -32,6 +32,9 @@ _READERS: dict[str, _Reader] = {
     "meanfield (STL)": stl,
     "trimesh": bytrimesh,
 }
+_STRICT = (".vtu", ".vtp", ".xdmf", ".vtkhdf")
+"""Formats that name each of their parts: who can read such a file at all reads it right."""
+
 _USUAL = (".vtu", ".vtk", ".msh", ".xdmf", ".stl", ".obj", ".ply", ".off", ".vtp", ".vtkhdf")
 
 
@@ -91,6 +94,8 @@ def _readings(path: Path, time: float | None, said: list[str]) -> Iterator[Raw]:
             else:
                 found = True
                 yield raw
+            if path.suffix.lower() in _STRICT and len(raw.points):
+                break
     if not found:
         yield from bare
 
