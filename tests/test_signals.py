@@ -10,9 +10,17 @@ from types import FrameType
 
 import pytest
 
-from meanfield.signals import as_interrupt, ignored, kept, stop_wishes
+from meanfield.signals import (
+    Stopped,
+    act_on,
+    as_interrupt,
+    ending,
+    ignored,
+    kept,
+    stop_wishes,
+)
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT)
 
 
 def send(number: signal.Signals) -> None:
@@ -40,7 +48,7 @@ def test_the_first_signal_is_a_wish_and_the_second_acts(
     with stop_wishes() as wish:
         assert not wish.asked
         send(number)
-        assert wish.asked and not heard
+        assert wish.asked and wish.number == number and not heard
         send(number)
         send(signal.SIGTERM)
         assert heard == [number, signal.SIGTERM]
@@ -89,3 +97,29 @@ def test_other_threads_change_nothing(heard: list[int]) -> None:
     thread.start()
     thread.join()
     assert wishes == [False] and heard == [signal.SIGUSR1]
+
+
+def test_a_signal_that_waited_acts_afterwards(heard: list[int]) -> None:
+    for number in (0, *NUMBERS):
+        act_on(number)
+    assert heard == [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_what_would_end_the_process_is_raised(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(Stopped) as stopped, ending():
+            send(number)
+        assert stopped.value.number == number and isinstance(stopped.value, KeyboardInterrupt)
+        signal.signal(number, signal.SIG_IGN)  # as under nohup
+        with ending():
+            send(number)
+    finally:
+        signal.signal(number, before)
+
+
+def test_who_has_an_answer_keeps_it(heard: list[int]) -> None:
+    with ending():
+        send(signal.SIGTERM)
+    assert heard == [signal.SIGTERM]

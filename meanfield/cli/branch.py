@@ -27,8 +27,7 @@ examples:
   meanfield branch zonal8.toml --parameter kappa --from 0.02 --to 0.12 -o results/d8
 
 exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
-kept), 4 the disk is full
-or the like, 130 interrupted (128 + n: by signal n) (likewise)"""
+kept), 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n (likewise)"""
 
 
 def add_to(verbs: Verbs) -> None:

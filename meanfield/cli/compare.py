@@ -32,8 +32,7 @@ examples:
   meanfield compare results/eulerian results/lagrangian     two runs of densities
 
 exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
-invariant, 4 the disk is full
-or the like, 130 interrupted (128 + n: by signal n)"""
+invariant, 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n"""
 
 
 def add_to(verbs: Verbs) -> None:

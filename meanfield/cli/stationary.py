@@ -26,7 +26,7 @@ examples:
       --set initial.path=results/above/density.vtu      start a run from the state
 
 exit codes: 0 done (whatever the verdict), 2 the case cannot be used, 3 no state was found,
-130 interrupted"""
+4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n"""
 
 
 def add_to(verbs: Verbs) -> None:
