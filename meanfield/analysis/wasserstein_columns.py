@@ -64,7 +64,7 @@ def _angle(x: Array, i: int, y: Array, j: int, dot: float) -> float:
     return near if dot > 0.0 else math.pi - near
 
 
-@nb.njit(fastmath={"reassoc", "contract"}, cache=True)
+@nb.njit(fastmath={"contract"}, cache=True)
 def _dot(x: Array, i: int, y: Array, j: int) -> float:
     s = 0.0
     for k in range(x.shape[1]):

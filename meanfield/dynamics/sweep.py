@@ -36,7 +36,6 @@ _LOG2E = 1.4426950408889634
 _LN2 = 0.6931471805599453
 _C2, _C3, _C4, _C5, _C6, _C7 = (1.0 / k for k in (2.0, 6.0, 24.0, 120.0, 720.0, 5040.0))
 _THREADED_FROM = 20_000  # vertices; below, starting a second thread costs more than it brings
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 def sweep_threads(n: int, available: int) -> int:
@@ -109,7 +108,7 @@ def _hold(flux: Array, total: Array, held: float, dt: float, first: int, n: int,
 
 # Many short loops over one block instead of one long loop: with few arrays in each, the compiler
 # can prove that they do not overlap and vectorises them, gathers included.
-@nb.njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+@nb.njit(parallel=True, error_model="numpy", cache=True)
 def emit(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32], gram: Array,
     weights: Array, rho: Array, log_rho: Array, xi: Array, dt: float, limited: bool, limiter: int,
@@ -177,7 +176,7 @@ def emit_to_halo(
         inflow[vertices[k]] += flux[slots[k]]
 
 
-@nb.njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+@nb.njit(parallel=True, error_model="numpy", cache=True)
 def collect(
     reverse: NDArray[np.int32],
     weights: Array,
@@ -209,8 +208,9 @@ def collect(
                 change[i] += flux[slot[i]]
         for i in range(m):
             v = start + i
-            euler = rho[v] + dt * (change[i] - outflow[v]) / weights[v]
-            if rho[v] - dt * outflow[v] / weights[v] <= _NOTHING * rho[v]:
-                euler = dt * change[i] / weights[v]
+            step = dt / weights[v]
+            euler = rho[v] + step * (change[i] - outflow[v])
+            if rho[v] - step * outflow[v] <= _NOTHING * rho[v]:
+                euler = step * change[i]
             # Emitted at most what is held: below zero only by round-off of this line.
             rho_new[v] = keep * rho_old[v] + (1.0 - keep) * max(euler, 0.0)

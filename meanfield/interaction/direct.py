@@ -14,6 +14,7 @@ import numpy as np
 
 from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.lanes import lane_max, lane_moments, lane_pull
 
 __all__ = ["PairSums", "pair_sums", "zonal_pair_sums"]
 
@@ -70,7 +71,16 @@ class PairSums(NamedTuple):
     pull: Array
 
 
-@nb.njit(parallel=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, cache=True)
+# A loop that stands alone is vectorised better than one in the midst of others.
+@nb.njit(fastmath={"contract"}, cache=True)
+def _weigh(m: Array, t: Array, beta: float, shift: float, e: Array) -> None:
+    """e_j = m_j exp(beta t_j - shift)."""
+    for j in range(m.size):
+        e[j] = m[j] * _exp(beta * t[j] - shift)
+
+
+# No "reassoc": sums in the order that ``lanes`` writes are the same in each process.
+@nb.njit(parallel=True, fastmath={"contract"}, cache=True)
 def _pair_sums(
     x: Array, yt: Array, m: Array, beta: float, scale: Array, z: Array, pull: Array, zt: Array,
     ztt: Array,
@@ -90,9 +100,7 @@ def _pair_sums(
                 row = yt[k, start:stop]
                 for j in range(count):
                     t[j] += xk * row[j]
-            top = -np.inf
-            for j in range(count):
-                top = max(top, beta * t[j])
+            top = lane_max(t, beta, count)
             if top > shift:  # a larger exponent than so far: rescale what has been summed
                 factor = math.exp(shift - top)
                 z[i] *= factor
@@ -101,26 +109,13 @@ def _pair_sums(
                 for k in range(d):
                     pull[i, k] *= factor
                 shift = top
-            weights = m[start:stop]
-            s0 = 0.0
-            s1 = 0.0
-            s2 = 0.0
-            for j in range(count):
-                w = weights[j] * _exp(beta * t[j] - shift)
-                e[j] = w
-                s0 += w
-                s1 += w * t[j]
-                s2 += w * t[j] * t[j]
+            _weigh(m[start:stop], t, beta, shift, e)
+            s0, s1, s2 = lane_moments(e, t, count)
             z[i] += s0
             zt[i] += s1
             ztt[i] += s2
             for k in range(d):
-                row = yt[k, start:stop]
-                xk = x[i, k]
-                s = 0.0
-                for j in range(count):
-                    s += e[j] * (row[j] - xk)
-                pull[i, k] += s
+                pull[i, k] += lane_pull(e, yt[k, start:stop], x[i, k], count)
         scale[i] = shift
 
 

@@ -20,6 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.lanes import lane_pull
 from meanfield.interaction.parts import Parts
 
 __all__ = ["PairKernel", "kernel_sums"]
@@ -217,7 +218,7 @@ def _table_pull(kernel: PairKernel, x: Array, y: Array, m: Array, d: int) -> Arr
     return out
 
 
-@nb.njit(parallel=True, fastmath={"contract", "nsz", "arcp"}, cache=True)
+@nb.njit(parallel=True, fastmath={"contract"}, cache=True)
 def _pull(x: Array, yt: Array, m: Array, c: Array, near: float, far: float, out: Array) -> None:
     n, d = x.shape
     cells = c.shape[0]
@@ -249,9 +250,4 @@ def _pull(x: Array, yt: Array, m: Array, c: Array, near: float, far: float, out:
                     g *= (2.0 * (2.0 - v)) ** (-0.5 * far)
                 u[j] = m[start + j] * g if 0.0 < v and (v < 2.0 or far == 0.0) else 0.0
             for k in range(d):
-                xk = x[i, k]
-                row = yt[k, start:stop]
-                s = 0.0
-                for j in range(count):
-                    s += u[j] * (row[j] - xk)
-                out[i, k] += s
+                out[i, k] += lane_pull(u, yt[k, start:stop], x[i, k], count)

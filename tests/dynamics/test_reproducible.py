@@ -94,11 +94,7 @@ np.savez(sys.argv[1], *found)
 def test_a_run_is_the_same_on_any_number_of_threads_and_with_any_blas(
     tmp_path: Path, start: Callable[..., Job]
 ) -> None:
-    """In processes of their own. OpenBLAS takes its kernels for the processor from a variable.
-
-    Bits are compared within one process (above): a kernel that is compiled here and the same one
-    from the cache may round differently.
-    """
+    """In processes of their own. OpenBLAS takes its kernels for the processor from a variable."""
     names = ("NUMBA_NUM_THREADS", "MEANFIELD_NUM_THREADS", "OMP_NUM_THREADS")
     variables = [
         dict.fromkeys(names, "1"),
