@@ -24,6 +24,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from meanfield.surroundings import keep_kernels
+
+keep_kernels()
+
 _WHERE = {
     "meanfield.case": (
         "Case",

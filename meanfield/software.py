@@ -19,11 +19,14 @@ from types import ModuleType
 
 from meanfield.errors import InputError
 from meanfield.signals import kept
+from meanfield.surroundings import hidden
 
 __all__ = [
     "DOLFINX_RANGE",
     "dolfinx_version",
     "load_dolfinx",
+    "load_h5py",
+    "load_matplotlib",
     "load_mpi",
     "package_version",
     "provenance",
@@ -137,6 +140,28 @@ def load_dolfinx() -> None:
             "`pip uninstall dolfinx-solver dolfinx-solver-complex`, then `pip install "
             "dolfinx-solver-real`)"
         )
+
+
+def load_h5py() -> None:
+    """Import h5py, whatever is said of locks: files are opened without any, to be seen while a run
+    writes them. HDF5 would take the variable before what it is asked for.
+    """
+    with hidden("HDF5_USE_FILE_LOCKING"):
+        import h5py  # noqa: F401
+
+
+def load_matplotlib() -> None:
+    """Import matplotlib, whatever backend it is told to show pictures with: none are shown.
+
+    A notebook tells the processes that it starts its own backend, which they need not have.
+    """
+    try:
+        import matplotlib
+    except ValueError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # half loaded
+        with hidden("MPLBACKEND"):
+            import matplotlib  # noqa: F401
 
 
 def _transports(root: Path = Path("/")) -> str | None:

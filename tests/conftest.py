@@ -50,7 +50,7 @@ def _hear_ctrl_c() -> None:
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder for commands that are given in this process, which is none of MPI's."""
     monkeypatch.chdir(tmp_path)
-    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

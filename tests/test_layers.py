@@ -19,6 +19,7 @@ Start = Callable[..., Job]
 # Each may import from the rows above it, and from itself.
 ORDER = (
     "errors",
+    "surroundings",
     "signals",
     "software",
     "collective",

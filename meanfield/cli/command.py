@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, stationary
 from meanfield.cli.parser import Parser, Verbs
@@ -26,6 +29,7 @@ from meanfield.cli.streams import lasting_streams
 from meanfield.cli.tables import table
 from meanfield.errors import InputError
 from meanfield.signals import ending
+from meanfield.surroundings import hidden, unreadable_threads
 
 __all__ = ["main"]
 
@@ -89,6 +93,19 @@ def _parser() -> Parser:
     return parser
 
 
+@contextmanager
+def _readable_threads() -> Iterator[None]:
+    """Without numbers of threads that are none: some libraries fail at them, others complain."""
+    bad = []
+    for name in unreadable_threads():
+        value = os.environ[name]
+        if re.fullmatch(r"[\s\d,]*", value) is None or value.strip() == "0":
+            complain(f"warning: {name} = {value} is no number of threads, and left out")
+            bad.append(name)
+    with hidden(*bad):
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -101,7 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     with lasting_streams() as lost, ending(), warnings_in_one_line():
         try:
-            code, error = _act(words), lost()
+            with _readable_threads():
+                code = _act(words)
+            error = lost()
             if code == 0 and error is not None:
                 return ended(EXIT_SYSTEM, f"error: standard output: {system_words(error)}")
             return code

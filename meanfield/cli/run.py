@@ -18,12 +18,12 @@ from meanfield.cli.speech import (
     code_of,
     ended,
     rank,
-    ranks,
     say,
     system_words,
 )
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import case_words, mesh_words, model_words, token_count
+from meanfield.cli.world import together
 from meanfield.errors import BrokenInvariantError, InputError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
             RunFolder.check(folder_path, args.overwrite)
         return case
 
-    world = _world()
+    world = together()
     case = _read_by_root(read, world)
     if _needs_dolfinx(case):
         everywhere(world, require_dolfinx)
@@ -153,13 +153,6 @@ def _paths(args: argparse.Namespace) -> tuple[Path, Path]:
             "run its case again"
         )
     return case_file, Path(args.output or given)
-
-
-def _world() -> Communicator:
-    from meanfield.collective import Alone
-    from meanfield.software import load_mpi
-
-    return Alone() if ranks() == 1 else load_mpi().COMM_WORLD
 
 
 def _read_by_root(read: Callable[[], Case], world: Communicator) -> Case:

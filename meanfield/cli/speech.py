@@ -7,7 +7,6 @@ invariant, 4 the system refused (a full disk, a folder that is gone), 128 + n en
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import warnings
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from meanfield.errors import MeanfieldWarning
+from meanfield.surroundings import launched, launched_rank
 
 __all__ = [
     "EXIT_BROKEN",
@@ -48,24 +48,21 @@ def system_words(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def _environment_number(*names: str) -> int | None:
-    for name in names:
-        value = os.environ.get(name, "")
-        if value.isdigit():
-            return int(value)
-    return None
-
-
 def ranks() -> int:
-    """Give the number of processes that mpirun or srun started, without importing MPI."""
-    return _environment_number("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") or 1
+    """Give the number of processes that were started together, without importing MPI if it can."""
+    told = launched()
+    if told is not None:
+        return told
+    from meanfield.software import load_mpi
+
+    return int(load_mpi().COMM_WORLD.size)
 
 
 def rank() -> int:
-    """Give the number of this process."""
+    """Give the number of this process among those."""
     if ranks() == 1:
         return 0
-    number = _environment_number("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+    number = launched_rank()
     if number is None:
         from meanfield.software import load_mpi
 

@@ -6,10 +6,15 @@ file with two functions of a folder (whether it has what the figure needs, and d
 line here. No pyplot, no display, no OpenGL.
 """
 
+# ruff: noqa: E402  (matplotlib is loaded before those that draw with it)
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+
+from meanfield.software import load_matplotlib
+
+load_matplotlib()
 
 from meanfield.figures.density import has_density, plot_density
 from meanfield.figures.diagram import has_branch, plot_branch

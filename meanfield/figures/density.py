@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
@@ -17,10 +16,10 @@ from meanfield.figures import globe
 from meanfield.figures.reading import energy_at, title_of
 from meanfield.figures.style import (
     FAINT,
-    STYLE,
     angle_axis,
     angle_label,
     angle_profile,
+    drawing,
     footnote,
     headline,
     number,
@@ -72,7 +71,7 @@ def plot_density(run: RunFolder) -> Path:
         )
     steps = telling_steps(fields.times, energy_at(run, fields.times))
     times = [float(fields.times[k]) for k in steps]
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         if fields.manifold.dimension == 2:
             figure = _draw_sphere(fields, *_at_rest(fields, name, steps), times)
         else:

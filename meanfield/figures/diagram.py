@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from meanfield.case import Model, Unmeshed
 from meanfield.figures.reading import case_table, is_finished
-from meanfield.figures.style import CLUSTER_COLOURS, FAINT, STYLE, headline, save
+from meanfield.figures.style import CLUSTER_COLOURS, FAINT, drawing, headline, save
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import PARAMETER_NAMES
 from meanfield.options import made_from
@@ -65,7 +64,7 @@ def plot_branch(run: RunFolder) -> Path:
             {**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}}
             for row in csv.DictReader(file)
         ]
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = _draw_diagram(str(about["parameter"]), branches, events, _falls(run, about))
         headline(figure, str(about["title"]))
         return save(figure, run.figure("branch.png"))

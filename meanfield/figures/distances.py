@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +24,7 @@ from meanfield.figures.reading import title_of
 from meanfield.figures.style import (
     FAINT,
     INK,
-    STYLE,
+    drawing,
     headline,
     is_geometric,
     logarithmic_time,
@@ -113,7 +112,7 @@ def draw_against_n(
     """
     names = _distances(rows)
     chosen = _times_shown(rows, times)
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure(
             figsize=(max(1.75 * len(chosen) + 1.0, 3.4), 2.1 * len(names) + 0.75),
             layout="constrained",
@@ -201,7 +200,7 @@ def draw_against_t(path: str | Path, rows: Rows, *, title: str = "") -> Path:
     names = _distances(rows)
     numbers = sorted({row["n"] for row in rows})
     times = sorted({row["t"] for row in rows})
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(3.3 * len(names) + 1.5, 4.2), layout="constrained")
         axes = figure.subplots(2, len(names), sharex=True, squeeze=False, height_ratios=(1.6, 1.0))
         for name, (upper, lower) in zip(names, axes.T, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from meanfield.errors import InputError
 from meanfield.figures.reading import time_scale, title_of
-from meanfield.figures.style import FAINT, INK, STYLE, headline, save
+from meanfield.figures.style import FAINT, INK, drawing, headline, save
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 
@@ -41,7 +40,7 @@ def plot_series(run: RunFolder) -> Path:
     t = series["t"]
     if not len(t):
         raise InputError(f"{run.series_path} has no rows: the run did not get to its first output")
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(5.4, 4.8), layout="constrained")
         axes = figure.subplots(3, 1, sharex=True, height_ratios=(1.25, 1.25, 0.8))
         marker = "o" if len(t) == 1 else None

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,11 +17,11 @@ from meanfield.figures.reading import title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     INK,
-    STYLE,
     angle_axis,
     angle_label,
     angle_profile,
     cluster_colours,
+    drawing,
     footnote,
     headline,
     number,
@@ -98,7 +97,7 @@ def draw_side_by_side(
     moments = [float(times[k]) for k in shown]
     rho = np.stack([np.asarray(densities[k], dtype=np.float64) for k in shown])
     tokens = [np.asarray(clouds[k], dtype=np.float64) for k in shown]
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         if mesh.manifold.dimension == 2:
             labels = None if clusters is None else [np.asarray(clusters[k]) for k in shown]
             figure = _globes_side_by_side(mesh, moments, rho, tokens, labels)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from meanfield.figures.reading import is_finished
 from meanfield.figures.style import (
     FAINT,
     INK,
-    STYLE,
     angle_axis,
     angle_label,
     angle_profile,
+    drawing,
     footnote,
     headline,
     save,
@@ -55,7 +54,7 @@ def plot_state(run: RunFolder) -> Path:
     data = meshio.read(run.path / "density.vtu")
     log_rho = data.point_data["log10_rho"] * math.log(10.0)
     triangles, d = data.get_cells_type("triangle"), int(numbers["d"])
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         if len(triangles):
             figure, rings = _draw_sphere(data.points, triangles.astype(np.int64), log_rho)
         else:

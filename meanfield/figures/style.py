@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -28,11 +29,11 @@ __all__ = [
     "CLUSTER_MASS",
     "FAINT",
     "INK",
-    "STYLE",
     "angle_axis",
     "angle_label",
     "angle_profile",
     "cluster_colours",
+    "drawing",
     "footnote",
     "headline",
     "is_geometric",
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 _DPI = 150  # eight shaded discs stay below 300 kB
-STYLE: dict[str, object] = {
+_STYLE: dict[str, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
     "font.size": 8.0,
@@ -76,6 +77,17 @@ CLUSTER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4
 
 CLUSTER_MASS = 0.05
 """The smallest part of the mass of a cluster that has a colour of its own."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Figures made within look the same whatever a matplotlibrc, a style or a notebook has set."""
+    # Who shows figures, and how, is none of their looks.
+    shown = ("backend", "interactive", "toolbar", "webagg.", "tk.", "macosx.", "date.epoch")
+    defaults = matplotlib.rcParamsDefault
+    plain = {name: defaults[name] for name in defaults if not name.startswith(shown)}
+    with matplotlib.rc_context({**plain, **_STYLE}):
+        yield
 
 
 def shades(count: int) -> Array:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -21,9 +20,9 @@ from meanfield.figures.style import (
     CLUSTER_COLOURS,
     CLUSTER_MASS,
     FAINT,
-    STYLE,
     angle_axis,
     cluster_colours,
+    drawing,
     footnote,
     headline,
     number,
@@ -71,7 +70,7 @@ def plot_tokens(run: RunFolder) -> Path:
     tokens = read_tokens_file(run.particles_path)
     if not len(tokens.times):
         raise InputError(f"{tokens.path} has no steps: the run did not get to its first output")
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         if tokens.d == 2:
             figure = _draw_angles(tokens, run)
         else:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.errors import InputError
+from meanfield.surroundings import number_of
 
 __all__ = ["available_cpus", "in_parts", "refuse_fork"]
 
@@ -44,8 +45,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def _threads(n: int) -> int:
     if n < _THREADED_FROM:
         return 1
-    wanted = os.environ.get("MEANFIELD_NUM_THREADS", "")
-    return max(1, int(wanted)) if wanted.isdigit() and int(wanted) else available_cpus()
+    return number_of("MEANFIELD_NUM_THREADS", least=1) or available_cpus()
 
 
 def refuse_fork() -> None:
@@ -66,7 +66,6 @@ def refuse_fork() -> None:
 
 def available_cpus() -> int:
     """Number of processors for this process: those of the machine, shared by its MPI ranks."""
-    environment = os.environ
-    ranks = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") or environment.get("MPI_LOCALNRANKS")
+    ranks = number_of("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", least=1)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, cpus // int(ranks or 1))
+    return max(1, cpus // (ranks or 1))

@@ -45,7 +45,7 @@ HANG = 900.0
 
 ROOT = Path(__file__).parents[2]
 _MARK = "MEANFIELD_TEST_JOB"
-_OF_A_RANK = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_", "HYDRA_", "HYDI_", "MPI_LOCAL")
+_OF_A_RANK = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "SLURM_")
 _SETTINGS = ("OMPI_MCA_", "PRTE_MCA_", "OMPI_ALLOW_RUN_AS_ROOT", "HYDRA_LAUNCHER")
 
 

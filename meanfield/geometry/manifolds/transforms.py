@@ -21,15 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
+from meanfield.surroundings import hidden, unreadable_threads
 
 __all__ = ["Basis", "Harmonics", "Located", "load_ducc0"]
 
 
+_ducc0: ModuleType | None = None
+
+
 def load_ducc0() -> ModuleType:
     """The library of fast transforms, where it is needed: meshes and folders do without."""
-    import ducc0
+    global _ducc0
+    if _ducc0 is None:
+        # It looks for its number of threads, which are not used, when it is first asked for them.
+        with hidden(*unreadable_threads()):
+            import ducc0
 
-    return ducc0
+            ducc0.misc.thread_pool_size()
+        _ducc0 = ducc0
+    return _ducc0
 
 
 class Located(NamedTuple):

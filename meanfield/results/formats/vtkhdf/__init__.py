@@ -1,6 +1,11 @@
 """VTKHDF, which ParaView (>= 5.13), VTK and pyvista read in time: the default."""
 
+# ruff: noqa: E402  (h5py is loaded before those that write with it)
 from __future__ import annotations
+
+from meanfield.software import load_h5py
+
+load_h5py()
 
 from meanfield.results.formats.vtkhdf.fields import FieldWriter
 from meanfield.results.formats.vtkhdf.fields import read as read_fields
