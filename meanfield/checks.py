@@ -23,8 +23,12 @@ __all__ = [
     "choice_in_words",
     "number_in_words",
     "set_checked",
+    "shortened",
     "whole_in_words",
 ]
+
+
+_LONGEST = 200  # letters of a value in a message
 
 
 def as_found(value: object) -> str:
@@ -34,14 +38,21 @@ def as_found(value: object) -> str:
     if isinstance(value, bool):
         return f"{str(value).lower()} (true and false are no numbers)"
     if isinstance(value, str):
-        return f"the text {value!r}"
+        return f"the text {shortened(repr(value))}"
+    if isinstance(value, numbers.Integral) and abs(int(value)).bit_length() > 4 * _LONGEST:
+        return f"a whole number of {int(math.log10(2) * int(value).bit_length())} digits or so"
     if isinstance(value, numbers.Real):
         return f"{value}"
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, Sequence):
         return "a list"
-    return f"{value!r} ({type(value).__name__})"
+    return f"{shortened(repr(value))} ({type(value).__name__})"
+
+
+def shortened(text: str) -> str:
+    """The begin of a text that would fill the screen."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def number_in_words(low: float, high: float, above: float | None = None) -> str:

@@ -30,6 +30,8 @@ __all__ = ["Case"]
 _FREE = {"title", "output.figures", "output.checkpoint_minutes"}
 """What a run that goes on may change, beside ``time``."""
 
+MAX_TITLE = 1000  # letters: they are drawn above each picture
+MAX_STEPS = 1e9  # of a fixed length: more would take years
 MAX_BETA_FLOAT32 = 80.0  # e^88 is the largest float32
 
 
@@ -84,6 +86,8 @@ else:
 def _one_line(value: object) -> object:
     if isinstance(value, str) and "\n" in value:
         raise InputError("expected one line, found a line break")
+    if isinstance(value, str) and len(value) > MAX_TITLE:
+        raise InputError(f"expected at most {MAX_TITLE} letters, found {len(value)}")
     return value
 
 
@@ -131,10 +135,19 @@ class Case:
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
         self._check_precision()
+        self._check_steps()
         if self.geometry.manifold.latitudes and not self.initial.is_zonal():
             raise InputError(
                 "initial: a zonal geometry needs a law that is symmetric about the last "
                 "coordinate axis (directions along e_d only)"
+            )
+
+    def _check_steps(self) -> None:
+        dt = getattr(self.solver, "dt", None)
+        if dt is not None and self.time.end / dt > MAX_STEPS:
+            raise InputError(
+                f"solver.dt: {dt:g} until time.end = {self.time.end:g} makes "
+                f"{self.time.end / dt:.3g} steps, expected at most {MAX_STEPS:g}"
             )
 
     def _check_precision(self) -> None:

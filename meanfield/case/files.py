@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import tomllib
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import tomli_w
 
-from meanfield.case.overrides import apply_overrides
+from meanfield.case.overrides import apply_overrides, parsed_toml
 from meanfield.errors import InputError, suggest
 
 __all__ = ["emit_toml", "read_table"]
+
+_MOST_BYTES = 10_000_000
 
 
 def read_table(
@@ -24,7 +26,7 @@ def read_table(
         InputError: no such file, no TOML, or an override of a key that no case has.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parsed_toml(_text(path))
     except FileNotFoundError:
         near = ""
         if path.parent.is_dir():
@@ -38,11 +40,33 @@ def read_table(
         raise InputError(f"{path}: a case file is UTF-8 text, but {error}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
+    if not raw and not overrides:
+        raise InputError(f"{path} is empty, expected a case: `meanfield help` shows its keys")
     raw = apply_overrides(raw, overrides)
     raw.setdefault("title", path.stem)
     return raw
+
+
+def _text(path: Path) -> str:
+    """What is in a file, without the mark that some editors put first.
+
+    Looked at before it is opened: a pipe would be waited for, and a device never ends.
+    """
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is a pipe or a device, expected a case file (TOML)")
+    if found.st_size > _MOST_BYTES:
+        raise InputError(
+            f"{path} has {found.st_size / 1e6:.0f} MB, expected a case file (TOML) of at most "
+            f"{_MOST_BYTES / 1e6:.0f} MB"
+        )
+    return path.read_text(encoding="utf-8-sig")
 
 
 def emit_toml(table: Mapping[str, object]) -> str:

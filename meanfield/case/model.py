@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SHORT_FORM", "Model"]
 
-MAX_BETA = 1000.0
+MAX_BETA = 2000.0
+MAX_KAPPA = 1e6  # as of the strength of a kernel: all is uniform at once
 MAX_BETA_USA = 600.0
 
 SHORT_FORM = ("attention", "beta", "value")
@@ -68,7 +69,7 @@ class Model:
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
     interaction: AnyKernel | None = None
     """Instead of these three, a kernel W(<x, y>)."""
-    kappa: Number = Field(default=0.0, ge=0.0)
+    kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
 
     def __post_init__(self) -> None:

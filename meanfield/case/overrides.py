@@ -10,10 +10,40 @@ from typing import Any
 from meanfield.case.model import SHORT_FORM
 from meanfield.case.reference import is_key, key_paths
 from meanfield.case.solvers import Eulerian
-from meanfield.checks import as_found
+from meanfield.checks import as_found, shortened
 from meanfield.errors import InputError, suggest
 
-__all__ = ["apply_overrides", "parse_override"]
+__all__ = ["apply_overrides", "parse_override", "parsed_toml"]
+
+_DEEPEST = 30  # tables and lists within each other; a case has some five
+
+
+def parsed_toml(text: str) -> dict[str, object]:
+    """Tables of a TOML text.
+
+    Raises:
+        ValueError: it is none, or nothing that a case could have; says why in one line.
+    """
+    try:
+        table = tomllib.loads(text)
+        if _depth(table) > _DEEPEST:
+            raise RecursionError
+        return table
+    except RecursionError:
+        raise ValueError("lists or tables are nested too deeply") from None
+    except ValueError as error:
+        if "int_max_str_digits" in str(error):
+            raise ValueError("a number has thousands of digits") from None
+        raise
+
+
+def _depth(value: Any) -> int:
+    """How many tables and lists are within each other."""
+    depth, inside = 0, [value]
+    while inside := [v for v in inside if isinstance(v, dict | list)]:
+        depth += 1
+        inside = [w for v in inside for w in (v.values() if isinstance(v, dict) else v)]
+    return depth
 
 
 def parse_override(text: str) -> tuple[str, object]:
@@ -25,15 +55,17 @@ def parse_override(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     key, value = re.sub(r"\[(\d+)\]", r".\1", key.strip()), value.strip()
     if not equals or not key or not all(key.split(".")):
-        raise InputError(f"--set {text}: expected KEY=VALUE such as model.beta=9")
+        raise InputError(f"--set {shortened(text)}: expected KEY=VALUE such as model.beta=9")
     try:
-        read = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError as error:
+        read = parsed_toml(f"value = {value}")
+    except ValueError as error:
         if re.fullmatch(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?", value):
             return key, float(value)  # .5 and 5. are numbers to everyone but TOML
         if not value or value[0] in "\"'[{":
             hint = "nothing" if not value else str(error)
-            raise InputError(f"--set {text}: the value is not valid TOML: {hint}") from None
+            raise InputError(
+                f"--set {shortened(text)}: the value is not valid TOML: {hint}"
+            ) from None
         return key, value
     # A line break could smuggle in a second key: such a text is then just a text.
     return key, read["value"] if len(read) == 1 else value

@@ -70,10 +70,19 @@ class Geometric:
                 f"found {self.first:g}"
             )
         last = self.number - 1
-        ratio = math.log(end / self.first)
+        ratio = end / self.first
+        # The quotient, and powers of it, need not be doubles.
+        ratio = math.log(ratio) if ratio < math.inf else math.log(end) - math.log(self.first)
+        halves = (math.exp(0.5 * ratio * k / last) for k in range(1, last))
         # 14 digits: 0.1 and not 0.10000000000000002 in file names and tables.
-        inner = (float(f"{self.first * math.exp(ratio * k / last):.14g}") for k in range(1, last))
-        return (0.0, self.first, *inner, end)
+        inner = (float(f"{self.first * half * half:.14g}") for half in halves)
+        times = (0.0, self.first, *inner, end)
+        if any(one >= two for one, two in itertools.pairwise(times)):
+            raise InputError(
+                f"time.outputs.geometric: {self.number} times from {self.first:g} to {end:g} lie "
+                "too close to each other: expected fewer, or an earlier first"
+            )
+        return times
 
     def table(self) -> dict[str, object]:
         """As in a case file."""

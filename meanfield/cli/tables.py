@@ -38,6 +38,8 @@ def final_numbers(series: Mapping[str, Array], energy: str) -> list[Row]:
         if "energy_scaled" in last and energy != "E":
             scaled = f" ({energy} = {last['energy_scaled']:.6g})"
         rows.append(("E", f"{last['energy']:.6g}{scaled}"))
+    elif "energy_scaled" in last:
+        rows.append((energy, f"{last['energy_scaled']:.6g}"))
     if "mean_norm" in last:
         rows.append(("|m|", f"{last['mean_norm']:.6g}"))
     if "clusters" in last:

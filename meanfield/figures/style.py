@@ -46,6 +46,7 @@ __all__ = [
     "telling_steps",
 ]
 
+_MOST_DECADES = 14  # that an axis of time names one by one
 _DPI = 150  # eight shaded discs stay below 300 kB
 _STYLE: dict[str, object] = {
     "font.family": "sans-serif",
@@ -218,10 +219,14 @@ def is_geometric(times: Sequence[float] | Array) -> bool:
 def logarithmic_time(ax: Axes, first: float, last: float) -> None:
     """Make a time axis logarithmic from ``first`` on, and linear from 0 to there."""
     ax.set_xscale("symlog", linthresh=first, linscale=0.35)
-    decades = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
+    low, high = math.floor(math.log10(first)), min(math.ceil(math.log10(last)), 308)
+    stride = 1 + (high - low) // _MOST_DECADES
+    decades = range(low, high + 1, stride)
     steps = (1.0,) if last / first > 300.0 else (1.0, 2.0, 5.0)
     ticks = [m * 10.0**k for k in decades for m in steps if first <= m * 10.0**k <= last]
     fine = [m * 10.0**k for k in decades for m in range(2, 10) if first < m * 10.0**k < last]
+    if stride > 1:
+        fine = []
     ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks]))
     ax.xaxis.set_minor_locator(FixedLocator(fine))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"${number(t)}$"))

@@ -215,7 +215,12 @@ class Zonal:
     def unscaled(self, value: float) -> float:
         """A scaled energy in its own unit; inf where that is no double."""
         scale = self.kernel.log_scale
-        return value * math.exp(scale) if scale <= 700.0 else math.copysign(math.inf, value)
+        return value * math.exp(scale) if self.has_double_energy else math.copysign(math.inf, value)
+
+    @property
+    def has_double_energy(self) -> bool:
+        """Whether energies in their own unit are doubles; scaled ones always are."""
+        return self.kernel.log_scale <= 700.0
 
     def describe(self) -> str:
         """A few words."""

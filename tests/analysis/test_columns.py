@@ -121,7 +121,7 @@ def test_a_column_knows_whether_it_may_be_infinite() -> None:
         row_of([fine, none, bad], view)
     single = [entry for entry in COLUMNS if isinstance(entry, Column)]
     infinite = {entry.name for entry in single if entry.may_be_infinite}
-    assert infinite == {"energy", "free_energy", "rho_min", "rho_max"}
+    assert infinite == set()
 
 
 def test_a_view_has_the_columns_whose_needs_it_offers() -> None:

@@ -267,7 +267,7 @@ def test_shipped_cases_fit_the_schema_as_written_and_as_resolved(path: Path) -> 
         {"geometry": {"type": "sphere", "vertices": 30}},
         {"geometry": {"level": 3}},
         {"model": {"attention": "saa", "beta": 4.0}},
-        {"model": {"attention": "sa", "beta": 1001.0}},
+        {"model": {"attention": "sa", "beta": 2001.0}},
         {"model": {"interaction": {"type": "power"}}},
         {"model": {"interaction": {"type": "power", "k": 2, "s": 0.5}}},
         {"initial": {"type": "cap", "centre": "e_1"}},

@@ -7,9 +7,9 @@ COLUMNS = (
         "energy",
         "energy",
         "Interaction energy E: 1/2 iint W dmu dmu; attention: (1/2 beta) iint e^{beta <x, y>} dmu "
-        "dmu, which increases for V = +I. inf where it is no double.",
+        "dmu, which increases for V = +I. Left out for |beta| > 700, where it is no double.",
         lambda view: view.field.energy(),
-        may_be_infinite=True,
+        frozenset({"double energy"}),
     ),
     Column(
         "energy_scaled",

@@ -23,7 +23,6 @@ COLUMNS = (
         "F = kappa H - E (repulsive attention: + E), with diffusion only: it never increases with "
         "the identity as link (usa, kernels). No such functional is known for sa.",
         _free_energy,
-        frozenset({"density", "noise"}),
-        may_be_infinite=True,
+        frozenset({"density", "noise", "double energy"}),
     ),
 )

@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -29,6 +30,7 @@ from meanfield.interaction.measure import plain
 __all__ = ["POWER_DEGREE", "CharacteristicView", "DensityView", "TokenView", "View"]
 
 POWER_DEGREE = 8
+_LOG_MOST = 690.0  # log of the largest density that is told
 _MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most
 _COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
 _CLUSTER_MASS = 0.01  # tokens that are a cluster hold this share at least
@@ -48,7 +50,8 @@ class View(ABC):
 
     Attributes:
         offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
-            "noise" (kappa > 0), "harmonics" (``power``), "groups" (``largest_cluster``), "points".
+            "noise" (kappa > 0), "double energy" (unscaled), "harmonics" (``power``), "groups"
+            (``largest_cluster``), "points".
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
 
@@ -136,7 +139,7 @@ class DensityView(View):
         self.solver: DensitySolver = solver
         self._counter = counter
         noise = {"noise"} if solver.kappa > 0.0 else set()
-        self.offers = frozenset({"density", "harmonics"} | noise)
+        self.offers = frozenset({"density", "harmonics"} | noise | _energies(solver))
         self.directions = solver.space.manifold.moments
 
     def _totals_of(self) -> _Totals:
@@ -185,7 +188,7 @@ class CharacteristicView(View):
 
     def __init__(self, solver: LagrangianSolver) -> None:
         self.solver: LagrangianSolver = solver
-        self.offers = frozenset({"density", "harmonics", "points"})
+        self.offers = frozenset({"density", "harmonics", "points"} | _energies(solver))
         self.directions = solver.manifold.moments
 
     @cached_property
@@ -199,10 +202,24 @@ class CharacteristicView(View):
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """The smallest and the largest density at a vertex, inf beyond 1e308."""
-        with np.errstate(over="ignore"):
-            low, high = np.exp([self._log_rho.min(), self._log_rho.max()])
+        """The smallest and the largest density at a vertex; e^690 for all beyond."""
+        low, high = np.exp(np.minimum([self._log_rho.min(), self._log_rho.max()], _LOG_MOST))
         return float(low), float(high)
+
+    @cached_property
+    def implied_mass(self) -> float:
+        """Integral of the P1 density over the moved mesh, e^690 for all beyond.
+
+        Far from 1 where the mesh, which has moved with the mass, does not resolve the density.
+        """
+        mesh = self.solver.moved_mesh()
+        shares = mesh.manifold.shares(mesh.points, mesh.cells) / mesh.cells.shape[1]
+        with np.errstate(divide="ignore"):
+            terms = np.log(shares)[:, None] + self._log_rho[mesh.cells]
+        top = float(np.max(terms))
+        if not math.isfinite(top):
+            return 0.0
+        return math.exp(min(top + math.log(np.sum(np.exp(terms - top))), _LOG_MOST))
 
     def _power_of(self) -> Array:
         return _power(self.solver, self.solver.manifold.harmonics(POWER_DEGREE, 1e-12))
@@ -232,7 +249,8 @@ class TokenView(View):
         self.solver: TokenSolver = solver
         self._labels = labels
         self._on = of_vectors(solver.d)
-        self.offers = frozenset({"groups"} | ({"harmonics"} if self._on.has_harmonics else set()))
+        harmonics = {"harmonics"} if self._on.has_harmonics else set()
+        self.offers = frozenset({"groups"} | harmonics | _energies(solver))
         self.directions = min(solver.d, _MOMENTS)
 
     def _totals_of(self) -> _Totals:
@@ -260,6 +278,10 @@ class TokenView(View):
     def largest_cluster(self) -> float:
         """Mass of the largest group."""
         return float(self._masses.max())
+
+
+def _energies(solver: Solver) -> set[str]:
+    return {"double energy"} if solver.interaction.has_double_energy else set()
 
 
 def _totals(x: Array, m: Array, log_rho: Array, shared: DensitySolver | None = None) -> _Totals:

@@ -1,7 +1,7 @@
 """W = e^{beta t}: the kernel of attention, and the von Mises-Fisher kernel.
 
-Everything is scaled by e^{-|beta|}, the largest value of the kernel, so that any beta from -1000 to
-1000 (and beyond) is representable.
+Everything is scaled by e^{-|beta|}, the largest value of the kernel, so that any beta from -2000 to
+2000 (and beyond) is representable.
 """
 
 from __future__ import annotations

@@ -79,7 +79,13 @@ class Track(ABC):
 
     def initial_notes(self) -> list[str]:
         """What should be known about the initial state. Not collective."""
-        return []
+        interaction = self.solver.interaction
+        if interaction.has_double_energy:
+            return []
+        return [
+            "energies of this interaction are no doubles: the series has them scaled, "
+            f"energy_scaled = {interaction.energy_label}"
+        ]
 
     def about(self) -> dict[str, object]:
         """For run.json, at the start. Rank 0 only."""

@@ -26,6 +26,7 @@ __all__ = ["DensityTrack", "LagrangianTrack"]
 _NORMALISATION = "densities are relative to the uniform probability (uniform = 1)"
 _LOG_MOST = {"float32": 87.0, "float64": 690.0}  # log of the largest density that is written
 _SHARE = 1e-6  # of the last quarter of a series in a potential, from which its end is told
+_FAR = 2.0  # quotient of the mass that a density implies, and 1, from which it is told
 _UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
 
 
@@ -81,12 +82,13 @@ class _MeshTrack(Track):
         """Gather; gives what makes the fields of it, and where the mesh is if it moves."""
 
     def initial_notes(self) -> list[str]:
-        error = self.solver.initial_mass_error
+        error, notes = self.solver.initial_mass_error, super().initial_notes()
         if abs(error) <= 0.01:
-            return []
+            return notes
         return [
+            *notes,
             f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
-            "resolves this law"
+            "resolves this law",
         ]
 
     def about(self) -> dict[str, object]:
@@ -190,9 +192,23 @@ class LagrangianTrack(_MeshTrack):
 
     solver: LagrangianSolver
     moving = True
+    _folded_from: tuple[float, float] | None = None  # time, and the mass that rho implied
 
     def view(self) -> View:
         return CharacteristicView(self.solver)
+
+    def note(self) -> None:
+        super().note()
+        if self._folded_from is None:
+            implied = CharacteristicView(self.solver).implied_mass
+            if not 1.0 / _FAR < implied < _FAR:
+                self._folded_from = (self.solver.t, implied)
+
+    def remember(self, before: Mapping[str, object]) -> None:
+        super().remember(before)
+        if "rho_unresolved_from" in before:
+            known = (self._earlier(f"rho_{name}") for name in ("unresolved_from", "implied_mass"))
+            self._folded_from = next(known), next(known)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -225,6 +241,14 @@ class LagrangianTrack(_MeshTrack):
             "different_points": solver.points,
             "merge_error": solver.merge_error,
         }
+        if self._folded_from is not None:
+            t, implied = self._folded_from
+            record |= {"rho_unresolved_from": t, "rho_implied_mass": implied}
+            notes.append(
+                f"from t = {t:.4g} on, the moved mesh does not resolve the density: its integral "
+                f"was {implied:.3g} and not 1. rho is that at the vertices, no more; masses, "
+                "moments and energies are not made of it"
+            )
         if solver.inserted:
             record |= {"inserted_vertices": solver.inserted, "insert_error": solver.insert_error}
         if solver.refined_until is not None:
