@@ -194,7 +194,10 @@ def test_nobody_can_change_the_mesh_that_others_get_too(tmp_path: Path) -> None:
             {"model": {"attention": "sa", "beta": 1, "kappa": 0.1}},
             ["model.kappa", "kappa = 0 only", 'solver.type = "implicit"'],
         ),
-        ({"model": {"attention": "sa", "beta": 1, "kappa": -1}}, ["model.kappa", "from 0 to 1e+06"]),
+        (
+            {"model": {"attention": "sa", "beta": 1, "kappa": -1}},
+            ["model.kappa", "from 0 to 1e+06"],
+        ),
         (
             {"geometry": {"type": "sphere", "level": 11}},
             ["geometry.level", "41,943,042 vertices", "0 to 10"],
