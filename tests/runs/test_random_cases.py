@@ -133,7 +133,7 @@ def check(table: dict[str, Any]) -> None:
     assert np.all(np.diff(way) > -1e-7 * size), np.min(np.diff(way)) / size
 
 
-@settings(same_each_time, max_examples=15)
+@settings(same_each_time, max_examples=25)
 @given(cases())
 def test_random_cases(table: dict[str, Any]) -> None:
     check(table)
