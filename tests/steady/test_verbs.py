@@ -195,7 +195,7 @@ def test_a_branch_that_stops_short_is_told(tmp_path: Path, monkeypatch: pytest.M
     (["stationary", "clustering.toml"], "model.kappa: found 0, expected noise"),
     (["stationary", "clustring.toml"], "did you mean 'clustering.toml'"),
     (["stationary", "clustering.toml", "--set", "model.kapa=1"], "did you mean 'model.kappa'"),
-    (["stationary", "clustering.toml", "--set", "model.kappa=-1"], "0 or more, found -1"),
+    (["stationary", "clustering.toml", "--set", "model.kappa=-1"], "from 0 to 1e+06, found -1"),
     (["branch", "clustering.toml", "--parameter", "kapa", "--from", "1", "--to", "2"],
      "did you mean 'kappa'"),
     (["branch", "clustering.toml", "--parameter", "kappa", "--from", "0", "--to", "2"],
