@@ -22,6 +22,8 @@ __all__ = [
     "called",
     "choice_in_words",
     "number_in_words",
+    "real_array",
+    "refuse_rows",
     "set_checked",
     "shortened",
     "whole_in_words",
@@ -32,7 +34,7 @@ _LONGEST = 200  # letters of a value in a message
 
 
 def as_found(value: object) -> str:
-    """Name a value the way a writer of TOML would."""
+    """Name a value the way a writer of TOML would; in one line, however large it is."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -47,7 +49,9 @@ def as_found(value: object) -> str:
         return "a table"
     if isinstance(value, Sequence):
         return "a list"
-    return f"{shortened(repr(value))} ({type(value).__name__})"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} ({value.dtype})"
+    return f"{shortened(' '.join(repr(value).split()))} ({type(value).__name__})"
 
 
 def shortened(text: str) -> str:
@@ -108,6 +112,35 @@ def called(
         raise InputError(
             f"{key}: {what} raised {said}; it is called with an array of shape {x.shape}"
         ) from error
+
+
+def real_array(value: object, name: str, expected: str) -> NDArray[Any]:
+    """An array of real numbers as float64, of any shape; lists of them, too.
+
+    Raises:
+        InputError: what is no array, or one of texts, of truth values or of complex numbers.
+    """
+    try:
+        found = np.asarray(value)
+    except Exception as error:  # lists of unequal lengths, and whatever an object's own may raise
+        raise InputError(f"{name}: found {as_found(value)}, expected {expected}") from error
+    if found.dtype.kind in "iuf":
+        return found.astype(np.float64, copy=False)
+    what = as_found(value) if not found.shape else f"an array of {found.dtype}"
+    raise InputError(f"{name}: found {what}, expected {expected}")
+
+
+def refuse_rows(wrong: NDArray[np.bool_], values: NDArray[Any], what: str, expected: str) -> None:
+    """Name the first of the rows that are wrong, if any are, and how many are like it.
+
+    Raises:
+        InputError: some are.
+    """
+    if np.any(wrong):
+        at = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{what} {at} is {values[at]} ({int(np.count_nonzero(wrong))} like it), {expected}"
+        )
 
 
 def set_checked(owner: object, name: str, value: object) -> None:

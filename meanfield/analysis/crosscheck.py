@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from scipy import stats
 
-from meanfield.analysis.wasserstein import checked_measure, cloud, colatitudes, wasserstein
+from meanfield.analysis.wasserstein import checked_measure, colatitudes, wasserstein
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Latitudes, of_vectors
 from meanfield.geometry.sphere import Array
@@ -190,7 +190,7 @@ def sampling_floor(
     zonal = np.shape(reference.points)[-1] == 1
     out = np.empty(replicas)
     for r in range(replicas):
-        sample = cloud(law.sample(n, rng))
+        sample = Measure.equal(law.sample(n, rng))
         out[r] = measure(colatitudes(sample) if zonal else sample, reference)
     return out
 

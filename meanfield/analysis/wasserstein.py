@@ -48,18 +48,18 @@ from meanfield.analysis.wasserstein_columns import (
     solve_columns,
     solve_pot,
 )
+from meanfield.checks import real_array
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import Located
+from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
 from meanfield.geometry.mesh import IntArray
 from meanfield.geometry.sphere import Array, colatitude
-from meanfield.interaction.measure import Measure
+from meanfield.interaction.measure import Measure, checked_on, plain
 
 __all__ = [
     "METHODS",
     "Effort",
     "WassersteinResult",
     "checked_measure",
-    "cloud",
     "colatitudes",
     "memory_needed",
     "quantise",
@@ -68,8 +68,7 @@ __all__ = [
 
 METHODS = ("auto", "exact", "columns", "circle", "meridian", "sliced")
 
-_OFF_SPHERE = 1e-6  # points this far off the sphere are projected; farther ones are a mistake
-_MASS_ERROR = 1e-6  # likewise for the sum of the weights
+_ANY = 3  # angles from e_d are the same in any dimension
 _SMALL = 4_000_000  # pairs; beyond, column generation is faster than the dense program
 
 
@@ -127,17 +126,16 @@ class WassersteinResult:
         return max(0.0, self.lower - sum(displacements)), self.upper + sum(displacements)
 
 
-def cloud(points: Array) -> Measure:
-    """Equal masses 1/n at points (n, d)."""
-    return Measure(points, np.full(len(points), 1.0 / max(1, len(points))))
-
-
 def colatitudes(measure: Measure) -> Measure:
-    """Angles from e_d, (n, 1), of the points of a measure on S^{d-1}, with the same weights."""
-    x = _coordinates(measure)
-    if x.ndim != 2 or x.shape[1] == 1:
-        return Measure(x, measure.weights)
-    return Measure(colatitude(x)[:, None], measure.weights)
+    """Angles from e_d, (n, 1), of the points of a measure on S^{d-1}, with the same weights.
+
+    Raises:
+        InputError: it is no measure.
+    """
+    on = _geometry(measure, "measure")
+    good = checked_on(on, measure)
+    x = plain(good.points)
+    return Measure(x if on.latitudes else colatitude(x)[:, None], good.weights)
 
 
 def memory_needed(n: int, m: int) -> float:
@@ -145,9 +143,14 @@ def memory_needed(n: int, m: int) -> float:
     return 5.1 * 8.0 * n * m
 
 
-def _coordinates(measure: Measure) -> Array:
-    points = measure.points.points if isinstance(measure.points, Located) else measure.points
-    return np.asarray(points, dtype=np.float64)
+def _geometry(measure: Measure, name: str) -> Manifold:
+    """What the points of a measure are on, by the number of their coordinates."""
+    shape: tuple[int, ...] = (0, 2)  # of what is no measure at all, which is told elsewhere
+    if isinstance(measure, Measure):
+        shape = real_array(plain(measure.points), name, "points (n, d)").shape
+    if len(shape) != 2 or not shape[1]:
+        raise InputError(f"{name}: points of shape {shape} found, (n, d) expected")
+    return Latitudes(_ANY) if shape[1] == 1 else of_vectors(shape[1])
 
 
 def checked_measure(measure: Measure, name: str = "measure") -> tuple[Array, Array, IntArray]:
@@ -165,44 +168,8 @@ def checked_measure(measure: Measure, name: str = "measure") -> tuple[Array, Arr
     Raises:
         InputError: anything else.
     """
-    x, w = _coordinates(measure), np.asarray(measure.weights, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] < 1:
-        raise InputError(f"{name}: points of shape {x.shape} found, (n, d) expected")
-    if w.shape != (len(x),):
-        raise InputError(f"{name}: weights of shape {w.shape} found, one for each of {len(x)}")
-    if not len(x):
-        raise InputError(f"{name}: no points found, at least one expected")
-    for values, what in ((x, "point"), (w, "weight")):
-        wrong = ~np.isfinite(values.reshape(len(x), -1)).all(axis=1)
-        if np.any(wrong):
-            at = int(wrong.argmax())
-            raise InputError(
-                f"{name}: {what} {at} is {values[at]} ({int(wrong.sum())} like it), "
-                "finite numbers expected: the run it comes from has gone wrong"
-            )
-    if w.min() < 0.0:
-        raise InputError(f"{name}: weight {int(w.argmin())} is {w.min():g}, >= 0 expected")
-    total = float(w.sum())
-    if abs(total - 1.0) > _MASS_ERROR:
-        raise InputError(
-            f"{name}: weights with the sum {total:.9g} found, 1 expected (to {_MASS_ERROR:g}): "
-            "divide them by their sum if it is meant"
-        )
-    if x.shape[1] == 1:
-        if x.min() < -_OFF_SPHERE or x.max() > math.pi + _OFF_SPHERE:
-            raise InputError(
-                f"{name}: colatitudes {x.min():.9g} to {x.max():.9g} found, 0 to pi expected"
-            )
-        x = np.clip(x, 0.0, math.pi)
-    else:
-        length = np.linalg.norm(x, axis=1, keepdims=True)
-        worst = int(np.abs(length - 1.0).argmax())
-        if abs(length[worst, 0] - 1.0) > _OFF_SPHERE:
-            raise InputError(
-                f"{name}: point {worst} has length {length[worst, 0]:.9g}, 1 expected (to "
-                f"{_OFF_SPHERE:g}): divide points by their length if it is meant"
-            )
-        x = x / length
+    good = checked_on(_geometry(measure, name), measure, name)
+    x, w = plain(good.points), good.weights
     kept = np.flatnonzero(w > 0.0)  # first, so that nothing depends on points without mass
     w = _in_units(w[kept])
     kept, w = kept[w > 0.0], w[w > 0.0]  # less than 2^-54 is none either

@@ -68,7 +68,7 @@ class LayerSolver(TokenSolver):
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""
-        return self.field().velocity(self.x)
+        return self.field().velocity(self.interaction.locate(self.x))
 
     def state(self) -> TokenState:
         """Everything that a restart needs."""

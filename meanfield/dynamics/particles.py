@@ -31,7 +31,6 @@ from meanfield.dynamics.solver import Solver, State
 from meanfield.dynamics.stepping import grown_step
 from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
@@ -108,7 +107,7 @@ class TokenSolver(Solver):
 
     def measure(self) -> Measure:
         """The empirical measure of the tokens."""
-        return Measure(self.x, self.weights)
+        return Measure(self.interaction.locate(self.x), self.weights)
 
     def field(self) -> Field:
         """The field of the current tokens."""
@@ -215,7 +214,7 @@ class ParticleSolver(TokenSolver):
 
     def measure(self) -> Measure:
         """The empirical measure: each different point once, with the mass of its tokens."""
-        return Measure(self._points, self._masses)
+        return Measure(self._model.locate(self._points), self._masses)
 
     def field(self) -> Field:
         """The field of the current tokens."""
@@ -275,7 +274,7 @@ class ParticleSolver(TokenSolver):
         self.evaluations += 1
         with self._timed("field"):
             model = self._model
-            at: Array | Located = x if model.harmonics is None else model.harmonics.locate(x)
+            at = model.locate(x)
             return model.field(Measure(at, self._masses), t).velocity(at)
 
     def _first_velocity(self) -> Array:

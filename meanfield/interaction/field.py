@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from meanfield.collective import Communicator, joined, sum_over_ranks
+from meanfield.collective import Alone, Communicator, everywhere, joined, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
@@ -45,7 +45,9 @@ class Field:
 
     Velocities and potentials with the identity as link may be of a size e^{|beta|} that no double
     holds: with ``scaled=True`` the methods leave that factor out. ``seen`` counts the points where
-    transforms lose Z in their noise, so that it is summed directly (log link).
+    transforms lose Z in their noise, so that it is summed directly (log link). Points are arrays
+    (n, gdim), on the geometry to 1e-6 (else ``InputError``; they are moved onto it), or what
+    ``Interaction.locate`` has made of points that are known to be good.
     """
 
     def __init__(
@@ -84,6 +86,13 @@ class Field:
         x, m = plain(self.measure.points), self.measure.weights
         return joined(self._comm, x), joined(self._comm, m)
 
+    def _located(self, points: object) -> Located:
+        """Points that somebody has given, checked: together where ranks wait for each other."""
+        model = self.interaction
+        together = model.harmonics is None or model.link == "log"
+        comm = self._comm if together and self._comm is not None else Alone()
+        return model.locate(everywhere(comm, lambda: model.manifold.checked(points)))
+
     def _parts(
         self,
         points: Array | Located,
@@ -96,11 +105,11 @@ class Field:
         ``value``: whether Z itself is needed.
         """
         model = self.interaction
+        at = points if isinstance(points, Located) else self._located(points)
         if model.harmonics is None:
-            return self._direct_parts(plain(points), order, value)
+            return self._direct_parts(at.points, order, value)
         assert self.moments is not None
         harmonics, kernel = model.harmonics, model.kernel
-        at = points if isinstance(points, Located) else harmonics.locate(points)
         coefficients = self.moments * model.multiplier
         n = at.points.shape[0]
         q = harmonics.values(coefficients, at) if value else np.zeros(n)

@@ -22,12 +22,13 @@ from typing import Literal
 import numpy as np
 
 from meanfield.collective import Communicator, sum_over_ranks
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import refuse_fork
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
 from meanfield.interaction.kernels.exponential import Exponential
-from meanfield.interaction.measure import Measure
+from meanfield.interaction.measure import Measure, checked_on, is_known
 from meanfield.interaction.zonal import Term, Zonal
 
 __all__ = ["EnergyKind", "Interaction", "Term"]
@@ -111,9 +112,12 @@ class Interaction(Zonal):
         its own points, the result is the field of all.
 
         Raises:
-            InputError: in a copy (fork) of a process that has computed.
+            InputError: on every rank; it is no measure on this geometry, see ``Measure``; or this is a
+                copy (fork) of a process that has computed.
         """
         refuse_fork()
+        if not is_known(measure):
+            measure = checked_on(self.manifold, measure, comm=comm)
         moments = None
         if self.harmonics is not None:
             points, weights, quadrature = measure
@@ -333,6 +337,8 @@ class Interaction(Zonal):
 
         A token's interaction with itself adds a bias of order 1/n, which is no disagreement.
         """
+        if n < 2:
+            raise InputError(f"n = {n}: expected two tokens or more")
         energy = self.field(measure, t).energy(scaled=True)
         alone = self.leaves_out_self and self.harmonics is None
         own = 0.0 if alone else self.dirac_energy

@@ -17,12 +17,14 @@ from typing import Protocol
 import numpy as np
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import Harmonics, Manifold, manifold
+from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.expansion import Expansion, Truncation, expansion_of
 from meanfield.interaction.kernels.base import Kernel, Link
 
 __all__ = ["Term", "Zonal"]
+
+_NOWHERE: Array = np.empty(0)  # the coordinates of no transform
 
 
 class Term(Protocol):
@@ -199,6 +201,15 @@ class Zonal:
         if self.truncation is None:
             return None
         return self.manifold.harmonics(self.truncation.degree, self.epsilon)
+
+    def locate(self, points: Array) -> Located:
+        """Points made ready for the transforms in use, to be known as good: nothing is checked.
+
+        For solvers, which look at the same points many times; others give arrays.
+        """
+        return (
+            Located(points, _NOWHERE) if self.harmonics is None else self.harmonics.locate(points)
+        )
 
     # ------------------------------------------------------------------ what fields ask
 

@@ -18,7 +18,6 @@ from meanfield.analysis.crosscheck import (
     ratio_interval,
     two_sample_test,
 )
-from meanfield.analysis.wasserstein import cloud
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
@@ -94,7 +93,7 @@ def evaluate(settings: Settings, path: Path) -> Comparison:
 
 def _as_compared(x: Array, on: Manifold) -> Measure:
     """A cloud in the coordinates of the density."""
-    return cloud(on.coordinates(x))
+    return Measure.equal(on.coordinates(x))
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from meanfield.analysis.quadrature import density_law, density_measure
-from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
+from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.case import Case, Time, Unmeshed
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError, InputError
@@ -136,7 +136,7 @@ class Task:
         for k, (t, x) in enumerate(self._clouds(density)):
             if settings.exponents:
                 reference, error = _points(density, k, self.n)
-                sample = cloud(on.coordinates(x))
+                sample = Measure.equal(on.coordinates(x))
                 for p in settings.exponents:
                     out[f"w{p}"].append(wasserstein(sample, reference, p).distance)
                 out["quadrature"].append(error)
@@ -166,7 +166,7 @@ class Task:
 
 def _pair_energy(case: Case, x: Array, t: float) -> float:
     """Scaled E over pairs of different particles: at t = 0 its mean is E of the law."""
-    return case.model.on(Unmeshed(case.geometry.d)).pair_energy(cloud(x), len(x), t)
+    return case.model.on(Unmeshed(case.geometry.d)).pair_energy(Measure.equal(x), len(x), t)
 
 
 def _run_task(task: Task) -> None:

@@ -21,13 +21,15 @@ from meanfield.analysis.crosscheck import (
     two_sample_test,
 )
 from meanfield.analysis.quadrature import density_law, density_measure
-from meanfield.analysis.wasserstein import Effort, cloud, colatitudes, wasserstein
+from meanfield.analysis.wasserstein import Effort, colatitudes, wasserstein
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
+
+cloud = Measure.equal
 
 
 def gauss(law: Law, rows: int = 48) -> Measure:

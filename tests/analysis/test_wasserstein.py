@@ -15,7 +15,6 @@ from meanfield.analysis.wasserstein import (
     Effort,
     WassersteinResult,
     checked_measure,
-    cloud,
     colatitudes,
     memory_needed,
     quantise,
@@ -35,6 +34,8 @@ from meanfield.geometry.sphere import (
     uniform_points,
 )
 from meanfield.interaction.measure import Measure
+
+cloud = Measure.equal
 
 ALL = ("exact", "columns")
 
@@ -366,7 +367,7 @@ def two_points() -> Measure:
         (Measure(np.zeros((0, 3)), np.zeros(0)), "no points found"),
         (Measure(np.eye(3), np.ones(3)), "weights with the sum 3 found, 1 expected"),
         (Measure(np.eye(3), np.full(3, 0.33)), "weights with the sum 0.99 found"),
-        (Measure(np.eye(3), np.array([1.5, -0.5, 0.0])), r"weight 1 is -0\.5, >= 0 expected"),
+        (Measure(np.eye(3), np.array([1.5, -0.5, 0.0])), r"weight 1 is -0\.5 .*>= 0 expected"),
         (Measure(np.eye(3), np.array([0.5, np.nan, 0.5])), "weight 1 is nan .1 like it."),
         (cloud(np.array([[1.0, 0, 0], [np.nan, 0, 0]])), "point 1 is .nan"),
         (cloud(np.array([[1.0, 0, 0], [np.inf, 0, 0]])), "gone wrong"),

@@ -355,7 +355,7 @@ def test_von_mises_fisher_limits() -> None:
 
 
 def test_points_of_another_dimension_are_refused() -> None:
-    with pytest.raises(InputError, match=r"found points of shape \(4, 2\), expected \(n, 3\)"):
+    with pytest.raises(InputError, match=r"shape \(4, 2\) found, \(n, 3\)"):
         VonMisesFisher((0.0, 0.0, 1.0), 1.0).density(np.zeros((4, 2)))
 
 

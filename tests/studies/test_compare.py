@@ -18,14 +18,17 @@ from scipy import stats
 import meanfield as mf
 from meanfield.analysis.crosscheck import ratio_interval, sampling_floor
 from meanfield.analysis.quadrature import density_law, density_measure
-from meanfield.analysis.wasserstein import cloud, quantise, wasserstein
+from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.case import Particles
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.interaction.attention import Attention
+from meanfield.interaction.measure import Measure
 from meanfield.studies.compare import compare
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.report import summary
 from meanfield.studies.settings import Clouds
+
+cloud = Measure.equal
 
 pytestmark = needs_dolfinx
 

@@ -53,14 +53,13 @@ class Stages:
         return self.last.rates
 
 
-def located(model: Interaction, x: Array) -> Array | Located:
+def located(model: Interaction, x: Array) -> Located:
     """Unit vectors in the coordinates of the geometry, ready for the transforms in use."""
-    points = model.manifold.settle(x)
-    return points if model.harmonics is None else model.harmonics.locate(points)
+    return model.locate(model.manifold.settle(x))
 
 
 def rates_in(
-    field: Field, on: Manifold, x: Array, at: Array | Located, seen: DarkPoints | None = None
+    field: Field, on: Manifold, x: Array, at: Located, seen: DarkPoints | None = None
 ) -> Array:
     """Velocities and -div X of unit vectors ``x``, which are ``at``: (m, k + 1)."""
     velocity, divergence = field.velocity_and_divergence(at, seen=seen)

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import PlainValidator
 
 from meanfield.errors import InputError
+from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array, random_rotation, uniform_points
 from meanfield.options import Expected, FromElsewhere
 
@@ -141,11 +142,13 @@ def check_dimension(d: object, name: str = "d") -> int:
 
 
 def as_points(x: Array, d: int) -> Array:
-    """Return ``x`` as float64 and make sure that its shape is (n, d)."""
-    x = np.asarray(x, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] != d:
-        raise InputError(f"found points of shape {x.shape}, expected (n, {d}) unit vectors")
-    return x
+    """Unit vectors (n, d) that a law is asked about, as float64 and as they are.
+
+    Raises:
+        InputError: another shape, no finite real numbers, or no unit vectors to 1e-6.
+    """
+    unit_vectors(x, d)
+    return np.asarray(x, dtype=np.float64)  # the very points: draws depend on every bit
 
 
 def along_axis(s: Array, axis: Array, rng: np.random.Generator) -> Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.brownian import brownian_step
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics
+from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array, log_area, tangent_project
 
 __all__ = [
@@ -111,6 +112,14 @@ class Manifold(ABC):
     def normalised(self, points: Array) -> Array:
         """Points moved onto the sphere, which round-off may have left."""
         return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    def checked(self, points: object, name: str = "points") -> Array:
+        """Points (n, gdim) that others give, moved onto the sphere; ``name`` is for messages.
+
+        Raises:
+            InputError: another shape, no finite numbers, or points farther than 1e-6 from it.
+        """
+        return unit_vectors(points, self.d, name)
 
     @abstractmethod
     def in_space(self, points: Array) -> Array:

@@ -22,6 +22,7 @@ from meanfield.geometry.manifolds.base import (
     interval_edges,
 )
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located
+from meanfield.geometry.points import zonal_angles
 from meanfield.geometry.polynomials import gauss_gegenbauer, gegenbauer, zonal_functions
 from meanfield.geometry.sphere import Array, colatitude, harmonic_dimension, log_area
 
@@ -77,6 +78,9 @@ class Latitudes(Manifold):
 
     def normalised(self, points: Array) -> Array:
         return points
+
+    def checked(self, points: object, name: str = "points") -> Array:
+        return zonal_angles(points, name)
 
     def tangential(self, x: Array, vectors: Array) -> Array:
         """Along the meridian already, (n, 1)."""
