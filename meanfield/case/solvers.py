@@ -39,7 +39,7 @@ __all__ = [
 
 MAX_TOKENS = 10**9
 TOKEN_KINDS = ("iid", "quantised")
-TOKEN_FILES = (".npy", ".csv", ".vtp", ".vtu")
+TOKEN_FILES = (".npy", ".npz", ".csv", ".txt", ".vtp", ".vtu")
 """Files that tokens are read from."""
 
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
@@ -214,7 +214,10 @@ class Particles:
     """How many; may be left out for a file."""
     tokens: TokenSource = "iid"
     """Where they start: "iid" (drawn from the law by the case's seed), "quantised" (placed evenly
-    by it) or a file (.npy, .csv, .vtp, .vtu)."""
+    by it) or a file (.npy, .npz, .csv, .txt, .vtp, .vtu), of which coordinates and weights are
+    taken by name."""
+    normalise: Flag = False
+    """Scale the tokens of a file to length one, instead of refusing others (few digits)."""
     method: Pair = "dop853"
     """Runge-Kutta pair for kappa = 0: "dop853" (order 8, 12 evaluations a step; measured: three
     times fewer evaluations for the same error at any tolerance) or "dopri5" (order 5, 6)."""
@@ -254,6 +257,8 @@ class Layers:
     """How many; may be left out for a file."""
     tokens: TokenSource = "iid"
     """Where they start: as for particles."""
+    normalise: Flag = False
+    """Scale the tokens of a file to length one: as for particles."""
     layers: Whole = Field(ge=1, le=10**9, examples=[100])
     """Number of layers for one unit of time (the step is its inverse)."""
     interaction: Method = "auto"

@@ -14,25 +14,34 @@ __all__ = ["case_words", "mesh_words", "model_words", "problem_words", "token_co
 
 def token_count(case: Case) -> int:
     """Count the tokens of a case that has some; those of a file are read, and so checked."""
-    from meanfield.case import TOKEN_KINDS, Tokens
-    from meanfield.dynamics.tokens import initial_tokens
+    return _tokens(case)[0]
 
-    assert isinstance(case.solver, Tokens)
-    number, tokens = case.solver.number, case.solver.tokens
-    if tokens in TOKEN_KINDS and number is not None:
-        return number
-    return len(initial_tokens(case.initial, number, case.seed, tokens))
+
+def _tokens(case: Case) -> tuple[int, str]:
+    """Number of tokens, and where they come from: of a file, what is taken of it."""
+    from meanfield.case import TOKEN_KINDS, Tokens
+
+    solver = case.solver
+    assert isinstance(solver, Tokens)
+    if solver.tokens in TOKEN_KINDS and solver.number is not None:
+        return solver.number, str(solver.tokens)
+
+    from meanfield.dynamics.tokenfiles import read_tokens
+
+    table = read_tokens(solver.tokens, case.initial.d, solver.number, solver.normalise)
+    taken = f": {table.taken}" if table.taken else ""
+    return len(table.x), f"{Path(solver.tokens).name}{taken}"
 
 
 def mesh_words(case: Case) -> str:
     """Words for what the state of a run is: a mesh, or tokens."""
-    from meanfield.case import TOKEN_KINDS, Layers, Tokens
+    from meanfield.case import Layers, Tokens
 
     solver, on = case.solver, case.geometry.manifold
     if isinstance(solver, Tokens):
-        origin = solver.tokens if solver.tokens in TOKEN_KINDS else Path(solver.tokens).name
+        number, origin = _tokens(case)
         layers = f", {solver.layers:,} layers a unit of time" if isinstance(solver, Layers) else ""
-        return f"{token_count(case):,} tokens on {on.symbol} ({origin}){layers}"
+        return f"{number:,} tokens on {on.symbol} ({origin}){layers}"
     words = "" if solver.type == "eulerian" else f", {solver.type}"
     return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
 

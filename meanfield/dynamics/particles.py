@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.case.solvers import Particles
+from meanfield.checks import real_array
 from meanfield.collective import Alone
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.noise import step_generator
@@ -29,8 +30,8 @@ from meanfield.dynamics.rungekutta import (
 )
 from meanfield.dynamics.solver import Solver, State
 from meanfield.dynamics.stepping import grown_step
-from meanfield.dynamics.tokens import checked_tokens
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
@@ -356,7 +357,10 @@ def tokens_for(interaction: Interaction, x0: Array) -> Array:
             "geometry 'any' with the same d expected"
         )
     interaction.refuse_overflow()
-    return interaction.manifold.onto(checked_tokens(x0, interaction.d))
+    x = unit_vectors(x0, interaction.d, "tokens")
+    if not len(x):
+        raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
+    return interaction.manifold.onto(x)
 
 
 def _checked_weights(weights: Array | None, n: int) -> Array:
@@ -367,7 +371,7 @@ def _checked_weights(weights: Array | None, n: int) -> Array:
     """
     if weights is None:
         return np.full(n, 1.0 / n)
-    w = np.asarray(weights, dtype=np.float64)
+    w = real_array(weights, "weights", f"one number for each of {n} tokens")
     if w.shape != (n,):
         raise InputError(f"weights of shape {w.shape} found, one for each of {n} tokens expected")
     if not np.all(np.isfinite(w)) or np.any(w < 0.0) or not np.sum(w) > 0.0:

@@ -1,4 +1,4 @@
-"""Where tokens start: drawn from a law, placed evenly by it, or read from a file.
+"""Where tokens start that are drawn from a law, or placed evenly by it.
 
 Knows laws by ``density`` and ``sample``; nothing of attention or of time.
 """
@@ -6,60 +6,47 @@ Knows laws by ``density`` and ``sample``; nothing of attention or of time.
 from __future__ import annotations
 
 import math
-import os
-import warnings
-from pathlib import Path
 
 import numpy as np
 
-from meanfield.case.solvers import TOKEN_FILES
+from meanfield.case.solvers import TOKEN_KINDS
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, normalize
 
-__all__ = ["checked_tokens", "initial_tokens", "read_tokens"]
+__all__ = ["initial_tokens"]
 
-_UNIT = 1e-6  # how far from length one the rows of a file may be
 _CIRCLE_CELLS = 1 << 16
 _SPHERE_ROWS, _SPHERE_COLUMNS = 2048, 2048  # the density is constant on each cell
 _START = 2**64 - 1  # the random numbers of no step
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
-def initial_tokens(
-    law: Law, n: int | None, rng_seed: int = 0, kind: str | os.PathLike[str] = "iid"
-) -> Array:
+def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid") -> Array:
     """Tokens that represent a law.
 
     Args:
         law: the initial law.
-        n: number of tokens, >= 1; for a file also None: all that are in it.
+        n: number of tokens, >= 1.
         rng_seed: 0 <= seed < 2^64, for "iid"; the other kinds are deterministic.
         kind: "iid": independent draws. "quantised": tokens of equal mass placed evenly by the law
             (d = 2: inverse distribution function at (i + 1/2)/n; d = 3: a Fibonacci lattice moved
             by the inverse distribution functions of latitude and longitude), whose moments are
             wrong by about 1/n instead of n^{-1/2}; a jump of the density is known to a grid cell
-            (0.0015 rad for d = 3, 1e-4 for d = 2). Or the path of a file, see ``read_tokens``.
+            (0.0015 rad for d = 3, 1e-4 for d = 2).
 
     Returns:
         (n, d) unit vectors.
 
     Raises:
-        InputError: what was asked for does not exist (quantised for d > 3, a bad file), or the
-            law is too concentrated for the grid of the quantisation.
+        InputError: what was asked for does not exist (quantised for d > 3), or the law is too
+            concentrated for the grid of the quantisation.
     """
-    if kind not in ("iid", "quantised"):
-        path = Path(kind)
-        if path.suffix.lower() not in TOKEN_FILES:
-            raise InputError(
-                f"tokens '{kind}' found, 'iid', 'quantised' or a file ({', '.join(TOKEN_FILES)}) "
-                f"expected{suggest(str(kind), ('iid', 'quantised'))}"
-            )
-        x = read_tokens(path, law.d)
-        if n is not None and len(x) != n:
-            raise InputError(f"{path}: {len(x)} tokens found, {n} expected")
-        return x
+    if kind not in TOKEN_KINDS:
+        raise InputError(
+            f"tokens '{kind}' found, 'iid' or 'quantised' expected{suggest(str(kind), TOKEN_KINDS)}"
+        )
     if n is None or n < 1:
         raise InputError(f"{n} tokens found, at least 1 expected")
     if kind == "iid":
@@ -154,109 +141,3 @@ def _frame(axis: Array) -> Array:
     first = np.cross(least, e)
     first /= np.linalg.norm(first)
     return np.stack([first, np.cross(e, first), e])
-
-
-# ------------------------------------------------------------------ files
-
-
-def read_tokens(path: str | os.PathLike[str], d: int) -> Array:
-    """Read tokens from a file and check that they are unit vectors.
-
-    Args:
-        path: .npy: an array (n, d). .csv: a row for each token, d columns (or, under a header,
-            the columns "Points:0", ... that ParaView writes, or x1, ... or x, y, z, among others).
-            .vtp, .vtu: the points, for d = 3 or, in the plane z = 0, for d = 2.
-        d: dimension of the ambient space.
-
-    Returns:
-        (n, d), scaled to unit length.
-
-    Raises:
-        InputError: the file cannot be read, or a row is no unit vector to 1e-6.
-    """
-    path = Path(path)
-    readers = {".npy": _from_npy, ".csv": _from_csv, ".vtp": _from_vtk, ".vtu": _from_vtk}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: a file {', '.join(TOKEN_FILES)} expected for tokens")
-    if not path.is_file():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"token file {path} does not exist{suggest(path.name, near)}")
-    try:
-        x = reader(path, d)
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from error
-    return checked_tokens(x, d, str(path))
-
-
-def checked_tokens(x: Array, d: int, source: str = "tokens", tolerance: float = _UNIT) -> Array:
-    """Unit vectors (n, d), scaled to length one to round-off.
-
-    Raises:
-        InputError: another shape, no tokens, or a row whose length is not 1 to ``tolerance``: the
-            worst one is named.
-    """
-    x = np.asarray(x)
-    if x.dtype.kind not in "iuf" or x.ndim != 2 or x.shape[1] != d or not len(x):
-        raise InputError(
-            f"{source}: an array of shape {x.shape} ({x.dtype}) found, n rows of d = {d} "
-            "numbers expected"
-        )
-    x = x.astype(np.float64)
-    with np.errstate(over="ignore"):  # an infinite length is refused below
-        length = np.sqrt(np.sum(x * x, axis=1))
-    off = np.where(np.isfinite(length), np.abs(length - 1.0), np.inf)
-    worst = int(np.argmax(off))
-    if off[worst] > tolerance:
-        raise InputError(
-            f"{source}: row {worst} (counted from 0) of length {length[worst]:.9g} found, and "
-            f"{int(np.count_nonzero(off > tolerance))} such rows in all; unit vectors to "
-            f"{tolerance:g} expected: divide each row by its length"
-        )
-    return x / length[:, None]
-
-
-def _from_npy(path: Path, d: int) -> Array:
-    return np.asarray(np.load(path, allow_pickle=False))
-
-
-def _from_csv(path: Path, d: int) -> Array:
-    with path.open(encoding="utf-8-sig") as file:
-        first = file.readline()
-    names = [name.strip().strip('"') for name in first.split(",")]
-    try:
-        [float(name) for name in names]
-        header = False
-    except ValueError:
-        header = True
-    columns: list[int] | None = None
-    if header and len(names) > d:
-        lower = [name.lower() for name in names]
-        families = [
-            [f"points:{k}" for k in range(d)],
-            [f"x{k + 1}" for k in range(d)],
-            list("xyz"[:d]),
-        ]
-        wanted = next((f for f in families if len(f) == d and set(f) <= set(lower)), None)
-        if wanted is None:
-            raise InputError(
-                f"{path}: the columns {', '.join(names[:8])} found, {d} columns expected, or "
-                f"x1 to x{d} among them"
-            )
-        columns = [lower.index(name) for name in wanted]
-    return np.loadtxt(
-        path, delimiter=",", skiprows=int(header), usecols=columns, ndmin=2, encoding="utf-8-sig"
-    )
-
-
-def _from_vtk(path: Path, d: int) -> Array:
-    import pyvista  # here, since it takes a second and nothing else needs it
-
-    with pyvista.VtkErrorCatcher(raise_errors=True), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a damaged file may come as a warning and no points
-        points = np.asarray(pyvista.read(path).points, dtype=np.float64)
-    if d == 2 and points.shape[1] == 3 and not np.any(np.abs(points[:, 2]) > _UNIT):
-        return points[:, :2]
-    return points

@@ -18,18 +18,19 @@ __all__ = ["ON_SPHERE", "unit_vectors", "zonal_angles"]
 ON_SPHERE = 1e-6
 """Points this far off the sphere are moved onto it; farther ones are a mistake."""
 
+_DIVIDE = "divide points by their length if it is meant"
 _ROUND_OFF = 4.5e-16
 _GONE_WRONG = "finite numbers expected: what they come from has gone wrong"
 
 
-def unit_vectors(x: object, d: int, name: str = "points", tolerance: float = ON_SPHERE) -> Array:
+def unit_vectors(x: object, d: int, name: str = "points", remedy: str = _DIVIDE) -> Array:
     """Unit vectors (n, d), scaled to length one to round-off.
 
     Args:
-        x: what was given: lengths are one to ``tolerance``; no rows are allowed.
+        x: what was given: lengths are one to 1e-6; no rows are allowed.
         d: dimension of the surrounding space.
         name: what to call it in messages.
-        tolerance: of the lengths.
+        remedy: what to do about other lengths.
 
     Raises:
         InputError: another shape, no real numbers, or a row of another length: the worst is named.
@@ -38,12 +39,13 @@ def unit_vectors(x: object, d: int, name: str = "points", tolerance: float = ON_
     with np.errstate(over="ignore"):  # an infinite length is refused below
         length = np.sqrt(np.sum(x * x, axis=1))
     off = np.abs(length - 1.0)
-    if len(off) and off.max() > tolerance:
+    far = off > ON_SPHERE
+    if np.any(far):
         worst = int(off.argmax())
         raise InputError(
-            f"{name}: point {worst} has length {length[worst]:.9g}, 1 expected (to {tolerance:g}; "
-            f"{int(np.count_nonzero(off > tolerance))} such rows, counted from 0): divide points "
-            "by their length if it is meant"
+            f"{name}: point {worst} has length {length[worst]:.9g}, 1 expected (to {ON_SPHERE:g}; "
+            f"{int(np.count_nonzero(far))} such points, this is the farthest, counted from 0): "
+            f"{remedy}"
         )
     # Rows that round-off has left of length one stay as they are: the same points, the same field.
     return np.asarray(x / np.where(off > _ROUND_OFF, length, 1.0)[:, None])

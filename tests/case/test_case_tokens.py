@@ -126,8 +126,8 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
                        "solver.type: .*found 'particle' \\(did you mean 'particles'\\?\\)"),
     "key of another solver": (
         {"solver.cfl": 0.5},
-        "unknown key solver.cfl; \\[solver\\] of type 'particles' takes number, tokens, method, "
-        "rtol, atol, dt, interaction, cluster_angle",
+        "unknown key solver.cfl; \\[solver\\] of type 'particles' takes number, tokens, normalise, "
+        "method, rtol, atol, dt, interaction, cluster_angle",
     ),
     "rtol of layers": (LAYERS | {"solver.rtol": 1e-6},
                        "unknown key solver.rtol; \\[solver\\] of type 'layers' takes"),
@@ -156,8 +156,9 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
         'solver.tokens: expected "iid", "quantised" or the name of a file of tokens, found 5',
     ),
     "quantized": ({"solver.tokens": "quantized"},
-                  'solver.tokens: expected "iid", "quantised" or a file \\(.npy, .csv, .vtp, .vtu'
-                  "\\), there is no file .*quantized \\(did you mean 'quantised'\\?\\)"),
+                  'solver.tokens: expected "iid", "quantised" or a file \\(.npy, .npz, .csv, '
+                  ".txt, .vtp, .vtu\\), there is no file .*quantized "
+                  "\\(did you mean 'quantised'\\?\\)"),
     "quantised, d = 8": (ANY | {"solver.tokens": "quantised"},
                          "solver.tokens: quantised tokens exist for d = 2 and 3, found d = 8: "
                          "expected 'iid' or a file"),
@@ -264,9 +265,9 @@ def test_a_missing_file_in_a_missing_folder(tmp_path: Path) -> None:
 
 def test_a_folder_and_an_unknown_ending_are_no_files_of_tokens(token_file: Path) -> None:
     folder = token_file.parent
-    (folder / "first.txt").write_text("1 0 0\n")
-    with pytest.raises(mf.InputError, match=r"a file \(\.npy, .*\), found .*first\.txt"):
-        small_tokens({"solver.tokens": "first.txt"}, folder)
+    (folder / "first.xyz").write_text("1 0 0\n")
+    with pytest.raises(mf.InputError, match=r"a file \(\.npy, .*\), found .*first\.xyz"):
+        small_tokens({"solver.tokens": "first.xyz"}, folder)
     (folder / "sub.npy").mkdir()
     with pytest.raises(mf.InputError, match=r"there is no file .*sub\.npy"):
         small_tokens({"solver.tokens": "sub.npy"}, folder)

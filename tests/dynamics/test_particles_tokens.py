@@ -1,18 +1,14 @@
-"""Initial tokens from laws and files, and the clusters of tokens."""
+"""Initial tokens from laws, and the clusters of tokens."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import pyvista
 from parameters import slow_but
 from scipy.sparse.csgraph import connected_components
 
 from meanfield.dynamics.clusters import cluster_labels
-from meanfield.dynamics.tokens import initial_tokens, read_tokens
+from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.laws import (
     Cap,
@@ -109,82 +105,6 @@ def test_draws_belong_to_their_seed() -> None:
             initial_tokens(law, wrong, 1)
     with pytest.raises(InputError, match="did you mean 'quantised'"):
         initial_tokens(law, 50, 1, "quantized")
-
-
-# ------------------------------------------------------------------ files
-
-
-def _write(path: Path, x: Array) -> None:
-    if path.suffix == ".npy":
-        np.save(path, x)
-    elif path.suffix == ".csv":
-        np.savetxt(path, x, delimiter=",", fmt="%.17g")
-    else:
-        spatial = np.column_stack([x, np.zeros(len(x))]) if x.shape[1] == 2 else x
-        cloud = pyvista.PolyData(spatial.astype(np.float64))
-        (cloud if path.suffix == ".vtp" else cloud.cast_to_unstructured_grid()).save(path)
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".csv", ".vtp", ".vtu"])
-@pytest.mark.parametrize("d", [2, 3])
-def test_tokens_come_back_from_files(tmp_path: Path, suffix: str, d: int) -> None:
-    x = uniform_points(17, d, np.random.default_rng(0))
-    path = tmp_path / f"tokens{suffix}"
-    _write(path, x * (1.0 + 5e-7))  # single precision somewhere on the way is no reason to refuse
-    for kind in (path, str(path)):
-        y = initial_tokens(Uniform(d), None, 0, kind)
-        np.testing.assert_allclose(y, x, atol=1e-6)
-        np.testing.assert_allclose(np.linalg.norm(y, axis=1), 1.0, atol=4e-16)
-    with pytest.raises(InputError, match="17 tokens found, 18 expected"):
-        initial_tokens(Uniform(d), 18, 0, path)
-    x[11] *= 1.002
-    x[5] *= 0.99
-    _write(path, x)
-    with pytest.raises(InputError, match=r"row 5 .* of length 0\.99.* 2 such rows"):
-        read_tokens(path, d)
-
-
-@pytest.mark.parametrize("header", ["x1,x2,x3,mass", '"mass","Points:0","Points:1","Points:2"'])
-def test_tables_with_headers(tmp_path: Path, header: str) -> None:
-    x = uniform_points(5, 3, np.random.default_rng(0))
-    mass = np.full(5, 0.2)
-    table = np.column_stack([x, mass] if header.startswith("x1") else [mass, x])
-    path = tmp_path / "t.csv"
-    np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.17g")
-    np.testing.assert_allclose(read_tokens(path, 3), x, atol=1e-15)
-    path.write_text("a,b,c,e\n1,0,0,0\n")
-    with pytest.raises(InputError, match="the columns a, b, c, e found"):
-        read_tokens(path, 3)
-    path.write_text("x,y,z\n1,0,0\n0,1,0\n")
-    np.testing.assert_array_equal(read_tokens(path, 3), np.eye(3)[:2])
-
-
-def test_files_that_hold_no_tokens(tmp_path: Path) -> None:
-    x = uniform_points(4, 3, np.random.default_rng(0))
-    cases: list[tuple[str, Any, str]] = [
-        ("a.npy", b"", "cannot be read"),
-        ("b.npy", b"\x93NUMPY\x01\x00", "cannot be read"),
-        ("c.csv", b"1,2\n3\n", "cannot be read"),
-        ("d.csv", b"1,0\n0,1\n", "n rows of d = 3"),
-        ("e.vtp", b"<VTKFile", "cannot be read|n rows"),
-        ("f.npy", np.array(["x"]), "n rows of d = 3"),
-        ("g.npy", np.zeros((0, 3)), "n rows of d = 3"),
-        ("h.npy", np.full((2, 3), np.nan), "row 0"),
-        ("i.npy", np.array([x[0], 1e300 * x[1]]), "row 1"),
-    ]
-    for name, content, message in cases:
-        path = tmp_path / name
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            np.save(path, content)
-        with pytest.raises(InputError, match=message):
-            read_tokens(path, 3)
-    _write(tmp_path / "tokens.npy", x)
-    with pytest.raises(InputError, match=r"did you mean 'tokens\.npy'"):
-        read_tokens(tmp_path / "token.npy", 3)
-    with pytest.raises(InputError, match=r"\.npy, \.csv"):
-        initial_tokens(Uniform(3), None, 0, tmp_path / "tokens.txt")
 
 
 # ------------------------------------------------------------------ clusters

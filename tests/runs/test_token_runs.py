@@ -250,7 +250,7 @@ def test_a_file_must_have_the_number_asked_for(tmp_path: Path) -> None:
 
 def test_a_bad_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     np.save(tmp_path / "first.npy", 2.0 * uniform_points(50, 3, np.random.default_rng(1)))
-    with pytest.raises(mf.InputError, match=r"row \d+ .*of length 2"):
+    with pytest.raises(mf.InputError, match=r"point \d+ has length 2"):
         run(few_tokens({"solver.tokens": "first.npy"}, tmp_path), tmp_path / "run")
     np.save(tmp_path / "first.npy", uniform_points(50, 2, np.random.default_rng(1)))
     with pytest.raises(mf.InputError, match=r"shape \(50, 2\).*d = 3"):

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from meanfield.case import Case, Density, Eulerian, Implicit, Lagrangian, Layers, Particles, Tokens
+from meanfield.case import (
+    TOKEN_KINDS,
+    Case,
+    Density,
+    Eulerian,
+    Implicit,
+    Lagrangian,
+    Layers,
+    Particles,
+    Tokens,
+)
 from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
@@ -11,6 +21,7 @@ from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.space import P1Space
+from meanfield.dynamics.tokenfiles import read_tokens
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
@@ -39,14 +50,23 @@ def token_solver(
 
     Args:
         case: its solver may be of any kind: for a density, the defaults of ``Particles`` are taken.
-        number, kind, seed: as for ``dynamics.tokens.initial_tokens``.
+        number, kind, seed: as for ``dynamics.tokens.initial_tokens``; or the path of a file as the
+            kind, whose weights are taken, too.
     """
-    x = initial_tokens(case.initial, number, seed, kind)
     interaction, solver = make_interaction(case), case.solver
+    weights = None
+    if kind in TOKEN_KINDS:
+        x = initial_tokens(case.initial, number, seed, kind)
+    else:
+        normalise = isinstance(solver, Tokens) and solver.normalise
+        table = read_tokens(kind, case.initial.d, number, normalise)
+        x, weights = table.x, table.weights
     if isinstance(solver, Layers):
-        return LayerSolver(interaction, x, layer_step=1.0 / solver.layers)
+        return LayerSolver(interaction, x, weights, layer_step=1.0 / solver.layers)
     options = solver if isinstance(solver, Particles) else None
-    return ParticleSolver(interaction, x, options=options, kappa=case.model.kappa, seed=seed)
+    return ParticleSolver(
+        interaction, x, weights, options=options, kappa=case.model.kappa, seed=seed
+    )
 
 
 def make_track(case: Case, comm: Communicator) -> Track:
