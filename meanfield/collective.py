@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ __all__ = [
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Communicator(Protocol):
     """What is used of a communicator of mpi4py: any of its, or ``Alone``.
 

@@ -14,7 +14,13 @@ __all__ = ["BrokenInvariantError", "InputError", "MeanfieldWarning", "OtherRankE
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used: says what was found and what was expected."""
+    """Something the user gave cannot be used: says what was found and what was expected.
+
+    In one line, whatever it is: arrays and other things that are shown may have several.
+    """
+
+    def __str__(self) -> str:
+        return re.sub(r"\s*\n\s*", " ", super().__str__())
 
 
 class BrokenInvariantError(RuntimeError):

@@ -24,6 +24,7 @@ ORDER = (
     "software",
     "collective",
     "checks",
+    "arguments",
     "whole",
     "options",
     "geometry",

@@ -177,7 +177,7 @@ def sampling_floor(
     """Distances (replicas,) of n independent samples of a law to the same law as points.
 
     Args:
-        law: what to draw from (`quadrature.density_law`).
+        law: what to draw from (`geometry.laws.density_law`).
         reference: the law as weighted points (`quadrature.density_measure`), the very measure that
             particles are compared with; if it has colatitudes, samples are compared by theirs.
         n: samples per replica.

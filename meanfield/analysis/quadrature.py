@@ -15,34 +15,15 @@ import math
 import numpy as np
 
 from meanfield.errors import InputError
-from meanfield.geometry.laws import TabulatedDensity, TabulatedProfile
+from meanfield.geometry.laws import TabulatedProfile, density_law
 from meanfield.geometry.mesh import IntArray, Mesh
 from meanfield.geometry.sphere import Array, log_area
 from meanfield.interaction.measure import Measure
 
-__all__ = ["density_law", "density_measure", "sample_density"]
+__all__ = ["density_measure", "sample_density"]
 
 _NODES = 4  # Gauss nodes per direction: exact to degree 6 on a piece, round-off for usual pieces
 _MAX_CUTS = 64
-
-
-def density_law(mesh: Mesh, rho: Array) -> TabulatedDensity | TabulatedProfile:
-    """The probability law of a P1 density; normalised by its exact integral.
-
-    Args:
-        mesh: any of the three geometries.
-        rho: (n_vertices,) values >= 0 with respect to sigma.
-
-    Raises:
-        InputError: values that are no density.
-    """
-    rho = np.asarray(rho, dtype=np.float64)
-    if rho.shape != (mesh.n_vertices,):
-        raise InputError(f"rho of shape {rho.shape} found, one value for each of {mesh.n_vertices}")
-    if mesh.manifold.latitudes:
-        order = np.argsort(mesh.points[:, 0])
-        return TabulatedProfile(mesh.d, mesh.points[order, 0], rho[order])
-    return TabulatedDensity(mesh.points, mesh.cells, rho)
 
 
 def sample_density(mesh: Mesh, rho: Array, n: int, rng: np.random.Generator) -> Array:

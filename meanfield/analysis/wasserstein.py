@@ -48,6 +48,7 @@ from meanfield.analysis.wasserstein_columns import (
     solve_columns,
     solve_pot,
 )
+from meanfield.arguments import Count, checked_arguments
 from meanfield.checks import real_array
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
@@ -191,6 +192,7 @@ def _in_units(w: Array) -> Array:
     return np.ldexp(units, -53)
 
 
+@checked_arguments
 def wasserstein(
     a: Measure,
     b: Measure,
@@ -324,7 +326,8 @@ def _sliced(x: Array, a: Array, y: Array, b: Array, p: int, effort: Effort) -> W
     )
 
 
-def quantise(measure: Measure, size: int, p: int = 2, seed: int = 0) -> tuple[Measure, float]:
+@checked_arguments
+def quantise(measure: Measure, size: int, p: int = 2, seed: Count = 0) -> tuple[Measure, float]:
     """Gather a measure on S^{d-1}, d >= 2, in at most ``size`` points.
 
     Points are chosen by mass, everything goes to the nearest one, and each of these is moved to the

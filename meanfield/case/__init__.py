@@ -11,6 +11,7 @@ from meanfield.case.auto import auto_solver
 from meanfield.case.case import Case
 from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
+from meanfield.case.given import GivenCase, as_case
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.overrides import apply_overrides, parse_override
@@ -41,6 +42,7 @@ __all__ = [
     "FixedMesh",
     "Geometric",
     "Geometry",
+    "GivenCase",
     "Implicit",
     "Lagrangian",
     "Layers",
@@ -54,6 +56,7 @@ __all__ = [
     "Unmeshed",
     "Zonal",
     "apply_overrides",
+    "as_case",
     "auto_solver",
     "emit_toml",
     "parse_override",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Density, Eulerian, Implicit, Lagrangian
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ AUTO_EXPLICIT = 20.0
 """Growth times of the fastest mode up to which ``auto_solver`` takes explicit steps."""
 
 
+@checked_arguments
 def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
     """The solver of a density that fits a problem, with its default options (``type = "auto"``).
 

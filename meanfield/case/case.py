@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
+from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
 from meanfield.case.files import emit_toml, read_table
-from meanfield.case.geometry import Geometry
+from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
@@ -21,7 +23,14 @@ from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver
 from meanfield.case.time import Time
 from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError
-from meanfield.geometry.laws import Law, LawTable, law_from_spec, law_to_spec
+from meanfield.geometry.laws import (
+    FunctionDensity,
+    Law,
+    LawTable,
+    density_law,
+    law_from_spec,
+    law_to_spec,
+)
 from meanfield.geometry.laws.recorded import RecordedLaw, is_elsewhere
 from meanfield.options import Field, Text, Whole, as_table, made_from, options
 
@@ -53,19 +62,40 @@ class _Table:
         return law_from_spec(self.entries, d, self.base)
 
 
-def _law(value: object, info: ValidationInfo) -> Law | _Table:
+@dataclass(frozen=True)
+class _Given:
+    """A function, or values at vertices, until the geometry is known."""
+
+    density: object
+
+    def law(self, geometry: Geometry) -> Law:
+        """The law that it is on a geometry."""
+        on = geometry.manifold
+        if callable(self.density):
+            return FunctionDensity(self.density, geometry.d, zonal=on.latitudes)
+        if isinstance(geometry, Unmeshed):
+            raise InputError(
+                f"found {as_found(self.density)}, expected a law or a function: the geometry "
+                f"'{geometry.type}' has no vertices"
+            )
+        return density_law(geometry.build_mesh(), self.density)
+
+
+def _law(value: object, info: ValidationInfo) -> Law | _Table | _Given:
     if isinstance(value, _Table):
         return value
     if isinstance(value, Mapping):
         return _Table(value, Path(info.context["base"]) if info.context else None)
     if info.context:
         raise InputError(f"initial: expected a section [initial], found {as_found(value)}")
-    if not isinstance(value, Law):
-        raise InputError(
-            "initial: expected a law such as meanfield.geometry.laws.standard_density(), found "
-            + as_found(value)
-        )
-    return value
+    if isinstance(value, Law) and not isinstance(value, type):
+        return value
+    if isinstance(value, np.ndarray | list | tuple) or callable(value):
+        return _Given(value)
+    raise InputError(
+        "initial: expected a law such as meanfield.standard_density(), a function of unit vectors "
+        f"(n, d), or an array with a number for each vertex, found {as_found(value)}"
+    )
 
 
 def _solver(value: object) -> object:
@@ -110,7 +140,9 @@ class Case:
     initial: Annotated[Law, PlainValidator(_law, json_schema_input_type=LawTable)] = Field(
         examples=[{"type": "standard"}]
     )
-    """The initial law (``meanfield.geometry.laws``), in the same dimension."""
+    """The initial law (``meanfield.geometry.laws``), in the same dimension. From Python also its
+    density: a function from (n, d) unit vectors to (n,) values >= 0, or an array with a value for
+    each vertex of the mesh, in the order of its file; both in any unit."""
     solver: SolverTable = Field(default=Eulerian())
     """Of a density (``Eulerian``, ``Implicit``, ``Lagrangian``) or of tokens (``Particles``,
     ``Layers``); its name alone, such as "auto", takes the default options."""
@@ -125,6 +157,11 @@ class Case:
             # New vertices of characteristics get their density from it, whenever they come.
             needed = isinstance(self.solver, Lagrangian) and self.solver.refine
             set_checked(self, "initial", initial.law(self.geometry.d, needed))
+        elif isinstance(initial, _Given):
+            try:
+                set_checked(self, "initial", initial.law(self.geometry))
+            except InputError as error:
+                raise InputError(f"initial: {error}") from error
         if self.initial.d != self.geometry.d:
             raise InputError(
                 f"initial: the law lives in dimension d = {self.initial.d}, but the geometry "
@@ -167,6 +204,7 @@ class Case:
     # ---- reading -----------------------------------------------------------------------------
 
     @classmethod
+    @checked_arguments
     def from_toml(
         cls,
         path: str | os.PathLike[str],
@@ -194,6 +232,7 @@ class Case:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
+    @checked_arguments
     def from_dict(
         cls,
         raw: Mapping[str, object],

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments
 from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
 from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
@@ -46,6 +47,7 @@ class LayerSolver(TokenSolver):
 
     state_kind = TokenState
 
+    @checked_arguments
     def __init__(
         self,
         interaction: Interaction,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Particles
 from meanfield.checks import real_array
 from meanfield.collective import Alone
@@ -171,6 +172,7 @@ class ParticleSolver(TokenSolver):
 
     state_kind = ParticleState
 
+    @checked_arguments
     def __init__(
         self,
         interaction: Interaction,

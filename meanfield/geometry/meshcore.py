@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.arguments import checked_arguments
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold, manifold
 from meanfield.geometry.manifolds.base import interval_edges
@@ -101,6 +102,7 @@ class Mesh:
 # Edges and weights
 
 
+@checked_arguments
 def mesh_edges(mesh: Mesh) -> IntArray:
     """Edges (E, 2) of a mesh, each once, lower vertex first, in lexicographic order."""
     if mesh.cells.shape[1] == 3:
@@ -108,6 +110,7 @@ def mesh_edges(mesh: Mesh) -> IntArray:
     return interval_edges(mesh.cells)[0]
 
 
+@checked_arguments
 def delaunay_weights(mesh: Mesh) -> tuple[IntArray, Array, Array]:
     """Edge weights c_ij = -K_ij of the P1 stiffness matrix and dual-cell masses, in closed form.
 
@@ -187,6 +190,7 @@ class MeshReport:
         return [f"{name:<{width}}  {value}" for name, value in rows]
 
 
+@checked_arguments
 def inspect_mesh(mesh: Mesh) -> MeshReport:
     """Measure a mesh: counts, edge lengths, area error, triangle quality, edge weights."""
     edges, c, w = delaunay_weights(mesh)

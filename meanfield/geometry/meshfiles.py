@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.geometry.meshcheck import (
     SPHERE_TOLERANCE,
@@ -50,6 +51,7 @@ _THETA, _DIMENSION = "theta", "ambient_dimension"
 # Reading
 
 
+@checked_arguments
 def read_mesh(path: str | Path, on_notice: Notice | None = None, project: bool = False) -> Mesh:
     """Read a mesh of the sphere, the circle or the zonal interval from a file of any kind.
 
@@ -163,6 +165,7 @@ def _zonal(theta: Array, dimension: Array, pairs: IntArray) -> Mesh:
 # Writing
 
 
+@checked_arguments
 def write_mesh(
     path: str | Path,
     mesh: Mesh,

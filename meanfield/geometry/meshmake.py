@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from meanfield.arguments import Count, checked_arguments
+from meanfield.checks import real_array
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.meshcore import IntArray, Mesh
@@ -47,6 +49,7 @@ def _icosahedron() -> tuple[Array, IntArray]:
     return normalize(np.array(points, dtype=np.float64)), np.array(faces, dtype=np.int64)
 
 
+@checked_arguments
 def icosphere_hierarchy(level: int) -> list[Mesh]:
     """Nested icosahedral meshes of levels 0 to ``level``: the last is `icosphere` (level).
 
@@ -57,8 +60,6 @@ def icosphere_hierarchy(level: int) -> list[Mesh]:
     Raises:
         InputError: if ``level`` is no integer from 0 to 11.
     """
-    if not _is_integer(level):
-        raise InputError(f"level of an icosphere is an integer, found {level!r}")
     if not 0 <= level <= MAX_LEVEL:
         count = f" ({10 * 4**level + 2} vertices)" if MAX_LEVEL < level < 40 else ""
         raise InputError(
@@ -116,11 +117,13 @@ def _refine(
     )
 
 
+@checked_arguments
 def icosphere(level: int) -> Mesh:
     """Icosahedral mesh of S^2 with 10 4^level + 2 vertices (see `icosphere_hierarchy`)."""
     return icosphere_hierarchy(level)[-1]
 
 
+@checked_arguments
 def circle(n: int) -> Mesh:
     """Mesh of S^1: ``n`` >= 3 equal intervals, vertex k at angle 2 pi k / n."""
     _check_count(n, 3, "a circle")
@@ -130,6 +133,7 @@ def circle(n: int) -> Mesh:
     return Mesh("circle", 2, points, np.stack([index, (index + 1) % n], axis=1))
 
 
+@checked_arguments
 def zonal_interval(n: int | None = None, d: int = 3, theta: ArrayLike | None = None) -> Mesh:
     """Mesh of theta in [0, pi] for axially symmetric measures on S^{d-1}.
 
@@ -141,7 +145,7 @@ def zonal_interval(n: int | None = None, d: int = 3, theta: ArrayLike | None = N
     Raises:
         InputError: if the numbers do not make a mesh of [0, pi].
     """
-    if not _is_integer(d) or d < 2:
+    if d < 2:
         raise InputError(f"a zonal mesh needs an integer d >= 2, found {d!r}")
     if theta is None:
         if n is None:
@@ -149,7 +153,7 @@ def zonal_interval(n: int | None = None, d: int = 3, theta: ArrayLike | None = N
         _check_count(n, 3, "a zonal mesh")
         angles = np.linspace(0.0, np.pi, n)
     else:
-        angles = np.array(theta, dtype=np.float64)
+        angles = real_array(theta, "theta", "a list of angles").copy()
         if angles.ndim != 1 or len(angles) < 3 or (n is not None and n != len(angles)):
             wanted = "3 or more" if n is None else str(n)
             raise InputError(f"theta is a list of {wanted} angles, found shape {angles.shape}")
@@ -166,7 +170,8 @@ def zonal_interval(n: int | None = None, d: int = 3, theta: ArrayLike | None = N
     return Mesh("zonal", int(d), angles[:, None], cells)
 
 
-def unstructured_sphere(n: int, seed: int, relaxations: int = 20) -> Mesh:
+@checked_arguments
+def unstructured_sphere(n: int, seed: Count, relaxations: Count = 20) -> Mesh:
     """Irregular Delaunay mesh of S^2: ``n`` random points, relaxed, with their convex hull.
 
     Each relaxation moves a vertex to the area-weighted mean of the triangles around it (Lloyd's
@@ -186,15 +191,12 @@ def unstructured_sphere(n: int, seed: int, relaxations: int = 20) -> Mesh:
     return Mesh("sphere", 3, points, hull_cells(points))
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def _check_count(n: int, least: int, what: str) -> None:
-    if not _is_integer(n) or n < least:
+    if n < least:
         raise InputError(f"{what} needs an integer number of vertices >= {least}, found {n!r}")
 
 
+@checked_arguments
 def usual_mesh(on: Manifold) -> Mesh:
     """A mesh on which a smooth density can be looked at."""
     if on.dimension == 2:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError, suggest
 from meanfield.interaction.interaction import Interaction
@@ -33,6 +34,7 @@ PARAMETER_NAMES = {"beta": (r"inverse temperature $\beta$", r"\beta")}
 Model = Literal["sa", "usa"]
 
 
+@checked_fields
 @dataclass(frozen=True)
 class SelfAttention:
     """Who pulls whom, as the short form of [model] says it.
@@ -124,6 +126,7 @@ class SelfAttention:
             )
 
 
+@checked_arguments
 def Attention(  # an Interaction, named as what it is
     model: Model,
     beta: float,

@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments, checked_fields, refuse_other
 from meanfield.collective import Communicator, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
@@ -36,10 +37,12 @@ __all__ = ["EnergyKind", "Interaction", "Term"]
 EnergyKind = Literal["gradient", "monotone"]
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Interaction(Zonal):
     """A zonal interaction on one geometry: what solvers may ask; attributes of ``Zonal``."""
 
+    @checked_arguments
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Interaction:
         """The same, its series cut at what a mesh of so many vertices resolves.
 
@@ -50,6 +53,7 @@ class Interaction(Zonal):
         most = min(max(2, on.resolved_degree(vertices)), on.most_degree)
         return replace(self, most=most, accuracy=kept)
 
+    @checked_arguments
     def by(self, method: str) -> Interaction:
         """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
         return self if method == "auto" else replace(self, method=method)
@@ -117,6 +121,8 @@ class Interaction(Zonal):
         """
         refuse_fork()
         if not is_known(measure):
+            refuse_other("t", t, float)
+            refuse_other("comm", comm, Communicator | None)
             measure = checked_on(self.manifold, measure, comm=comm)
         moments = None
         if self.harmonics is not None:
@@ -332,6 +338,7 @@ class Interaction(Zonal):
 
     # ------------------------------------------------------------------ tokens
 
+    @checked_arguments
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,7 @@ __all__ = ["Term", "Zonal"]
 _NOWHERE: Array = np.empty(0)  # the coordinates of no transform
 
 
+@runtime_checkable
 class Term(Protocol):
     """Who pulls whom: a ``Kernel`` or a ``SelfAttention``."""
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from meanfield.arguments import checked_arguments
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import save_checkpoint
@@ -56,6 +57,7 @@ def utc_now() -> str:
 class RunFolder:
     """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one)."""
 
+    @checked_arguments
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._manifest = Manifest(self.path)
@@ -127,6 +129,7 @@ class RunFolder:
     # ---- making and opening ------------------------------------------------------------------
 
     @staticmethod
+    @checked_arguments
     def check(path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Refuse what ``create`` would refuse, without touching anything.
 
@@ -179,6 +182,7 @@ class RunFolder:
             yield
 
     @classmethod
+    @checked_arguments
     def create(cls, path: str | os.PathLike[str], overwrite: bool = False) -> RunFolder:
         """Make the folder of a new run.
 
@@ -199,6 +203,7 @@ class RunFolder:
         return folder
 
     @classmethod
+    @checked_arguments
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Open the folder of an earlier run.
 

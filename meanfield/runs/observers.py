@@ -16,6 +16,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from meanfield.analysis.columns import Column, Family, View, refuse_bad
+from meanfield.arguments import checked_arguments
 from meanfield.collective import Communicator, everywhere
 from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError
@@ -89,6 +90,7 @@ class AtTimes(Schedule):
 
     times: tuple[float, ...]
 
+    @checked_arguments
     def __init__(self, times: Iterable[float]) -> None:
         given = list(times)
         checked("AtTimes.times", Numbers, given)

@@ -7,6 +7,7 @@ is written to tracks and records. Everything here runs on every rank; rank 0 wri
 from __future__ import annotations
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from meanfield.case import Case, FixedMesh
+from meanfield.arguments import checked_arguments
+from meanfield.case import Case, FixedMesh, GivenCase, as_case
 from meanfield.collective import Alone, Communicator, on_root, refuse_different
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
@@ -82,9 +84,10 @@ class Result:
             raise AttributeError(f"a Result has no attribute '{name}'")
 
 
+@checked_arguments
 def run(
-    case: Case,
-    folder: str | Path | None = None,
+    case: GivenCase,
+    folder: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
     resume: bool = False,
@@ -101,7 +104,7 @@ def run(
     can be resumed from its folder, also on another number of ranks.
 
     Args:
-        case: what to run.
+        case: what to run: a case, the path of its file, or its table.
         folder: where to leave the results; None keeps the series in memory only.
         overwrite: replace the run in the folder.
         resume: go on from the folder's checkpoint; only the title, the times and the figures of
@@ -116,7 +119,7 @@ def run(
         InputError: on every rank, before anything is written, if the case cannot be run.
     """
     begun = time.perf_counter()
-    comm = _communicator(case, comm)
+    comm = _communicator(case := as_case(case), comm)
     place = _Place(None if folder is None else Path(folder), overwrite, resume)
     refuse_different(comm, case.to_toml(), "the case")
     with _collected_warnings() as notes, _claimed(comm, place):

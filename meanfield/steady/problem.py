@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meanfield.case import UNMESHED, Case, Geometry, Model, Unmeshed, emit_toml, read_table
+from meanfield.case import (
+    UNMESHED,
+    Case,
+    Geometry,
+    GivenCase,
+    Model,
+    Unmeshed,
+    as_case,
+    emit_toml,
+    read_table,
+)
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Latitudes, Manifold
@@ -72,6 +82,17 @@ class Problem:
     def from_case(cls, case: Case) -> Problem:
         """Take geometry, model and initial law of a case."""
         return cls._of(case, case.model, as_table(case.solver))
+
+    @classmethod
+    def of(cls, given: GivenCase) -> Problem:
+        """Take a case, the path of a case file, or a table.
+
+        Raises:
+            InputError: what is no case.
+        """
+        if isinstance(given, str | os.PathLike):
+            return cls.from_toml(given)
+        return cls.from_case(as_case(given))
 
     @classmethod
     def _of(cls, case: Case, model: Model, solver: Mapping[str, object] | None) -> Problem:

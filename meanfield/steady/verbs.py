@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from meanfield.case import Case
+from meanfield.arguments import checked_arguments
+from meanfield.case import GivenCase
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
@@ -128,8 +129,9 @@ def _complex(value: complex) -> str:
     return f"{value.real:.8g}{value.imag:+.8g}i"
 
 
+@checked_arguments
 def stationary(
-    problem: Problem | Case,
+    problem: Problem | GivenCase,
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
@@ -143,7 +145,7 @@ def stationary(
     figures/, case.toml and run.json.
 
     Args:
-        problem: a case, or what remains of it.
+        problem: a case, the path of its file, or what remains of it.
         folder: for the results.
         overwrite: replace what is in it.
         progress: show the iterations; None: on a terminal.
@@ -153,7 +155,7 @@ def stationary(
         InputError: what cannot be done, before anything is written.
         BrokenInvariantError: no convergence.
     """
-    problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
+    problem = problem if isinstance(problem, Problem) else Problem.of(problem)
     equation, kind = problem.equation(), problem.manifold.name
     with RunFolder.claimed(folder, "stationary"):
         RunFolder.check(folder, overwrite)
@@ -252,8 +254,9 @@ class BranchResult:
         return "none on the interval"
 
 
+@checked_arguments
 def branch(
-    problem: Problem | Case,
+    problem: Problem | GivenCase,
     parameter: str,
     start: float,
     end: float,
@@ -272,7 +275,7 @@ def branch(
     (with the moments), figures/, case.toml and run.json.
 
     Args:
-        problem: a case, or what remains of it.
+        problem: a case, the path of its file, or what remains of it.
         parameter: "kappa", or a number of the interaction ("beta", or of a kernel).
         start, end: the interval, followed from start to end.
         folder, overwrite, progress, announce: as for ``stationary``.
@@ -282,7 +285,7 @@ def branch(
         BrokenInvariantError: a state was not found; the points so far are in the folder.
         KeyboardInterrupt: Ctrl-C; likewise.
     """
-    problem = Problem.from_case(problem) if isinstance(problem, Case) else problem
+    problem = problem if isinstance(problem, Problem) else Problem.of(problem)
     equation = _first_equation(problem, parameter, start, end)
     on = problem.manifold
     with RunFolder.claimed(folder, "branch"):

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from meanfield.arguments import checked_arguments
 from meanfield.case import Case
 from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder, utc_now
@@ -23,6 +24,7 @@ from meanfield.studies.tasks import Task, run_density, run_tasks
 __all__ = ["compare"]
 
 
+@checked_arguments
 def compare(
     case: Case,
     clouds: Clouds,

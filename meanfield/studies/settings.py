@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
 from meanfield.errors import InputError
 from meanfield.results.comparison import comparison_record
@@ -30,6 +31,7 @@ NO_FILES = Output(precision="float64", figures=False)
 """Of the runs of a comparison: what float32 could not hold is welcome."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Clouds:
     """Which particles a density is compared with, and when and how.

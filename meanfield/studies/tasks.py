@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from meanfield.analysis.quadrature import density_law, density_measure
+from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.case import Case, Time, Unmeshed
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import StoredDensity, cloud_file

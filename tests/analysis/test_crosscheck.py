@@ -20,10 +20,11 @@ from meanfield.analysis.crosscheck import (
     sampling_floor,
     two_sample_test,
 )
-from meanfield.analysis.quadrature import density_law, density_measure
+from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import Effort, colatitudes, wasserstein
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, Mixture, Uniform, VonMisesFisher, standard_density
+from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.mesh import circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
 from meanfield.interaction.attention import Attention

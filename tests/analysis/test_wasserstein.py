@@ -10,7 +10,7 @@ import ot
 import pytest
 
 from meanfield.analysis import wasserstein_columns
-from meanfield.analysis.quadrature import density_law, density_measure, sample_density
+from meanfield.analysis.quadrature import density_measure, sample_density
 from meanfield.analysis.wasserstein import (
     Effort,
     WassersteinResult,
@@ -24,6 +24,7 @@ from meanfield.analysis.wasserstein_1d import circle_cost
 from meanfield.analysis.wasserstein_columns import cost_matrix
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher, standard_density
+from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import (

@@ -17,10 +17,11 @@ from scipy import stats
 
 import meanfield as mf
 from meanfield.analysis.crosscheck import ratio_interval, sampling_floor
-from meanfield.analysis.quadrature import density_law, density_measure
+from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.case import Particles
 from meanfield.dynamics.particles import ParticleSolver
+from meanfield.geometry.laws.tabulated import density_law
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
 from meanfield.studies.compare import compare

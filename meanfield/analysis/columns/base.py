@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from meanfield.analysis.columns.view import View
+from meanfield.arguments import checked_fields
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 
 __all__ = ["Column", "Family", "refuse_bad", "row_of"]
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Column:
     """One number of a state.
@@ -45,6 +47,7 @@ class Column:
         return (self,) if self.needs <= view.offers else ()
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Family:
     """Columns that are told apart by a number: ``name_first``, ...

@@ -20,7 +20,7 @@ from meanfield.geometry.laws.function import FunctionDensity
 from meanfield.geometry.laws.mixture import Mixture, standard_density
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer, Harmonic
 from meanfield.geometry.laws.spec import LAW_TYPES, LAWS, LawTable, law_from_spec, law_to_spec
-from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
+from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile, density_law
 
 __all__ = [
     "LAWS",
@@ -39,6 +39,7 @@ __all__ = [
     "TabulatedProfile",
     "Uniform",
     "VonMisesFisher",
+    "density_law",
     "law_from_spec",
     "law_to_spec",
     "load_function",

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import numpy as np
 from scipy.special import betainc, betaincinv
 
+from meanfield.arguments import Count, checked_arguments
+from meanfield.checks import as_found
 from meanfield.errors import InputError
 from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.laws.base import (
@@ -64,10 +66,12 @@ class Uniform:
         """Zeros, (n,)."""
         return np.zeros(len(as_points(x, self.d)))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Normalised Gaussian vectors."""
         return uniform_points(n, self.d, rng)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Always."""
         return True
@@ -122,7 +126,8 @@ class VonMisesFisher:
         gap = 0.5 * np.sum((as_points(x, self.d) - self._mu) ** 2, axis=1)
         return -self.concentration * gap - self._log_scale
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: inversion for d = 3 (Ulrich 1984), else rejection (Wood 1994).
 
         Written for 1 - <x, mean> and with ratios of Gamma variables, so that no digits are lost
@@ -150,6 +155,7 @@ class VonMisesFisher:
             todo = todo[~kept]
         return along_axis(np.clip(s, 0.0, 2.0), self._mu, rng)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether the mean lies on the last axis, or the law is uniform."""
         return self.concentration == 0.0 or off_axis(self._mu) <= tol
@@ -213,12 +219,14 @@ class PoissonKernel:
         square = (1.0 - r) ** 2 + r * np.sum((x - u) ** 2, axis=1)
         return (self.d - 1) * (math.log((1.0 - r) * (1.0 + r)) - np.log(square))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: uniform points y through y -> w + (1 - |w|^2) (y + w) / |y + w|^2."""
         y = uniform_points(n, self.d, rng) + self._w
         square = np.sum(y * y, axis=1, keepdims=True)
         return normalize(self._w + (1.0 - self._r) * (1.0 + self._r) * y / square)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether w lies on the last axis."""
         return off_axis(self._w) <= tol
@@ -250,8 +258,10 @@ class AngularGaussian:
 
     def __post_init__(self) -> None:
         given: object = self.matrix
-        if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, np.ndarray)):
-            raise InputError(f"matrix: found {given!r}, expected d lists of d numbers")
+        rows_in = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim == 2)
+        if isinstance(given, (str, bytes)) or not rows_in:
+            raise InputError(f"matrix: found {as_found(given)}, expected d lists of d numbers")
+        assert isinstance(given, Sequence | np.ndarray)
         d = check_dimension(len(given), "matrix (number of rows)")
         rows = tuple(vector(row, f"matrix[{i}]", d) for i, row in enumerate(given))
         s = np.array(rows)
@@ -284,10 +294,12 @@ class AngularGaussian:
         half_log_det = float(np.log(np.diag(self._factor)).sum())
         return -half_log_det - 0.5 * self.d * np.log(np.sum(whitened**2, axis=0))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: normalised Gaussian vectors of covariance S."""
         return normalize(rng.standard_normal((n, self.d)) @ self._factor.T)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether S = diag(a, ..., a, b), entries relative to their place on the diagonal."""
         s = np.array(self.matrix)
@@ -351,7 +363,8 @@ class Cap:
         inside = geodesic_distance(as_points(x, self.d), self._centre) <= self.angle
         return np.where(inside, -math.log(self._mass), -math.inf)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: the angle from the centre by inverting the incomplete beta function."""
         a = 0.5 * (self.d - 1)
         below = self._mass * rng.random(n)
@@ -364,6 +377,7 @@ class Cap:
         theta = np.where(near, theta, math.pi - theta)
         return along_axis(2.0 * np.sin(0.5 * np.minimum(theta, self.angle)) ** 2, self._centre, rng)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether the centre lies on the last axis, or the cap is the whole sphere."""
         return self.angle == math.pi or off_axis(self._centre) <= tol

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from meanfield.arguments import Count, checked_arguments
 from meanfield.checks import called
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws.base import (
@@ -194,7 +195,8 @@ class FunctionDensity:
         with np.errstate(divide="ignore"):
             return np.log(self._values(as_points(x, self.d))) - math.log(self._mass)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Draws by rejection, or from the tabulated profile of a zonal function.
 
         Raises:
@@ -209,6 +211,7 @@ class FunctionDensity:
         bound = self._peak / self._mass
         return reject_from_uniform(n, self.d, rng, self.density, bound, _LEAST_ACCEPTANCE)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether it was declared so, or is unchanged by rotations about e_d at many points."""
         return self.zonal or zonal_by_sampling(self, tol)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from scipy.special import logsumexp
 
+from meanfield.arguments import Count, checked_arguments, refuse_other
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import (
     Law,
@@ -48,6 +49,7 @@ class Mixture:
     _weights: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        refuse_other("components", self.components, Sequence[Law])
         components = tuple(self.components)
         if not components:
             raise InputError("components: found none, expected at least one law")
@@ -89,7 +91,8 @@ class Mixture:
         with np.errstate(divide="ignore"):
             return np.asarray(logsumexp(terms, axis=0, b=weights), dtype=np.float64)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Draw a component for each point, then the point."""
         label = rng.choice(len(self.components), size=n, p=self._weights)
         x = np.empty((n, self.d))
@@ -98,6 +101,7 @@ class Mixture:
             x[mine] = law.sample(int(mine.sum()), rng)
         return x
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether every component that counts is, or else their sum is, tried at points."""
         counted = [law for law, w in zip(self.components, self._weights, strict=True) if w > 0.0]

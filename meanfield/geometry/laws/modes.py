@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no other
 
+from meanfield.arguments import Count, checked_arguments
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import (
     Amplitudes,
@@ -103,11 +104,13 @@ class Gegenbauer:
         """Logarithm of the density, -inf where it touches zero, (n,)."""
         return _log(self.density(x))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws, by rejection from uniform points."""
         bound = 1.0 + math.fsum(abs(a) for a in self.coefficients)
         return reject_from_uniform(n, self.d, rng, self.density, bound)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether the axis is the last one, or all coefficients vanish (for d = 2 see Fourier)."""
         if off_axis(self._axis) <= tol or all(abs(a) <= tol for a in self.coefficients):
@@ -185,11 +188,13 @@ class Fourier:
         """Logarithm of the density, -inf where it touches zero, (n,)."""
         return _log(self.density(x))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws, by rejection from uniform points."""
         bound = 1.0 + math.fsum(abs(a) for a in (*self.cos, *self.sin))
         return reject_from_uniform(n, 2, rng, self.density, bound)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether no cosine of odd and no sine of even order is there (symmetry x_1 -> -x_1)."""
         return _even_about_e2(self.cos, self.sin, tol)
@@ -281,11 +286,13 @@ class Harmonic:
         """Logarithm of the density, -inf where it touches zero, (n,)."""
         return _log(self.density(x))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws, by rejection from uniform points."""
         bound = 1.0 + math.fsum(abs(a) for _, _, a in self.modes)
         return reject_from_uniform(n, 3, rng, self.density, bound)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether all modes with m != 0 vanish."""
         return all(m == 0 or abs(a) <= tol for _, m, a in self.modes)

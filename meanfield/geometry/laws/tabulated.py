@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from meanfield.arguments import Count, checked_arguments
+from meanfield.checks import real_array
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import along_axis, as_points, check_dimension, zonal_by_sampling
+from meanfield.geometry.meshcore import Mesh
 from meanfield.geometry.sphere import Array, colatitude, log_area
 
 __all__ = ["Source", "TabulatedDensity", "TabulatedProfile"]
@@ -39,11 +42,12 @@ def _told(source: Source | None) -> str:
     return f", array '{source[1]}' of {source[0]}{at}"
 
 
-def _check_values(values: Array, n: int) -> Array:
+def _check_values(values: object, n: int) -> Array:
     """Return values at ``n`` vertices, (n,) finite and >= 0, or say which one is not."""
-    values = np.asarray(values, dtype=np.float64)
+    expected = f"one number for each of {n} vertices"
+    values = real_array(values, "values", expected)
     if values.shape != (n,):
-        raise InputError(f"values: found shape {values.shape}, expected one number for each of {n}")
+        raise InputError(f"values: found shape {values.shape}, expected {expected}")
     for wrong, what in ((~np.isfinite(values), "finite"), (values < 0.0, ">= 0")):
         if np.any(wrong):
             at = int(np.flatnonzero(wrong)[0])
@@ -211,7 +215,8 @@ class TabulatedDensity:
         with np.errstate(divide="ignore"):
             return np.log(self.density(x))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: a cell by its mass, then rejection from uniform points of the flat cell."""
         corners = self.points[self.cells]
         sides = corners[:, 1:] - corners[:, :1]
@@ -230,6 +235,7 @@ class TabulatedDensity:
 
         return _draw_in_cells(n, rng, self._masses, attempt)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Whether the interpolated density is unchanged by rotations about e_d at many points."""
         return zonal_by_sampling(self, tol)
@@ -338,7 +344,8 @@ class TabulatedProfile:
         with np.errstate(divide="ignore"):
             return np.log(self.density(x))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    @checked_arguments
+    def sample(self, n: Count, rng: np.random.Generator) -> Array:
         """Exact draws: an interval by its mass, then rejection from uniform angles in it."""
         low, width = self.theta[:-1], np.diff(self.theta)
         left, rise = self.values[:-1], np.diff(self.values)
@@ -356,6 +363,7 @@ class TabulatedProfile:
         axis[-1] = 1.0
         return along_axis(2.0 * np.sin(0.5 * angle) ** 2, axis, rng)
 
+    @checked_arguments
     def is_zonal(self, tol: float = 1e-12) -> bool:
         """Always."""
         return True
@@ -364,3 +372,20 @@ class TabulatedProfile:
         """One line."""
         where = _told(self.source)
         return f"values at {len(self.theta)} angles from e_d on S^{self.d - 1}{where}"
+
+
+def density_law(mesh: Mesh, values: object) -> TabulatedDensity | TabulatedProfile:
+    """The probability law of a P1 density; normalised by its exact integral.
+
+    Args:
+        mesh: any of the three geometries.
+        values: (n_vertices,) numbers >= 0 with respect to sigma, in any unit.
+
+    Raises:
+        InputError: values that are no density.
+    """
+    rho = _check_values(values, mesh.n_vertices)
+    if mesh.manifold.latitudes:
+        order = np.argsort(mesh.points[:, 0])
+        return TabulatedProfile(mesh.d, mesh.points[order, 0], rho[order])
+    return TabulatedDensity(mesh.points, mesh.cells, rho)

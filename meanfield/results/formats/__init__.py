@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
+from meanfield.arguments import checked_arguments
 from meanfield.results.formats.base import (
     INNER_PRODUCT_EDGES,
     LOG10_FLOOR,
@@ -50,6 +51,7 @@ def format_of(path: Path) -> Format:
     return format_named(name if known and name != "base" else _DEFAULT)
 
 
+@checked_arguments
 def read_fields(path: str | Path) -> FieldSeries:
     """Open a field file of a finished, running or killed run.
 
@@ -59,6 +61,7 @@ def read_fields(path: str | Path) -> FieldSeries:
     return format_of(Path(path)).read_fields(Path(path))
 
 
+@checked_arguments
 def read_tokens_file(path: str | Path) -> TokenSeries:
     """Open a particle file of a finished, running or killed run.
 
