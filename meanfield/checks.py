@@ -101,17 +101,32 @@ def called(
 ) -> NDArray[Any]:
     """Values of a function that a user gave: whatever it raises is a fault of the input.
 
+    It is shown an array that it cannot change.
+
     Args:
         key: of the case file; what: name of the function in the message.
         function, x: it, and what it is called with.
+
+    Raises:
+        InputError: it raises or exits, changes its argument, or gives what are no real numbers.
     """
+    shown = x.view()
+    shown.flags.writeable = False
     try:
-        return np.asarray(function(x), dtype=np.float64)
-    except Exception as error:
+        found = np.asarray(function(shown))
+    except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        if "read-only" in said:
+            said += " (it changes its argument, which it must not: let it work on a copy)"
         raise InputError(
             f"{key}: {what} raised {said}; it is called with an array of shape {x.shape}"
         ) from error
+    if found.dtype.kind not in "biuf":
+        raise InputError(
+            f"{key}: {what} gave an array of {found.dtype} for one of shape {x.shape}, expected "
+            "real numbers"
+        )
+    return found.astype(np.float64)  # a copy: it may have given its argument
 
 
 def real_array(value: object, name: str, expected: str) -> NDArray[Any]:

@@ -20,6 +20,7 @@ Start = Callable[..., Job]
 ORDER = (
     "errors",
     "surroundings",
+    "trust",
     "signals",
     "software",
     "collective",

@@ -30,6 +30,7 @@ from meanfield.cli.tables import table
 from meanfield.errors import InputError
 from meanfield.signals import ending
 from meanfield.surroundings import hidden, unreadable_threads
+from meanfield.trust import running_code
 
 __all__ = ["main"]
 
@@ -106,6 +107,15 @@ def _readable_threads() -> Iterator[None]:
         yield
 
 
+def _why_no_code(args: argparse.Namespace) -> str | None:
+    """Why a verb does not run the code that a case names; None: it does."""
+    if getattr(args, "dry_run", False):
+        return "which --dry-run does not run"
+    if getattr(args, "trust", False):
+        return None
+    return "which a case is allowed to run by --trust only: look into it before"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -146,7 +156,8 @@ def _act(words: Sequence[str]) -> int:
     args = parser.parse_args(words)
     if not args.every_rank and rank() != 0:
         return 0  # started on several processes by habit: one of them is enough
-    return int(args.act(args))
+    with running_code(_why_no_code(args)):
+        return int(args.act(args))
 
 
 def _failed_on_a_rank(error: Exception) -> int:

@@ -93,13 +93,16 @@ class Verbs:
 
 
 def add_set(parser: Parser, example: str = "") -> None:
-    """Add ``--set``: changes of the case, ``args.set``."""
+    """Add what goes with a case: ``--set``, changes of it, and ``--trust``, to run its code."""
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help=f"change one value of the case{example} (can be repeated)",
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="run the Python files that the case names, if any"
     )
 
 

@@ -116,8 +116,8 @@ class Interaction(Zonal):
         its own points, the result is the field of all.
 
         Raises:
-            InputError: on every rank; it is no measure on this geometry, see ``Measure``; or this is a
-                copy (fork) of a process that has computed.
+            InputError: on every rank; it is no measure on this geometry, see ``Measure``. Or this
+                is a copy (fork) of a process that has computed.
         """
         refuse_fork()
         if not is_known(measure):

@@ -323,7 +323,7 @@ def law(here: Path, act: str) -> None:
 
 def test_a_law_that_one_rank_cannot_load_is_refused_by_all(here: Path, start: Start) -> None:
     law(here, "if rank == 1: raise RuntimeError('not on this one')")
-    done = meanfield(start, 2, here, "run", "small.toml", "-o", "out")
+    done = meanfield(start, 2, here, "run", "small.toml", "-o", "out", "--trust")
     assert done.code == 2, done.said
     assert done.said.count("meanfield: error:") == 1 and "not on this one" in done.said
     assert not (here / "out").exists()
@@ -331,7 +331,7 @@ def test_a_law_that_one_rank_cannot_load_is_refused_by_all(here: Path, start: St
 
 def test_an_interruption_while_a_case_is_read_ends_all_ranks(here: Path, start: Start) -> None:
     law(here, "Path(f'at-{rank}').touch(); time.sleep(600)")
-    job = start(*ranks(2, "-m", "meanfield", "run", "small.toml", "-o", "out"), cwd=here)
+    job = start(*ranks(2, "-m", "meanfield", "run", "small.toml", "-o", "out", "--trust"), cwd=here)
     job.wait_until((here / "at-0").exists, "rank 0 in the law")
     job.send(signal.SIGINT)
     assert job.finish().code != 0

@@ -20,6 +20,7 @@ from meanfield.geometry.meshcore import IntArray
 from meanfield.geometry.meshfiles import checked_surface, zonal_data
 from meanfield.geometry.meshread import Raw, read_by_turns
 from meanfield.geometry.sphere import Array
+from meanfield.trust import refuse_code
 
 __all__ = ["LoadedFunction", "load_function", "read_tabulated"]
 
@@ -161,18 +162,20 @@ def load_function(path: Path, name: str) -> LoadedFunction:
     """Run a Python file and return one of its functions.
 
     Raises:
-        InputError: if there is no such file or function, or the file fails.
+        InputError: if there is no such file or function, the file fails, or it may not be run
+            (``meanfield.trust``).
     """
     path = path.resolve()
     if not path.is_file():
         raise InputError(f"path: found no file {path}, expected a Python file")
+    refuse_code(path)
     spec = importlib.util.spec_from_file_location(f"meanfield_user_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"path: found {path}, expected a Python file, name ending in .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a fault of the user's file, whatever it is
+    except (Exception, SystemExit) as error:  # a fault of the user's file, whatever it is
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"path: running {path} raised {said}") from error
     found = getattr(module, name, None)

@@ -251,7 +251,7 @@ class FileLaw:
 
 @options("initial", kw_only=True)
 class FunctionLaw:
-    """A Python function of unit vectors, see ``FunctionDensity``; its file is run."""
+    """A Python function of unit vectors, see ``FunctionDensity``; its file is run (``--trust``)."""
 
     path: Quoted
     """The file; found from the folder of the case file."""

@@ -42,7 +42,7 @@ def _from_python(value: Any, info: ValidationInfo) -> Any:
 
 @options("model.interaction", kw_only=True)
 class FunctionKernel(Kernel):
-    """W from Python, or from a Python file, which is run: use only what you trust.
+    """W from Python, or from a Python file, which is run (``--trust``): use only what you trust.
 
     Derivatives (sums over pairs: tokens) are taken by differences of sixth order between the
     breaks: some twelve digits of W', nine of W'', where W is smooth. Fields of densities come from
