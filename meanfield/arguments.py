@@ -46,8 +46,14 @@ def refuse_other(name: str, value: object, wanted: object) -> None:
     Raises:
         InputError: with what was found and what was expected.
     """
-    if not _fits(value, wanted):
-        raise InputError(f"{name}: found {as_found(value)}, expected {_in_words(wanted)}")
+    if _fits(value, wanted):
+        return
+    for part in get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,):
+        if get_origin(part) in (Sequence, Iterable) and isinstance(value, Sequence | np.ndarray):
+            if _fits(value, get_origin(part)):  # a list: one of what is in it does not fit
+                for i, one in enumerate(value):
+                    refuse_other(f"{name}[{i}]", one, get_args(part)[0])
+    raise InputError(f"{name}: found {as_found(value)}, expected {_in_words(wanted)}")
 
 
 def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
@@ -136,7 +142,7 @@ def _is_of(value: object, kind: object, parts: Sequence[object]) -> bool:
         return False
     if isinstance(value, Sequence | np.ndarray):
         listed = not isinstance(value, np.ndarray) or value.ndim == 1
-        return listed and all(_fits(one, parts[0]) for one in value)
+        return listed and (not parts or all(_fits(one, parts[0]) for one in value))
     return kind is Iterable
 
 

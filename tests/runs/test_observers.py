@@ -178,7 +178,7 @@ def test_the_run_lands_on_times_that_a_schedule_asks_for() -> None:
     mf.run(case(), observers=[mf.Watch(lambda s: met.append(s.t), mf.AtTimes(times))])
     assert met == [0.123, 0.5, 0.7]  # exactly, and only those of the run
     for bad in (["late"], [np.nan], [np.inf], 3):
-        with pytest.raises((mf.InputError, TypeError), match=r"AtTimes|iterable"):
+        with pytest.raises(mf.InputError, match=r"times(\[0\])?: .*(found|expected)"):
             mf.AtTimes(bad)  # type: ignore[arg-type]
 
 
@@ -251,7 +251,8 @@ def test_observers_do_not_change_the_run() -> None:
 def test_what_is_no_observer_is_one_line() -> None:
     for wrong in (3, Diary, None):
         with pytest.raises(
-            mf.InputError, match=r"observer .* found, an Observer or a function exp"
+            mf.InputError,
+            match=r"observers?.* found .*an Observer or a function|an Observer or a function exp",
         ):
             mf.run(case(), observers=[wrong])  # type: ignore[list-item]
     for when in (5, mf.EverySteps):

@@ -113,7 +113,7 @@ class TabulatedDensity:
     _incident: tuple[IntArray, IntArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        points = np.asarray(self.points, dtype=np.float64)
+        points = real_array(self.points, "points", "(n, 2) or (n, 3) vertices")
         cells = np.asarray(self.cells)
         if points.ndim != 2 or points.shape[1] not in (2, 3) or not len(points):
             raise InputError(f"points: found shape {points.shape}, expected (n, 2) or (n, 3)")
@@ -309,7 +309,7 @@ class TabulatedProfile:
 
     def __post_init__(self) -> None:
         check_dimension(self.d)
-        theta = np.array(self.theta, dtype=np.float64)
+        theta = real_array(self.theta, "theta", "a list of rising angles").copy()
         if theta.ndim != 1 or len(theta) < 2 or not np.all(np.diff(theta) > 0.0):
             raise InputError("theta: expected a list of at least two rising angles")
         if abs(theta[0]) > 1e-9 or abs(theta[-1] - math.pi) > 1e-9:
