@@ -23,7 +23,14 @@ from annotated_types import Ge
 from meanfield.checks import as_found, choice_in_words
 from meanfield.errors import InputError
 
-__all__ = ["Count", "PathLike", "checked_arguments", "checked_fields", "refuse_other"]
+__all__ = [
+    "ON_ALL_RANKS",
+    "Count",
+    "PathLike",
+    "checked_arguments",
+    "checked_fields",
+    "refuse_other",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +38,8 @@ C = TypeVar("C", bound=type)
 
 Count = Annotated[int, Ge(0)]
 """A number of things."""
+ON_ALL_RANKS = "checked on all ranks together"
+"""Mark of what may differ between ranks: one that refused it alone would be waited for."""
 PathLike = str | os.PathLike[str]
 """Where something is."""
 
@@ -116,6 +125,8 @@ def _fits(value: object, wanted: object) -> bool:
     if origin in (Union, types.UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is Annotated:
+        if ON_ALL_RANKS in parts[1:]:
+            return True
         least = next((mark.ge for mark in parts[1:] if isinstance(mark, Ge)), None)
         return _fits(value, parts[0]) and (least is None or value >= least)  # type: ignore[operator]
     if origin is Literal:
@@ -176,8 +187,8 @@ def _in_words(wanted: object) -> str:
         return _in_words(parts[0]) + ("" if least is None else f", {least} or more")
     if origin is Literal:
         return choice_in_words([str(part) for part in parts])
-    if origin in (Sequence, Iterable):
-        return f"a list ({_in_words(parts[0])} each)"
+    if origin in (Sequence, Iterable) or wanted is Sequence:
+        return f"a list ({_in_words(parts[0])} each)" if parts else "a list"
     kind = origin or wanted
     name = getattr(kind, "__name__", str(kind))
     return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -16,7 +16,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from meanfield.analysis.columns import Column, Family, View, refuse_bad
-from meanfield.arguments import checked_arguments
+from meanfield.arguments import ON_ALL_RANKS, checked_arguments, refuse_other
 from meanfield.collective import Communicator, everywhere
 from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError
@@ -27,6 +27,7 @@ __all__ = [
     "AtTimes",
     "EverySteps",
     "Observer",
+    "Observers",
     "Schedule",
     "Watch",
     "Watches",
@@ -182,6 +183,15 @@ class Watch:
             raise InputError(f"schedule {when!r} found, one such as EverySteps(5) expected")
 
 
+Observers = Annotated[Sequence[Watch | Observer | Callable[[Solver], object]], ON_ALL_RANKS]
+"""What a run takes; ranks may have different ones."""
+
+
+def _watches(given: Observers) -> list[Watch]:
+    refuse_other("observers", given, Sequence)
+    return [one if isinstance(one, Watch) else Watch(one) for one in given]
+
+
 def _value(column: Column, view: View) -> float:
     return float(column.value(view))
 
@@ -204,13 +214,11 @@ class Watches:
 
     def __init__(
         self,
-        given: Sequence[Watch | Observer | Callable[[Solver], object]],
+        given: Observers,
         comm: Communicator,
     ) -> None:
         self._comm = comm
-        watches = everywhere(
-            comm, lambda: [one if isinstance(one, Watch) else Watch(one) for one in given]
-        )
+        watches = everywhere(comm, lambda: _watches(given))
         self._observers = [
             one.observer if isinstance(one.observer, Observer) else _Plain(one.observer)
             for one in watches

@@ -28,7 +28,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.series import check_columns
 from meanfield.runs.loop import Loop
-from meanfield.runs.observers import Observer, Watch, Watches
+from meanfield.runs.observers import Observers, Watches
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
 from meanfield.runs.restart import Restart, before, find_restart
@@ -92,7 +92,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool | None = None,
-    observers: Sequence[Watch | Observer | Callable[[Solver], object]] = (),
+    observers: Observers = (),
     comm: Communicator | None = None,
     announce: Callable[[], None] | None = None,
 ) -> Result:
