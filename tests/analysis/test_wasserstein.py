@@ -530,7 +530,7 @@ def test_density_points_are_those_of_the_law() -> None:
 
 def test_densities_that_are_none() -> None:
     mesh = icosphere(1)
-    with pytest.raises(InputError, match="one value for each of 42"):
+    with pytest.raises(InputError, match="one number for each of 42"):
         density_measure(mesh, np.ones(3))
     with pytest.raises(InputError, match="a density, >= 0"):
         density_measure(mesh, np.linspace(-1, 1, 42))
