@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import meanfield as mf
-
-pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import meanfield as mf
 
 DENSITIES = ["lagrangian"]
 if importlib.util.find_spec("dolfinx") is not None:
