@@ -419,7 +419,7 @@ def test_refusals() -> None:
             ParticleSolver(attention, x0, options=options, **wrong)
     with pytest.raises(InputError, match="geometry 'any'"):
         ParticleSolver(Attention("sa", 1.0, 3, "zonal"), x0)
-    with pytest.raises(InputError, match="d = 3"):
+    with pytest.raises(InputError, match=r"\(n, 3\) unit vectors expected"):
         ParticleSolver(attention, x0[:, :2])
     with pytest.raises(InputError, match="row 2"):
         ParticleSolver(attention, x0 * np.array([1.0, 1.0, 1.1, 1.0])[:, None])

@@ -241,9 +241,10 @@ def test_existing_folders_are_left_alone(tmp_path: Path) -> None:
 def test_a_run_is_no_comparison(tmp_path: Path) -> None:
     mf.run(compared({"time.end": 0.25, "time.outputs": []}), tmp_path / "run", progress=False)
     before = contents(tmp_path / "run")
-    for options in ({}, {"overwrite": True}, {"resume": True}):
-        with pytest.raises(mf.InputError, match="holds a run, a comparison expected"):
-            quick(compared(), tmp_path / "run", **options)
+    with pytest.raises(mf.InputError, match="already holds a run: add --overwrite"):
+        quick(compared(), tmp_path / "run")
+    with pytest.raises(mf.InputError, match="holds a run, a comparison expected"):
+        quick(compared(), tmp_path / "run", resume=True)
     with pytest.raises(mf.InputError, match="holds a run, a comparison expected"):
         draw(tmp_path / "run")
     assert contents(tmp_path / "run") == before
