@@ -128,6 +128,23 @@ def test_both_users_have_the_same_difference(which: Any, name: str, make_space: 
     np.testing.assert_allclose(into, np.append(out.ravel(), 0.0)[space.stars.reverse], rtol=1e-7)
 
 
+@pytest.mark.parametrize("name", LIMITED)
+@pytest.mark.parametrize("user", [swept, exchanged])
+def test_mass_leaves_a_front(user: Any, name: str, make_space: Make) -> None:
+    """What only a limiter gives: beside a jump an extrapolated edge density is next to nothing."""
+    space = make_space("circle", 60, 2)
+    angle = np.arctan2(space.points[:, 1], space.points[:, 0])
+    rho, xi = np.where(np.cos(angle) > 0.0, 1.0, 1e-12), -np.cos(angle)  # pushed out of the half
+    limited, upwind = user(name, space, rho, xi), user("upwind", space, rho, xi)
+    crossing = (rho[space.stars.neighbour] < 1.0) & (rho > 0.5) if user is swept else (
+        (rho[space.stars.neighbour] > 0.5) & (rho < 1.0)
+    )  # fmt: skip
+    crossing &= upwind > 0.0
+    assert np.count_nonzero(crossing) == 2
+    assert np.all(limited[crossing] >= 0.6 * upwind[crossing])  # e^{-1/2}: the allowance
+    assert np.all(limited[crossing] <= upwind[crossing])
+
+
 def moved(user: str, name: str, space: P1Space) -> float:
     """d/dt of the mean of a smooth function, for a smooth density in a smooth potential."""
     angle = np.arctan2(space.points[:, 1], space.points[:, 0])

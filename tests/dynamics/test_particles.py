@@ -421,7 +421,7 @@ def test_refusals() -> None:
         ParticleSolver(Attention("sa", 1.0, 3, "zonal"), x0)
     with pytest.raises(InputError, match=r"\(n, 3\) unit vectors expected"):
         ParticleSolver(attention, x0[:, :2])
-    with pytest.raises(InputError, match="row 2"):
+    with pytest.raises(InputError, match=r"point 2 has length 1\.1"):
         ParticleSolver(attention, x0 * np.array([1.0, 1.0, 1.1, 1.0])[:, None])
     solver = ParticleSolver(attention, x0)
     with pytest.raises(InputError, match="a time after t = 0"):
