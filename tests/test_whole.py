@@ -84,3 +84,24 @@ def test_arrays_come_back(tmp_path: Path) -> None:
     with np.load(tmp_path / "a.npz") as data:
         assert sorted(data.files) == ["d", "names", "x"]
     assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_what_the_system_refuses_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few of Python's functions that write tell it."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        save_arrays(tmp_path / "a.npz", a=np.zeros(3))
+    assert refused.value.filename == str(tmp_path / "a.npz")
+
+
+def test_the_file_that_is_replaced_may_stay(tmp_path: Path) -> None:
+    for text in ("one", "two", "three"):
+        with whole_file(tmp_path / "a.txt", kept=tmp_path / "b.txt") as part:
+            part.write_text(text)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "three", "b.txt": "two"}

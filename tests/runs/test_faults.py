@@ -20,8 +20,8 @@ PROGRAM = str(Path(__file__).with_name("faults.py"))
 def test_no_moment_is_a_bad_one(
     tmp_path: Path, start: Callable[..., Job], kind: str, fault: str
 ) -> None:
-    """Killed, refused by a full disk, or by a limit of the size: at every fifth write."""
-    ended = start(*python(PROGRAM, kind, fault, str(tmp_path), "5"), cwd=tmp_path).finish()
+    """Killed, refused by a full disk, or by a limit of the size: at every seventh write."""
+    ended = start(*python(PROGRAM, kind, fault, str(tmp_path), "7"), cwd=tmp_path).finish()
     assert ended.code == 0, ended.said
     assert int(ended.out.split()[-1]) >= 5  # so many were tried
 
