@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 __all__ = [
     "bring_to_disk",
     "finished_name",
+    "naming",
     "save_arrays",
     "whole_file",
     "write_table",
@@ -42,6 +43,17 @@ def bring_to_disk(*paths: Path) -> None:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have what the system refuses within name this file, if it names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def whole_file(path: Path, *, shared: bool = False, kept: Path | None = None) -> Iterator[Path]:
     """Give the name under which to write a file that takes the place of ``path`` at the end.
 
@@ -57,12 +69,13 @@ def whole_file(path: Path, *, shared: bool = False, kept: Path | None = None) ->
     own = f".{os.getpid()}" if shared else ""
     part = path.with_name(f"{path.name}{own}.tmp")
     try:
-        yield part
-        bring_to_disk(part)
-        if kept is not None and path.exists():
-            os.replace(path, kept)
-        os.replace(part, path)
-        bring_to_disk(path.parent)
+        with naming(path):
+            yield part
+            bring_to_disk(part)
+            if kept is not None and path.exists():
+                os.replace(path, kept)
+            os.replace(part, path)
+            bring_to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

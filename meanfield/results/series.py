@@ -14,7 +14,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.whole import write_text
+from meanfield.whole import naming, write_text
 
 __all__ = ["SeriesWriter", "check_columns", "read_series", "whole_rows"]
 
@@ -129,8 +129,9 @@ class SeriesWriter:
             missing = sorted(set(self.columns) - set(row))
             unknown = sorted(set(row) - set(self.columns))
             raise ValueError(f"a row of the series lacks {missing} and has unknown {unknown}")
-        self._file.write(",".join(f"{row[name]:.17g}" for name in self.columns) + "\n")
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(",".join(f"{row[name]:.17g}" for name in self.columns) + "\n")
+            self._file.flush()
         self.rows += 1
 
     def close(self) -> None:
