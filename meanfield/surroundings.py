@@ -15,10 +15,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 __all__ = [
     "THREADS",
     "hidden",
+    "is_terminal",
     "keep_kernels",
     "launched",
     "launched_by",
@@ -66,6 +68,11 @@ def launched_rank() -> int | None:
 
 
 # ------------------------------------------------------------------ variables
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at a stream; a daemon has none, or one that is closed."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 __all__ = [
     "bring_to_disk",
     "finished_name",
+    "moved",
     "naming",
     "save_arrays",
     "whole_file",
@@ -78,6 +79,13 @@ def whole_file(path: Path, *, shared: bool = False, kept: Path | None = None) ->
             bring_to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def moved(path: Path, to: Path) -> None:
+    """Give a file another name in its folder; what had that name is gone."""
+    with naming(path):
+        os.replace(path, to)
+        bring_to_disk(to.parent)
 
 
 def finished_name(name: str) -> str | None:

@@ -154,9 +154,7 @@ class Case:
     def __post_init__(self) -> None:
         initial: object = self.initial
         if isinstance(initial, _Table):
-            # New vertices of characteristics get their density from it, whenever they come.
-            needed = isinstance(self.solver, Lagrangian) and self.solver.refine
-            set_checked(self, "initial", initial.law(self.geometry.d, needed))
+            set_checked(self, "initial", initial.law(self.geometry.d, self._needs_law()))
         elif isinstance(initial, _Given):
             try:
                 set_checked(self, "initial", initial.law(self.geometry))
@@ -186,6 +184,10 @@ class Case:
                 f"solver.dt: {dt:g} until time.end = {self.time.end:g} makes "
                 f"{self.time.end / dt:.3g} steps, expected at most {MAX_STEPS:g}"
             )
+
+    def _needs_law(self) -> bool:
+        """Whether new vertices get their density from the initial law, whenever they come."""
+        return isinstance(self.solver, Lagrangian) and self.solver.refine
 
     def _check_precision(self) -> None:
         density = isinstance(self.solver, Density)
@@ -310,13 +312,15 @@ class Case:
     def file_digests(self) -> dict[str, str]:
         """SHA-256 of each file that the state of a run hangs on at every moment, by its key path.
 
-        Those of the mesh, of a kernel, of tokens; not that of the initial law.
+        Those of the mesh, of a kernel, of tokens; that of the initial law only where new vertices
+        of characteristics ask for it.
         """
+        free = ("title",) if self._needs_law() else ("title", "initial.")
         return {
             key: hashlib.sha256(Path(value).read_bytes()).hexdigest()
             for key, value in _flatten(self.to_dict())
             if isinstance(value, str)
-            and not key.startswith(("initial.", "title"))
+            and not key.startswith(free)
             and os.path.isabs(value)
             and os.path.isfile(value)
         }

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -145,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             if ranks() == 1:
                 raise
-            return _failed_on_a_rank(error)
+            complain("".join(traceback.format_exception(error)).rstrip())  # of the program itself
+            return 1
 
 
 def _act(words: Sequence[str]) -> int:
@@ -158,19 +158,3 @@ def _act(words: Sequence[str]) -> int:
         return 0  # started on several processes by habit: one of them is enough
     with running_code(_why_no_code(args)):
         return int(args.act(args))
-
-
-def _failed_on_a_rank(error: Exception) -> int:
-    """Tell of a fault of the program, once; gives the exit code."""
-    from meanfield.collective import is_everywhere
-    from meanfield.software import load_mpi
-
-    if is_everywhere(error):
-        complain("".join(traceback.format_exception(error)).rstrip())
-        return 1
-    # One rank has failed where the others wait for it: end them all rather than hang.
-    traceback.print_exception(error)
-    sys.stderr.flush()
-    time.sleep(0.2)  # let the text get through to mpirun
-    load_mpi().COMM_WORLD.Abort(1)
-    return 1  # not reached

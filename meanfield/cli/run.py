@@ -23,7 +23,7 @@ from meanfield.cli.speech import (
 )
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import case_words, mesh_words, model_words, token_count
-from meanfield.cli.world import together
+from meanfield.cli.world import together, together_or_ended
 from meanfield.errors import BrokenInvariantError, InputError
 
 if TYPE_CHECKING:
@@ -86,6 +86,28 @@ def _run(args: argparse.Namespace) -> int:
             _dry_run(args, case_path, folder_path)
         return 0
 
+    try:
+        with together_or_ended():
+            result = _simulated(args, case_path, folder_path)
+    except KeyboardInterrupt as stop:
+        return ended(code_of(stop), _interrupted(folder_path, "interrupted"))
+    except OSError as error:
+        return ended(EXIT_SYSTEM, _interrupted(folder_path, f"error: {system_words(error)}"))
+    except BrokenInvariantError as error:
+        return ended(EXIT_BROKEN, f"broken invariant: {error}")
+    say(f"\n{_summary(result, folder_path)}")
+    if result.stop_reason == "interrupted":
+        return ended(code_of(result.signal), _interrupted(folder_path, "interrupted"))
+    if result.stop_reason == "wall limit":
+        say(f"\nthe run can be resumed with: {_resume_command(folder_path)}")
+    if result.stop_reason.startswith("broken invariant"):
+        where = f"(the last good state is in {folder_path})"
+        return ended(EXIT_BROKEN, f"{result.stop_reason} {where}")
+    return 0
+
+
+def _simulated(args: argparse.Namespace, case_path: Path, folder_path: Path) -> Result:
+    """Check all that can be checked beforehand, and run. Collective."""
     from meanfield.case import Case
     from meanfield.collective import everywhere
     from meanfield.results.folder import RunFolder
@@ -108,30 +130,14 @@ def _run(args: argparse.Namespace) -> int:
 
     from meanfield.runs import simulation
 
-    try:
-        result = simulation.run(
-            case,
-            folder_path,
-            overwrite=args.overwrite,
-            resume=args.resume,
-            progress=args.progress,
-            announce=lambda: announce(case.title, f"{words} -> {folder_path}"),
-        )
-    except KeyboardInterrupt as stop:
-        return ended(code_of(stop), _interrupted(folder_path, "interrupted"))
-    except OSError as error:
-        return ended(EXIT_SYSTEM, _interrupted(folder_path, f"error: {system_words(error)}"))
-    except BrokenInvariantError as error:
-        return ended(EXIT_BROKEN, f"broken invariant: {error}")
-    say(f"\n{_summary(result, folder_path)}")
-    if result.stop_reason == "interrupted":
-        return ended(code_of(result.signal), _interrupted(folder_path, "interrupted"))
-    if result.stop_reason == "wall limit":
-        say(f"\nthe run can be resumed with: {_resume_command(folder_path)}")
-    if result.stop_reason.startswith("broken invariant"):
-        where = f"(the last good state is in {folder_path})"
-        return ended(EXIT_BROKEN, f"{result.stop_reason} {where}")
-    return 0
+    return simulation.run(
+        case,
+        folder_path,
+        overwrite=args.overwrite,
+        resume=args.resume,
+        progress=args.progress,
+        announce=lambda: announce(case.title, f"{words} -> {folder_path}"),
+    )
 
 
 def _is_recorded(args: argparse.Namespace) -> bool:

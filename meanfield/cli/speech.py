@@ -70,9 +70,9 @@ def rank() -> int:
     return number
 
 
-def say(text: str = "", stream: TextIO | None = None) -> None:
+def say(text: str = "", stream: TextIO | None = None, everywhere: bool = False) -> None:
     """Write a text on rank 0, by one call: mpirun may join the pieces of two streams."""
-    if rank() == 0:
+    if everywhere or rank() == 0:
         stream = stream or sys.stdout
         stream.write(text + "\n")
         stream.flush()
@@ -83,9 +83,9 @@ def announce(*lines: str) -> None:
     say("\n".join(f"meanfield: {line}" for line in lines))
 
 
-def complain(text: str) -> None:
-    """Say what is wrong, or should be known."""
-    say(f"meanfield: {text}", sys.stderr)
+def complain(text: str, everywhere: bool = False) -> None:
+    """Say what is wrong, or should be known; ``everywhere``: not only on rank 0."""
+    say(f"meanfield: {text}", sys.stderr, everywhere)
 
 
 def ended(code: int, why: str) -> int:

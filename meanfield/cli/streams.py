@@ -9,7 +9,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
@@ -35,6 +35,10 @@ class _Lasting:
         """Write a text, if anybody is there."""
         return self._try(lambda: self._stream.write(text)) or len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several."""
+        self.write("".join(lines))
+
     def flush(self) -> None:
         """Bring it to its reader, if anybody is there."""
         self._try(self._stream.flush)
@@ -44,6 +48,8 @@ class _Lasting:
             return None
         try:
             return action()
+        except UnicodeError:
+            raise
         except (OSError, ValueError) as error:  # ValueError: it is closed
             self._gone = True
             if isinstance(error, OSError) and error.errno not in _NOBODY_READS:
@@ -74,9 +80,22 @@ def _open_standard_numbers() -> None:
 def _lasting(stream: TextIO | None) -> _Lasting:
     if stream is None:
         stream = open(os.devnull, "w", encoding="utf-8")
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
     return _Lasting(stream)
+
+
+@contextmanager
+def _taking_any_letter(*streams: TextIO | None) -> Iterator[None]:
+    """Let streams write a question mark for what they have no letter for."""
+    before = [(s, s.errors) for s in streams if isinstance(s, io.TextIOWrapper)]
+    for stream, errors in before:
+        if errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            with suppress(ValueError):  # it was closed meanwhile
+                stream.reconfigure(errors=errors)
 
 
 @contextmanager
@@ -95,8 +114,9 @@ def lasting_streams() -> Iterator[Callable[[], OSError | None]]:
         return out.lost
 
     try:
-        yield lost
+        with _taking_any_letter(*before):
+            yield lost
+            out.flush()
+            err.flush()
     finally:
-        out.flush()
-        err.flush()
         sys.stdout, sys.stderr = before

@@ -21,7 +21,7 @@ from meanfield.results.checkpoint import save_checkpoint
 from meanfield.results.lock import LOCK_FILE, locked
 from meanfield.results.manifest import RUN_FILE, Manifest
 from meanfield.results.series import SeriesWriter, read_series
-from meanfield.whole import write_text
+from meanfield.whole import moved, write_text
 
 __all__ = ["RunFolder", "listed", "utc_now"]
 
@@ -92,7 +92,8 @@ class RunFolder:
     def data_paths(self) -> list[Path]:
         """The files there are that grow from output to output."""
         paths = (self.series_path, self.fields_path, self.particles_path)
-        return [path for path in paths if path.is_file()]
+        made = self.files()
+        return [path for path in paths if path.name in made and path.is_file()]
 
     def _data_file(self, stem: str) -> Path:
         """The file there is, in whatever format; where none is, the name of the usual one."""
@@ -116,10 +117,15 @@ class RunFolder:
         """The state to resume from, and the one before it."""
         return self.checkpoint_path, self.path / PREVIOUS_FILE
 
-    def save_checkpoint(self, **values: object) -> None:
-        """Write the state to resume from; the one that was it stays as the one before it."""
+    def save_checkpoint(self, keep: bool = True, /, **values: object) -> None:
+        """Write the state to resume from; ``keep``: what was it stays as the one before it."""
         path, previous = (self.file(path.name) for path in self.checkpoint_paths)
-        save_checkpoint(path, previous, **values)
+        save_checkpoint(path, previous if keep else None, **values)
+
+    def take_checkpoint(self, path: Path) -> None:
+        """Make this one the state to resume from: what is in its place is of no use."""
+        if path != self.checkpoint_path:
+            moved(path, self.checkpoint_path)
 
     @property
     def figures_dir(self) -> Path:

@@ -22,12 +22,25 @@ from meanfield.errors import InputError, MeanfieldWarning
 
 __all__ = ["LOCK_FILE", "locked"]
 
-LOCK_FILE = ".lock"
+LOCK_FILE = ".meanfield.lock"
 
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without locks answer, such as Lustre mounted without ``flock``."""
 
 _held: dict[str, tuple[int, int]] = {}  # process and thread that have the folder
+_open: set[int] = set()  # files of the locks of this process
+
+
+def _let_go() -> None:
+    """A copy (fork) of this process has none of its locks, and does not outlive them."""
+    for file in _open:
+        with suppress(OSError):
+            os.close(file)
+    _open.clear()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -57,11 +70,13 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         try:
             yield
         finally:
-            del _held[place]
-            # While it is held: who waits for this file then finds that it is no longer this one.
-            with suppress(OSError):
-                (folder / LOCK_FILE).unlink()
-            os.close(file)
+            _held.pop(place, None)
+            if file in _open:  # and not in a copy of the process that has it
+                _open.discard(file)
+                # While it is held: who waits for this file then finds that it is no longer this.
+                with suppress(OSError):
+                    (folder / LOCK_FILE).unlink()
+                os.close(file)
     finally:
         for path in made:
             with suppress(OSError):  # it is not empty
@@ -83,17 +98,22 @@ def _taken(folder: Path, what: str) -> int:
     path = folder / LOCK_FILE
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            # Whoever may write in the folder may do so after us.
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            with suppress(OSError):
+                os.fchmod(file, 0o666 & folder.stat().st_mode)
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)  # taken away just now by who had made it
+            continue
         except OSError as error:
-            raise InputError(f"cannot write in the folder {folder}: {error.strerror}") from None
+            raise InputError(f"cannot write {path}: {error.strerror}") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = _owner(file)
             os.close(file)
             raise InputError(
-                f"{owner} is writing in the folder {folder}: wait for its end or stop it, or give "
-                "another folder"
+                f"{owner} is writing in the folder {folder}: wait for its end, or stop it"
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
@@ -114,6 +134,7 @@ def _taken(folder: Path, what: str) -> int:
         "pid": os.getpid(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    _open.add(file)
     with suppress(OSError):  # a full disk is told by what is written for its own sake
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(about).encode(), 0)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from meanfield.errors import InputError
+from meanfield.results.lock import LOCK_FILE
 from meanfield.whole import finished_name, write_text
 
 __all__ = ["FORMAT", "RUN_FILE", "Manifest", "plain"]
@@ -107,7 +108,12 @@ class Manifest:
         for place in sorted(places - {self._folder}, reverse=True):  # the inner ones first
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
-        # The markers go last: if deleting stops half-way, the rest is still known as a run's.
+        # The markers go last: if deleting stops half-way, the rest is still known as a run's. And
+        # beside what is a user's one stays, until the next writer replaces it.
+        known, others = self._tolerant(), set(self._folder.iterdir()) - markers
+        if "meanfield" in known and {path.name for path in others} - {LOCK_FILE}:
+            self._write({"meanfield": known["meanfield"]}, {RUN_FILE})
+            markers.remove(self.path)
         for path in sorted(markers):
             path.unlink(missing_ok=True)
 
@@ -124,10 +130,12 @@ class Manifest:
         What is recorded of the files goes with it.
         """
         self._new.add(RUN_FILE)
-        files = self._new | (self.files() if self.path.is_file() else set())
+        self._write(data, self._new | (self.files() if self.path.is_file() else set()))
+
+    def _write(self, data: Mapping[str, object], files: set[str]) -> None:
         data = {**data, "format": FORMAT, "files": sorted(files)}
         text = json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.path, text + "\n", shared=True)  # `plot` may draw while a run goes on
+        write_text(self.path, text + "\n")
 
     def read(self) -> dict[str, object]:
         """Read run.json, without the record of the files, which ``files`` gives.

@@ -94,6 +94,7 @@ class SeriesWriter:
 
     Attributes:
         rows: number of rows in the file.
+        last: the last one of those that were there; None: there were none.
         cut: what was cut off, in words; "" for nothing.
 
     Raises:
@@ -116,6 +117,9 @@ class SeriesWriter:
             kept = _kept(lines, resume_at)
             self.cut = _cut(len(lines.rows) - len(kept), lines.rest)
         self.rows = len(kept)
+        self.last: dict[str, float] | None = None
+        if kept:
+            self.last = dict(zip(self.columns, map(float, kept[-1].split(",")), strict=True))
         write_text(self.path, "".join(f"{line}\n" for line in [",".join(self.columns), *kept]))
         self._file = open(self.path, "a", encoding="utf-8")
 

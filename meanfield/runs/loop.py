@@ -83,7 +83,7 @@ class Loop:
             if fresh:
                 self._output()
             else:
-                self._landed, self._good = solver.t, solver.state()
+                self._go_on()
             for target in self.case.output_times():
                 if target <= solver.t:
                     continue
@@ -97,6 +97,17 @@ class Loop:
         except BrokenInvariantError as error:
             return self._broken(error)
         return self._ended or "end"
+
+    def _go_on(self) -> None:
+        """Take over what is in the folder, which may be behind the state. Collective."""
+        records = self.records
+        known = on_root(
+            self.track.comm, lambda: (None, None) if records is None else records.standing
+        )
+        assert known is not None
+        written, self._last_row = known
+        self._landed = self.solver.t if written is None else written
+        self._good = self.solver.state()
 
     def _next_watched(self) -> float:
         """The next time on which an observer wants the run to land."""

@@ -7,6 +7,7 @@ import sys
 from tqdm import tqdm
 
 from meanfield.dynamics.solver import Solver
+from meanfield.surroundings import is_terminal
 
 __all__ = ["Progress"]
 
@@ -22,21 +23,27 @@ class Progress:
     """
 
     def __init__(self, wanted: bool | None, root: bool, solver: Solver, end: float) -> None:
-        terminal = sys.stderr.isatty()
+        terminal, there = is_terminal(sys.stderr), sys.stderr is not None
         self._energy = solver.interaction.energy_label
-        self._rows = root and wanted is None and not terminal
+        self._rows = there and root and wanted is None and not terminal
+        self._shown = there and root and bool(wanted or (wanted is None and terminal))
         self._bar: tqdm[None] | None = None
         self._end = end
-        if root and (wanted or (wanted is None and terminal)):
-            self._bar = tqdm(
-                initial=solver.t,
-                total=end,
-                unit="t",
-                bar_format="{percentage:3.0f}% |{bar}| t = {n:.4g}/{total:.4g} "
-                "[{elapsed}<{remaining}{postfix}]",
-                file=sys.stderr,
-                leave=True,
-            )
+        self._begin = solver.t
+
+    def start(self) -> None:
+        """Show the bar, if there is to be one."""
+        if not self._shown:
+            return
+        self._bar = tqdm(
+            initial=self._begin,
+            total=self._end,
+            unit="t",
+            bar_format="{percentage:3.0f}% |{bar}| t = {n:.4g}/{total:.4g} "
+            "[{elapsed}<{remaining}{postfix}]",
+            file=sys.stderr,
+            leave=True,
+        )
 
     def step(self, solver: Solver, row: dict[str, float] | None) -> None:
         """After every step, with the last row of the series (nothing is computed for this)."""

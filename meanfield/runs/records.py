@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -49,12 +50,15 @@ class Records:
         self._series: SeriesWriter | None = None
         self._about: dict[str, object] = {}
         self._before: dict[str, object] = {}  # what the parts before this one have recorded
+        self._saved: float | None = None  # time of the newest checkpoint
         if folder is None:
             return
         t, self._identity = track.solver.t, identity(case)
         if restart is not None:
             # What may still be refused comes first: nothing has been written yet.
             track.open(folder, t)
+            folder.take_checkpoint(restart.path)
+            self._saved = t
             self._before = before(folder, restart)
             self._about = {**self._before, "resumed": [*listed(self._before, "resumed"), utc_now()]}
         self._describe(folder)
@@ -79,6 +83,14 @@ class Records:
         }
         folder.write_case(self.case)
         folder.write_run(self._about)
+
+    @property
+    def standing(self) -> tuple[float | None, dict[str, float] | None]:
+        """Time of the last step in the field file, and the last row of the series; None: no such.
+
+        What is in the folder when a run goes on: it may be behind the state.
+        """
+        return self.track.written_until, None if self._series is None else self._series.last
 
     def add_row(self, row: dict[str, float]) -> None:
         """Add a row to the series."""
@@ -108,7 +120,9 @@ class Records:
             outcome=self.track.outcome()[0],
             warnings=[*listed(self._before, "warnings"), *self._notes],
         )
-        folder.save_checkpoint(**state.values(), **{ENTRY: record})
+        # Two of one time would be one.
+        folder.save_checkpoint(state.t != self._saved, **state.values(), **{ENTRY: record})
+        self._saved = state.t
 
     def close(
         self,
@@ -147,16 +161,19 @@ class Records:
         """Close the files after an error that the loop does not know."""
         if self.folder is None:
             return
-        self._close_files()
+        with suppress(OSError):  # of which one was told already
+            self._close_files()
         if self._about.get("stop_reason") is None:
             self._about |= {"stop_reason": reason, "ended": utc_now()}
             self.folder.write_run(self._about)
             self.folder.log(reason)
 
     def _close_files(self) -> None:
-        if self._series is not None:
-            self._series.close()
-        self.track.close()
+        try:
+            if self._series is not None:
+                self._series.close()
+        finally:
+            self.track.close()
 
     def _write_end(
         self, about: Mapping[str, object], timings: Mapping[str, float], notes: Sequence[str]

@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from meanfield.case import Case
 from meanfield.errors import InputError
@@ -30,11 +31,13 @@ class Restart:
     """What a run goes on from.
 
     Attributes:
+        path: of the checkpoint.
         values: of the state.
         record: what the checkpoint tells beside it; {} if an earlier version wrote it.
         notes: why it is not the newest one, if so.
     """
 
+    path: Path
     values: Mapping[str, object]
     record: Mapping[str, object]
     notes: tuple[str, ...] = ()
@@ -85,7 +88,8 @@ def find_restart(case: Case, folder: RunFolder) -> Restart:
         if missing:
             wrong.append(f"{path} counts {missing}")
             continue
-        return Restart(values, record, tuple(f"{text}; went on from {path}" for text in wrong))
+        notes = tuple(f"{why}; went on from {path}" for why in wrong)
+        return Restart(path, values, record, notes)
     raise InputError(f"cannot resume {folder.path}: {'; '.join(wrong)}")
 
 
@@ -100,9 +104,10 @@ def refuse_other_case(case: Case, folder: RunFolder, record: Mapping[str, object
     if isinstance(text, str) and isinstance(before, dict):
         now, table = case.file_digests(), tomllib.loads(text)
         for key, digest in before.items():
-            if now.get(key) == digest:  # the same, under whatever name
+            if now.get(key) == digest and not key.startswith("initial."):
+                # The same, under whatever name.
                 _put(table, key, _at(case.to_dict(), key))
-            elif key in now:
+            elif key in now and now[key] != digest:
                 changed.append(f"the content of {key}")
         old = Case.from_dict(table, recorded=True)
     else:
@@ -146,8 +151,9 @@ def _missing(folder: RunFolder, record: Mapping[str, object], t: float) -> str:
 def _lacks(folder: RunFolder, last: float) -> str:
     """Why the field file does not reach a time."""
     path, tokens = folder.fields_path, folder.particles_path
+    of_tokens = tokens.name in folder.files()  # a file of the user's may have such a name
     try:
-        times = read_tokens_file(tokens).times if tokens.is_file() else read_fields(path).times
+        times = (read_tokens_file(tokens) if of_tokens else read_fields(path)).times
     except InputError as error:
         return f"but {error}"
     return "" if len(times) and times[-1] >= last else "which the field file does not reach"

@@ -13,12 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, as_case
-from meanfield.collective import Alone, Communicator, on_root, refuse_different
+from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
 from meanfield.errors import InputError, MeanfieldWarning
@@ -119,18 +120,19 @@ def run(
         InputError: on every rank, before anything is written, if the case cannot be run.
     """
     begun = time.perf_counter()
-    comm = _communicator(case := as_case(case), comm)
+    comm = _world() if comm is None else comm
+    case = everywhere(comm, partial(_loaded, case))
     place = _Place(None if folder is None else Path(folder), overwrite, resume)
-    refuse_different(comm, case.to_toml(), "the case")
+    refuse_different(comm, f"{case.to_toml()}\n{place}", "the case")
     with _collected_warnings() as notes, _claimed(comm, place):
         on_root(comm, lambda: place.check(case), share=False)
         watches, track = Watches(observers, comm), make_track(_to_build(case), comm)
         records = _begin(case, track, watches, place, notes)
-        if announce is not None:
-            announce()
         shown = Progress(progress, comm.rank == 0, track.solver, case.time.end)
         loop = Loop(case, track, records, watches, shown, begun, place.saving(case, comm.size))
         try:
+            everywhere(comm, announce or (lambda: None))
+            shown.start()
             with stop_wishes() as stop:
                 reason = loop.run(stop, fresh=not resume)
                 # Still deaf to a first signal: that of another rank may have been the faster one.
@@ -138,9 +140,10 @@ def run(
         except BaseException as error:
             loop.abandon(error)
             raise
-    act_on(loop.signal)  # which may end the process, as it would have without this run
+    number = loop.signal or stop.number  # which came too late to stop it
+    act_on(number)  # which may end the process, as it would have without this run
     where, solver = place.path if comm.rank == 0 else None, track.solver
-    ended = (series, where, loop.timings, list(notes), solver, loop.signal)
+    ended = (series, where, loop.timings, list(notes), solver, number)
     return Result(solver.t, solver.step, reason, *ended)
 
 
@@ -157,7 +160,7 @@ class _Place:
     path: Path | None
     overwrite: bool
     resume: bool
-    restart: Restart | None = None
+    restart: Restart | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.resume and self.path is None:
@@ -228,25 +231,30 @@ def _begin(
     )
 
 
-def _communicator(case: Case, comm: Communicator | None) -> Communicator:
-    """The world by default; tokens and characteristics do without MPI, and without DOLFINx."""
-    density = isinstance(case.solver, FixedMesh)
-    if density:
-        load_dolfinx()
-    if comm is not None:
-        return comm
+def _world() -> Communicator:
+    """All ranks; tokens and characteristics do without MPI."""
     try:
         world: Communicator = load_mpi().COMM_WORLD
         return world
     except ImportError:
-        if density:
-            raise
         return Alone()
+
+
+def _loaded(given: GivenCase) -> Case:
+    """The case, when what it runs with is here, too."""
+    case = as_case(given)
+    if isinstance(case.solver, FixedMesh):
+        load_dolfinx()
+    return case
 
 
 def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> None:
     """Go back to the state of the checkpoint, which rank 0 has. Collective."""
     solver = track.solver
+
+    def is_closed() -> bool:
+        assert place.path is not None
+        return RunFolder(place.path).read_run().get("stop_reason") == "end"
 
     def load() -> State:
         assert place.path is not None and place.restart is not None
@@ -261,7 +269,8 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
     lost = isinstance(case.initial, RecordedLaw)
     if lost and isinstance(solver, LagrangianSolver) and solver.refines:
         solver.stop_inserting("the initial law, which was made in Python, is not known")
-    if solver.t >= case.time.end:
+    # Killed after its last step, it has yet to be closed.
+    if solver.t > case.time.end or (solver.t == case.time.end and on_root(track.comm, is_closed)):
         raise InputError(
             f"time.end = {case.time.end:g} found, but the run in {place.path} has reached "
             f"t = {solver.t:g} already: give a later end"

@@ -39,6 +39,7 @@ from meanfield.steady.folder import (
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
+from meanfield.surroundings import is_terminal
 
 __all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
 
@@ -46,7 +47,7 @@ _EVEN = 1e-9  # |m| below which a state is even
 
 
 def _bar(progress: bool | None, unit: str) -> Any:
-    shown = progress if progress is not None else sys.stderr.isatty()
+    shown = progress if progress is not None else is_terminal(sys.stderr)
     return tqdm(unit=f" {unit}", disable=not shown, file=sys.stderr,
                 bar_format="{n_fmt}{unit} [{elapsed}{postfix}]")  # fmt: skip
 

@@ -194,7 +194,7 @@ def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Setti
     """Refuse to mix the clouds of different problems."""
     wanted = json.loads(json.dumps(settings.describe()))
     changed = [k for k in ("times", "exponents") if before.get(k) != wanted[k]]
-    changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path))
+    changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path, recorded=True))
     if _of_particles(str(before.get("particle_case", ""))) != _of_particles(
         wanted["particle_case"]
     ):

@@ -36,6 +36,7 @@ from meanfield.runs.simulation import run
 from meanfield.runs.tracks import token_solver
 from meanfield.signals import ignored
 from meanfield.studies.settings import NO_FILES, Settings
+from meanfield.surroundings import is_terminal
 from meanfield.whole import save_arrays
 
 __all__ = ["Task", "run_density", "run_tasks"]
@@ -193,7 +194,7 @@ def _one_thread_each(jobs: int) -> Iterator[None]:
 
 def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
     """Do all tasks that are not done; those that are stay done, whatever happens later."""
-    show = progress if progress is not None else sys.stderr.isatty()
+    show = progress if progress is not None else is_terminal(sys.stderr)
     # The largest first: the last ones to finish are then short.
     left = sorted((task for task in tasks if not task.path.is_file()), key=lambda task: -task.n)
     done = len(tasks) - len(left)

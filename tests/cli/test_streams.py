@@ -39,10 +39,13 @@ def test_the_run_does_not_hang_on_its_reader(
     assert (tmp_path / "out" / "series.csv").read_text("utf-8").startswith("t,step,")
 
 
-def test_output_that_cannot_be_encoded(tmp_path: Path, start: Callable[..., Job]) -> None:
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape"])
+def test_output_that_cannot_be_encoded(
+    tmp_path: Path, start: Callable[..., Job], encoding: str
+) -> None:
     few_tokens.write(tmp_path / "few.toml", time__end=1.0, title="Grüße β")
     words = ("-m", "meanfield", "run", "few.toml", "-o", "out")
-    job = start(sys.executable, *words, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    job = start(sys.executable, *words, cwd=tmp_path, PYTHONIOENCODING=encoding)
     ended = job.finish()
     assert ended.code == 0, ended.said
     assert "Gr??e ?" in ended.out

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import about
 from processes import Job, python
 
 from meanfield.errors import InputError
@@ -77,6 +78,9 @@ def test_overwrite_deletes_what_a_run_made_and_nothing_else(tmp_path: Path) -> N
     (old.path / "sub").mkdir()
     (old.path / "sub" / "series.csv").write_text("mine")
     RunFolder.create(old.path, overwrite=True)
+    # Killed now, it is still known as a run's.
+    assert about(old.path)["files"] == ["run.json"]
+    old.run_path.unlink()
     assert tree(old.path) == {
         "notes.txt": b"mine",
         "figures/mine.png": b"mine",
@@ -140,7 +144,7 @@ def test_a_record_never_leads_out_of_the_folder(tmp_path: Path, name: str | int)
     RunFolder.create(old.path, overwrite=True)
     assert all((place / "x").read_text() == "mine" for place in (tmp_path, outside))
     assert (old.path / "sub" / "x").is_file() and (old.path / "away").is_symlink()
-    assert not old.series_path.exists() and not old.run_path.exists()
+    assert not old.series_path.exists() and about(old.path)["files"] == ["run.json"]
     assert old.fields_path.exists(), "what the record does not tell stays"
 
 
@@ -162,7 +166,7 @@ def test_what_is_recorded(tmp_path: Path) -> None:
         (folder.path / name).write_text("half")
     (folder.path / "parts" / "3.npz.tmp").write_text("mine")
     RunFolder.create(folder.path, overwrite=True)
-    assert set(tree(folder.path)) == {"compare.csv", "parts/3.npz.tmp"}
+    assert set(tree(folder.path)) == {"compare.csv", "parts/3.npz.tmp", "run.json"}
 
 
 def test_deleting_that_stops_half_way_goes_on(

@@ -111,5 +111,44 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot make the folder"), locked(tmp_path / "file", "x"):
         pass
     (tmp_path / "folder" / LOCK_FILE).mkdir(parents=True)
-    with pytest.raises(InputError, match="cannot write in"), locked(tmp_path / "folder", "x"):
+    with pytest.raises(InputError, match="cannot write "), locked(tmp_path / "folder", "x"):
         pass
+
+
+def test_a_file_of_the_name_is_no_way_out(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / LOCK_FILE).symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(InputError, match="cannot write "), locked(tmp_path / "x", "run"):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_copy_of_the_process_has_no_lock_and_holds_none(tmp_path: Path) -> None:
+    """Its parent may be killed while it lives."""
+    with locked(tmp_path, "run"):
+        out, into = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                with locked(tmp_path, "run"):
+                    os.write(into, b"both")
+            except InputError:
+                os.write(into, b"refused")
+            os.read(os.open(os.devnull, os.O_RDONLY), 1)
+            signal.pause()
+        assert os.read(out, 10) == b"refused"
+    with locked(tmp_path, "run"):  # although the copy is alive
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_others_may_lock_after_a_killed_owner(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    before = os.umask(0o077)
+    try:
+        with locked(tmp_path, "run"):
+            assert (tmp_path / LOCK_FILE).stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import PREVIOUS, about, contents, few_tokens, run, same_series, small
+from cases import PREVIOUS, about, at_step, contents, few_tokens, run, same_series, small
 
 import meanfield as mf
 from meanfield import cli
@@ -310,3 +310,71 @@ def test_a_law_known_by_name_begins_no_run(tmp_path: Path) -> None:
     with pytest.raises(mf.InputError, match="known by its name only"):
         run(case, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_going_on_from_the_one_before_keeps_it(folder: Path, whole: mf.Result) -> None:
+    """The damaged one does not take its place: killed in the next save, there would be none."""
+    (folder / "checkpoint.npz").write_bytes(b"PK")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(solver: object) -> None:
+        raise Killed
+
+    with pytest.warns(mf.MeanfieldWarning, match="went on from"), pytest.raises(Killed):
+        run(LONGER, folder, resume=True, observers=[mf.Watch(kill, mf.EverySteps(1))])
+    assert load_checkpoint(folder / "checkpoint.npz")["t"] == 0.2
+    assert not (folder / PREVIOUS).exists()
+    goes_on(folder, whole)
+
+
+def test_killed_between_the_last_step_and_the_end(folder: Path) -> None:
+    """All is there but how it ended: going on closes it."""
+    data = about(folder)
+    (folder / "run.json").write_text(json.dumps({**data, "stop_reason": None, "ended": None}))
+    result = run(SHORT, folder, resume=True)
+    assert (result.stop_reason, result.t) == ("end", 0.3)
+    assert about(folder)["stop_reason"] == "end" and about(folder)["ended"]
+    with pytest.raises(mf.InputError, match=r"has reached t = 0\.3 already"):
+        run(SHORT, folder, resume=True)
+
+
+def test_a_stop_right_after_a_checkpoint_between_outputs(tmp_path: Path) -> None:
+    """Row and fields are behind the state then: they are written, as at any other stop."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(solver: object) -> None:
+        raise Killed
+
+    often = small(output__checkpoint_minutes=1e-9, time__outputs=[], time__end=1.0)
+    with pytest.raises(Killed):
+        run(often, tmp_path / "run", observers=[at_step(3, kill)])
+    t = load_checkpoint(tmp_path / "run" / "checkpoint.npz")["t"]
+    late = small(time__outputs=[], time__end=1.0, time__wall_limit=1e-9)
+    result = run(late, tmp_path / "run", resume=True)
+    assert (result.stop_reason, result.t) == ("wall limit", t)
+    assert result.series["t"][-1] == mf.read_fields(tmp_path / "run" / "fields.vtkhdf").times[-1]
+    assert result.series["t"][-1] == t
+    again = run(late, tmp_path / "run", resume=True)  # nothing twice
+    np.testing.assert_array_equal(again.series["t"], result.series["t"])
+
+
+def test_the_law_that_new_vertices_need_is_of_the_case(tmp_path: Path) -> None:
+    path = tmp_path / "law.py"
+    path.write_text("def bump(x):\n    return 1 + 0.5 * x[:, 2]\n")
+    table = small.table({"solver.type": "lagrangian", "solver.refine": True, "time.outputs": []})
+    law = {"type": "function", "path": str(path), "name": "bump"}
+    run(mf.Case.from_dict({**table, "initial": law}), tmp_path / "run")
+    path.write_text("def bump(x):\n    return 1 - 0.5 * x[:, 2]\n")
+    longer = {**table, "initial": law, "time": {"end": 2.0, "outputs": []}}
+    with pytest.raises(mf.InputError, match=r"in the content of initial\.path"):
+        run(mf.Case.from_dict(longer), tmp_path / "run", resume=True)
+
+
+def test_files_of_a_user_are_not_asked(folder: Path, whole: mf.Result) -> None:
+    (folder / "particles.vtkhdf").write_text("mine")
+    goes_on(folder, whole)
+    assert (folder / "particles.vtkhdf").read_text() == "mine"
