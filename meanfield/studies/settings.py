@@ -209,6 +209,6 @@ def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Setti
 def _of_particles(text: str) -> dict[str, object]:
     """What of a case the clouds depend on, with all defaults: an earlier version had fewer keys."""
     table = tomllib.loads(text)
-    with suppress(InputError):  # a law made in Python is only described
-        table = Case.from_dict(table).to_dict()
+    with suppress(InputError):  # what this version no longer reads is compared as it stands
+        table = Case.from_dict(table, recorded=True).to_dict()
     return {name: table.get(name) for name in ("geometry", "model", "initial", "solver")}
