@@ -37,4 +37,4 @@ def test_two_writers_at_once(tmp_path: Path, start: Callable[..., Job]) -> None:
     for one in ended:
         assert one.code == 0 or "is writing in the folder out" in one.err
     assert about(tmp_path / "out")["stop_reason"] == "end"
-    assert mf.RunFolder(tmp_path / "out").read_series()["t"][-1] == 12.0
+    assert mf.RunFolder(tmp_path / "out").read_series()["t"][-1] == 2.0

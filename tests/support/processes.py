@@ -118,7 +118,8 @@ class Job:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
-            command,
+            # Under nohup, or in the background of a script, signals would be ignored here, too.
+            ("env", "--default-signal=HUP,INT,QUIT,TERM,USR1", *command),
             cwd=cwd,
             env={**kept, "PYTHONPATH": path, **variables, _MARK: self.mark},
             stdin=subprocess.DEVNULL,

@@ -22,14 +22,20 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.base import FieldSeries
-from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_rows, read_times
-from meanfield.results.formats.vtkhdf.temporal import PART_SIZES, TemporalWriter
+from meanfield.results.formats.vtkhdf.reading import (
+    damaged,
+    open_file,
+    read_rows,
+    read_times,
+)
+from meanfield.results.formats.vtkhdf.temporal import (
+    CELL_TYPES,
+    PART_SIZES,
+    TemporalWriter,
+)
 from meanfield.results.stored import stored, stored_field
 
 __all__ = ["FieldWriter", "read"]
-
-_VTK_CELL_TYPE = {2: 3, 3: 5}
-"""VTK's number for cells with two vertices (line) and three (triangle)."""
 
 _KIND = "field file"
 
@@ -109,7 +115,7 @@ class FieldWriter(TemporalWriter):
         cells = np.asarray(self._mesh.cells, dtype=np.int64)
         about = {"geometry": self._mesh.geometry, "d": self._mesh.d}
         points = None if self._changing else self._points
-        self._create_grid(cells, _VTK_CELL_TYPE[cells.shape[1]], points, about)
+        self._create_grid(cells, CELL_TYPES[cells.shape[1]], points, about)
         for name, components in self._names.items():
             self._create_point_data(name, components, self._dtype)
         for name, values in self._static.items():
@@ -175,14 +181,15 @@ class FieldWriter(TemporalWriter):
             )
             for name, components in self._names.items()
         }
+        cells = None
         if mesh is not None:
             self._points = mesh.manifold.in_space(mesh.points)
             data["Points"] = stored(
                 self._points, self._points_dtype, "the mesh", t, ("vertices", "vertex")
             )
             if not np.array_equal(mesh.cells, before.cells):
-                self._new_part(mesh.cells, _VTK_CELL_TYPE[mesh.cells.shape[1]])
-        self._append(t, data)
+                cells = np.asarray(mesh.cells, dtype=np.int64)
+        self._append(t, data, cells)
 
 
 # -- reading --------------------------------------------------------------------------------------

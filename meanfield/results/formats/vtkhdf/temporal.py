@@ -10,9 +10,10 @@ The layout is that of https://docs.vtk.org, "VTKHDF File Format". The group ``/m
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,10 +26,16 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.formats.vtkhdf.reading import FORMAT, open_file, system_errors
 from meanfield.whole import whole_file
 
-__all__ = ["PART_SIZES", "TemporalWriter"]
+__all__ = ["CELL_TYPES", "PART_SIZES", "TemporalWriter"]
 
 _GROW = 256
 """Steps per chunk of the small per-step data sets: one chunk serves nearly every run."""
+
+CELL_TYPES = {2: 3, 3: 5}
+"""VTK's number for cells with two vertices (line) and three (triangle)."""
+
+_ROOM = 2**16
+"""Bytes that a step may take beside twice its data: tables of a file, and entries for each step."""
 
 _LARGEST_CHUNK = 2**27
 """Rows: HDF5 allows 4 GB a chunk, and a row has up to three doubles."""
@@ -253,16 +260,50 @@ class TemporalWriter(ABC):
         if not (np.isfinite(t) and t > self._last):
             raise ValueError(f"time {t!r} of a step must be finite and above {self._last!r}")
 
-    def _append(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write one step: rows for each name in :attr:`_rows`."""
+    def _append(
+        self,
+        t: float,
+        values: Mapping[str, NDArray[Any]],
+        cells: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Write one step: rows for each name in :attr:`_rows`.
+
+        ``cells``: (m, corners), where it is the first one with them.
+        """
+        size = sum(v.nbytes for v in values.values()) + (0 if cells is None else 2 * cells.nbytes)
         with system_errors(self.path):
             try:
-                self._append_to_file(t, values)
+                with self._reserved(size):
+                    if cells is not None:
+                        self._new_part(cells, CELL_TYPES[cells.shape[1]])
+                    self._append_to_file(t, values)
                 self._unfinished.close()
             except BaseException as error:
                 if not self._steps:
                     self._give_up(error)
                 raise
+
+    @contextmanager
+    def _reserved(self, size: int) -> Iterator[None]:
+        """Have room on the disk for what is written within, or refuse before anything is.
+
+        HDF5 tells in the file how long it is before it is that long: where the disk is full then,
+        nobody can open it any more.
+
+        Args:
+            size: bytes of the data; chunks that are begun and tables of their own are added.
+
+        Raises:
+            OSError: there is no room.
+        """
+        file = self._file.id.get_vfd_handle()
+        begun = os.fstat(file).st_size
+        try:
+            os.posix_fallocate(file, begun, 2 * size + _ROOM)
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(file, max(begun, self._file.id.get_filesize()))
 
     def _append_to_file(self, t: float, values: Mapping[str, NDArray[Any]]) -> None:
         root, k = self._file["VTKHDF"], self._steps
