@@ -45,6 +45,7 @@ HANG = 900.0
 
 ROOT = Path(__file__).parents[2]
 _MARK = "MEANFIELD_TEST_JOB"
+_ENV = shutil.which("env") or "env"  # a test may take away the path
 _OF_A_RANK = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "SLURM_")
 _SETTINGS = ("OMPI_MCA_", "PRTE_MCA_", "OMPI_ALLOW_RUN_AS_ROOT", "HYDRA_LAUNCHER")
 
@@ -119,7 +120,7 @@ class Job:
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             # Under nohup, or in the background of a script, signals would be ignored here, too.
-            ("env", "--default-signal=HUP,INT,QUIT,TERM,USR1", *command),
+            (_ENV, "--default-signal=HUP,INT,QUIT,TERM,USR1", *command),
             cwd=cwd,
             env={**kept, "PYTHONPATH": path, **variables, _MARK: self.mark},
             stdin=subprocess.DEVNULL,
