@@ -6,6 +6,7 @@ the rest of the package.
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import importlib.util
 import logging
@@ -31,6 +32,7 @@ __all__ = [
     "package_version",
     "provenance",
     "require_dolfinx",
+    "utc_now",
 ]
 
 DOLFINX_RANGE = ((0, 9), (0, 12))
@@ -188,6 +190,11 @@ def _transports(root: Path = Path("/")) -> str | None:
     # Azure's cards can be opened, and then do not know what UCX asks them for.
     broken = {card for card in cards if card not in usable or card.startswith("mana")}
     return "self,sm,tcp" if broken else None
+
+
+def utc_now() -> str:
+    """Give the time now in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def provenance() -> dict[str, object]:

@@ -6,7 +6,6 @@ nothing of cases, solvers or MPI, of what is in the record (``manifest``) and in
 
 from __future__ import annotations
 
-import datetime
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +20,10 @@ from meanfield.results.checkpoint import save_checkpoint
 from meanfield.results.lock import LOCK_FILE, locked
 from meanfield.results.manifest import RUN_FILE, Manifest
 from meanfield.results.series import SeriesWriter, read_series
+from meanfield.software import utc_now
 from meanfield.whole import moved, write_text
 
-__all__ = ["RunFolder", "listed", "utc_now"]
+__all__ = ["RunFolder", "listed"]
 
 CASE_FILE = "case.toml"
 SERIES_FILE = "series.csv"
@@ -47,11 +47,6 @@ def listed(record: Mapping[str, object], name: str) -> list[object]:
     """The list of this name in what ``read_run`` has read; none is as good as an empty one."""
     value = record.get(name)
     return value if isinstance(value, list) else []
-
-
-def utc_now() -> str:
-    """Give the time now in UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 class RunFolder:

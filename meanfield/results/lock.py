@@ -15,10 +15,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.software import utc_now
 
 __all__ = ["LOCK_FILE", "locked"]
 
@@ -27,7 +27,7 @@ LOCK_FILE = ".meanfield.lock"
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without locks answer, such as Lustre mounted without ``flock``."""
 
-_held: dict[str, tuple[int, int]] = {}  # process and thread that have the folder
+_held: dict[str, int] = {}  # the thread that has the folder
 _open: set[int] = set()  # files of the locks of this process
 
 
@@ -59,7 +59,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         InputError: somebody else is writing: says who, where and since when; or nothing can be
             written there.
     """
-    place, me = os.path.realpath(folder), (os.getpid(), threading.get_ident())
+    place, me = os.path.realpath(folder), threading.get_ident()
     if _held.get(place) == me:
         yield
         return
@@ -132,7 +132,7 @@ def _taken(folder: Path, what: str) -> int:
         "what": what,
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "since": utc_now(),
     }
     _open.add(file)
     with suppress(OSError):  # a full disk is told by what is written for its own sake

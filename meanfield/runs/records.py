@@ -13,11 +13,11 @@ from meanfield.case import Case
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
-from meanfield.results.folder import RunFolder, listed, utc_now
+from meanfield.results.folder import RunFolder, listed
 from meanfield.results.series import SeriesWriter
 from meanfield.runs.restart import ENTRY, Restart, before, identity, told
 from meanfield.runs.tracks import Track
-from meanfield.software import provenance
+from meanfield.software import provenance, utc_now
 from meanfield.whole import bring_to_disk
 
 __all__ = ["Records"]

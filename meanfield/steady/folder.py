@@ -16,8 +16,8 @@ import numpy as np
 from meanfield.figures import make_figures
 from meanfield.geometry.mesh import Mesh, write_mesh
 from meanfield.geometry.sphere import Array
-from meanfield.results.folder import RunFolder, utc_now
-from meanfield.software import provenance
+from meanfield.results.folder import RunFolder
+from meanfield.software import provenance, utc_now
 from meanfield.steady.branch import Report
 from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
 from meanfield.steady.equation import StationaryState

@@ -13,9 +13,9 @@ from pathlib import Path
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case
 from meanfield.errors import InputError
-from meanfield.results.folder import RunFolder, utc_now
+from meanfield.results.folder import RunFolder
 from meanfield.signals import as_interrupt
-from meanfield.software import load_dolfinx, load_mpi
+from meanfield.software import load_dolfinx, load_mpi, utc_now
 from meanfield.studies.evaluate import Comparison, evaluate
 from meanfield.studies.report import write
 from meanfield.studies.settings import Clouds, Settings, checked_integer, open_folder, settle

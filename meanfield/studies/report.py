@@ -7,7 +7,8 @@ from pathlib import Path
 
 from meanfield.errors import MeanfieldWarning
 from meanfield.results.comparison import comparison_record, write_csv, write_rows
-from meanfield.results.folder import RunFolder, utc_now
+from meanfield.results.folder import RunFolder
+from meanfield.software import utc_now
 from meanfield.studies.evaluate import Comparison
 
 __all__ = ["draw", "summary", "write"]

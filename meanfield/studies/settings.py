@@ -20,8 +20,8 @@ from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
 from meanfield.errors import InputError
 from meanfield.results.comparison import comparison_record
-from meanfield.results.folder import RunFolder, listed, utc_now
-from meanfield.software import provenance
+from meanfield.results.folder import RunFolder, listed
+from meanfield.software import provenance, utc_now
 
 __all__ = ["NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
 
