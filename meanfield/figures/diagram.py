@@ -27,7 +27,8 @@ from meanfield.results.folder import RunFolder
 
 __all__ = ["has_branch", "plot_branch"]
 
-_EVENT_NUMBERS = ("parameter", "mean_norm", "free_energy", "c_2")
+_EXCESS = "free_energy_excess"
+_EVENT_NUMBERS = ("parameter", "mean_norm", _EXCESS, "c_2")
 
 _NEUTRAL = 1e-6
 _EVEN = 1e-7  # |c_l| below which it vanishes
@@ -54,20 +55,23 @@ def plot_branch(run: RunFolder) -> Path:
     """
     about = run.read_run()
     with np.load(run.path / "branch.npz") as data:
-        columns = [str(name) for name in data["columns"]]
+        columns = [_now(str(name)) for name in data["columns"]]
         branches = [
             (str(name), dict(zip(columns, data[f"table_{k}"].T, strict=True)))
             for k, name in enumerate(data["names"])
         ]
     with open(run.path / "events.csv", encoding="utf-8", newline="") as file:
-        events = [
-            {**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}}
-            for row in csv.DictReader(file)
-        ]
+        rows = [{_now(k): v for k, v in row.items()} for row in csv.DictReader(file)]
+    events = [{**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}} for row in rows]
     with drawing():
         figure = _draw_diagram(str(about["parameter"]), branches, events, _falls(run, about))
         headline(figure, str(about["title"]))
         return save(figure, run.figure("branch.png"))
+
+
+def _now(name: str) -> str:
+    """What a column is called now; earlier folders have the excess under the name of F."""
+    return _EXCESS if name == "free_energy" else name
 
 
 def _falls(run: RunFolder, about: Mapping[str, object]) -> bool:
@@ -82,7 +86,7 @@ def _falls(run: RunFolder, about: Mapping[str, object]) -> bool:
 
 
 def _draw_diagram(parameter: str, branches: Branches, events: Events, falls: bool) -> Figure:
-    second = "free_energy" if falls else "leading"
+    second = _EXCESS if falls else "leading"
     even = max(float(np.abs(table["c_1"]).max()) for _, table in branches) < _EVEN
     if even and max(float(np.abs(table["c_2"]).max()) for _, table in branches) < _EVEN:
         even = False  # the uniform state alone
@@ -109,7 +113,7 @@ def _draw_diagram(parameter: str, branches: Branches, events: Events, falls: boo
     left.set_ylabel(r"order parameter $c_2$" if even else r"order parameter $|m|$")
     low = min(float(table["c_2"].min()) for _, table in branches) if even else 0.0
     left.set_ylim(min(low, 0.0) - 0.03, 1.03)
-    if second == "free_energy":
+    if second == _EXCESS:
         right.set_ylabel(r"free energy $F - F_{\mathrm{uniform}}$")
         _bound_free_energy(right, branches, events)
     else:
@@ -159,7 +163,7 @@ def _mark(
                 "markeredgecolor": "0.15", "markeredgewidth": 0.8, "linestyle": "none", "zorder": 5,
             }  # fmt: skip
             left.plot([event["parameter"]], [event[first]], **options)
-            height = event["free_energy"] if second == "free_energy" else 0.0
+            height = event[_EXCESS] if second == _EXCESS else 0.0
             right.plot([event["parameter"]], [height], **options)
         if shown:
             values = ", ".join(f"{event['parameter']:.6g}" for event in shown)
@@ -177,8 +181,8 @@ def _bound_free_energy(
     events: Events,
 ) -> None:
     """Show what happens near the fold: far from it F falls much deeper than it rises."""
-    highest = max(float(table["free_energy"].max()) for _, table in branches)
-    lowest = min(float(table["free_energy"].min()) for _, table in branches)
+    highest = max(float(table[_EXCESS].max()) for _, table in branches)
+    lowest = min(float(table[_EXCESS].min()) for _, table in branches)
     rises = highest > 1e-6 * (highest - lowest)  # not by round-off
     if any(event["kind"] == "fold" for event in events) and rises:
         lowest = max(lowest, -4.0 * highest)

@@ -6,7 +6,7 @@ Owns the format. Knows nothing of what the columns mean, and of folders.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from meanfield.geometry.sphere import Array
 from meanfield.whole import naming, write_text
 
 __all__ = ["SeriesWriter", "check_columns", "read_series", "whole_rows"]
+
+Names = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,16 @@ def _kept(lines: _Lines, until: float) -> list[str]:
     return kept
 
 
-def _refuse_header(path: Path, header: str, columns: Sequence[str]) -> None:
+def _former(path: Path, header: str, columns: Sequence[str], own: Names) -> list[str]:
+    """Columns of a file that are written no longer, all of them the package's own.
+
+    Raises:
+        InputError: the columns differ in anything else.
+    """
     found = header.split(",")
-    if found == list(columns):
-        return
     more, less = ([n for n in a if n not in b] for a, b in ((found, columns), (columns, found)))
+    if [n for n in found if n not in more] == list(columns) and all(map(own, more)):
+        return more
     differ = [f"also '{name}'" for name in more] + [f"no '{name}'" for name in less]
     raise InputError(
         f"{path} has other columns than this run writes ({', '.join(differ) or 'another order'}): "
@@ -72,14 +79,20 @@ def _refuse_header(path: Path, header: str, columns: Sequence[str]) -> None:
     )
 
 
-def check_columns(path: Path, columns: Sequence[str]) -> None:
+def check_columns(path: Path, columns: Sequence[str], own: Names = lambda name: False) -> None:
     """Refuse to go on with a series of other columns, before anything is written.
+
+    Args:
+        path: the file.
+        columns: that are to be written.
+        own: tells the package's own columns from those of observers: an earlier version may have
+            written one that this one does not.
 
     Raises:
         InputError: names what differs.
     """
     if path.is_file():
-        _refuse_header(path, _Lines.of(path).header or ",".join(columns), columns)
+        _former(path, _Lines.of(path).header or ",".join(columns), columns, own)
 
 
 class SeriesWriter:
@@ -91,6 +104,7 @@ class SeriesWriter:
         resume_at: go on with an existing file: rows later than this time are cut off (a row at
             exactly this time stays, so do not write it again), and so is what is damaged. None:
             start a new file.
+        own: names of columns that are dropped from the file if they are not among ``columns``.
 
     Attributes:
         rows: number of rows in the file.
@@ -102,7 +116,11 @@ class SeriesWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], columns: Iterable[str], resume_at: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        columns: Iterable[str],
+        resume_at: float | None = None,
+        own: Names = lambda name: False,
     ) -> None:
         self.path = Path(path)
         self.columns = tuple(columns)
@@ -112,10 +130,13 @@ class SeriesWriter:
         kept: list[str] = []
         if resume_at is not None and self.path.exists():
             lines = _Lines.of(self.path)
-            if lines.header or lines.rows:
-                _refuse_header(self.path, lines.header, self.columns)
             kept = _kept(lines, resume_at)
             self.cut = _cut(len(lines.rows) - len(kept), lines.rest)
+            if lines.header or lines.rows:
+                if former := _former(self.path, lines.header, self.columns, own):
+                    kept = _without(kept, lines.header, former)
+                    names = " and ".join(former)
+                    self.cut += f"{' and ' if self.cut else ''}{names}, no longer a column here"
         self.rows = len(kept)
         self.last: dict[str, float] | None = None
         if kept:
@@ -147,6 +168,13 @@ class SeriesWriter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _without(rows: list[str], header: str, former: Sequence[str]) -> list[str]:
+    """Rows without some columns."""
+    at = [k for k, name in enumerate(header.split(",")) if name not in former]
+    cells = [row.split(",") for row in rows]
+    return [",".join(row[k] for k in at) for row in cells]
 
 
 def _cut(rows: int, rest: int) -> str:

@@ -156,7 +156,8 @@ def _uniform_branch(
     for p in values:
         rows.append(curve.row(curve.uniform(p)))
         report("uniform", rows[-1])
-    events = tuple(Event("branch point", p, 0.0, 0.0) for p, _ in critical)
+    excess = float(rows[0][COLUMNS.index("free_energy_excess")])  # 0, or nan
+    events = tuple(Event("branch point", p, 0.0, excess) for p, _ in critical)
     moments = np.zeros((len(rows), curve.degree + 1))
     moments[:, 0] = 1.0
     return Branch("uniform", np.array(rows), moments, events, _END)
@@ -182,7 +183,13 @@ class _Walk:
     def mark(self, kind: str) -> None:
         """Say that the last point is special."""
         at = {name: float(self.rows[-1][k]) for k, name in enumerate(COLUMNS)}
-        numbers = (at["parameter"], abs(at["c_1"]), at["free_energy"], int(at["order"]), at["c_2"])
+        numbers = (
+            at["parameter"],
+            abs(at["c_1"]),
+            at["free_energy_excess"],
+            int(at["order"]),
+            at["c_2"],
+        )
         self.events.append(Event(kind, *numbers))
 
     def ended(self, why: str) -> Branch:
@@ -289,15 +296,15 @@ def _between(
 ) -> list[tuple[Array, Array, str]]:
     """What happens between two neighbouring points: solutions, rows and kinds along the curve."""
     tests: list[tuple[str, Callable[[Array], float]]] = []
-    leading, free_energy = COLUMNS.index("leading"), COLUMNS.index("free_energy")
+    leading, excess = COLUMNS.index("leading"), COLUMNS.index("free_energy_excess")
     if min(curve.amplitude(x), curve.amplitude(new)) > _SMALL:
         if tangent[-1] * curve.tangent(new, tangent)[-1] < 0.0:
             tests.append(("fold", lambda y: float(curve.tangent(y, tangent)[-1])))
         elif before[leading] * row[leading] < 0.0:
             tests.append(("branch point", lambda y: curve.spectrum(y).leading))
         falls = curve.equation.interaction.energy_kind == "gradient"
-        if falls and before[free_energy] * row[free_energy] < 0.0:
-            tests.append(("equal free energy", lambda y: curve.state(y).free_energy))
+        if falls and before[excess] * row[excess] < 0.0:
+            tests.append(("equal free energy", lambda y: curve.state(y).free_energy_excess))
     found = []
     for kind, test in tests:
         at, where = _locate(curve, x, tangent, step, test)

@@ -208,7 +208,7 @@ class Curve:
                 x[1] if self.degree > 1 else state.c2,
                 state.energy,
                 state.entropy,
-                state.free_energy,
+                state.free_energy_excess,
                 spectrum.leading,
                 spectrum.leading_mode.order,
             ]

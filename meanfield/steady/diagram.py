@@ -15,8 +15,8 @@ from meanfield.steady.spectrum import NEUTRAL
 
 __all__ = ["COLUMNS", "Branch", "Diagram", "Event"]
 
-COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy", "leading", "order")
-"""Columns of ``Branch.table``; energy is E, free_energy F relative to the uniform state."""
+COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy_excess", "leading", "order")
+"""Columns of ``Branch.table``; energy is E, free_energy_excess F - F_uniform (sa: nan)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Event:
             a free energy decides: usa, kernels),
             "branch point" (an eigenvalue crosses zero: a branch leaves, of azimuthal order
             ``order``), "uniform" (the branch joins the uniform one), "end".
-        parameter, mean_norm, free_energy: where.
+        parameter, mean_norm, free_energy_excess: where.
         order: azimuthal order of the crossing eigenvalue, 0 else.
         c_2: int P_2 dmu there, the order parameter of even states.
     """
@@ -36,7 +36,7 @@ class Event:
     kind: str
     parameter: float
     mean_norm: float
-    free_energy: float
+    free_energy_excess: float
     order: int = 0
     c_2: float = 0.0
 

@@ -334,13 +334,15 @@ class StationaryState:
         return float(self.grid.weights @ (np.exp(self.log_rho) * self.log_rho))
 
     @property
-    def free_energy(self) -> float:
-        """F = kappa H - E + E_uniform (V = -I: + E - E_uniform), 0 if uniform.
+    def free_energy_excess(self) -> float:
+        """F - F_uniform, F = kappa H - E (V = -I: + E): 0 if uniform, falls along the flow.
 
-        Decreases along the flow with the identity as link (usa, kernels). For the log link with
-        noise no such functional is known; the number then says nothing.
+        With the identity as link (usa, kernels); nan for others (sa), for which no functional that
+        falls is known with noise.
         """
         equation = self.equation
+        if equation.interaction.energy_kind != "gradient":
+            return math.nan
         return equation.interaction.free_energy(self.energy_excess, self.entropy, equation.kappa)
 
     @cached_property

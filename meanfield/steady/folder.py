@@ -34,6 +34,13 @@ __all__ = [
     "write_state",
 ]
 
+_EXCESS = "free_energy_excess"
+
+
+def _falls(run: RunFolder) -> bool:
+    """Whether there is a free energy, that is: one that falls."""
+    return run.read_run()["energy_kind"] == "gradient"
+
 
 def open_folder(
     problem: Problem, path: Path, overwrite: bool, about: Mapping[str, object]
@@ -93,12 +100,14 @@ def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFol
         "c_2": state.c2,
         "energy": state.energy,
         "entropy": state.entropy,
-        "free_energy": state.free_energy,
+        _EXCESS: state.free_energy_excess,
         "residual": state.residual,
         "leading": found.leading,
         "stable": int(found.is_stable),
         "uniform": int(state.is_uniform),
     }
+    if not _falls(run):
+        del numbers[_EXCESS]
     write_table(run.file("stationary.csv"), list(numbers), [list(numbers.values())])
     eigenvalues: list[list[object]] = [
         [mode.order, v.real, v.imag] for mode in found.modes for v in mode.eigenvalues
@@ -125,10 +134,12 @@ def branch_table(run: RunFolder, parameter: str) -> Iterator[Report]:
     """The table of a branch, and what writes each point to it as it comes."""
     with open(run.file("branch.csv"), "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["branch", parameter, "mean_norm", *COLUMNS[1:], "stable"])
+        falls = _falls(run)
+        names = [name for name in COLUMNS[1:-1] if falls or name != _EXCESS]
+        writer.writerow(["branch", parameter, "mean_norm", *names, "order", "stable"])
 
         def report(name: str, row: Array) -> None:
-            values = [f"{v:.17g}" for v in row[1:-1]]
+            values = [f"{row[COLUMNS.index(column)]:.17g}" for column in names]
             stable = int(row[COLUMNS.index("leading")] < -NEUTRAL)
             writer.writerow(
                 [name, f"{row[0]:.17g}", f"{abs(row[1]):.17g}", *values, int(row[-1]), stable]
@@ -140,12 +151,14 @@ def branch_table(run: RunFolder, parameter: str) -> Iterator[Report]:
 
 def write_diagram(diagram: Diagram, run: RunFolder) -> None:
     """Write the special points and the arrays of a diagram."""
+    header = ["branch", "kind", "parameter", "mean_norm", _EXCESS, "order", "c_2"]
+    if not _falls(run):
+        header.remove(_EXCESS)
     events: list[list[object]] = [
-        [b.name, e.kind, e.parameter, e.mean_norm, e.free_energy, e.order, e.c_2]
+        [b.name, *(getattr(e, name) for name in header[1:])]
         for b in diagram.branches
         for e in _told(b, diagram)
     ]
-    header = ["branch", "kind", "parameter", "mean_norm", "free_energy", "order", "c_2"]
     write_table(run.file("events.csv"), header, events)
     arrays: dict[str, Array] = {}
     for number, found in enumerate(diagram.branches):
@@ -158,7 +171,8 @@ def write_diagram(diagram: Diagram, run: RunFolder) -> None:
 def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:
     """Events of a branch; those of the uniform one are the critical values."""
     if found.name == "uniform":
-        return tuple(Event("critical", p, 0.0, 0.0) for p in diagram.critical)
+        excess = float(found.column(_EXCESS)[0])  # 0, or nan
+        return tuple(Event("critical", p, 0.0, excess) for p in diagram.critical)
     return found.events
 
 

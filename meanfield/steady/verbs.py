@@ -82,7 +82,7 @@ class StationaryResult:
             ("H", f"{state.entropy:.12g}"),
         ]
         if model.energy_kind == "gradient":
-            rows.append(("F - F_uniform", f"{state.free_energy:.12g}"))
+            rows.append(("F - F_uniform", f"{state.free_energy_excess:.12g}"))
         fixed, newton = state.iterations
         rows += [
             ("residual", f"{state.residual:.1e} ({fixed} fixed-point, {newton} Newton steps)"),

@@ -29,18 +29,18 @@ MEAN = 1.0 / math.tanh(3.0) - 1.0 / 3.0  # of the coordinate along the axis
 SHORT = {"t", "step", "dt", "mass", "energy", "energy_scaled", "mean_norm", "clusters"}
 
 
-def attention() -> mf.Interaction:
-    return mf.Attention("sa", 2.0, 3, "sphere")
+def attention(kind: str = "sa") -> mf.Interaction:
+    return mf.Attention(kind, 2.0, 3, "sphere")
 
 
-def density_view(kappa: float = 0.0) -> DensityView:
+def density_view(kappa: float = 0.0, kind: str = "sa") -> DensityView:
     from meanfield.dynamics.implicit import ImplicitSolver
     from meanfield.dynamics.space import P1Space
 
     mesh = icosphere(4)
     space = P1Space(mesh)
     rho = LAW.density(space.points[: space.n_owned])
-    return DensityView(ImplicitSolver(space, attention(), rho, kappa), PeakCounter(mesh))
+    return DensityView(ImplicitSolver(space, attention(kind), rho, kappa), PeakCounter(mesh))
 
 
 def characteristic_view() -> CharacteristicView:
@@ -67,6 +67,7 @@ def test_one_list_of_columns_serves_every_kind_of_state() -> None:
         for kind, view in (
             ("density", density_view()),
             ("noisy", density_view(0.1)),
+            ("noisy usa", density_view(0.1, "usa")),
             ("characteristics", characteristic_view()),
             ("tokens", token_view()),
             ("many dimensions", token_view(12)),
@@ -81,7 +82,8 @@ def test_one_list_of_columns_serves_every_kind_of_state() -> None:
     power = [f"power_{k}" for k in range(9)]
     shared = SHORT | {*moments, *power}
     assert set(names["density"]) == shared | {"rho_min", "rho_max", "entropy"}
-    assert set(names["noisy"]) == set(names["density"]) | {"free_energy"}
+    assert set(names["noisy"]) == set(names["density"])  # sa has no functional that falls
+    assert set(names["noisy usa"]) == set(names["density"]) | {"free_energy"}
     assert set(names["characteristics"]) == set(names["density"]) | {"points"}
     assert set(names["tokens"]) == shared | {"largest_cluster"}
     long = {f"{name}_{k}" for name in ("mean", "m2") for k in range(1, 9)}
@@ -106,7 +108,7 @@ def test_the_two_views_of_one_density_see_the_same_numbers() -> None:
 
 
 def test_the_free_energy_is_entropy_less_energy() -> None:
-    view = density_view(0.1)
+    view = density_view(0.1, "usa")
     row = row_of(columns_of(view), view)
     assert row["free_energy"] == pytest.approx(0.1 * row["entropy"] - row["energy"], rel=1e-14)
 

@@ -17,7 +17,7 @@ from processes import ROOT, Job, needs_launcher, ranks
 
 import meanfield as mf
 from meanfield import cli
-from meanfield.case import apply_overrides
+from meanfield.case import Unmeshed, apply_overrides
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS
 from meanfield.studies.compare import compare
@@ -312,6 +312,11 @@ def test_stationary_writes_what_it_is_a_state_of(
     assert list(row)[:6] == ["model", "s", "kappa", "d", "strength", "link"]
     assert row["model"] == "onsager" and float(row["s"]) == 0.5 and float(row["kappa"]) == 0.105
     assert float(row["residual"]) < 1e-13
+    interaction = mf.Case.from_toml(CASES / "nematic.toml").model.on(Unmeshed(3))
+    energy, uniform = float(row["energy"]), interaction.uniform_energy
+    excess = 0.105 * float(row["entropy"]) - interaction.drive * (energy - uniform)
+    assert float(row["free_energy_excess"]) == pytest.approx(excess, abs=1e-12) != 0.0
+    assert "free_energy" not in row  # which is F itself, as in a series
     data = about(here / "state")
     assert (data["interaction"], data["energy_kind"]) == ("onsager, s = 0.5", "gradient")
     assert cli.main(["plot", "state"]) == 0

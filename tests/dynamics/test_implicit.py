@@ -100,7 +100,7 @@ def test_repulsion_keeps_mass_sign_and_energy(
     for model in ("sa", "usa"):
         for dt in (1e-4, 1e-2, 1e4, None):
             solver = solver_of(space, model, 4.0, rough(name, space), kappa, -1, dt=dt)
-            before = solver.free_energy()
+            before = solver.free_energy_excess()
             for _ in range(2 if dt is not None else 8):
                 rho, t = solver.rho, solver.t
                 try:
@@ -111,7 +111,7 @@ def test_repulsion_keeps_mass_sign_and_energy(
                     break
                 assert np.all(solver.rho >= 0.0)
                 assert abs(mass(solver) - 1.0) < 1e-13
-                after = solver.free_energy()
+                after = solver.free_energy_excess()
                 if model == "usa" or kappa == 0.0:
                     assert after - before <= 1e-12 * max(1.0, abs(before))
                 before = after
@@ -176,10 +176,10 @@ def check_energy(
                     solver = solver_of(
                         space, model, beta, rough(name, space), kappa, dt=dt, **choices
                     )
-                    values = [solver.free_energy()]
+                    values = [solver.free_energy_excess()]
                     for _ in range(3):
                         solver.advance(1e9)
-                        values.append(solver.free_energy())
+                        values.append(solver.free_energy_excess())
                     # But for round-off and the accuracy of the transforms.
                     scale = max(abs(v) for v in values) + solver.field().energy(scaled=True)
                     noise = 4.0 * solver.interaction.epsilon * abs(solver.field().energy_excess())
@@ -217,10 +217,10 @@ def test_energy_is_monotone_for_every_step_of_all(
 @pytest.mark.parametrize("kappa", [0.0, 0.2])
 def test_free_energy_over_a_controlled_run(kappa: float, make_space: Make) -> None:
     solver = solver_of(make_space("sphere", 3), "usa", 4.0, standard_density(), kappa)
-    values = [solver.free_energy()]
+    values = [solver.free_energy_excess()]
     while solver.t < 10.0:
         solver.advance(10.0)
-        values.append(solver.free_energy())
+        values.append(solver.free_energy_excess())
     assert np.max(np.diff(values)) <= 1e-13 * abs(values[-1])
     assert values[0] - values[-1] > 0.01
     assert solver.energy_violations == 0

@@ -14,6 +14,7 @@ import pytest
 from cases import about
 from processes import Job, python
 
+from meanfield.analysis.columns import is_own
 from meanfield.errors import InputError
 from meanfield.results import folder as module
 from meanfield.results.folder import RunFolder
@@ -413,3 +414,25 @@ def test_looking_at_a_folder_loads_nothing_slow(start: Callable[..., Job]) -> No
     )
     done = start(*python("-c", code)).finish()
     assert (done.code, done.out.strip()) == (0, "[]"), done.said
+
+
+def test_a_column_of_an_earlier_version_is_cut_and_one_of_an_observer_is_not(
+    tmp_path: Path,
+) -> None:
+    """``free_energy`` stood in the series of sa with noise, where there is none."""
+    folder = RunFolder.create(tmp_path)
+    with folder.series(["t", "x", "free_energy", "tilt"]) as series:
+        for t in (0.0, 0.1, 0.2):
+            series.write({"t": t, "x": 2 * t, "free_energy": -t, "tilt": 3 * t})
+    before = folder.series_path.read_bytes()
+    for own in (is_own, lambda name: False):
+        with pytest.raises(InputError, match="other columns"):
+            folder.series(["t", "x"], 0.1, own)
+    with pytest.raises(InputError, match="other columns"):
+        folder.series(["t", "tilt", "x"], 0.1, is_own)  # in another order
+    assert folder.series_path.read_bytes() == before
+    with folder.series(["t", "x", "tilt"], 0.1, is_own) as series:
+        assert (series.rows, series.last) == (2, {"t": 0.1, "x": 0.2, "tilt": 3 * 0.1})
+        assert series.cut == "1 rows and free_energy, no longer a column here"
+    assert folder.series_path.read_text("utf-8").splitlines()[0] == "t,x,tilt"
+    np.testing.assert_array_equal(folder.read_series()["tilt"], [0.0, 3 * 0.1])

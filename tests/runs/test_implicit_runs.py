@@ -39,9 +39,11 @@ def test_a_noisy_density_on_every_geometry(kind: str, model: str, tmp_path: Path
     np.testing.assert_allclose(series["mass"], 1.0, atol=1e-13)
     assert np.all(series["rho_min"] > 0.0)
     free = 0.3 * series["entropy"] - series["energy"]
-    np.testing.assert_allclose(series["free_energy"], free, rtol=1e-12)
     if model == "usa":
+        np.testing.assert_allclose(series["free_energy"], free, rtol=1e-12)
         assert np.all(np.diff(series["free_energy"]) < 0.0)
+    else:
+        assert "free_energy" not in series  # with noise no functional of sa is known to fall
     data = about(tmp_path / "run")
     assert data["energy_violations"] == 0
     assert sum(data["linear_solves"].values()) >= 3 * result.steps

@@ -78,6 +78,10 @@ def test_columns_need_names_of_their_own() -> None:
     observer.columns = (mf.Column("energy", "1", "Another one.", lambda view: 0.0),)
     with pytest.raises(mf.InputError, match="a column 'energy' of an observer found, another name"):
         mf.run(case(), observers=[observer])
+    # This state has none, but the name has its meaning.
+    observer.columns = (mf.Column("free_energy", "1", "Mine.", lambda view: 0.0),)
+    with pytest.raises(mf.InputError, match="a column 'free_energy' of an observer found"):
+        mf.run(case(), observers=[observer])
 
 
 def test_a_column_that_is_no_number_breaks_the_run(tmp_path: Path) -> None:

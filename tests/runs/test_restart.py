@@ -16,6 +16,7 @@ from meanfield import cli
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import icosphere, write_mesh
 from meanfield.results.checkpoint import load_checkpoint
+from meanfield.results.folder import RunFolder
 
 SHORT = small(time__outputs=[0.1, 0.2], time__end=0.3)
 LONGER = small(time__outputs=[0.1, 0.2, 0.3], time__end=0.5)
@@ -43,6 +44,18 @@ def goes_on(folder: Path, whole: mf.Result) -> mf.Result:
     same_series(whole.series, result.series, 1e-12)
     assert tuple(mf.read_fields(folder / "fields.vtkhdf").times) == LONGER.output_times()
     return result
+
+
+def test_a_column_that_an_earlier_version_wrote_is_no_obstacle(
+    folder: Path, whole: mf.Result
+) -> None:
+    lines = (folder / "series.csv").read_text("utf-8").splitlines()
+    rows = ["free_energy", *["0.25"] * (len(lines) - 1)]
+    text = "".join(f"{line},{more}\n" for line, more in zip(lines, rows, strict=True))
+    (folder / "series.csv").write_text(text, "utf-8")
+    goes_on(folder, whole)
+    assert "free_energy" not in RunFolder(folder).read_series()
+    assert "free_energy, no longer a column here" in (folder / "run.log").read_text("utf-8")
 
 
 # ------------------------------------------------------------------ of the same case

@@ -47,7 +47,7 @@ def test_hysteresis(hysteresis: Diagram) -> None:
     assert fold.mean_norm == pytest.approx(wanted.mean_length, abs=1e-2)
     (equal,) = hysteresis.events("equal free energy")
     assert equal.parameter == pytest.approx(wanted.equal_free_energy, abs=1e-4)
-    assert abs(equal.free_energy) < 1e-12
+    assert abs(equal.free_energy_excess) < 1e-12
     (uniform,) = hysteresis.events("uniform")
     assert uniform.parameter == pytest.approx(hysteresis.critical[0], abs=1e-9)
 
@@ -59,7 +59,7 @@ def test_stability_changes_at_the_fold_and_at_the_critical_noise(hysteresis: Dia
     away = np.abs(m - fold.mean_norm) > 1e-6
     assert np.array_equal(clustered.stable[away], m[away] > fold.mean_norm)
     # Only the free energy of the stable part falls below that of the uniform state.
-    assert np.all(clustered.column("free_energy")[~clustered.stable] >= -1e-12)
+    assert np.all(clustered.column("free_energy_excess")[~clustered.stable] >= -1e-12)
 
 
 def test_points_of_a_branch_are_stationary_states(hysteresis: Diagram) -> None:
@@ -71,13 +71,13 @@ def test_points_of_a_branch_are_stationary_states(hysteresis: Diagram) -> None:
             Equation(SelfAttention("usa", 4.0), row["parameter"], 3), bump(3, 9.0)
         )
         assert state.mean_norm == pytest.approx(row["c_1"], abs=1e-10)
-        assert state.free_energy == pytest.approx(row["free_energy"], abs=1e-9)
+        assert state.free_energy_excess == pytest.approx(row["free_energy_excess"], abs=1e-9)
 
 
 def test_free_energy_changes_by_the_entropy(hysteresis: Diagram) -> None:
     # dF/dkappa = H along a branch of critical points: the trapezoidal rule, second order.
     clustered = hysteresis.branches[1]
-    p, f, h = (clustered.column(name) for name in ("parameter", "free_energy", "entropy"))
+    p, f, h = (clustered.column(name) for name in ("parameter", "free_energy_excess", "entropy"))
     integral = np.cumsum(0.5 * (h[1:] + h[:-1]) * np.diff(p))
     assert np.abs(f[1:] - f[0] - integral).max() < 2e-3 * np.ptp(f)
 

@@ -50,6 +50,7 @@ def test_stationary_prints_and_writes_a_state(
     assert float(numbers["c_1"]) == pytest.approx(profile.moments[0], abs=1e-9)
     assert float(numbers["c_2"]) == pytest.approx(profile.moments[1], abs=1e-9)
     assert float(numbers["energy"]) == pytest.approx(profile.energy, abs=1e-8)
+    assert "free_energy" not in numbers and "free_energy_excess" not in numbers
     assert float(numbers["residual"]) < 1e-13 and numbers["stable"] == "1"
     leading = max(float(row["real"]) for row in rows(folder / "eigenvalues.csv"))
     assert leading == float(numbers["leading"]) < 0.0
@@ -130,6 +131,17 @@ def test_branch_writes_the_diagram(tmp_path: Path, capsys: pytest.CaptureFixture
     (folder / "figures" / "branch.png").unlink()
     assert cli.main(["plot", str(folder)]) == 0 and (folder / "figures" / "branch.png").is_file()
     assert cli.main(["info", str(folder)]) == 0 and "hysteresis" in capsys.readouterr().out
+    # A folder of an earlier version, which called the excess by the name of F, looks the same.
+    picture = (folder / "figures" / "branch.png").read_bytes()
+    with np.load(folder / "branch.npz") as data:
+        arrays = dict(data)
+    arrays["columns"] = np.char.replace(arrays["columns"], "free_energy_excess", "free_energy")
+    np.savez(folder / "branch.npz", **arrays)
+    text = (folder / "events.csv").read_text("utf-8")
+    assert "free_energy_excess" in text
+    (folder / "events.csv").write_text(text.replace("free_energy_excess", "free_energy"), "utf-8")
+    assert cli.main(["plot", str(folder)]) == 0
+    assert (folder / "figures" / "branch.png").read_bytes() == picture
 
 
 @pytest.mark.parametrize(("interval", "text"), [

@@ -20,9 +20,9 @@ COLUMNS = (
     Column(
         "free_energy",
         "energy",
-        "F = kappa H - E (repulsive attention: + E), with diffusion only: it never increases with "
-        "the identity as link (usa, kernels). No such functional is known for sa.",
+        "F = kappa H - E (repulsive attention: + E), which never increases: with diffusion and the "
+        "identity as link (usa, kernels) only. No such functional is known for sa.",
         _free_energy,
-        frozenset({"density", "noise", "double energy"}),
+        frozenset({"density", "free energy", "double energy"}),
     ),
 )

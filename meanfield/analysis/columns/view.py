@@ -50,8 +50,8 @@ class View(ABC):
 
     Attributes:
         offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
-            "noise" (kappa > 0), "double energy" (unscaled), "harmonics" (``power``), "groups"
-            (``largest_cluster``), "points".
+            "free energy" (kappa > 0, identity as link), "double energy" (unscaled), "harmonics"
+            (``power``), "groups" (``largest_cluster``), "points".
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
 
@@ -138,8 +138,9 @@ class DensityView(View):
     def __init__(self, solver: DensitySolver, counter: PeakCounter | None) -> None:
         self.solver: DensitySolver = solver
         self._counter = counter
-        noise = {"noise"} if solver.kappa > 0.0 else set()
-        self.offers = frozenset({"density", "harmonics"} | noise | _energies(solver))
+        falls = solver.kappa > 0.0 and solver.interaction.energy_kind == "gradient"
+        free = {"free energy"} if falls else set()
+        self.offers = frozenset({"density", "harmonics"} | free | _energies(solver))
         self.directions = solver.space.manifold.moments
 
     def _totals_of(self) -> _Totals:

@@ -164,7 +164,7 @@ class ImplicitSolver(DensitySolver):
         (total,) = self.space.sum(local)
         return math.sqrt(total)
 
-    def free_energy(self) -> float:
+    def free_energy_excess(self) -> float:
         """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
         return self._functional(self.rho, self.field())
 
