@@ -17,7 +17,6 @@ __all__ = [
     "StopWish",
     "Stopped",
     "act_on",
-    "as_interrupt",
     "ending",
     "ends_process",
     "ignored",
@@ -73,14 +72,6 @@ class Stopped(KeyboardInterrupt):
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
-
-
-@contextmanager
-def as_interrupt(number: signal.Signals) -> Iterator[None]:
-    """Let a signal end the work as Ctrl-C does."""
-    with kept(number) as before:
-        _answer(dict.fromkeys(before, _stop))
-        yield
 
 
 class StopWish:

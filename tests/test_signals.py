@@ -13,7 +13,6 @@ import pytest
 from meanfield.signals import (
     Stopped,
     act_on,
-    as_interrupt,
     ending,
     ignored,
     kept,
@@ -62,13 +61,6 @@ def test_what_is_ignored_stays_so(heard: list[int]) -> None:
     assert signal.signal(signal.SIGINT, before) is signal.SIG_IGN
 
 
-def test_as_an_interrupt(heard: list[int]) -> None:
-    with pytest.raises(KeyboardInterrupt), as_interrupt(signal.SIGTERM):
-        send(signal.SIGTERM)
-    send(signal.SIGTERM)
-    assert heard == [signal.SIGTERM]
-
-
 def test_ignored_for_a_moment(heard: list[int]) -> None:
     with ignored(signal.SIGINT):
         send(signal.SIGINT)
@@ -89,7 +81,7 @@ def test_other_threads_change_nothing(heard: list[int]) -> None:
     wishes: list[bool] = []
 
     def work() -> None:
-        with stop_wishes() as wish, as_interrupt(signal.SIGTERM), ignored(signal.SIGINT):
+        with stop_wishes() as wish, ending(), ignored(signal.SIGINT):
             send(signal.SIGUSR1)
             wishes.append(wish.asked)
 

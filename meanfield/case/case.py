@@ -309,13 +309,13 @@ class Case:
             key for key in self.differences(old) if key not in _FREE and not key.startswith("time.")
         ]
 
-    def file_digests(self) -> dict[str, str]:
+    def file_digests(self, *, law: bool = False) -> dict[str, str]:
         """SHA-256 of each file that the state of a run hangs on at every moment, by its key path.
 
         Those of the mesh, of a kernel, of tokens; that of the initial law only where new vertices
-        of characteristics ask for it.
+        of characteristics ask for it, or ``law`` does.
         """
-        free = ("title",) if self._needs_law() else ("title", "initial.")
+        free = ("title",) if law or self._needs_law() else ("title", "initial.")
         return {
             key: hashlib.sha256(Path(value).read_bytes()).hexdigest()
             for key, value in _flatten(self.to_dict())

@@ -18,7 +18,8 @@ _DESCRIPTION = """\
 With a case: run its density and clouds of particles from the same law, and compare them: the
 Wasserstein distance of a cloud to the density, held against that of as many independent samples
 of the density (the sampling floor), differences of E and of moments in units of their Monte-Carlo
-error, and the p-value of a test that both have the same low moments.
+error, and the p-value of a test that clouds have, on average and for n to infinity, the moments of
+degree 1 to 4 of the density. No verdict is given where n is too small for the time.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""

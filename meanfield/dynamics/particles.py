@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Particles
-from meanfield.checks import real_array
 from meanfield.collective import Alone
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.noise import step_generator
@@ -31,6 +30,7 @@ from meanfield.dynamics.rungekutta import (
 )
 from meanfield.dynamics.solver import Solver, State
 from meanfield.dynamics.stepping import grown_step
+from meanfield.dynamics.tokens import checked_weights
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
@@ -96,7 +96,7 @@ class TokenSolver(Solver):
     ) -> None:
         super().__init__(interaction, Alone(), t)
         self.n, self.d = shape
-        self.weights = _checked_weights(weights, self.n)
+        self.weights = checked_weights(weights, self.n)
 
     @property
     @abstractmethod
@@ -302,17 +302,11 @@ class ParticleSolver(TokenSolver):
                 return dt
 
     def _noisy_step(self, t_end: float) -> float:
-        on, longest = self.interaction.manifold, self.options.dt
-        if longest is None:
-            turn = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.kappa * (self.d - 1))
-            if self._control.longest == 0.0:
-                speed = largest_row(self._first_velocity())
-                self._control.longest = 0.01 / speed if speed > 0.0 else turn
-            longest = min(turn, self._control.longest)
-        dt = self._fitted(t_end, longest)
+        on = self.interaction.manifold
+        dt = self._fitted(t_end, self._longest_noisy_step())
         with self._timed("noise"):
             rng = step_generator(self.seed, self.step)
-            x = on.brownian(self._points, 0.5 * self.kappa * dt, rng)
+            x = self._shaken(self._points, 0.5 * self.kappa * dt, rng)
         slope = self._field_at(x, self.t)
         middle = on.retracted(x + 0.5 * dt * slope)
         y = None
@@ -326,11 +320,24 @@ class ParticleSolver(TokenSolver):
             )
         bend = dt * largest_row(drift - slope)
         with self._timed("noise"):
-            self._points = on.brownian(y, 0.5 * self.kappa * dt, rng)
+            self._points = self._shaken(y, 0.5 * self.kappa * dt, rng)
         self._velocity = None
         if self.options.dt is None:
             self._control.longest = grown_step(dt, bend, _BEND, 2)
         return dt
+
+    def _longest_noisy_step(self) -> float:
+        if self.options.dt is not None:
+            return self.options.dt
+        turn = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.kappa * (self.d - 1))
+        if self._control.longest == 0.0:
+            speed = largest_row(self._first_velocity())
+            self._control.longest = 0.01 / speed if speed > 0.0 else turn
+        return min(turn, self._control.longest)
+
+    def _shaken(self, x: Array, tau: float, rng: np.random.Generator) -> Array:
+        """Tokens after Brownian motions for a time ``tau``."""
+        return self.interaction.manifold.brownian(x, tau, rng)
 
     # ------------------------------------------------------------------ collapsed tokens
 
@@ -363,25 +370,6 @@ def tokens_for(interaction: Interaction, x0: Array) -> Array:
     if not len(x):
         raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
     return interaction.manifold.onto(x)
-
-
-def _checked_weights(weights: Array | None, n: int) -> Array:
-    """Masses (n,), scaled to sum one; None: equal ones.
-
-    Raises:
-        InputError: another number of masses, a negative or infinite one, or none at all.
-    """
-    if weights is None:
-        return np.full(n, 1.0 / n)
-    w = real_array(weights, "weights", f"one number for each of {n} tokens")
-    if w.shape != (n,):
-        raise InputError(f"weights of shape {w.shape} found, one for each of {n} tokens expected")
-    if not np.all(np.isfinite(w)) or np.any(w < 0.0) or not np.sum(w) > 0.0:
-        raise InputError(
-            f"weights from {np.min(w):g} to {np.max(w):g} found, finite masses >= 0 with a "
-            "positive sum expected"
-        )
-    return w / np.sum(w)
 
 
 def _check_numbers(kappa: float, dt: float | None, seed: int) -> None:

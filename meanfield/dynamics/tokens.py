@@ -10,12 +10,13 @@ import math
 import numpy as np
 
 from meanfield.case.solvers import TOKEN_KINDS
+from meanfield.checks import real_array
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, normalize
 
-__all__ = ["initial_tokens"]
+__all__ = ["checked_weights", "initial_tokens"]
 
 _CIRCLE_CELLS = 1 << 16
 _SPHERE_ROWS, _SPHERE_COLUMNS = 2048, 2048  # the density is constant on each cell
@@ -56,6 +57,25 @@ def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid"
     if law.d == 3:
         return _on_sphere(law, n)
     raise InputError(f"quantised tokens for d = {law.d} found, d = 2 or 3 expected; take 'iid'")
+
+
+def checked_weights(weights: Array | None, n: int) -> Array:
+    """Masses (n,), scaled to sum one; None: equal ones.
+
+    Raises:
+        InputError: another number of masses, a negative or infinite one, or none at all.
+    """
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    w = real_array(weights, "weights", f"one number for each of {n} tokens")
+    if w.shape != (n,):
+        raise InputError(f"weights of shape {w.shape} found, one for each of {n} tokens expected")
+    if not np.all(np.isfinite(w)) or np.any(w < 0.0) or not np.sum(w) > 0.0:
+        raise InputError(
+            f"weights from {np.min(w):g} to {np.max(w):g} found, finite masses >= 0 with a "
+            "positive sum expected"
+        )
+    return w / np.sum(w)
 
 
 # ------------------------------------------------------------------ quantisation

@@ -30,7 +30,7 @@ __all__ = [
     "write_rows",
 ]
 
-_DENSITY, _TABLE = "density.npz", "compare.csv"
+_DENSITIES, _TABLE = {False: "density.npz", True: "density-coarse.npz"}, "compare.csv"
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,21 @@ class StoredDensity:
         return Measure(self.mesh.points, self.weights * self.rho[k])
 
     @staticmethod
-    def is_in(folder: RunFolder) -> bool:
+    def is_in(folder: RunFolder, coarse: bool = False) -> bool:
         """Whether it has been written."""
-        return (folder.path / _DENSITY).is_file()
+        return (folder.path / _DENSITIES[coarse]).is_file()
 
     @classmethod
-    def read(cls, path: Path) -> StoredDensity:
-        """Read it from the folder at ``path``."""
-        with np.load(path / _DENSITY) as data:
+    def read(cls, path: Path, coarse: bool = False) -> StoredDensity:
+        """Read it from the folder at ``path``; the one of half the resolution, if it is coarse."""
+        with np.load(path / _DENSITIES[coarse]) as data:
             mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
             return cls(mesh, data["times"], data["rho"], data["energy"], data["weights"])
 
-    def write(self, folder: RunFolder) -> None:
+    def write(self, folder: RunFolder, coarse: bool = False) -> None:
         """Write it into a folder."""
         save_arrays(
-            folder.file(_DENSITY),
+            folder.file(_DENSITIES[coarse]),
             geometry=self.mesh.geometry,
             d=self.mesh.d,
             times=self.times,
@@ -87,10 +87,10 @@ def cloud_file(kind: str, n: int, replica: int) -> str:
     return f"tasks/{kind}-n{n}-r{replica}.npz"
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """All arrays of a file, by name."""
+def read_arrays(path: Path, without: Sequence[str] = ()) -> dict[str, Array]:
+    """Arrays of a file, by name."""
     with np.load(path) as data:
-        return dict(data)
+        return {name: data[name] for name in data if name not in without}
 
 
 def comparison_record(folder: RunFolder) -> dict[str, object]:

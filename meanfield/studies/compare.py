@@ -6,7 +6,6 @@ after an interruption. The pieces are in the modules beside it.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from meanfield.arguments import checked_arguments
 from meanfield.case import Case
 from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder
-from meanfield.signals import as_interrupt
+from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import load_dolfinx, load_mpi, utc_now
 from meanfield.studies.evaluate import Comparison, evaluate
 from meanfield.studies.report import write
 from meanfield.studies.settings import Clouds, Settings, checked_integer, open_folder, settle
-from meanfield.studies.tasks import Task, run_density, run_tasks
+from meanfield.studies.tasks import Task, run_coarse_density, run_density, run_tasks
 
 __all__ = ["compare"]
 
@@ -42,10 +41,15 @@ def compare(
     and 95 % interval over replicas; the *sampling floor*, which is the same distance for n
     independent samples of the density; their ratio, 1 as long as particles are as good as samples;
     differences of E (without the pairs of a particle with itself), of the mean and of the second
-    moments in units of their Monte-Carlo error; and the p-value of a test that the clouds have the
-    density's low moments (``analysis.crosscheck``). Both distances are to the same points that
-    stand for the density (4 n of them, 2 000 to 10 000), so that what this costs in accuracy
-    (``quadrature`` in the table) is in both.
+    moments in units of their Monte-Carlo error; and the p-value of a test that the clouds have, on
+    average and for n to infinity, the density's moments of degree 1 to 4 (``analysis.verdict``),
+    nan where there is no verdict. The columns are explained with ``Comparison``.
+
+    Both distances are to the same points that stand for the density (4 n of them, 2 000 to 10 000),
+    so that what this costs in accuracy (``quadrature`` in the table) is in both. Differences and
+    moments are extrapolated to n to infinity by parts of the clouds, in which particles interact
+    with those of their half, quarter or eighth only, and to h = 0 by a density at half the
+    resolution (not on a mesh of a file; its error is then unknown and not allowed for).
 
     Args:
         case: density to run: eulerian or implicit solver, any geometry.
@@ -58,7 +62,7 @@ def compare(
 
     Raises:
         InputError: what cannot be compared, before anything is written.
-        KeyboardInterrupt: Ctrl-C (or SIGTERM); it can be resumed.
+        KeyboardInterrupt: Ctrl-C; it can be resumed. SIGTERM, SIGHUP and SIGQUIT end the process.
     """
     settings = settle(case, clouds)
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
@@ -66,8 +70,12 @@ def compare(
     _check_alone()
     if resume:
         RunFolder.open(folder)
-    with RunFolder.claimed(folder, "compare"):
-        return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)
+    try:
+        with RunFolder.claimed(folder, "compare"):
+            return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)
+    except Stopped as stop:
+        act_on(stop.number)  # which ends the process, as it would have without this comparison
+        raise
 
 
 def _compare(
@@ -87,10 +95,10 @@ def _compare(
         for kind in settings.kinds
     ]
     try:
-        # So that no process of its own stays behind.
-        with as_interrupt(signal.SIGTERM):
+        with ending():  # so that no process of its own stays behind
             run_folder.add(*(task.name for task in tasks))
             run_density(settings, run_folder, progress, announce)
+            run_coarse_density(settings, run_folder, progress)
             run_tasks(tasks, jobs, progress)
     except BaseException as error:
         run_folder.write_run(

@@ -5,6 +5,7 @@ Reads the files of a comparison; knows nothing of how they were made.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from meanfield.analysis.crosscheck import (
     mean_with_interval,
     rate_fit,
     ratio_interval,
-    two_sample_test,
 )
-from meanfield.geometry.manifolds import Manifold
+from meanfield.analysis.verdict import extrapolated, moment_test
+from meanfield.dynamics.parts import DIVISIONS
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import StoredDensity, cloud_file, read_arrays
+from meanfield.studies.moments import linear_moments
 from meanfield.studies.settings import Settings
 
 __all__ = ["Comparison", "evaluate"]
@@ -32,7 +33,13 @@ class Comparison:
     """What ``compare`` found.
 
     Attributes:
-        rows: one for each time and number of particles, see ``compare.csv``.
+        rows: one for each time ``t`` and number ``n`` of particles, as in ``compare.csv``:
+            ``w2``, ``floor_w2``, ``ratio_w2`` with ``_low`` and ``_high`` (also of ``w1``),
+            ``quadrature``; ``z_energy``, ``z_mean``, ``z_second`` (the largest |z|); ``p_value``
+            (nan: no verdict), and what it rests on: sizes ``moment_distance``,
+            ``moment_resolution``, ``moment_bias``, ``moment_band`` and the ``moment_share`` of
+            ``analysis.verdict.Verdict``, and ``density_error``, the largest error of the density's
+            moments of one degree (nan: unknown).
         rates: for each time the exponent of the distance in n, with its interval; None with one n
             (and no times at all without distances).
         folder: where everything is.
@@ -45,41 +52,23 @@ class Comparison:
 
 def evaluate(settings: Settings, path: Path) -> Comparison:
     """Evaluate the clouds in a folder."""
-    density = StoredDensity.read(path)
-    on, d = density.mesh.manifold, density.mesh.d
+    density = _Reference.read(path)
     rows: list[dict[str, float]] = []
     distances: dict[float, list[Array]] = {t: [] for t in settings.times}
     for n in settings.numbers:
-        found = {
-            kind: [read_arrays(path / cloud_file(kind, n, r)) for r in range(settings.replicas)]
-            for kind in settings.kinds
-        }
-        clouds = [one["x"] for one in found["particles"]]
-        start = [_as_compared(x[0], on) for x in clouds]
+        clouds = _Clouds.read(settings, path, n)
         for k, t in enumerate(settings.times):
             row: dict[str, float] = {"t": t, "n": float(n), "replicas": float(settings.replicas)}
             for p in settings.exponents:
-                ours, floor = (
-                    np.array([one[f"w{p}"][k] for one in found[kind]])
-                    for kind in ("particles", "floor")
-                )
+                ours, floor = clouds.of(f"w{p}", k), clouds.of(f"w{p}", k, floor=True)
                 row |= _named(f"w{p}", mean_with_interval(ours))
                 row |= _named(f"floor_w{p}", mean_with_interval(floor))
                 row |= _named(f"ratio_w{p}", ratio_interval(ours, floor))
                 if p == settings.exponents[0]:
                     distances[t].append(ours)
             if settings.exponents:
-                row["quadrature"] = float(found["particles"][0]["quadrature"][k])
-            energy = np.array([one["energy"][k] for one in found["particles"]])
-            row["z_energy"] = float(difference(energy, density.energy[k]).z)
-            row |= _moment_differences([x[k] for x in clouds], density.masses(k), on)
-            initial = (start, density.masses(0)) if t > 0.0 else None
-            now = [_as_compared(x[k], on) for x in clouds]
-            verdict = two_sample_test(now, density.masses(k), initial, d=d)
-            row["p_value"] = verdict.p_value
-            row["moment_distance"] = verdict.distance
-            row["moment_resolution"] = verdict.resolution
-            rows.append(row)
+                row["quadrature"] = float(clouds.of("quadrature", k)[0])
+            rows.append(row | _agreement(clouds, density, k, t))
     rates = {
         t: rate_fit(settings.numbers, [list(v) for v in values])
         if len(settings.numbers) > 1
@@ -91,29 +80,90 @@ def evaluate(settings: Settings, path: Path) -> Comparison:
     return Comparison(rows, rates, path)
 
 
-def _as_compared(x: Array, on: Manifold) -> Measure:
-    """A cloud in the coordinates of the density."""
-    return Measure.equal(on.coordinates(x))
+@dataclass(frozen=True)
+class _Clouds:
+    """What was measured of all clouds of one number of particles, and of as many samples."""
+
+    particles: list[dict[str, Array]]
+    samples: list[dict[str, Array]]
+
+    @classmethod
+    def read(cls, settings: Settings, path: Path, n: int) -> _Clouds:
+        found: dict[str, list[dict[str, Array]]] = {"particles": [], "floor": []}
+        for kind in settings.kinds:
+            found[kind] = [
+                read_arrays(path / cloud_file(kind, n, r), without=["x"])
+                for r in range(settings.replicas)
+            ]
+        return cls(found["particles"], found["floor"])
+
+    def of(self, name: str, k: int, *, floor: bool = False) -> Array:
+        """A quantity at the k-th time, (replicas, ...)."""
+        return np.array([one[name][k] for one in (self.samples if floor else self.particles)])
+
+    def levels(self, name: str, k: int) -> Array:
+        """One that clouds and their divisions have, (levels, replicas, ...)."""
+        return np.moveaxis(self.of(name, k), 1, 0)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The density, and the same at half the resolution where it could be had."""
+
+    fine: StoredDensity
+    coarse: StoredDensity | None
+
+    @classmethod
+    def read(cls, path: Path) -> _Reference:
+        try:
+            coarse = StoredDensity.read(path, coarse=True)
+        except FileNotFoundError:
+            coarse = None
+        return cls(StoredDensity.read(path), coarse)
+
+    def at(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Moments and energy at the k-th time, extrapolated to h = 0, and their corrections.
+
+        Without the coarse mesh they are what they are, and the corrections are nan. So they are at
+        the start, where nothing has been solved; the corrections then are bounds.
+        """
+
+        def of(one: StoredDensity) -> dict[str, Array]:
+            about = linear_moments(one.masses(k), one.mesh.manifold)
+            return about | {"energy": np.array(one.energy[k])}
+
+        fine = of(self.fine)
+        if self.coarse is None:
+            return fine, {name: np.full(np.shape(value), np.nan) for name, value in fine.items()}
+        step = {name: (fine[name] - value) / 3.0 for name, value in of(self.coarse).items()}
+        if self.fine.times[k] == 0.0:
+            return fine, step
+        return {name: value + step[name] for name, value in fine.items()}, step
+
+
+def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[str, float]:
+    """Differences in units of their Monte-Carlo error, and the verdict with what it rests on."""
+    there, step = density.at(k)
+    degree = there["degree"].round().astype(int)
+    row: dict[str, float] = {}
+    for name in ("energy", "mean", "second"):
+        gap = difference(extrapolated(clouds.levels(name, k)), there[name])
+        row[f"z_{name}"] = float(gap.z) if name == "energy" else float(np.max(np.abs(gap.z)))
+    # One for each degree, so that it is the same for rotated states.
+    error = np.array([float(np.linalg.norm(step["low"][degree == l])) for l in degree])
+    levels = clouds.levels("low", k) - there["low"]
+    initial = clouds.levels("low", 0)[0] - density.at(0)[0]["low"] if t > 0.0 else None
+    verdict = moment_test(levels, degree, initial, allowance=np.nan_to_num(error))
+    # Without parts nothing is known of the bias of such small clouds.
+    row["p_value"] = verdict.p_value if len(levels) > len(DIVISIONS) else math.nan
+    row["moment_distance"] = verdict.distance
+    row["moment_resolution"] = verdict.resolution
+    row["moment_bias"], row["moment_band"] = verdict.bias, verdict.band
+    row["moment_share"] = verdict.share
+    row["density_error"] = float(np.max(error))
+    return row
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:
     values = (interval.value, interval.low, interval.high)
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
-
-
-def _moment_differences(clouds: list[Array], density: Measure, on: Manifold) -> dict[str, float]:
-    """The largest |z| among the coordinates of the mean, and among the second moments."""
-    points = np.asarray(density.points)
-    y = on.moments_of(points)
-    x = np.array([c[:, -on.moments :] for c in clouds])
-    upper = np.triu_indices(y.shape[1])
-    m = density.weights
-    mean = difference(x.mean(axis=1), m @ y)
-    second = difference(
-        np.einsum("rni,rnj->rij", x, x)[:, upper[0], upper[1]] / x.shape[1],
-        ((y * m[:, None]).T @ y)[upper],
-    )
-    return {
-        "z_mean": float(np.max(np.abs(mean.z))),
-        "z_second": float(np.max(np.abs(second.z))),
-    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
+from meanfield.analysis.verdict import DEGREE
 from meanfield.errors import MeanfieldWarning
 from meanfield.results.comparison import comparison_record, write_csv, write_rows
 from meanfield.results.folder import RunFolder
@@ -53,7 +55,7 @@ def summary(comparison: Comparison) -> list[str]:
     for p in names:
         head += f"  {f'W{p}':>8} {'95 % interval':>18}  {'floor':>8}"
         head += f"  {'ratio':>6} {'95 % int.':>12}"
-    lines = [head + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'p':>7}"]
+    lines = [head + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'bias':>5} {'band':>5}  {'p':>7}"]
     for row in rows:
         line = f"{row['t']:8.4g} {int(row['n']):7d}"
         for p in names:
@@ -63,7 +65,9 @@ def summary(comparison: Comparison) -> list[str]:
                 f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]"
             )
         z = (f"{row[f'z_{name}']:6.1f}" for name in ("energy", "mean", "second"))
-        lines.append(f"{line}  {' '.join(z)}  {row['p_value']:7.4f}")
+        bias = (f"{row[f'moment_{k}'] / row['moment_resolution']:5.1f}" for k in ("bias", "band"))
+        chance = "   none" if math.isnan(row["p_value"]) else f"{row['p_value']:7.4f}"
+        lines.append(f"{line}  {' '.join(z)}  {' '.join(bias)}  {chance}")
     for t, rate in comparison.rates.items():
         if rate is not None:
             lines.append(
@@ -73,7 +77,18 @@ def summary(comparison: Comparison) -> list[str]:
     if names:
         lines.append("floor: the distance of n independent samples; ratio: W over floor")
     lines += [
-        "z: of E, of the mean and of the second moments (the largest), in Monte-Carlo errors",
-        "p: of clouds and density having the same low moments; small if they differ",
+        "z: of E, of the mean and of the second moments (the largest), in Monte-Carlo errors, for "
+        "n to infinity",
+        "bias: of the moments of clouds for having n particles, measured by parts of clouds "
+        "and taken out; band: the last correction of this; both over what chance makes",
+        "p: that clouds have, on average and for n to infinity, the density's moments of degree 1 "
+        f"to {DEGREE}, within the error of its mesh; small if they differ",
     ]
+    if any(math.isnan(row["p_value"]) for row in rows):
+        lines.append(
+            "none: no verdict, since the clouds have too few particles for this time (fewer than "
+            "32, or too much of their fluctuations depends on n): more particles, or earlier times"
+        )
+    if all(math.isnan(row["density_error"]) for row in rows):
+        lines.append("the error of the density's mesh is not known: there is no coarser one")
     return lines

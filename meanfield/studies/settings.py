@@ -176,7 +176,7 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
         InputError: it cannot be written, or was begun with other settings.
     """
     before: dict[str, object] = {}
-    about = {**provenance(), **settings.describe()}
+    about = {**provenance(), **settings.describe(), "digests": _digests(settings)}
     if resume:
         folder = RunFolder.open(path)
         before = comparison_record(folder)
@@ -199,11 +199,21 @@ def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Setti
         wanted["particle_case"]
     ):
         changed.append("the case of the particles")
+    then, now = before.get("digests"), _digests(settings)
+    if isinstance(then, dict):
+        changed += [f"the file of {key}" for key in now if then.get(key, now[key]) != now[key]]
     if changed:
         raise InputError(
             f"cannot go on with {folder.path}, which was begun with other values of "
             f"{', '.join(changed)}: only numbers of particles and replicas may change"
         )
+
+
+def _digests(settings: Settings) -> dict[str, str]:
+    """Of the files that densities and clouds hang on."""
+    ours = settings.case.file_digests(law=True)
+    theirs = settings.particle_case.file_digests(law=True)
+    return ours | {f"{key} of the particles": one for key, one in theirs.items()}
 
 
 def _of_particles(text: str) -> dict[str, object]:

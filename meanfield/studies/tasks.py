@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,22 +25,25 @@ from tqdm import tqdm
 
 from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import quantise, wasserstein
-from meanfield.case import Case, Time, Unmeshed
+from meanfield.case import Case, Circle, Implicit, Sphere, Time, Zonal
 from meanfield.dynamics.particles import ParticleSolver
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.dynamics.parts import Division, advance_together, pair_energy
+from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws.tabulated import density_law
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import StoredDensity, cloud_file
 from meanfield.results.folder import RunFolder
-from meanfield.runs.simulation import run
+from meanfield.runs.simulation import Result, run
 from meanfield.runs.tracks import token_solver
 from meanfield.signals import ignored
+from meanfield.studies.moments import linear_moments
 from meanfield.studies.settings import NO_FILES, Settings
 from meanfield.surroundings import is_terminal
 from meanfield.whole import save_arrays
 
-__all__ = ["Task", "run_density", "run_tasks"]
+__all__ = ["Task", "coarser", "run_coarse_density", "run_density", "run_tasks"]
 
 _FEWEST, _MOST = 2_000, 10_000  # points that stand for the density in a distance
 
@@ -55,6 +59,58 @@ def run_density(
         if announce is not None:
             announce()
         return
+    stored, result = _run(settings, settings.case, progress, announce)
+    if result.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if result.stop_reason != "end":
+        raise BrokenInvariantError(
+            f"the density stopped early: {result.stop_reason.removeprefix('broken invariant: ')}"
+        )
+    folder.write_run({**folder.read_run(), "warnings": result.warnings})
+    stored.write(folder)
+
+
+def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | None) -> None:
+    """Run the density at half the resolution, by which the error of the other one is known.
+
+    Unless that is done already, or cannot be: the mesh is that of a file, or is too coarse.
+    """
+    case = coarser(settings.case)
+    if case is None or StoredDensity.is_in(folder, coarse=True):
+        return
+    with warnings.catch_warnings():
+        # What a coarse mesh does not resolve is no news.
+        warnings.simplefilter("ignore", MeanfieldWarning)
+        stored, result = _run(settings, case, progress, None)
+    if result.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if result.stop_reason == "end":
+        stored.write(folder, coarse=True)
+
+
+def coarser(case: Case) -> Case | None:
+    """A case of half the resolution and larger errors of the steps; None: there is none."""
+    geometry, solver = case.geometry, case.solver
+    if isinstance(geometry, Sphere) and geometry.level >= 2:
+        geometry = replace(geometry, level=geometry.level - 1)
+    elif isinstance(geometry, Circle | Zonal) and geometry.vertices >= 16:
+        # Of latitudes both ends are vertices.
+        ends = 1 if isinstance(geometry, Zonal) else 0
+        geometry = replace(geometry, vertices=(geometry.vertices - ends) // 2 + ends)
+    else:
+        return None
+    if isinstance(solver, Implicit):
+        dt = None if solver.dt is None else 2.0 * solver.dt
+        solver = replace(solver, rtol=min(4.0 * solver.rtol, 0.1), dt=dt)
+    return replace(case, geometry=geometry, solver=solver)
+
+
+def _run(
+    settings: Settings,
+    case: Case,
+    progress: bool | None,
+    announce: Callable[[], None] | None,
+) -> tuple[StoredDensity, Result]:
     kept: dict[str, list[Any]] = {"rho": [], "energy": [], "weights": []}
 
     def keep(solver: Any) -> None:
@@ -63,28 +119,22 @@ def run_density(
         kept["weights"].append(weights)
         kept["energy"].append(solver.field().energy(scaled=True))
 
-    end = settings.times[-1] or 1e-9 * settings.case.time.end
+    end = settings.times[-1] or 1e-9 * case.time.end
     case = replace(
-        settings.case,
-        time=Time(end=end, outputs=settings.times, series_every=settings.case.time.series_every),
+        case,
+        time=Time(end=end, outputs=settings.times, series_every=case.time.series_every),
         output=NO_FILES,
     )
     result = run(case, progress=progress, observers=[keep], announce=announce)
-    if result.stop_reason == "interrupted":
-        raise KeyboardInterrupt
-    if result.stop_reason != "end":
-        raise BrokenInvariantError(
-            f"the density stopped early: {result.stop_reason.removeprefix('broken invariant: ')}"
-        )
-    folder.write_run({**folder.read_run(), "warnings": result.warnings})
     count = len(settings.times)
-    StoredDensity(
+    stored = StoredDensity(
         case.geometry.build_mesh(),
         np.array(settings.times),
         np.array(kept["rho"][:count]),
         np.array(kept["energy"][:count]),
         kept["weights"][0],
-    ).write(folder)
+    )
+    return stored, result
 
 
 def _points(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
@@ -131,44 +181,48 @@ class Task:
         settings = self.settings
         density = StoredDensity.read(Path(self.folder))
         on = density.mesh.manifold
-        out: dict[str, list[Any]] = {f"w{p}": [] for p in settings.exponents}
-        if settings.exponents:
-            out["quadrature"] = []
-        energies, tokens = [], []
-        for k, (t, x) in enumerate(self._clouds(density)):
+        out: dict[str, list[Any]] = {}
+        states = self._samples(density) if self.kind == "floor" else self._clouds(on)
+        for k, (x, about) in enumerate(states):
             if settings.exponents:
                 reference, error = _points(density, k, self.n)
                 sample = Measure.equal(on.coordinates(x))
                 for p in settings.exponents:
-                    out[f"w{p}"].append(wasserstein(sample, reference, p).distance)
-                out["quadrature"].append(error)
-            if self.kind == "particles":
-                energies.append(_pair_energy(settings.particle_case, x, t))
-                tokens.append(x)
-        values = {name: np.array(column) for name, column in out.items()}
-        if self.kind == "particles":
-            values |= {"energy": np.array(energies), "x": np.array(tokens)}
-        save_arrays(self.path, **values)
+                    about[f"w{p}"] = wasserstein(sample, reference, p).distance
+                about["quadrature"] = error
+            for name, value in about.items():
+                out.setdefault(name, []).append(value)
+        save_arrays(self.path, **{name: np.array(values) for name, values in out.items()})
 
-    def _clouds(self, density: StoredDensity) -> Iterator[tuple[float, Array]]:
-        times = self.settings.times
-        if self.kind == "floor":
-            rng = np.random.default_rng(self.seed(1))
-            for k, t in enumerate(times):
-                yield t, density_law(density.mesh, density.rho[k]).sample(self.n, rng)
-            return
+    @property
+    def is_done(self) -> bool:
+        """Whether its file is there, with all that is in it (an earlier version had no parts)."""
+        if not self.path.is_file():
+            return False
+        with np.load(self.path) as data:
+            return self.kind == "floor" or "low" in data
+
+    def _samples(self, density: StoredDensity) -> Iterator[tuple[Array, dict[str, object]]]:
+        rng = np.random.default_rng(self.seed(1))
+        for rho in density.rho:
+            yield density_law(density.mesh, rho).sample(self.n, rng), {}
+
+    def _clouds(self, on: Manifold) -> Iterator[tuple[Array, dict[str, object]]]:
+        """The particles at each time, and what is measured of them and of parts of the cloud."""
         case = self.settings.token_case(self.n)
-        solver = token_solver(case, self.n, "iid", self.seed(0))
-        assert isinstance(solver, ParticleSolver)
-        for t in times:
-            while solver.t < t:
-                solver.advance(t)
-            yield t, solver.x
-
-
-def _pair_energy(case: Case, x: Array, t: float) -> float:
-    """Scaled E over pairs of different particles: at t = 0 its mean is E of the law."""
-    return case.model.on(Unmeshed(case.geometry.d)).pair_energy(Measure.equal(x), len(x), t)
+        cloud = token_solver(case, self.n, "iid", self.seed(0))
+        assert isinstance(cloud, ParticleSolver)
+        divisions = Division.all_of(cloud)
+        for t in self.settings.times:
+            advance_together(cloud, divisions, t)
+            linear = [linear_moments(Measure.equal(on.coordinates(x)), on)
+                      for x in (cloud.x, *(some.x for some in divisions))]  # fmt: skip
+            energies = [pair_energy(cloud), *(some.pair_energy() for some in divisions)]
+            about: dict[str, object] = {"x": cloud.x, "energy": energies}
+            yield (
+                cloud.x,
+                about | {name: [one[name] for one in linear] for name in ("low", "mean", "second")},
+            )
 
 
 def _run_task(task: Task) -> None:
@@ -196,7 +250,7 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
     """Do all tasks that are not done; those that are stay done, whatever happens later."""
     show = progress if progress is not None else is_terminal(sys.stderr)
     # The largest first: the last ones to finish are then short.
-    left = sorted((task for task in tasks if not task.path.is_file()), key=lambda task: -task.n)
+    left = sorted((task for task in tasks if not task.is_done), key=lambda task: -task.n)
     done = len(tasks) - len(left)
     with tqdm(
         total=len(tasks), initial=done, unit="cloud", disable=not show, file=sys.stderr

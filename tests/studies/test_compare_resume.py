@@ -20,6 +20,7 @@ from processes import HANG, Job, needs_dolfinx, python
 
 import meanfield as mf
 from meanfield import cli
+from meanfield.geometry.mesh import icosphere, write_mesh
 from meanfield.studies import tasks as work
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.report import draw, summary
@@ -61,7 +62,8 @@ def test_overwriting_deletes_its_own_files_only(tmp_path: Path) -> None:
         (folder / name).write_text("mine")
     (folder / "tasks" / "floor-n20-r0.npz.tmp").write_text("left behind by a killed process")
     quick(compared(), folder, numbers=(25,), overwrite=True)
-    kept = {"case.toml", "run.json", "compare.csv", "rates.csv", "density.npz"}
+    tables = {"case.toml", "run.json", "compare.csv", "rates.csv"}
+    kept = tables | {"density.npz", "density-coarse.npz"}
     assert files(folder) == kept | mine | tasks((25,), 2, ("particles",))
     assert all((folder / name).read_text() == "mine" for name in mine)
 
@@ -78,6 +80,19 @@ def test_more_particles_and_replicas_may_be_asked_for_later(tmp_path: Path) -> N
     data = about(tmp_path / "parts")
     assert data["numbers"] == [20, 30] and data["replicas"] == 4 and len(data["resumed"]) == 1
     assert after["compare.csv"] == (tmp_path / "whole" / "compare.csv").read_bytes()
+
+
+def test_clouds_of_an_earlier_version_are_made_again(tmp_path: Path) -> None:
+    """Theirs were made without parts of them, their density on one mesh."""
+    folder = tmp_path / "x"
+    first = quick(compared(), folder)
+    (folder / "density-coarse.npz").unlink()
+    for name in tasks((20,), 2, ("particles",)):
+        with np.load(folder / name) as data:
+            earlier = {"x": data["x"], "energy": data["energy"][:, 0]}
+        np.savez(folder / name, **earlier)
+    again = quick(compared(), folder, resume=True)
+    assert again.rows == first.rows and (folder / "density-coarse.npz").is_file()
 
 
 def test_going_on_with_what_is_finished_changes_nothing(tmp_path: Path) -> None:
@@ -244,6 +259,56 @@ def test_being_terminated_ends_all_processes(here: Path, start: Start) -> None:
     ended = job.finish()
     assert ended.code == 128 + signal.SIGTERM and "Traceback" not in ended.said
     assert nothing_is_left(job)
+
+
+SCRIPT = """\
+import sys
+import time
+
+import meanfield as mf
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
+from meanfield.studies.tasks import Task
+
+whole = Task.run
+
+
+def run(task):
+    whole(task)
+    print("made", flush=True)
+    time.sleep(600)
+
+
+Task.run = run
+case = mf.Case.from_toml("small.toml")
+try:
+    compare(case, Clouds((20,), 3, exponents=()), "out", progress=False)
+except KeyboardInterrupt:
+    print("went on")
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_script_after_its_comparison_has_stopped(here: Path, start: Start) -> None:
+    (here / "script.py").write_text(SCRIPT)
+    job = start(*python("script.py"), cwd=here)
+    wait_for(here / "out", 1, job)
+    job.send(signal.SIGTERM)
+    ended = job.finish()
+    assert ended.code == -signal.SIGTERM and "went on" not in ended.said
+    assert about(here / "out")["stop_reason"] == "interrupted"
+
+
+def test_files_that_have_changed_are_told(tmp_path: Path) -> None:
+    """Clouds of two laws, or two meshes, are not mixed, whatever the file's name."""
+    write_mesh(tmp_path / "mesh.vtu", icosphere(2))
+    case = compared(geometry={"type": "file", "file": str(tmp_path / "mesh.vtu")})
+    quick(case, tmp_path / "x")
+    write_mesh(tmp_path / "mesh.vtu", icosphere(3), overwrite=True)
+    before = contents(tmp_path / "x")
+    with pytest.raises(mf.InputError, match=r"other values of the file of geometry\.file"):
+        quick(case, tmp_path / "x", resume=True)
+    assert contents(tmp_path / "x") == before
 
 
 def test_a_process_that_is_killed_is_told(tmp_path: Path) -> None:
