@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from meanfield.analysis.verdict import DEGREE
@@ -74,21 +76,31 @@ def summary(comparison: Comparison) -> list[str]:
                 f"t = {t:g}: W{names[0]} ~ n^{rate.value:.3f}, 95 % interval [{rate.low:.3f}, "
                 f"{rate.high:.3f}]"
             )
-    if names:
-        lines.append("floor: the distance of n independent samples; ratio: W over floor")
-    lines += [
-        "z: of E, of the mean and of the second moments (the largest), in Monte-Carlo errors, for "
-        "n to infinity",
-        "bias: of the moments of clouds for having n particles, measured by parts of clouds "
-        "and taken out; band: the last correction of this; both over what chance makes",
+    for text in _explained(rows, bool(names)):
+        lines += textwrap.wrap(text, max(len(lines[0]), 79), subsequent_indent="  ")
+    return lines
+
+
+def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator[str]:
+    """What the columns of a table mean, and what is missing in it."""
+    if distances:
+        yield "floor: the distance of n independent samples; ratio: W over floor"
+    yield (
+        "z: of E, of the mean and of the second moments (the largest), for n to infinity, in "
+        "Monte-Carlo errors"
+    )
+    yield (
+        "bias: of the moments of clouds for having n particles, measured by parts of the clouds "
+        "and taken out; band: the last correction of this; both over what chance makes"
+    )
+    yield (
         "p: that clouds have, on average and for n to infinity, the density's moments of degree 1 "
-        f"to {DEGREE}, within the error of its mesh; small if they differ",
-    ]
+        f"to {DEGREE}, within the error of its mesh; small if they differ"
+    )
     if any(math.isnan(row["p_value"]) for row in rows):
-        lines.append(
+        yield (
             "none: no verdict, since the clouds have too few particles for this time (fewer than "
             "32, or too much of their fluctuations depends on n): more particles, or earlier times"
         )
     if all(math.isnan(row["density_error"]) for row in rows):
-        lines.append("the error of the density's mesh is not known: there is no coarser one")
-    return lines
+        yield "the error of the density's mesh is not known: there is no coarser one"

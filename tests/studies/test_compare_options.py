@@ -18,8 +18,10 @@ from scipy import stats
 import meanfield as mf
 from meanfield.analysis.quadrature import density_measure
 from meanfield.geometry.laws import FunctionDensity
+from meanfield.geometry.mesh import icosphere, write_mesh
 from meanfield.studies import settings
 from meanfield.studies.report import draw, summary
+from meanfield.studies.tasks import coarser
 
 pytestmark = needs_dolfinx
 
@@ -118,6 +120,40 @@ def test_without_distances(tmp_path: Path) -> None:
                              "moment_share", "density_error"]  # fmt: skip
     assert found.rates == {}
     assert "W2" not in "".join(summary(found)) and "z(E)" in summary(found)[0]
+    # So few have no verdict, which is told; a number is that of a density.
+    assert all(math.isnan(row["p_value"]) for row in found.rows)
+    assert [line.split()[-1] for line in summary(found)[1:5]] == ["none"] * 4
+    assert "none: no verdict" in " ".join(summary(found))
+
+
+def test_the_error_of_the_density(tmp_path: Path) -> None:
+    """By a density at half the resolution, where there is one."""
+    errors = []
+    for name, level in (("a", 3), ("b", 4)):
+        found = quick(compared(geometry__level=level), tmp_path / name)
+        errors.append([row["density_error"] for row in found.rows])
+    assert 3.0 < errors[0][1] / errors[1][1] < 6.0  # second order
+    write_mesh(tmp_path / "mesh.vtu", icosphere(3))
+    case = compared(geometry={"type": "file", "file": str(tmp_path / "mesh.vtu")})
+    found = quick(case, tmp_path / "file", numbers=(40,))
+    assert all(math.isnan(row["density_error"]) for row in found.rows)
+    assert "is not known: there is no coarser one" in summary(found)[-1]
+    assert not any(math.isnan(row["p_value"]) for row in found.rows)
+
+
+def test_half_the_resolution() -> None:
+    def half(**changes: object) -> mf.Case | None:
+        return coarser(compared(**changes))
+
+    for geometry, fewer in ((mf.Sphere(3), mf.Sphere(2)), (mf.Circle(101), mf.Circle(50)),
+                            (mf.Zonal(5, 101), mf.Zonal(5, 51))):  # fmt: skip
+        case = dataclasses.replace(compared(), geometry=geometry, initial=mf.Uniform(geometry.d))
+        found = coarser(case)
+        assert found is not None and found.geometry == fewer and found.solver == case.solver
+    implicit = half(solver={"type": "implicit", "rtol": 1e-4, "dt": 0.01})
+    assert implicit is not None and isinstance(implicit.solver, mf.Implicit)
+    assert (implicit.solver.rtol, implicit.solver.dt) == (4e-4, 0.02)
+    assert half(geometry__level=1) is None
 
 
 def test_without_distances_there_may_be_more_particles(tmp_path: Path) -> None:
