@@ -31,7 +31,9 @@ particles (``Verdict.share``): the bias is q times what a cloud fluctuates by, t
 and 1/n^3 are q^3 and q^5 times this. What extrapolation may have left is taken to be as much as its
 last correction, as far as that is more than chance, and is allowed for. No verdict is given where
 the order 1/n^3, 8 q^5 sqrt(R) in units of ``resolution``, is above 1.2: q = 0.56 for 8 clouds, 0.45
-for 64.
+for 64. Up to there p is uniform if the density is right: sa, beta = 4, 256 particles, two laws each
+on the circle and the sphere, R = 8, 16, 64, t = 0.5 to 3, 25 to 100 tests of each kind: p < 0.05 in
+0 to 10 %, and in 16 % where the bias is more than 5 times ``resolution``.
 
 NumPy, SciPy; knows nothing of solvers, time and files.
 """
