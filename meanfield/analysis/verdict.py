@@ -49,6 +49,7 @@ import numpy as np
 from scipy import stats
 
 from meanfield.analysis.wasserstein import checked_measure
+from meanfield.checks import real_array
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Latitudes, of_vectors
 from meanfield.geometry.sphere import Array
@@ -230,14 +231,9 @@ def moment_test(
         rng: for random sign patterns, only used beyond 12 clouds.
 
     Raises:
-        InputError: clouds that do not differ.
+        InputError: arrays of other shapes, or clouds that do not differ.
     """
-    levels = np.asarray(levels, dtype=np.float64)
-    if np.ptp(levels[0], axis=0).max() <= 1e-12:
-        raise InputError(
-            "clouds that do not differ found, independent random replicas expected: draw the "
-            "initial tokens at random, with another seed for each"
-        )
+    levels, degrees = _checked(levels, degrees)
     z = extrapolated(levels)
     if initial is not None:
         z = z - _carried(z, initial, degrees)
@@ -267,6 +263,23 @@ def moment_test(
         p_value, method, len(z), initial is not None, distance, resolution, bias, band, share,
         spread, found, degrees,
     )  # fmt: skip
+
+
+def _checked(levels: Array, degrees: Array) -> tuple[Array, Array]:
+    """Moments by level and cloud, and the degree of each."""
+    z = real_array(levels, "levels", "numbers of shape (levels, clouds >= 2, moments)")
+    l = np.asarray(degrees)
+    if z.ndim != 3 or z.shape[1] < 2 or l.shape != z.shape[2:] or not np.all(np.isfinite(z)):
+        raise InputError(
+            f"finite moments of shape (levels, clouds >= 2, moments) with a degree for each "
+            f"expected, shapes {z.shape} and {l.shape} found"
+        )
+    if np.ptp(z[0], axis=0).max() <= 1e-12:
+        raise InputError(
+            "clouds that do not differ found, independent random replicas expected: draw the "
+            "initial tokens at random, with another seed for each"
+        )
+    return z, l.astype(np.int64)
 
 
 def _left(levels: Array, degrees: Array) -> Array:

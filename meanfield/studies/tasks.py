@@ -60,9 +60,7 @@ def run_density(
             announce()
         return
     stored, result = _run(settings, settings.case, progress, announce)
-    if result.stop_reason == "interrupted":
-        raise KeyboardInterrupt
-    if result.stop_reason != "end":
+    if stored is None:
         raise BrokenInvariantError(
             f"the density stopped early: {result.stop_reason.removeprefix('broken invariant: ')}"
         )
@@ -79,12 +77,13 @@ def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | N
     if case is None or StoredDensity.is_in(folder, coarse=True):
         return
     with warnings.catch_warnings():
-        # What a coarse mesh does not resolve is no news.
+        # What a coarse mesh does not resolve is no news, and what it cannot do is no harm.
         warnings.simplefilter("ignore", MeanfieldWarning)
-        stored, result = _run(settings, case, progress, None)
-    if result.stop_reason == "interrupted":
-        raise KeyboardInterrupt
-    if result.stop_reason == "end":
+        try:
+            stored, _ = _run(settings, case, progress, None)
+        except InputError:
+            return
+    if stored is not None:
         stored.write(folder, coarse=True)
 
 
@@ -110,7 +109,12 @@ def _run(
     case: Case,
     progress: bool | None,
     announce: Callable[[], None] | None,
-) -> tuple[StoredDensity, Result]:
+) -> tuple[StoredDensity | None, Result]:
+    """Run a density; gives it at the times of the comparison, None if it has not reached the end.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
     kept: dict[str, list[Any]] = {"rho": [], "energy": [], "weights": []}
 
     def keep(solver: Any) -> None:
@@ -126,6 +130,10 @@ def _run(
         output=NO_FILES,
     )
     result = run(case, progress=progress, observers=[keep], announce=announce)
+    if result.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if result.stop_reason != "end":
+        return None, result
     count = len(settings.times)
     stored = StoredDensity(
         case.geometry.build_mesh(),

@@ -151,6 +151,10 @@ def test_verdicts_that_cannot_be() -> None:
         two_sample_test(clouds[:1], clouds[0])
     with pytest.raises(InputError, match="clouds that do not differ"):
         two_sample_test([clouds[0]] * 8, clouds[1])
+    bad = [np.ones((8, 2)), np.ones((1, 1, 2)), np.ones((1, 8, 3)), np.full((1, 8, 2), np.nan)]
+    for levels in bad:
+        with pytest.raises(InputError, match="finite moments of shape"):
+            moment_test(levels, np.array([1, 1]))
     with pytest.raises(InputError, match="2 initial clouds found, 3 expected"):
         two_sample_test(clouds, clouds[0], (clouds[:2], clouds[0]))
 
