@@ -13,11 +13,12 @@ from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 
-__all__ = ["DIVISIONS", "Division", "advance_together", "pair_energy"]
+__all__ = ["DIVISIONS", "FEWEST", "Division", "advance_together", "pair_energy"]
 
 DIVISIONS = (2, 4, 8)
 """Into how many parts a cloud is divided: halves, quarters, eighths."""
-_FEWEST = 4  # tokens in a part
+FEWEST = 32
+"""Tokens that are divided: 4 in an eighth."""
 
 
 class _Part(ParticleSolver):
@@ -64,7 +65,7 @@ class Division:
     @classmethod
     def all_of(cls, cloud: ParticleSolver) -> list[Division]:
         """Into halves, quarters and eighths; none, if an eighth had fewer than 4 tokens."""
-        if cloud.n < _FEWEST * DIVISIONS[-1]:
+        if cloud.n < FEWEST:
             return []
         return [cls(cloud, count) for count in DIVISIONS]
 

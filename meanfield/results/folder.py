@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -298,11 +298,11 @@ class RunFolder:
         self,
         columns: Iterable[str],
         resume_at: float | None = None,
-        own: Callable[[str], bool] = lambda name: False,
+        retired: Collection[str] = (),
     ) -> SeriesWriter:
         """Open the series for writing; see ``SeriesWriter``."""
         self.add(SERIES_FILE)
-        return SeriesWriter(self.series_path, columns, resume_at, own)
+        return SeriesWriter(self.series_path, columns, resume_at, retired)
 
     def read_series(self) -> dict[str, Array]:
         """Read the series: one array (rows,) for each column; half a last row is left out.

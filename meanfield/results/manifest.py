@@ -30,7 +30,8 @@ It grows by one when what is written can no longer be read by the versions befor
 _EARLIER = (
     "case.toml", RUN_FILE, "series.csv", "run.log", "checkpoint.npz", "fields.vtkhdf",
     "particles.vtkhdf",
-    "density.npz", "compare.csv", "rates.csv", "tasks/particles-n*-r*.npz", "tasks/floor-n*-r*.npz",
+    "density.npz", "density-coarse.npz", "compare.csv", "rates.csv",
+    "tasks/particles-n*-r*.npz", "tasks/floor-n*-r*.npz",
     "stationary.csv", "eigenvalues.csv", "state.npz", "density.vtu",
     "branch.csv", "events.csv", "branch.npz",
     "figures/energy.png", "figures/density.png",

@@ -6,7 +6,7 @@ Owns the format. Knows nothing of what the columns mean, and of folders.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from meanfield.geometry.sphere import Array
 from meanfield.whole import naming, write_text
 
 __all__ = ["SeriesWriter", "check_columns", "read_series", "whole_rows"]
-
-Names = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,15 @@ def _kept(lines: _Lines, until: float) -> list[str]:
     return kept
 
 
-def _former(path: Path, header: str, columns: Sequence[str], own: Names) -> list[str]:
-    """Columns of a file that are written no longer, all of them the package's own.
+def _former(path: Path, header: str, columns: Sequence[str], retired: Collection[str]) -> list[str]:
+    """Columns of a file that are written no longer, all of them retired.
 
     Raises:
         InputError: the columns differ in anything else.
     """
     found = header.split(",")
     more, less = ([n for n in a if n not in b] for a, b in ((found, columns), (columns, found)))
-    if [n for n in found if n not in more] == list(columns) and all(map(own, more)):
+    if [n for n in found if n not in more] == list(columns) and set(more) <= set(retired):
         return more
     differ = [f"also '{name}'" for name in more] + [f"no '{name}'" for name in less]
     raise InputError(
@@ -79,20 +77,19 @@ def _former(path: Path, header: str, columns: Sequence[str], own: Names) -> list
     )
 
 
-def check_columns(path: Path, columns: Sequence[str], own: Names = lambda name: False) -> None:
+def check_columns(path: Path, columns: Sequence[str], retired: Collection[str] = ()) -> None:
     """Refuse to go on with a series of other columns, before anything is written.
 
     Args:
         path: the file.
         columns: that are to be written.
-        own: tells the package's own columns from those of observers: an earlier version may have
-            written one that this one does not.
+        retired: columns that an earlier version may have written, and this one does not.
 
     Raises:
         InputError: names what differs.
     """
     if path.is_file():
-        _former(path, _Lines.of(path).header or ",".join(columns), columns, own)
+        _former(path, _Lines.of(path).header or ",".join(columns), columns, retired)
 
 
 class SeriesWriter:
@@ -104,12 +101,13 @@ class SeriesWriter:
         resume_at: go on with an existing file: rows later than this time are cut off (a row at
             exactly this time stays, so do not write it again), and so is what is damaged. None:
             start a new file.
-        own: names of columns that are dropped from the file if they are not among ``columns``.
+        retired: columns that are dropped from the file if they are not among ``columns``.
 
     Attributes:
         rows: number of rows in the file.
         last: the last one of those that were there; None: there were none.
         cut: what was cut off, in words; "" for nothing.
+        dropped: columns that were there and are retired.
 
     Raises:
         InputError: the file to go on with has other columns.
@@ -120,11 +118,12 @@ class SeriesWriter:
         path: str | os.PathLike[str],
         columns: Iterable[str],
         resume_at: float | None = None,
-        own: Names = lambda name: False,
+        retired: Collection[str] = (),
     ) -> None:
         self.path = Path(path)
         self.columns = tuple(columns)
         self.cut = ""
+        self.dropped: tuple[str, ...] = ()
         if not self.columns or self.columns[0] != "t":
             raise ValueError(f"expected columns that start with 't', found {self.columns}")
         kept: list[str] = []
@@ -133,10 +132,8 @@ class SeriesWriter:
             kept = _kept(lines, resume_at)
             self.cut = _cut(len(lines.rows) - len(kept), lines.rest)
             if lines.header or lines.rows:
-                if former := _former(self.path, lines.header, self.columns, own):
-                    kept = _without(kept, lines.header, former)
-                    names = " and ".join(former)
-                    self.cut += f"{' and ' if self.cut else ''}{names}, no longer a column here"
+                self.dropped = tuple(_former(self.path, lines.header, self.columns, retired))
+                kept = _without(kept, lines.header, self.dropped)
         self.rows = len(kept)
         self.last: dict[str, float] | None = None
         if kept:
@@ -172,6 +169,8 @@ class SeriesWriter:
 
 def _without(rows: list[str], header: str, former: Sequence[str]) -> list[str]:
     """Rows without some columns."""
+    if not former:
+        return rows
     at = [k for k, name in enumerate(header.split(",")) if name not in former]
     cells = [row.split(",") for row in rows]
     return [",".join(row[k] for k in at) for row in cells]

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from meanfield.analysis.columns import Column, Family, View, is_own, refuse_bad
+from meanfield.analysis.columns import RETIRED, Column, Family, View, refuse_bad
 from meanfield.arguments import ON_ALL_RANKS, checked_arguments, refuse_other
 from meanfield.collective import Communicator, everywhere
 from meanfield.dynamics.solver import Solver
@@ -258,7 +258,7 @@ class Watches:
                     f"which this state does not have"
                 )
             for column in entry.of(view):
-                if column.name in taken or is_own(column.name):
+                if column.name in taken or column.name in RETIRED:
                     raise InputError(
                         f"a column '{column.name}' of an observer found, another name expected"
                     )

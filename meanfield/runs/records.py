@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from meanfield.analysis.columns import is_own
+from meanfield.analysis.columns import RETIRED
 from meanfield.case import Case
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
@@ -66,7 +66,10 @@ class Records:
         folder.log(
             f"{'started' if restart is None else 'resumed'} at t = {t:g} on {track.comm.size} ranks"
         )
-        self._series = folder.series(self._columns, None if restart is None else t, is_own)
+        self._series = folder.series(self._columns, None if restart is None else t, RETIRED)
+        if self._series.dropped:
+            names = " and ".join(self._series.dropped)
+            folder.log(f"no longer a column of the series, and dropped from it: {names}")
         if self._series.cut:
             folder.log(f"cut off after t = {t:g}: {self._series.cut}")
         if restart is None:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from meanfield.analysis.columns import is_own
+from meanfield.analysis.columns import RETIRED
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
@@ -260,7 +260,7 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
     def load() -> State:
         assert place.path is not None and place.restart is not None
         folder = RunFolder(place.path)
-        check_columns(folder.series_path, names, is_own)
+        check_columns(folder.series_path, names, RETIRED)
         for text in place.restart.notes:
             warnings.warn(text, MeanfieldWarning, stacklevel=1)
         track.remember(before(folder, place.restart))

@@ -23,9 +23,15 @@ from meanfield.dynamics.parts import DIVISIONS
 from meanfield.geometry.sphere import Array
 from meanfield.results.comparison import StoredDensity, cloud_file, read_arrays
 from meanfield.studies.moments import linear_moments
+from meanfield.studies.resolution import order_of
 from meanfield.studies.settings import Settings
 
 __all__ = ["Comparison", "evaluate"]
+
+_SAFETY = 1.3  # errors of first order are up to this times what they are found to be
+_CANCELLED = (
+    0.25  # part of the largest error that those of other degrees are taken to have at least
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Comparison:
 
 def evaluate(settings: Settings, path: Path) -> Comparison:
     """Evaluate the clouds in a folder."""
-    density = _Reference.read(path)
+    density = _Reference.read(path, order_of(settings.case))
     rows: list[dict[str, float]] = []
     distances: dict[float, list[Array]] = {t: [] for t in settings.times}
     for n in settings.numbers:
@@ -108,24 +114,26 @@ class _Clouds:
 
 @dataclass(frozen=True)
 class _Reference:
-    """The density, and the same at half the resolution where it could be had."""
+    """The density, and the one by which its error is known, where it could be had."""
 
     fine: StoredDensity
     coarse: StoredDensity | None
+    order: int
 
     @classmethod
-    def read(cls, path: Path) -> _Reference:
+    def read(cls, path: Path, order: int) -> _Reference:
         try:
             coarse = StoredDensity.read(path, coarse=True)
         except FileNotFoundError:
             coarse = None
-        return cls(StoredDensity.read(path), coarse)
+        return cls(StoredDensity.read(path), coarse, order)
 
     def at(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Moments and energy at the k-th time, extrapolated to h = 0, and their corrections.
+        """Moments and energy at the k-th time, and what was found of their errors.
 
-        Without the coarse mesh they are what they are, and the corrections are nan. So they are at
-        the start, where nothing has been solved; the corrections then are bounds.
+        Extrapolated to h = 0 if the order is 2: the errors are those of before. Of order 1 the
+        moments stay as they are, since other errors may count as much. Without another density
+        nothing is known of errors: nan.
         """
 
         def of(one: StoredDensity) -> dict[str, Array]:
@@ -135,10 +143,20 @@ class _Reference:
         fine = of(self.fine)
         if self.coarse is None:
             return fine, {name: np.full(np.shape(value), np.nan) for name, value in fine.items()}
-        step = {name: (fine[name] - value) / 3.0 for name, value in of(self.coarse).items()}
-        if self.fine.times[k] == 0.0:
-            return fine, step
-        return {name: value + step[name] for name, value in fine.items()}, step
+        second = self.order == 2
+        parts = 3.0 if second else 1.0
+        step = {name: (fine[name] - value) / parts for name, value in of(self.coarse).items()}
+        return {name: value + step[name] if second else value for name, value in fine.items()}, step
+
+    def error(self, step: Array, degree: Array) -> Array:
+        """Of each moment: what is allowed for, given what ``at`` has found of them. nan: unknown.
+
+        By degree, so that it is the same for rotated states. Where two errors have cancelled it may
+        look too small: it is a part of the largest one at least.
+        """
+        size = np.array([float(np.linalg.norm(step[degree == l])) for l in degree])
+        size = np.maximum(size, _CANCELLED * size.max())
+        return size if self.order == 2 else _SAFETY * size
 
 
 def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[str, float]:
@@ -149,8 +167,7 @@ def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[s
     for name in ("energy", "mean", "second"):
         gap = difference(extrapolated(clouds.levels(name, k)), there[name])
         row[f"z_{name}"] = float(gap.z) if name == "energy" else float(np.max(np.abs(gap.z)))
-    # One for each degree, so that it is the same for rotated states.
-    error = np.array([float(np.linalg.norm(step["low"][degree == l])) for l in degree])
+    error = density.error(step["low"], degree)
     levels = clouds.levels("low", k) - there["low"]
     initial = clouds.levels("low", 0)[0] - density.at(0)[0]["low"] if t > 0.0 else None
     verdict = moment_test(levels, degree, initial, allowance=np.nan_to_num(error))

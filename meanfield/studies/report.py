@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from meanfield.analysis.verdict import DEGREE
+from meanfield.dynamics.parts import FEWEST
 from meanfield.errors import MeanfieldWarning
 from meanfield.results.comparison import comparison_record, write_csv, write_rows
 from meanfield.results.folder import RunFolder
@@ -67,7 +68,9 @@ def summary(comparison: Comparison) -> list[str]:
                 f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]"
             )
         z = (f"{row[f'z_{name}']:6.1f}" for name in ("energy", "mean", "second"))
-        bias = (f"{row[f'moment_{k}'] / row['moment_resolution']:5.1f}" for k in ("bias", "band"))
+        bias = (
+            f"{_times(row[f'moment_{k}'], row['moment_resolution']):5.1f}" for k in ("bias", "band")
+        )
         chance = "   none" if math.isnan(row["p_value"]) else f"{row['p_value']:7.4f}"
         lines.append(f"{line}  {' '.join(z)}  {' '.join(bias)}  {chance}")
     for t, rate in comparison.rates.items():
@@ -81,13 +84,17 @@ def summary(comparison: Comparison) -> list[str]:
     return lines
 
 
+def _times(size: float, unit: float) -> float:
+    return size / unit if unit > 0.0 else 0.0
+
+
 def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator[str]:
     """What the columns of a table mean, and what is missing in it."""
     if distances:
         yield "floor: the distance of n independent samples; ratio: W over floor"
     yield (
-        "z: of E, of the mean and of the second moments (the largest), for n to infinity, in "
-        "Monte-Carlo errors"
+        f"z: of E, of the mean and of the second moments (the largest), for n >= {FEWEST} of "
+        "extrapolations to n = infinity, in Monte-Carlo errors"
     )
     yield (
         "bias: of the moments of clouds for having n particles, measured by parts of the clouds "
@@ -95,12 +102,13 @@ def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator
     )
     yield (
         "p: that clouds have, on average and for n to infinity, the density's moments of degree 1 "
-        f"to {DEGREE}, within the error of its mesh; small if they differ"
+        f"to {DEGREE}, within its numerical error; small if they differ"
     )
     if any(math.isnan(row["p_value"]) for row in rows):
         yield (
             "none: no verdict, since the clouds have too few particles for this time (fewer than "
-            "32, or too much of their fluctuations depends on n): more particles, or earlier times"
+            f"{FEWEST}, or too much of their fluctuations depends on n): more particles, or "
+            "earlier times"
         )
     if all(math.isnan(row["density_error"]) for row in rows):
-        yield "the error of the density's mesh is not known: there is no coarser one"
+        yield "the numerical error of the density is not known: there is no coarser mesh"

@@ -19,6 +19,7 @@ import numpy as np
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
 from meanfield.errors import InputError
+from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
 from meanfield.results.folder import RunFolder, listed
 from meanfield.software import provenance, utc_now
@@ -26,7 +27,7 @@ from meanfield.software import provenance, utc_now
 __all__ = ["NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
 
 MAX_PARTICLES = 20_000  # an exact distance takes minutes beyond
-MAX_UNMEASURED = 1_000_000  # without distances: all clouds of one n are in memory at the end
+MAX_UNMEASURED = 1_000_000  # without distances: all clouds are kept on disk
 NO_FILES = Output(precision="float64", figures=False)
 """Of the runs of a comparison: what float32 could not hold is welcome."""
 
@@ -138,7 +139,7 @@ def _checked_numbers(numbers: Sequence[int], measured: bool) -> tuple[int, ...]:
     if not len(numbers):
         raise InputError("no number of particles found, at least one expected, as in 250 1000 4000")
     most = MAX_PARTICLES if measured else MAX_UNMEASURED
-    why = "exact distances of more take too long" if measured else "clouds are kept in memory"
+    why = "exact distances of more take too long" if measured else "all clouds are kept on disk"
     name = "number of particles"
     return tuple(sorted({checked_integer(name, n, 2, most, why) for n in numbers}))
 
@@ -176,7 +177,8 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
         InputError: it cannot be written, or was begun with other settings.
     """
     before: dict[str, object] = {}
-    about = {**provenance(), **settings.describe(), "digests": _digests(settings)}
+    about = {**provenance(), **settings.describe(), "digests": _digests(settings),
+             "law": _law(settings)}  # fmt: skip
     if resume:
         folder = RunFolder.open(path)
         before = comparison_record(folder)
@@ -202,6 +204,9 @@ def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Setti
     then, now = before.get("digests"), _digests(settings)
     if isinstance(then, dict):
         changed += [f"the file of {key}" for key in now if then.get(key, now[key]) != now[key]]
+    law, other = before.get("law"), _law(settings)
+    if isinstance(law, list) and not np.allclose(law, other, rtol=1e-6, atol=1e-300):
+        changed.append("the law")
     if changed:
         raise InputError(
             f"cannot go on with {folder.path}, which was begun with other values of "
@@ -213,7 +218,20 @@ def _digests(settings: Settings) -> dict[str, str]:
     """Of the files that densities and clouds hang on."""
     ours = settings.case.file_digests(law=True)
     theirs = settings.particle_case.file_digests(law=True)
-    return ours | {f"{key} of the particles": one for key, one in theirs.items()}
+    # The particles' own tokens are not used.
+    others = {
+        key: digest
+        for key, digest in theirs.items()
+        if ours.get(key) != digest and not key.startswith("solver.")
+    }
+    return ours | {f"{key} of the particles": digest for key, digest in others.items()}
+
+
+def _law(settings: Settings) -> list[float]:
+    """The laws' densities at some points, which tell one made in Python from another."""
+    x = uniform_points(32, settings.case.geometry.d, np.random.default_rng(0))
+    cases = (settings.case, settings.particle_case)
+    return [float(value) for case in cases for value in case.initial.density(x)]
 
 
 def _of_particles(text: str) -> dict[str, object]:

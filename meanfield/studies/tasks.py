@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import quantise, wasserstein
-from meanfield.case import Case, Circle, Implicit, Sphere, Time, Zonal
+from meanfield.case import Case, Time
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.parts import Division, advance_together, pair_energy
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
@@ -39,11 +39,12 @@ from meanfield.runs.simulation import Result, run
 from meanfield.runs.tracks import token_solver
 from meanfield.signals import ignored
 from meanfield.studies.moments import linear_moments
+from meanfield.studies.resolution import coarser
 from meanfield.studies.settings import NO_FILES, Settings
 from meanfield.surroundings import is_terminal
 from meanfield.whole import save_arrays
 
-__all__ = ["Task", "coarser", "run_coarse_density", "run_density", "run_tasks"]
+__all__ = ["Task", "run_coarse_density", "run_density", "run_tasks"]
 
 _FEWEST, _MOST = 2_000, 10_000  # points that stand for the density in a distance
 
@@ -69,7 +70,7 @@ def run_density(
 
 
 def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | None) -> None:
-    """Run the density at half the resolution, by which the error of the other one is known.
+    """Run the density by which the error of the other one is known (``resolution.coarser``).
 
     Unless that is done already, or cannot be: the mesh is that of a file, or is too coarse.
     """
@@ -85,23 +86,6 @@ def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | N
             return
     if stored is not None:
         stored.write(folder, coarse=True)
-
-
-def coarser(case: Case) -> Case | None:
-    """A case of half the resolution and larger errors of the steps; None: there is none."""
-    geometry, solver = case.geometry, case.solver
-    if isinstance(geometry, Sphere) and geometry.level >= 2:
-        geometry = replace(geometry, level=geometry.level - 1)
-    elif isinstance(geometry, Circle | Zonal) and geometry.vertices >= 16:
-        # Of latitudes both ends are vertices.
-        ends = 1 if isinstance(geometry, Zonal) else 0
-        geometry = replace(geometry, vertices=(geometry.vertices - ends) // 2 + ends)
-    else:
-        return None
-    if isinstance(solver, Implicit):
-        dt = None if solver.dt is None else 2.0 * solver.dt
-        solver = replace(solver, rtol=min(4.0 * solver.rtol, 0.1), dt=dt)
-    return replace(case, geometry=geometry, solver=solver)
 
 
 def _run(
@@ -259,6 +243,9 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
     show = progress if progress is not None else is_terminal(sys.stderr)
     # The largest first: the last ones to finish are then short.
     left = sorted((task for task in tasks if not task.is_done), key=lambda task: -task.n)
+    if earlier := sum(task.path.is_file() for task in left):
+        text = f"{earlier} clouds of an earlier version are made again, with parts of them"
+        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     done = len(tasks) - len(left)
     with tqdm(
         total=len(tasks), initial=done, unit="cloud", disable=not show, file=sys.stderr

@@ -151,10 +151,20 @@ def test_verdicts_that_cannot_be() -> None:
         two_sample_test(clouds[:1], clouds[0])
     with pytest.raises(InputError, match="clouds that do not differ"):
         two_sample_test([clouds[0]] * 8, clouds[1])
-    bad = [np.ones((8, 2)), np.ones((1, 1, 2)), np.ones((1, 8, 3)), np.full((1, 8, 2), np.nan)]
+    bad = [np.ones((8, 2)), np.ones((1, 1, 2)), np.ones((0, 8, 2)), np.full((1, 8, 2), np.nan)]
     for levels in bad:
-        with pytest.raises(InputError, match="finite moments of shape"):
+        with pytest.raises(InputError, match="levels: finite moments of shape"):
             moment_test(levels, np.array([1, 1]))
+    z = rng.normal(size=(1, 8, 2))
+    for degrees in ([1], [0, 1], [1, 3], [[1, 1]]):
+        with pytest.raises(InputError, match=r"degrees: .* found"):
+            moment_test(z, np.array(degrees))
+    for initial in (z[0, :1], z[0] * np.nan, z):
+        with pytest.raises(InputError, match="initial: finite moments of shape"):
+            moment_test(z, np.array([1, 1]), initial)
+    for allowance in (math.nan, -1.0, np.ones(3), math.inf):
+        with pytest.raises(InputError, match=r"allowance: .* found"):
+            moment_test(z, np.array([1, 1]), allowance=allowance)
     with pytest.raises(InputError, match="2 initial clouds found, 3 expected"):
         two_sample_test(clouds, clouds[0], (clouds[:2], clouds[0]))
 

@@ -14,7 +14,7 @@ import pytest
 from cases import about
 from processes import Job, python
 
-from meanfield.analysis.columns import is_own
+from meanfield.analysis.columns import RETIRED
 from meanfield.errors import InputError
 from meanfield.results import folder as module
 from meanfield.results.folder import RunFolder
@@ -425,14 +425,14 @@ def test_a_column_of_an_earlier_version_is_cut_and_one_of_an_observer_is_not(
         for t in (0.0, 0.1, 0.2):
             series.write({"t": t, "x": 2 * t, "free_energy": -t, "tilt": 3 * t})
     before = folder.series_path.read_bytes()
-    for own in (is_own, lambda name: False):
+    for retired in (RETIRED, ()):
         with pytest.raises(InputError, match="other columns"):
-            folder.series(["t", "x"], 0.1, own)
+            folder.series(["t", "x"], 0.1, retired)
     with pytest.raises(InputError, match="other columns"):
-        folder.series(["t", "tilt", "x"], 0.1, is_own)  # in another order
+        folder.series(["t", "tilt", "x"], 0.1, RETIRED)  # in another order
     assert folder.series_path.read_bytes() == before
-    with folder.series(["t", "x", "tilt"], 0.1, is_own) as series:
+    with folder.series(["t", "x", "tilt"], 0.1, RETIRED) as series:
         assert (series.rows, series.last) == (2, {"t": 0.1, "x": 0.2, "tilt": 3 * 0.1})
-        assert series.cut == "1 rows and free_energy, no longer a column here"
+        assert series.cut == "1 rows" and series.dropped == ("free_energy",)
     assert folder.series_path.read_text("utf-8").splitlines()[0] == "t,x,tilt"
     np.testing.assert_array_equal(folder.read_series()["tilt"], [0.0, 3 * 0.1])

@@ -55,7 +55,9 @@ def test_a_column_that_an_earlier_version_wrote_is_no_obstacle(
     (folder / "series.csv").write_text(text, "utf-8")
     goes_on(folder, whole)
     assert "free_energy" not in RunFolder(folder).read_series()
-    assert "free_energy, no longer a column here" in (folder / "run.log").read_text("utf-8")
+    assert "no longer a column of the series, and dropped from it: free_energy" in (
+        folder / "run.log"
+    ).read_text("utf-8")
 
 
 # ------------------------------------------------------------------ of the same case

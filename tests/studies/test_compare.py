@@ -157,7 +157,7 @@ def test_moments_again_by_hand(finished: Comparison) -> None:
         means.append(mass @ compared(geometry__level=level).geometry.build_mesh().points)
     clouds = np.array([with_parts(finished.folder, r) for r in range(REPLICAS)])
     for k, t in enumerate(TIMES):
-        fine, coarse = (4.0 / 3.0, -1.0 / 3.0) if t > 0.0 else (1.0, 0.0)
+        fine, coarse = 4.0 / 3.0, -1.0 / 3.0
         row = next(row for row in finished.rows if (row["t"], row["n"]) == (t, 200))
         x = clouds[:, :, k]
         mean = np.tensordot(factors, x.mean(axis=2), (0, 1))

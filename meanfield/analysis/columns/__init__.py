@@ -24,6 +24,7 @@ from meanfield.errors import InputError, suggest
 
 __all__ = [
     "COLUMNS",
+    "RETIRED",
     "CharacteristicView",
     "Column",
     "DensityView",
@@ -32,7 +33,6 @@ __all__ = [
     "View",
     "columns_of",
     "explained",
-    "is_own",
     "refuse_bad",
     "row_of",
 ]
@@ -42,20 +42,13 @@ _FILES = (step, mass, extremes, energy, entropy, moments, power, clusters)
 COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for column in file.COLUMNS)
 """All columns there are."""
 
+RETIRED = ("energy", "free_energy")
+"""What earlier versions wrote where it has no meaning: a resumed series loses it there."""
+
 
 def columns_of(view: View) -> tuple[Column, ...]:
     """The columns that a view has, in the order of a table."""
     return tuple(column for entry in COLUMNS for column in entry.of(view))
-
-
-def is_own(name: str) -> bool:
-    """Whether a name is that of one of these columns, which a view may have or not."""
-    return any(
-        name == entry.name
-        if isinstance(entry, Column)
-        else re.fullmatch(rf"{entry.name}_\d+", name) is not None
-        for entry in COLUMNS
-    )
 
 
 def explained(name: str) -> list[str]:

@@ -50,8 +50,8 @@ class View(ABC):
 
     Attributes:
         offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
-            "free energy" (kappa > 0, identity as link), "double energy" (unscaled), "harmonics"
-            (``power``), "groups" (``largest_cluster``), "points".
+            "noise" (kappa > 0), "free energy" (noise, with the identity as link), "double energy"
+            (unscaled), "harmonics" (``power``), "groups" (``largest_cluster``), "points".
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
 
@@ -139,8 +139,9 @@ class DensityView(View):
         self.solver: DensitySolver = solver
         self._counter = counter
         falls = solver.kappa > 0.0 and solver.interaction.energy_kind == "gradient"
+        noise = {"noise"} if solver.kappa > 0.0 else set()
         free = {"free energy"} if falls else set()
-        self.offers = frozenset({"density", "harmonics"} | free | _energies(solver))
+        self.offers = frozenset({"density", "harmonics"} | noise | free | _energies(solver))
         self.directions = solver.space.manifold.moments
 
     def _totals_of(self) -> _Totals:

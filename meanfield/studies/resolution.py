@@ -1,0 +1,45 @@
+"""What a density is run again with, so that its error is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from meanfield.case import Case, Circle, Eulerian, Implicit, Sphere, Zonal
+
+__all__ = ["coarser", "order_of"]
+
+
+def coarser(case: Case) -> Case | None:
+    """A case by which the error of a density is known; None: there is none.
+
+    Half the resolution and steps of twice the length. Where steps are of first order, their error
+    is the larger one: then the same mesh and steps of second order.
+    """
+    geometry, solver = case.geometry, case.solver
+    if isinstance(solver, Implicit) and solver.order == 1:
+        return replace(case, solver=replace(solver, order=2))
+    if isinstance(solver, Eulerian) and solver.stepper == "euler":
+        return replace(case, solver=replace(solver, stepper="ssprk2"))
+    if isinstance(geometry, Sphere) and geometry.level >= 2:
+        geometry = replace(geometry, level=geometry.level - 1)
+    elif isinstance(geometry, Circle | Zonal) and geometry.vertices >= 16:
+        # Of latitudes both ends are vertices.
+        ends = 1 if isinstance(geometry, Zonal) else 0
+        geometry = replace(geometry, vertices=(geometry.vertices - ends) // 2 + ends)
+    else:
+        return None
+    if isinstance(solver, Implicit):
+        # The error of a step is 2^3 times as large.
+        dt = None if solver.dt is None else 2.0 * solver.dt
+        solver = replace(solver, rtol=min(8.0 * solver.rtol, 0.1), dt=dt)
+    return replace(case, geometry=geometry, solver=solver)
+
+
+def order_of(case: Case) -> int:
+    """Order of a density's discretisation, in space and time, where it is smooth."""
+    solver = case.solver
+    if isinstance(solver, Eulerian):
+        return 1 if solver.scheme == "upwind" or solver.stepper == "euler" else 2
+    if isinstance(solver, Implicit):
+        return 1 if solver.scheme == "fitted" else solver.order
+    raise TypeError(f"{solver.type}: no density on a mesh that stays")
