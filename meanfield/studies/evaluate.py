@@ -29,9 +29,7 @@ from meanfield.studies.settings import Settings
 __all__ = ["Comparison", "evaluate"]
 
 _SAFETY = 1.3  # errors of first order are up to this times what they are found to be
-_CANCELLED = (
-    0.25  # part of the largest error that those of other degrees are taken to have at least
-)
+_CANCELLED = 0.25  # part of the largest error that those of other degrees have at least
 
 
 @dataclass(frozen=True)
