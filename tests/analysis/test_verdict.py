@@ -285,7 +285,9 @@ def test_verdict_is_calibrated_for_few_particles(size: tuple[int, int, float]) -
 
     Without, hardly a test passes. The first row is a quick one of the same kind.
     """
-    p, plain = circle_tests(100, *size)
+    found, plain = circle_tests(100, *size)
+    p = [value for value in found if not math.isnan(value)]  # late, few are withheld
+    assert len(p) >= 90
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert np.mean(np.array(p) <= 0.05) <= 0.12
     assert np.mean(np.array(plain) <= 0.05) > 0.4
