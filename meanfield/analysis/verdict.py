@@ -199,8 +199,10 @@ def two_sample_test(
     def moments(measure: Measure) -> Array:
         return low_moments(measure, degree, d)[0]
 
-    for what, some in (*((("parts of clouds"), level) for level in parts),
-                       *([("initial clouds", initial[0])] if initial else [])):  # fmt: skip
+    others = [("parts of clouds", level) for level in parts]
+    if initial is not None:
+        others.append(("initial clouds", initial[0]))
+    for what, some in others:
         if len(some) != len(clouds):
             raise InputError(f"{len(some)} {what} found, {len(clouds)} expected")
     levels = np.array([of(level, density) for level in (clouds, *parts)])
@@ -236,11 +238,14 @@ def moment_test(
         InputError: arrays of other shapes, or clouds that do not differ.
     """
     levels, degrees, allowed = _checked(levels, degrees, initial, allowance)
-    z = extrapolated(levels)
+    limit = z = extrapolated(levels)
+    last = limit - extrapolated(levels[:-1]) if len(levels) > 1 else None
     if initial is not None:
         z = z - _carried(z, initial, degrees)
     found = z.mean(axis=0)
-    allowed += _left(levels, degrees) + _ROUND_OFF * float(np.abs(levels).max())
+    allowed += _ROUND_OFF * float(np.abs(levels).max())
+    if last is not None:
+        allowed += _left(last, degrees)
     z = z - np.clip(found, -allowed, allowed)
     spread = np.array([math.sqrt(float(np.mean(z[:, degrees == l] ** 2))) for l in
                        range(1, int(degrees.max()) + 1)])  # fmt: skip
@@ -254,9 +259,8 @@ def moment_test(
         return math.sqrt(float(np.sum(weights * difference.mean(axis=0) ** 2)))
 
     bias = band = share = math.nan
-    if len(levels) > 1:
-        bias = size(levels[0] - extrapolated(levels))
-        band = size(extrapolated(levels) - extrapolated(levels[:-1]))
+    if last is not None:
+        bias, band = size(levels[0] - limit), size(last)
         share = float(np.linalg.norm(levels[0] - levels[1]) / np.linalg.norm(levels[0]))
     p_value, method = _chance(values, z[:, degrees <= 2])
     if 8.0 * share**5 * math.sqrt(len(z)) > _MOST:
@@ -299,14 +303,11 @@ def _checked(
     return z, l.astype(np.int64), allowed + np.zeros(l.shape)
 
 
-def _left(levels: Array, degrees: Array) -> Array:
-    """What extrapolation may have left in each moment: its last correction beyond chance.
+def _left(last: Array, degrees: Array) -> Array:
+    """What extrapolation may have left in each moment: its last correction (R, k) beyond chance.
 
     One number for each degree, so that it is the same for rotated states.
     """
-    if len(levels) < 2:
-        return np.zeros(len(degrees))
-    last = extrapolated(levels) - extrapolated(levels[:-1])
     excess = last.mean(axis=0) ** 2 - _CHANCE * last.var(axis=0, ddof=1) / len(last)
     sums = [float(np.sum(excess[degrees == l])) for l in degrees]
     return np.sqrt(np.maximum(sums, 0.0))

@@ -62,7 +62,7 @@ class StoredDensity:
 
     @classmethod
     def read(cls, path: Path, coarse: bool = False) -> StoredDensity:
-        """Read it from the folder at ``path``; the one of half the resolution, if it is coarse."""
+        """Read it from the folder at ``path``; ``coarse``: the one that tells its error."""
         with np.load(path / _DENSITIES[coarse]) as data:
             mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
             return cls(mesh, data["times"], data["rho"], data["energy"], data["weights"])

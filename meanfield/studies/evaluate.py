@@ -6,7 +6,7 @@ Reads the files of a comparison; knows nothing of how they were made.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,7 @@ class _Reference:
     fine: StoredDensity
     coarse: StoredDensity | None
     order: int
+    _known: dict[int, tuple[dict[str, Array], dict[str, Array]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, order: int) -> _Reference:
@@ -133,7 +134,11 @@ class _Reference:
         moments stay as they are, since other errors may count as much. Without another density
         nothing is known of errors: nan.
         """
+        if k not in self._known:
+            self._known[k] = self._found(k)
+        return self._known[k]
 
+    def _found(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
         def of(one: StoredDensity) -> dict[str, Array]:
             about = linear_moments(one.masses(k), one.mesh.manifold)
             return about | {"energy": np.array(one.energy[k])}

@@ -182,7 +182,7 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
     if resume:
         folder = RunFolder.open(path)
         before = comparison_record(folder)
-        _check_same(folder, before, settings)
+        _check_same(folder, before, settings, about)
         about["resumed"] = [*listed(before, "resumed"), utc_now()]
     else:
         folder = RunFolder.create(path, overwrite)
@@ -192,8 +192,13 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
     return folder
 
 
-def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Settings) -> None:
-    """Refuse to mix the clouds of different problems."""
+def _check_same(
+    folder: RunFolder,
+    before: Mapping[str, object],
+    settings: Settings,
+    about: Mapping[str, object],
+) -> None:
+    """Refuse to mix the clouds of different problems; ``about`` is what would be recorded."""
     wanted = json.loads(json.dumps(settings.describe()))
     changed = [k for k in ("times", "exponents") if before.get(k) != wanted[k]]
     changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path, recorded=True))
@@ -201,11 +206,11 @@ def _check_same(folder: RunFolder, before: Mapping[str, object], settings: Setti
         wanted["particle_case"]
     ):
         changed.append("the case of the particles")
-    then, now = before.get("digests"), _digests(settings)
-    if isinstance(then, dict):
+    then, now = before.get("digests"), about["digests"]
+    if isinstance(then, dict) and isinstance(now, dict):
         changed += [f"the file of {key}" for key in now if then.get(key, now[key]) != now[key]]
-    law, other = before.get("law"), _law(settings)
-    if isinstance(law, list) and not np.allclose(law, other, rtol=1e-6, atol=1e-300):
+    law, other = before.get("law"), about["law"]
+    if isinstance(law, list) and not np.allclose(law, np.asarray(other), rtol=1e-6, atol=1e-300):
         changed.append("the law")
     if changed:
         raise InputError(
