@@ -62,6 +62,10 @@ class _Named:
         """The coordinates of its points."""
         raise NotImplementedError
 
+    def coarser(self) -> Geometry | None:
+        """The same with half the resolution; None: there is none, or too little is left."""
+        return None
+
     @property
     def kind(self) -> str:
         """Name of the manifold: what ``Mesh.geometry`` will be."""
@@ -90,6 +94,10 @@ class Sphere(_Named):
     def vertex_count(self) -> int:
         """Number of mesh vertices, known without the mesh."""
         return int(10 * 4**self.level + 2)
+
+    def coarser(self) -> Sphere | None:
+        """One level less."""
+        return Sphere(self.level - 1) if self.level >= 2 else None
 
     def build_mesh(self) -> Mesh:
         """Make the mesh (NumPy only)."""
@@ -126,6 +134,10 @@ class Circle(_Named):
         from meanfield.geometry.mesh import circle
 
         return circle(self.vertices)
+
+    def coarser(self) -> Circle | None:
+        """Half the vertices."""
+        return Circle(self.vertices // 2) if self.vertices >= 16 else None
 
 
 @options("geometry")
@@ -164,6 +176,10 @@ class Zonal(_Named):
         from meanfield.geometry.mesh import zonal_interval
 
         return zonal_interval(self.vertices, d=self.d)
+
+    def coarser(self) -> Zonal | None:
+        """Half the intervals; both poles stay vertices."""
+        return Zonal(self.d, (self.vertices - 1) // 2 + 1) if self.vertices >= 16 else None
 
 
 @functools.lru_cache(maxsize=4)

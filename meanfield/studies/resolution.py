@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meanfield.case import Case, Circle, Eulerian, Implicit, Sphere, Zonal
+from meanfield.case import Case, Eulerian, Implicit
 
 __all__ = ["coarser", "order_of"]
 
@@ -15,18 +15,13 @@ def coarser(case: Case) -> Case | None:
     Half the resolution and steps of twice the length. Where steps are of first order, their error
     is the larger one: then the same mesh and steps of second order.
     """
-    geometry, solver = case.geometry, case.solver
+    solver = case.solver
     if isinstance(solver, Implicit) and solver.order == 1:
         return replace(case, solver=replace(solver, order=2))
     if isinstance(solver, Eulerian) and solver.stepper == "euler":
         return replace(case, solver=replace(solver, stepper="ssprk2"))
-    if isinstance(geometry, Sphere) and geometry.level >= 2:
-        geometry = replace(geometry, level=geometry.level - 1)
-    elif isinstance(geometry, Circle | Zonal) and geometry.vertices >= 16:
-        # Of latitudes both ends are vertices.
-        ends = 1 if isinstance(geometry, Zonal) else 0
-        geometry = replace(geometry, vertices=(geometry.vertices - ends) // 2 + ends)
-    else:
+    geometry = case.geometry.coarser()
+    if geometry is None:
         return None
     if isinstance(solver, Implicit):
         # The error of a step is 2^3 times as large.
