@@ -16,6 +16,7 @@ from meanfield.collective import Alone, Communicator, everywhere, joined, sum_ov
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.contract import AnyField
 from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.parts import Parts
 from meanfield.interaction.zonal import Zonal
@@ -40,7 +41,7 @@ class DarkPoints:
         self.most = max(self.most, number)
 
 
-class Field:
+class Field(AnyField):
     """What a measure does to a token at any point: made by ``Interaction.field``.
 
     Velocities and potentials with the identity as link may be of a size e^{|beta|} that no double
@@ -178,6 +179,10 @@ class Field:
         """
         return self._potential(self._parts(points, 0, seen=seen), scaled)
 
+    def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
+        """The potential, (1, n): see ``AnyField``. Collective."""
+        return self.potential(points, seen=seen)[None]
+
     def exponent(self, points: Array | Located, scaled: bool = False) -> tuple[Array, Array]:
         """xi as ``potential``, and its derivative by scaled q = (Z - lam_0 M)/unit, (n,) each."""
         model = self.interaction
@@ -208,10 +213,6 @@ class Field:
     ) -> Array:
         """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
         return self._velocity(self._parts(points, 1, self.interaction.link == "log", seen), scaled)
-
-    def divergence(self, points: Array | Located, scaled: bool = False) -> Array:
-        """Surface divergence of X, (n,)."""
-        return self.velocity_and_divergence(points, scaled)[1]
 
     def velocity_and_divergence(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None

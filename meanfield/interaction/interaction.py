@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from meanfield.collective import Communicator, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import refuse_fork
+from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
 from meanfield.interaction.kernels.exponential import Exponential
@@ -34,12 +34,9 @@ from meanfield.interaction.zonal import Term, Zonal
 
 __all__ = ["EnergyKind", "Interaction", "Term"]
 
-EnergyKind = Literal["gradient", "monotone"]
-
-
 @checked_fields
 @dataclass(frozen=True)
-class Interaction(Zonal):
+class Interaction(Zonal, AnyInteraction):
     """A zonal interaction on one geometry: what solvers may ask; attributes of ``Zonal``."""
 
     @checked_arguments
@@ -57,10 +54,6 @@ class Interaction(Zonal):
     def by(self, method: str) -> Interaction:
         """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
         return self if method == "auto" else replace(self, method=method)
-
-    def direct(self) -> Interaction:
-        """The same by direct sums."""
-        return self.by("direct")
 
     def quiet(self, rtol: float) -> Interaction:
         """The same with the noise of a normalised velocity, at any point, not far above ``rtol``.
@@ -150,6 +143,11 @@ class Interaction(Zonal):
         return True
 
     @property
+    def has_gradient(self) -> bool:
+        """Whether X or a part of it is told as a potential."""
+        return True
+
+    @property
     def energy_kind(self) -> EnergyKind | None:
         """What has a sign: "gradient", F = kappa H - drive E falls; "monotone", for kappa = 0 only.
 
@@ -202,6 +200,10 @@ class Interaction(Zonal):
         scale = math.exp(self.factor_log) if self.factor_log < 700.0 else math.inf
         with np.errstate(invalid="ignore"):
             return np.where(rates == 0.0, 0.0, rates * scale)
+
+    def fastest_rate(self, degree: int) -> float:
+        """Fastest growth rate, up to a degree, of perturbations of the uniform state."""
+        return float(np.max(np.abs(self.uniform_rates(degree))))
 
     @property
     def sharpness(self) -> float:

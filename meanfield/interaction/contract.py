@@ -1,0 +1,310 @@
+"""What solvers may ask of an interaction and of its field, whatever they are made of.
+
+An interaction turns a measure into a field; the solvers only differ in how they move mass along it.
+None of them knows beta, kernels, matrices or heads. Two interactions there are: ``Interaction``, of
+a zonal kernel, and ``open.OpenInteraction``, of heads with any matrices and of drifts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
+
+from meanfield.collective import Communicator
+from meanfield.geometry.manifolds import Harmonics, Located, Manifold
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.measure import Measure
+
+if TYPE_CHECKING:
+    from meanfield.interaction.field import DarkPoints
+
+__all__ = ["AnyField", "AnyInteraction", "EnergyKind"]
+
+EnergyKind = Literal["gradient", "monotone"]
+
+
+class AnyField(ABC):
+    """What a measure does to a token at any point: made by ``AnyInteraction.field``.
+
+    Points are arrays (n, gdim), on the geometry to 1e-6 (else ``InputError``), or what
+    ``AnyInteraction.locate`` has made of points that are known to be good. ``seen`` counts the
+    points whose values come from direct sums where transforms are in use. With ``scaled`` a factor
+    that no double may hold is left out.
+    """
+
+    measure: Measure
+    moments: Array | None
+    """Of the measure, over all ranks; None for direct sums."""
+    t: float
+
+    @property
+    @abstractmethod
+    def mass(self) -> float:
+        """Total mass over all ranks."""
+
+    @abstractmethod
+    def velocity(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> Array:
+        """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
+
+    @abstractmethod
+    def velocity_and_divergence(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> tuple[Array, Array]:
+        """X (n, gdim) and its surface divergence (n,) from one evaluation."""
+
+    def divergence(self, points: Array | Located, scaled: bool = False) -> Array:
+        """Surface divergence of X, (n,)."""
+        return self.velocity_and_divergence(points, scaled)[1]
+
+    @abstractmethod
+    def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
+        """What integrals of X along edges are made of, (c, n): values at the ends of the edges.
+
+        The first row is a potential, if the interaction ``has_gradient``; then, unless that is all
+        (``has_potential``), the components (gdim rows) of the rest of the velocity. Collective.
+        """
+
+    @abstractmethod
+    def energy(self, scaled: bool = False) -> float:
+        """Energy E, which increases for attention with V = +I; inf if too large.
+
+        Only where there is one (``AnyInteraction.energy_kind``).
+        """
+
+    @abstractmethod
+    def energy_excess(self) -> float:
+        """Scaled E - E_uniform, without the cancellation of two large numbers."""
+
+    @abstractmethod
+    def ascent(self) -> float:
+        """What the flow increases where it has an energy: scaled E - E_uniform, with its sign."""
+
+    @abstractmethod
+    def energy_noise(self, masses: float = 0.0) -> float:
+        """What ``ascent`` may be wrong by without meaning anything.
+
+        Args:
+            masses: what the masses may be wrong by, in the 1-norm.
+        """
+
+    @abstractmethod
+    def tail_share(self) -> float:
+        """Share of the last degrees of a series that is cut in the potential; 0 where it ends."""
+
+
+class AnyInteraction(ABC):
+    """Who pulls whom on one geometry.
+
+    Attributes:
+        d: dimension of the ambient space; tokens live on S^{d-1}.
+        geometry: coordinates of the points: "sphere", "circle", "zonal" or "any".
+        method: "harmonics", "direct" or "auto".
+        accuracy: of the transforms; None: chosen.
+        dark: 1/dark bounds the relative noise of sums that are divided by.
+    """
+
+    d: int
+    geometry: str
+    method: str
+    accuracy: float | None
+    dark: float
+
+    # ---- points and transforms -------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def manifold(self) -> Manifold:
+        """The geometry of its points."""
+
+    @property
+    @abstractmethod
+    def harmonics(self) -> Harmonics | None:
+        """The transforms in use; None for direct sums."""
+
+    @property
+    @abstractmethod
+    def epsilon(self) -> float:
+        """Accuracy of the transforms."""
+
+    @property
+    @abstractmethod
+    def truncation(self) -> Truncation | None:
+        """What is kept of the series in transforms; None: they are not used."""
+
+    @abstractmethod
+    def locate(self, points: Array) -> Located:
+        """Points made ready for the transforms in use, to be known as good: nothing is checked."""
+
+    @abstractmethod
+    def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
+        """The same for a mesh of so many vertices."""
+
+    @abstractmethod
+    def by(self, method: str) -> Self:
+        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
+
+    def direct(self) -> Self:
+        """The same by direct sums."""
+        return self.by("direct")
+
+    @abstractmethod
+    def quiet(self, rtol: float) -> Self:
+        """The same with the noise of a velocity, at any point, not far above ``rtol``."""
+
+    @abstractmethod
+    def degree(self, tolerance: float, otherwise: int = 64) -> int:
+        """Degree of harmonics that carries it to ``tolerance``; where none does, ``otherwise``."""
+
+    @property
+    @abstractmethod
+    def series_ends(self) -> bool:
+        """Whether the series ends at round-off: else it is cut, and tokens are summed directly."""
+
+    @property
+    @abstractmethod
+    def exact_sums(self) -> bool:
+        """Whether sums over pairs are to round-off."""
+
+    @property
+    @abstractmethod
+    def compiled_sums(self) -> bool:
+        """Whether sums over pairs with all derivatives are compiled: faster than few transforms."""
+
+    # ---- fields ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def field(
+        self, measure: Measure, t: float = 0.0, comm: Communicator | None = None
+    ) -> AnyField:
+        """The field that a measure exerts at time ``t``. Collective over ``comm``.
+
+        Raises:
+            InputError: on every rank; it is no measure on this geometry, see ``Measure``.
+        """
+
+    @abstractmethod
+    def field_of_moments(
+        self, moments: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> AnyField:
+        """The field of known moments (a checkpoint, or an extrapolation in time)."""
+
+    @abstractmethod
+    def kernel_norm(self, moments: Array) -> float:
+        """Norm of moments, weighted by what each degree does to a field."""
+
+    @property
+    @abstractmethod
+    def metric(self) -> Array:
+        """(n_coefficients,) weights of squared moments, largest 1: what a fixed point is held by."""
+
+    @property
+    @abstractmethod
+    def repels(self) -> Array:
+        """(n_coefficients,) which moments make the energy concave: theirs is the implicit part."""
+
+    # ---- what is known about it ------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def has_potential(self) -> bool:
+        """Whether X is a gradient, whatever the measure."""
+
+    @property
+    @abstractmethod
+    def has_gradient(self) -> bool:
+        """Whether X or a part of it is told as a potential: see ``AnyField.along_edges``."""
+
+    @property
+    @abstractmethod
+    def energy_kind(self) -> EnergyKind | None:
+        """What has a sign: "gradient", F = kappa H - drive E falls; "monotone", for kappa = 0 only.
+
+        None: there is no energy.
+        """
+
+    @property
+    @abstractmethod
+    def convexity(self) -> Convexity | None:
+        """Signs of the series of the energy that grows; None: there is no energy."""
+
+    @abstractmethod
+    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
+        """F = kappa H - drive E."""
+
+    @property
+    @abstractmethod
+    def has_double_energy(self) -> bool:
+        """Whether energies in their own unit are doubles; scaled ones always are."""
+
+    @abstractmethod
+    def scaled(self, value: float) -> float:
+        """A number in the unit of scaled energies."""
+
+    @property
+    @abstractmethod
+    def energy_label(self) -> str:
+        """How a scaled energy is written."""
+
+    @property
+    @abstractmethod
+    def dirac_energy(self) -> float:
+        """Scaled E of all mass at one point, the largest there is; inf or nan possible."""
+
+    @property
+    @abstractmethod
+    def leaves_out_self(self) -> bool:
+        """Whether sums over pairs leave a token's term with itself out."""
+
+    @abstractmethod
+    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law."""
+
+    @abstractmethod
+    def fastest_rate(self, degree: int) -> float:
+        """Fastest growth rate, up to a degree, of perturbations of the uniform state (a bound)."""
+
+    @property
+    @abstractmethod
+    def sharpens(self) -> bool:
+        """Whether clusters narrow without end on their own time scale."""
+
+    @property
+    @abstractmethod
+    def sharpness(self) -> float:
+        """1/width^2 of the smallest cluster that it makes."""
+
+    @property
+    @abstractmethod
+    def width(self) -> float:
+        """Width (angle) of the smallest cluster that it makes."""
+
+    @property
+    @abstractmethod
+    def factor_log(self) -> float:
+        """log of the factor in *scaled* velocities."""
+
+    @abstractmethod
+    def refuse_overflow(self, highest: float = 600.0) -> None:
+        """Refuse velocities (or, at ``highest``, potentials) that are no doubles.
+
+        Raises:
+            InputError: they are not.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """A few words."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> Mapping[str, object]:
+        """What names it in a table: "model" and its numbers."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Mapping[str, float]:
+        """The numbers that a branch or a sweep may vary."""
