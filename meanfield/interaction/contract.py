@@ -177,9 +177,7 @@ class AnyInteraction(ABC):
     # ---- fields ----------------------------------------------------------------------------------
 
     @abstractmethod
-    def field(
-        self, measure: Measure, t: float = 0.0, comm: Communicator | None = None
-    ) -> AnyField:
+    def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> AnyField:
         """The field that a measure exerts at time ``t``. Collective over ``comm``.
 
         Raises:
@@ -199,7 +197,7 @@ class AnyInteraction(ABC):
     @property
     @abstractmethod
     def metric(self) -> Array:
-        """(n_coefficients,) weights of squared moments, largest 1: what a fixed point is held by."""
+        """(n_coefficients,) weights of squared moments in the norm of a fixed point, largest 1."""
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.lanes import lane_max, lane_moments, lane_pull
 
-__all__ = ["PairSums", "pair_sums", "zonal_pair_sums"]
+__all__ = ["PairSums", "circle_means", "pair_sums", "weigh", "zonal_pair_sums"]
 
 _ZONAL_PAIRS = 1 << 20  # pairs of colatitudes at a time
 _NEGLIGIBLE = 50.0  # log of what the largest term of a sum is, over a term that is left out
@@ -73,7 +73,7 @@ class PairSums(NamedTuple):
 
 # A loop that stands alone is vectorised better than one in the midst of others.
 @nb.njit(fastmath={"contract"}, cache=True)
-def _weigh(m: Array, t: Array, beta: float, shift: float, e: Array) -> None:
+def weigh(m: Array, t: Array, beta: float, shift: float, e: Array) -> None:
     """e_j = m_j exp(beta t_j - shift)."""
     for j in range(m.size):
         e[j] = m[j] * _exp(beta * t[j] - shift)
@@ -109,7 +109,7 @@ def _pair_sums(
                 for k in range(d):
                     pull[i, k] *= factor
                 shift = top
-            _weigh(m[start:stop], t, beta, shift, e)
+            weigh(m[start:stop], t, beta, shift, e)
             s0, s1, s2 = lane_moments(e, t, count)
             z[i] += s0
             zt[i] += s1
@@ -187,7 +187,7 @@ def zonal_pair_sums(
         e = np.exp(exponent[i, j] - shift[i]) * sign[j]
         cy, sy = np.cos(y)[j], np.sin(y)[j]
         a, b = cx[i] * cy, sx[i] * sy
-        h0, h1, h2 = _circle_means(beta * b, d)
+        h0, h1, h2 = circle_means(beta * b, d)
 
         slope = cx[i] * sy * h1 - sx[i] * cy * h0
         second = a * a * h0 + 2.0 * a * b * h1 + b * b * h2
@@ -201,7 +201,7 @@ def zonal_pair_sums(
     return out
 
 
-def _circle_means(x: Array, d: int) -> tuple[Array, Array, Array]:
+def circle_means(x: Array, d: int) -> tuple[Array, Array, Array]:
     """Means of c^k e^{xc - |x|}, k = 0, 1, 2, over S^{d-2}, c a coordinate.
 
     h_nu(x) = Gamma(nu + 1) (2/x)^nu I_nu(x) with nu = (d - 3)/2 is the mean of e^{xc};

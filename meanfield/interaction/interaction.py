@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from meanfield.arguments import checked_arguments, checked_fields, refuse_other
-from meanfield.collective import Communicator, sum_over_ranks
+from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import refuse_fork
@@ -29,10 +29,11 @@ from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
 from meanfield.interaction.kernels.exponential import Exponential
-from meanfield.interaction.measure import Measure, checked_on, is_known
+from meanfield.interaction.measure import Measure, checked_on, is_known, moments_of
 from meanfield.interaction.zonal import Term, Zonal
 
 __all__ = ["EnergyKind", "Interaction", "Term"]
+
 
 @checked_fields
 @dataclass(frozen=True)
@@ -119,14 +120,7 @@ class Interaction(Zonal, AnyInteraction):
             measure = checked_on(self.manifold, measure, comm=comm)
         moments = None
         if self.harmonics is not None:
-            points, weights, quadrature = measure
-            if quadrature is None:
-                moments = self.harmonics.moments(points, weights)
-            else:
-                moments = self.harmonics.moments(points, weights - quadrature)
-            moments = sum_over_ranks(comm, moments)
-            if quadrature is not None:
-                moments += self.harmonics.uniform()
+            moments = moments_of(self.harmonics, measure, comm)
         return Field(self, measure, moments, t, comm)
 
     def field_of_moments(

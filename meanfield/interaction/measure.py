@@ -9,10 +9,10 @@ import numpy as np
 from meanfield.checks import as_found, real_array, refuse_rows
 from meanfield.collective import Alone, Communicator, everywhere, sum_over_ranks
 from meanfield.errors import InputError
-from meanfield.geometry.manifolds import Located, Manifold
+from meanfield.geometry.manifolds import Harmonics, Located, Manifold
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Measure", "checked_on", "is_known", "plain"]
+__all__ = ["Measure", "checked_on", "is_known", "moments_of", "plain"]
 
 _MASS_ERROR = 1e-6  # how far from one the sum of the weights may be
 
@@ -56,6 +56,14 @@ class Measure(NamedTuple):
 def plain(points: Array | Located) -> Array:
     """The points themselves, located or not."""
     return points.points if isinstance(points, Located) else points
+
+
+def moments_of(harmonics: Harmonics, measure: Measure, comm: Communicator | None) -> Array:
+    """Moments of a measure over all ranks: exactly those of the uniform one, where it is that."""
+    points, weights, quadrature = measure
+    own = weights if quadrature is None else weights - quadrature
+    moments = sum_over_ranks(comm, harmonics.moments(points, own))
+    return moments if quadrature is None else moments + harmonics.uniform()
 
 
 def is_known(measure: object) -> bool:

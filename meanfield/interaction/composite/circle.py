@@ -1,0 +1,91 @@
+"""Heads on S^1 by Fourier series: e^{<w, y>} = sum_k I_|k|(|w|) e^{ik(phi - alpha)}.
+
+No transform, and exact for each target: a target costs as many operations as there are degrees, whatever the matrices.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.composite.sums import tangential_divergence
+
+__all__ = ["circle_head_parts"]
+
+
+def circle_head_parts(head: HeadMatrices, x: Array, moments: Array, order: int) -> HeadParts:
+    """The head's sums over a measure with these moments: see ``HeadParts``.
+
+    Args:
+        head: the matrices.
+        x: (n, 2) unit vectors.
+        moments: (2 L + 3,) or more, of ``CircleHarmonics``: L degrees are used, and two more for
+            products with y.
+        order: as for ``head_sums``.
+    """
+    w = x @ head.A.T
+    r, angle = np.hypot(w[:, 0], w[:, 1]), np.arctan2(w[:, 1], w[:, 0])
+    modes = np.concatenate([[moments[0]], math.sqrt(0.5) * (moments[1::2] + 1j * moments[2::2])])
+    mass = modes[0].real if head.rests else 0.0
+    plain = modes.copy()
+    plain[0] -= mass
+    degree = modes.size - 3
+    series = exponential_series(r, degree, 2)
+    sums = _sums(series, angle, plain)
+    excess = sums[0].real
+    z = excess + mass * series[:, 0]
+    if order == 0:
+        return HeadParts(r, z, excess)
+    mean = np.stack([sums[1].real, sums[1].imag], axis=1)
+    flow = mean @ head.V.T
+    if order == 1:
+        return HeadParts(r, z, excess, flow)
+    whole, second = mean, sums[2]
+    if mass:
+        whole = mean + (mass * uniform_slope(r, 2))[:, None] * w
+        uniform = np.zeros_like(modes)
+        uniform[0] = mass
+        second = second + _sums(series, angle, uniform)[2]
+    # S = int e^{<w, y>} y y^T from its trace z and the second mode.
+    half, real, mixed = 0.5 * z, 0.5 * second.real, 0.5 * second.imag
+    s = np.empty((len(x), 2, 2))
+    s[:, 0, 0], s[:, 1, 1] = half + real, half - real
+    s[:, 0, 1] = s[:, 1, 0] = mixed
+    trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
+    bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
+    divergence = tangential_divergence(x, whole @ head.V.T, trace, bend)
+    return HeadParts(r, z, excess, flow, divergence, whole @ head.A)
+
+
+def _sums(series: Array, angle: Array, modes: Array) -> Array:
+    """(3, n) complex: int e^{i s phi} e^{<w, y> - |w|} dmu for s = 0, 1, 2."""
+    out = np.empty((3, angle.size), dtype=np.complex128)
+    _fill_sums(series, np.exp(-1j * angle), modes, out)
+    return out
+
+
+@nb.njit(cache=True)
+def _fill_sums(series: Array, turn: Array, modes: Array, out: Array) -> None:
+    degree = series.shape[1] - 1
+    for i in range(turn.size):
+        first, step = series[i, 0], turn[i]
+        s0 = first * modes[0]
+        s1 = first * modes[1]
+        s2 = first * modes[2]
+        power = 1.0 + 0.0j
+        for k in range(1, degree + 1):
+            power *= step
+            forward = series[i, k] * power  # of the mode k, e^{-ik alpha}
+            backward = series[i, k] * power.conjugate()  # of the mode -k
+            s0 += 2.0 * (forward * modes[k]).real
+            s1 += forward * modes[k + 1]
+            s1 += backward * (modes[1 - k] if k <= 1 else modes[k - 1].conjugate())
+            s2 += forward * modes[k + 2]
+            s2 += backward * (modes[2 - k] if k <= 2 else modes[k - 2].conjugate())
+        out[0, i], out[1, i], out[2, i] = s0, s1, s2

@@ -1,0 +1,140 @@
+"""A head of attention as two matrices, and what they alone decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from meanfield.checks import real_array
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Frames", "HeadMatrices", "checked_matrix"]
+
+_SAME = 1e-12  # relative difference of matrices that are meant to be equal
+
+
+def checked_matrix(value: object, name: str) -> Array:
+    """A square matrix of finite numbers.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = real_array(value, name, "a square matrix")
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or not found.size:
+        raise InputError(f"{name}: an array of shape {found.shape} found, (d, d) expected")
+    if not np.all(np.isfinite(found)):
+        raise InputError(f"{name}: entries that are not finite found, finite numbers expected")
+    return np.array(found, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """A = U diag(s) W^T with rotations U, W: the kernel is e^{sum_k s_k x'_k y'_k}.
+
+    Attributes:
+        out: U, (d, d): y' = U^T y.
+        into: W, (d, d): x' = W^T x.
+        sizes: (d,) s; the last one may be negative.
+    """
+
+    out: Array
+    into: Array
+    sizes: Array
+
+    @property
+    def is_round(self) -> bool:
+        """Whether all |s| are equal: A is a multiple of an orthogonal matrix."""
+        sizes = np.abs(self.sizes)
+        return bool(np.ptp(sizes) <= 1e-15 * sizes.max(initial=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMatrices:
+    """One head: tokens y pull x by e^{<A x, y>} V y.
+
+    Attributes:
+        A: (d, d), beta K^T Q.
+        V: (d, d).
+
+    Raises:
+        InputError: no square matrices of one size with finite entries.
+    """
+
+    A: Array
+    V: Array
+
+    def __post_init__(self) -> None:
+        for name in ("A", "V"):
+            object.__setattr__(self, name, checked_matrix(getattr(self, name), name))
+        if self.A.shape != self.V.shape:
+            raise InputError(
+                f"V: a matrix of shape {self.V.shape} found, that of A expected: {self.A.shape}"
+            )
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+        return len(self.A)
+
+    @cached_property
+    def size(self) -> float:
+        """|A|, the largest singular value: exponents are at most this."""
+        return float(np.linalg.norm(self.A, 2))
+
+    @cached_property
+    def strength(self) -> float:
+        """|V|, the largest singular value: velocities of sa are at most this."""
+        return float(np.linalg.norm(self.V, 2))
+
+    @cached_property
+    def gradient_factor(self) -> float | None:
+        """c, if V = c A^T: then V N = c grad Z, whatever the measure; else None."""
+        if self.size == 0.0 or self.strength == 0.0:
+            return 0.0
+        c = float(np.sum(self.V * self.A.T)) / float(np.sum(self.A * self.A))
+        same = float(np.linalg.norm(self.V - c * self.A.T)) <= _SAME * float(np.linalg.norm(self.V))
+        return c if same else None
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether A = A^T."""
+        return float(np.linalg.norm(self.A - self.A.T)) <= _SAME * float(np.linalg.norm(self.A))
+
+    @cached_property
+    def has_energy(self) -> bool:
+        """Whether V = c A with A symmetric."""
+        return self.symmetric and self.gradient_factor is not None
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """(d,) of the symmetric part of A, ascending."""
+        return np.linalg.eigvalsh(0.5 * (self.A + self.A.T))
+
+    @cached_property
+    def rests(self) -> bool:
+        """Whether the uniform measure is at rest under it: V A = c I, as X = P V A x g(|A x|)."""
+        product = self.V @ self.A
+        apart = product - np.trace(product) / self.d * np.eye(self.d)
+        return float(np.linalg.norm(apart)) <= _SAME * max(self.strength * self.size, 1e-300)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The singular value decomposition with rotations, and as few of them as there need be."""
+        a, d = self.A, self.d
+        size = float(np.linalg.norm(a)) / np.sqrt(d)
+        if float(np.linalg.norm(a.T @ a - size**2 * np.eye(d))) <= 1e-14 * max(size**2, 1e-300):
+            out, sizes, into = a / max(size, 1e-300), np.full(d, size), np.eye(d)
+            if size == 0.0:
+                out = np.eye(d)
+        else:
+            out, sizes, rows = np.linalg.svd(a)
+            into = rows.T
+        out, into, sizes = out.copy(), into.copy(), sizes.copy()
+        for frame in (out, into):
+            if np.linalg.det(frame) < 0.0:
+                frame[:, -1] *= -1.0
+                sizes[-1] *= -1.0
+        return Frames(out, into, sizes)

@@ -1,0 +1,33 @@
+"""What a head does at some points: sums over a measure, however they are made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from meanfield.geometry.sphere import Array
+
+__all__ = ["HeadParts"]
+
+
+class HeadParts(NamedTuple):
+    """Z = int e^{<A x, y>} dmu(y) of a head and what goes with it, all times e^{-log_scale}.
+
+    Attributes:
+        log_scale: (n,).
+        z: (n,) Z.
+        excess: (n,) Z less that of the uniform measure of the same mass, where the head is at rest
+            under it (else Z).
+        flow: (n, k) V int e^{<A x, y>} y dmu, less what the uniform measure has in it where the
+            head is at rest under that; in R^d, not tangential (zonal: along the meridian, (n, 1)).
+        divergence: (n,) of its tangential part.
+        slope: (n, k) A^T int e^{<A x, y>} y dmu, whose tangential part is grad Z (zonal: (n, 1)).
+
+    What was not asked for is None: ``flow`` comes with order 1, the last two with order 2.
+    """
+
+    log_scale: Array
+    z: Array
+    excess: Array
+    flow: Array | None = None
+    divergence: Array | None = None
+    slope: Array | None = None

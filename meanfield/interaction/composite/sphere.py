@@ -1,0 +1,305 @@
+"""Heads on S^2 by spherical harmonics: a matrix between harmonics, then radial nodes.
+
+    e^{<A x, y> - s} = sum_kk' T_kk' Y_k(x) Y_k'(y),  s = |A|
+
+In the frames of the singular value decomposition T couples harmonics of one parity class only:
+eight blocks, made once for a head. It is exact to e^{s} times round-off, so that it tells Z where
+that is no smaller than ``noise/accuracy`` of its bound. For all other targets |A x| is interpolated
+between Chebyshev nodes, where the series is that of a zonal kernel: exact to e^{|A x|} times
+round-off. What is smaller still is left to direct sums.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy.special import ive
+
+from meanfield.geometry.manifolds import Harmonics, Located, manifold
+from meanfield.geometry.manifolds.algebra import (
+    coordinate_products,
+    divergence_rows,
+    harmonics_at,
+    lower,
+    places,
+    rotated,
+)
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.composite.sums import tangential_divergence
+from meanfield.interaction.expansion import expansion_of
+from meanfield.interaction.kernels.exponential import Exponential
+
+__all__ = ["HeadFields", "SphereHead", "series_degree", "summed"]
+
+_LARGEST = 70  # degree up to which the matrix is made: 25 MB and a second
+_NODES = 3e-15  # accuracy of the interpolation
+
+
+def series_degree(size: float, d: int, tolerance: float = 1e-15) -> int:
+    """Degree of e^{<A x, y>}, |A| = ``size``, in x as well as in y."""
+    found = expansion_of(Exponential(beta=max(size, 1e-3)), d).degree(tolerance)
+    assert found is not None
+    return found
+
+
+class HeadFields:
+    """Coefficients of what a head does, times e^{-s}, for one measure.
+
+    Attributes:
+        z: (n_coefficients,) of Z, less the uniform part where the head is at rest under that.
+        flow: (3, n_coefficients) of V int e^{<A x, y>} y dmu, less the same.
+        mass: of the uniform part that is left out, or 0.
+        degree: of all of them.
+    """
+
+    def __init__(self, z: Array, flow: Array, mass: float, degree: int) -> None:
+        self.z, self.flow, self.mass, self.degree = z, flow, mass, degree
+
+    @cached_property
+    def divergence(self) -> Array:
+        """Coefficients, to one degree more, of the divergence of the tangential part."""
+        return sum_of_products(divergence_rows(self.degree), self.flow)
+
+
+def sum_of_products(matrices: tuple[object, ...], fields: Array) -> Array:
+    """sum_k M_k f_k."""
+    terms = [m @ f for m, f in zip(matrices, fields, strict=True)]
+    return np.asarray(terms[0] + terms[1] + terms[2])
+
+
+class SphereHead:
+    """A head on S^2, made once for its matrices.
+
+    Args:
+        head: the matrices.
+
+    Attributes:
+        degree: of the series; moments are needed to two degrees more.
+    """
+
+    def __init__(self, head: HeadMatrices) -> None:
+        self.head = head
+        self.degree = series_degree(head.size, 3)
+
+    # ------------------------------------------------------------------ the matrix
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether the matrix between harmonics is made; else all targets go by radial nodes."""
+        return self.degree <= _LARGEST or self.head.frames.is_round
+
+    @cached_property
+    def _classes(self) -> list[Array]:
+        l, m, sine = places(self.degree)
+        key = 4 * ((l + m) % 2) + 2 * sine + m % 2
+        return [np.flatnonzero(key == k) for k in range(8)]
+
+    @cached_property
+    def _blocks(self) -> list[Array]:
+        """T in its eight blocks, by a rule on one octant: others are its mirror images."""
+        sizes, degree = np.asarray(self.head.frames.sizes), self.degree
+        count = degree + 1 + (degree + 1) % 2
+        node, weight = np.polynomial.legendre.leggauss(count)
+        upper = node > 0.0
+        t, weight = node[upper], weight[upper]
+        longitudes = -(-(2 * degree + 2) // 4)
+        phi = (np.arange(longitudes) + 0.5) * (0.5 * math.pi / longitudes)
+        s = np.sqrt(1.0 - t * t)
+        x = np.stack(
+            [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(t, np.ones_like(phi))], -1
+        ).reshape(-1, 3)
+        weights = np.repeat(weight / longitudes, longitudes)
+        w = x * sizes
+        r = np.linalg.norm(w, axis=1)
+        direction = np.where(r[:, None] > 0.0, w / np.where(r > 0.0, r, 1.0)[:, None], [0.0, 0, 1])
+        series = exponential_series(r, degree, 3) * np.exp(r - np.abs(sizes).max())[:, None]
+        here, there = harmonics_at(x, degree) * weights[:, None], harmonics_at(direction, degree)
+        l = places(degree).l
+        return [here[:, of].T @ (there[:, of] * series[:, l[of]]) for of in self._classes]
+
+    def _applied(self, moments: Array) -> Array:
+        """T times columns of moments in the frame of y: coefficients in the frame of x."""
+        sizes = self.head.frames.sizes
+        if self.head.frames.is_round:
+            size = float(np.abs(sizes[0]))
+            series = exponential_series(np.array([size]), self.degree, 3)[0]
+            l, m, _ = places(self.degree)
+            mirrored = (-1.0) ** (l + m) if sizes[2] < 0.0 else 1.0
+            return np.asarray((series[l] * mirrored)[:, None] * moments)
+        out = np.empty_like(moments)
+        for of, block in zip(self._classes, self._blocks, strict=True):
+            out[of] = block @ moments[of]
+        return out
+
+    def fields(self, moments: Array, of: int, value_only: bool) -> HeadFields:
+        """Coefficients of Z and of the flow from the moments of a measure up to degree ``of``."""
+        head, degree = self.head, self.degree
+        frames = head.frames
+        a = moments[lower(degree + 1, of)]
+        mass = 0.0
+        if head.rests:
+            mass = float(a[0])
+            a = a.copy()
+            a[0] = 0.0
+        b = rotated(a, degree + 1, frames.out.T)
+        columns = [b[lower(degree, degree + 1)]]
+        if not value_only:
+            columns += [product @ b for product in coordinate_products(degree, degree + 1)]
+        c = self._applied(np.stack(columns, axis=1)).T
+        z = rotated(c[0], degree, frames.into)
+        flow = np.zeros((3, 0))
+        if not value_only:
+            flow = rotated((head.V @ frames.out) @ c[1:], degree, frames.into)
+        return HeadFields(z, flow, mass, degree)
+
+    def values(self, moments: Array, of: int) -> Array:
+        """Coefficients of Z e^{-s}, nothing left out, from moments up to degree ``of``."""
+        frames, degree = self.head.frames, self.degree
+        a = rotated(moments[lower(degree, of)], degree, frames.out.T)
+        return rotated(self._applied(a[:, None])[:, 0], degree, frames.into)
+
+    def by_matrix(self, fields: HeadFields, at: Located, order: int, epsilon: float) -> HeadParts:
+        """The sums at any targets, with e^{-s} taken out."""
+        head = self.head
+        n = len(at.points)
+        transforms = _harmonics(self.degree, epsilon)
+        scale = np.full(n, head.size)
+        excess = transforms.values(fields.z, at)
+        z = excess
+        w = r = np.zeros(0)
+        if fields.mass:
+            w = at.points @ head.A.T
+            r = np.linalg.norm(w, axis=1)
+            z = excess + fields.mass * np.exp(r - head.size) * exponential_series(r, 0, 3)[:, 0]
+        if order == 0:
+            return HeadParts(scale, z, excess)
+        flow = np.stack([transforms.values(row, at) for row in fields.flow], axis=1)
+        if order == 1:
+            return HeadParts(scale, z, excess, flow)
+        divergence = _harmonics(self.degree + 1, epsilon).values(fields.divergence, at)
+        slope = transforms.gradient(fields.z, at)
+        if fields.mass:
+            factor = fields.mass * np.exp(r - head.size) * uniform_slope(r, 3)
+            slope = slope + (factor[:, None] * w) @ head.A
+        return HeadParts(scale, z, excess, flow, divergence, slope)
+
+    # ------------------------------------------------------------------ radial nodes
+
+    def by_nodes(self, moments: Array, of: int, x: Array, order: int, epsilon: float) -> HeadParts:
+        """The sums at targets x (n, 3), with e^{-|A x|} taken out."""
+        head, degree = self.head, self.degree
+        w = x @ head.A.T
+        r = np.linalg.norm(w, axis=1)
+        direction = np.where(r[:, None] > 0.0, w / np.where(r > 0.0, r, 1.0)[:, None], [0.0, 0, 1])
+        columns = _products(moments, of, degree, order)
+        values = _interpolated(columns, r, direction, degree, epsilon)
+        z = values[0]
+        if order == 0:
+            return HeadParts(r, z, z)
+        mean = values[1:4].T
+        flow = mean @ head.V.T
+        if order == 1:
+            return HeadParts(r, z, z, flow)
+        s = np.empty((len(x), 3, 3))
+        for number, (i, k) in enumerate(_PAIRS):
+            s[:, i, k] = s[:, k, i] = values[4 + number]
+        trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
+        bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
+        divergence = tangential_divergence(x, flow, trace, bend)
+        return HeadParts(r, z, z, flow, divergence, mean @ head.A)
+
+
+def summed(
+    heads: list[tuple[HeadFields, float]], at: Located, order: int, epsilon: float
+) -> tuple[Array, Array | None]:
+    """Flow (n, 3) and, for order 2, the divergence of heads that are added: one synthesis for all.
+
+    Args:
+        heads: fields and the logarithm of the factor of each.
+        at: targets.
+        order: 1 or 2.
+        epsilon: accuracy of the transforms.
+    """
+    degree = max(fields.degree for fields, _ in heads)
+    flow = np.zeros((3, (degree + 1) ** 2))
+    for fields, log_factor in heads:
+        flow[:, lower(fields.degree, degree)] += math.exp(log_factor) * fields.flow
+    transforms = _harmonics(degree, epsilon)
+    values = np.stack([transforms.values(row, at) for row in flow], axis=1)
+    if order < 2:
+        return values, None
+    bend = sum_of_products(divergence_rows(degree), flow)
+    return values, _harmonics(degree + 1, epsilon).values(bend, at)
+
+
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _products(moments: Array, of: int, degree: int, order: int) -> Array:
+    """(1, 4 or 10, n_coefficients) moments of mu, of y_k mu, of y_i y_k mu."""
+    rows = [moments[lower(degree, of)]]
+    if order >= 1:
+        near = moments[lower(degree + 1, of)]
+        rows += [p @ near for p in coordinate_products(degree, degree + 1)]
+    if order >= 2:
+        far = moments[lower(degree + 2, of)]
+        first = [p @ far for p in coordinate_products(degree + 1, degree + 2)]
+        last = coordinate_products(degree, degree + 1)
+        rows += [last[k] @ first[i] for i, k in _PAIRS]
+    return np.stack(rows)
+
+
+def _interpolated(columns: Array, r: Array, direction: Array, degree: int, epsilon: float) -> Array:
+    """(k, n): the series of each row of moments, its r interpolated between Chebyshev nodes."""
+    low, high = float(r.min()), float(r.max())
+    spread = high - low
+    count = _node_count(spread)
+    angle = math.pi * (np.arange(count) + 0.5) / count
+    nodes = 0.5 * (low + high) + 0.5 * spread * np.cos(angle)
+    signs = np.sin(angle) * (-1.0) ** np.arange(count)
+    series = exponential_series(np.maximum(nodes, 0.0), degree, 3)
+    l = places(degree).l
+    at = _harmonics(degree, epsilon).locate(direction)
+    above, below = np.zeros((len(columns), r.size)), np.zeros(r.size)
+    exact: list[tuple[Array, Array]] = []
+    for node, sign, lam in zip(nodes, signs, series, strict=True):
+        # No further than this node's series goes.
+        last = int(np.flatnonzero(lam * (2.0 * np.arange(degree + 1) + 1.0) > 1e-17)[-1])
+        keep = lower(last, degree)
+        transforms = _harmonics(last, epsilon)
+        values = np.stack([transforms.values((lam[l] * row)[keep], at) for row in columns])
+        apart = r - node
+        hit = np.flatnonzero(apart == 0.0)
+        if count == 1:
+            return values
+        if hit.size:
+            exact.append((hit, values[:, hit]))
+            apart[hit] = 1.0
+        weight = sign / apart
+        above += weight * values
+        below += weight
+    out = above / below
+    for hit, values in exact:
+        out[:, hit] = values
+    return out
+
+
+def _node_count(spread: float) -> int:
+    """Nodes that interpolate e^{-r} i_l(r) over such a range: by the tail of its series."""
+    if spread < 1e-9:
+        return 1
+    half = 0.5 * spread
+    k = np.arange(int(40 + 3.0 * half + 12.0 * math.sqrt(half)))
+    terms = 2.0 * ive(k, 2.0 * half)
+    tails = np.cumsum(terms[::-1])[::-1]
+    return max(4, int(np.flatnonzero(tails <= _NODES)[0]))
+
+
+@lru_cache(maxsize=256)
+def _harmonics(degree: int, epsilon: float) -> Harmonics:
+    return manifold("sphere", 3).harmonics(degree, epsilon)

@@ -1,0 +1,117 @@
+"""Direct sums of a head over all pairs, any dimension: blocked and compiled, each target scaled.
+
+The reference for the transforms, and the way out where they lose Z in their noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.latitudes import zonal_head_sums
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.direct import weigh
+from meanfield.interaction.lanes import lane_max, lane_moments, lane_pull
+
+__all__ = ["head_sums", "tangential_divergence"]
+
+_BLOCK = 1024  # sources at a time
+
+
+def head_sums(
+    head: HeadMatrices, x: Array, y: Array, m: Array, order: int, on: Manifold
+) -> HeadParts:
+    """Sums over the masses m at y, for each x: see ``HeadParts``.
+
+    Args:
+        head: the matrices.
+        x: (n, d) unit vectors, zonal: (n, 1) colatitudes; y: sources, (k, d) or (k, 1).
+        m: (k,) masses.
+        order: 0: Z; 1: and the flow; 2: and what its divergence takes.
+        on: the geometry of the points.
+    """
+    kept = np.flatnonzero(m)
+    y, m = np.asarray(y)[kept], np.ascontiguousarray(np.asarray(m)[kept])
+    if on.latitudes:
+        return zonal_head_sums(head, x[:, 0], y[:, 0], m, order, on.d)
+    n, d = x.shape
+    w = np.ascontiguousarray(x @ head.A.T)
+    yt = np.ascontiguousarray(y.T, dtype=np.float64)
+    scale, z, trace = np.zeros(n), np.zeros(n), np.zeros(n)
+    mean, second = np.zeros((n, d)), np.zeros((n, d if order > 1 else 0))
+    local = np.zeros(0)
+    if order > 1:
+        local = np.ascontiguousarray(np.einsum("ij,ij->i", y, y @ (head.A @ head.V).T))
+    if m.size:
+        _head_sums(w, yt, m, local, order, scale, z, mean, second, trace)
+    if order == 0:
+        return HeadParts(scale, z, z)
+    flow = mean @ head.V.T
+    if order == 1:
+        return HeadParts(scale, z, z, flow)
+    bend = np.einsum("ij,ij->i", x @ head.V, second)
+    divergence = tangential_divergence(x, flow, trace, bend)
+    return HeadParts(scale, z, z, flow, divergence, mean @ head.A)
+
+
+def tangential_divergence(x: Array, vector: Array, trace: Array, bend: Array) -> Array:
+    """div(P_x F) of F with the derivative G in R^d: tr G - x.G x - (d - 1) x.F.
+
+    Args:
+        x: (n, d) unit vectors.
+        vector: (n, d) F.
+        trace, bend: (n,) tr G and x.G x.
+    """
+    return trace - bend - (x.shape[1] - 1) * np.einsum("ij,ij->i", x, vector)
+
+
+# The order of sums is that of ``lanes``: the same in each process.
+@nb.njit(parallel=True, fastmath={"contract"}, cache=True)
+def _head_sums(
+    w: Array, yt: Array, m: Array, local: Array, order: int, scale: Array, z: Array, mean: Array,
+    second: Array, trace: Array,
+) -> None:  # fmt: skip
+    n, d = w.shape
+    size = m.size
+    for i in nb.prange(n):
+        t = np.empty(_BLOCK)
+        e = np.empty(_BLOCK)
+        shift = -np.inf
+        for start in range(0, size, _BLOCK):
+            stop = min(size, start + _BLOCK)
+            count = stop - start
+            t[:count] = 0.0
+            for k in range(d):
+                wk = w[i, k]
+                row = yt[k, start:stop]
+                for j in range(count):
+                    t[j] += wk * row[j]
+            top = lane_max(t, 1.0, count)
+            if top > shift:  # a larger exponent than so far: rescale what has been summed
+                factor = math.exp(shift - top)
+                z[i] *= factor
+                trace[i] *= factor
+                for k in range(d):
+                    mean[i, k] *= factor
+                for k in range(second.shape[1]):
+                    second[i, k] *= factor
+                shift = top
+            weigh(m[start:stop], t, 1.0, shift, e)
+            z[i] += lane_moments(e, t, count)[0]
+            if order < 1:
+                continue
+            for k in range(d):
+                mean[i, k] += lane_pull(e, yt[k, start:stop], 0.0, count)
+            if order < 2:
+                continue
+            trace[i] += lane_pull(e, local[start:stop], 0.0, count)
+            for j in range(count):
+                e[j] *= t[j]
+            for k in range(d):
+                second[i, k] += lane_pull(e, yt[k, start:stop], 0.0, count)
+        scale[i] = shift
