@@ -20,7 +20,15 @@ from scipy.sparse import csr_matrix
 from meanfield.geometry.manifolds.transforms import load_ducc0
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Places", "coordinate_products", "divergence_rows", "harmonics_at", "places", "rotated"]
+__all__ = [
+    "Places",
+    "coordinate_products",
+    "harmonics_at",
+    "lower",
+    "places",
+    "rotated",
+    "tangential",
+]
 
 
 class Places(NamedTuple):
@@ -138,6 +146,45 @@ def divergence_rows(of: int) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
             csr_matrix((entries.data * factor, (entries.row, entries.col)), shape=product.shape)
         )
     return weighted[0], weighted[1], weighted[2]
+
+
+@lru_cache(maxsize=64)
+def curl_rows(of: int) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
+    """Matrices C_k with sum_k C_k f_k the coefficients, to degree ``of`` + 1, of div(x x F).
+
+    Minus the surface curl of the tangential part of F = (f_1, f_2, f_3).
+    """
+    products, rows = coordinate_products(of + 1, of), divergence_rows(of + 1)
+    keep = lower(of + 1, of + 2)
+    found = []
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3  # x x F has x_j f_k at i, and -x_i f_k at j
+        whole = csr_matrix(rows[i] @ products[j] - rows[j] @ products[i])[keep]
+        whole.data[np.abs(whole.data) < 1e-12 * (of + 2)] = 0.0
+        whole.eliminate_zeros()
+        found.append(csr_matrix(whole))
+    return found[0], found[1], found[2]
+
+
+def tangential(field: Array, degree: int) -> tuple[Array, Array, Array]:
+    """The tangential part of F as grad phi + x x grad psi.
+
+    Args:
+        field: (3, n_coefficients) of F.
+        degree: of F.
+
+    Returns:
+        phi, psi and the divergence, to one degree more.
+    """
+    l = places(degree + 1).l
+    inverse = np.where(l > 0, 1.0 / np.maximum(l * (l + 1.0), 1.0), 0.0)
+    bend = _summed(divergence_rows(degree), field)
+    return -inverse * bend, inverse * _summed(curl_rows(degree), field), bend
+
+
+def _summed(matrices: tuple[csr_matrix, csr_matrix, csr_matrix], field: Array) -> Array:
+    first, second, third = (m @ f for m, f in zip(matrices, field, strict=True))
+    return np.asarray(first + second + third)
 
 
 # ------------------------------------------------------------------ rotations

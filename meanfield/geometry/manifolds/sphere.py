@@ -203,6 +203,29 @@ class SphereHarmonics(_Spherical, Harmonics):
         in_parts(n, part)
         return out
 
+    def tangent(self, phi: Array, psi: Array, points: Array | Located) -> Array:
+        """grad phi + x x grad psi from the coefficients of phi and psi, (n, 3)."""
+        at = self._located(points)
+        n = at.angles.shape[0]
+        if n == 0:
+            return np.zeros((0, 3))
+        root = np.sqrt(self.degrees * (self.degrees + 1.0))
+        alm = np.concatenate([self._packing.complex(root * f) for f in (phi, psi)])
+
+        from meanfield.geometry.manifolds.frames import add_frame  # compiled: where needed
+
+        out = np.empty((n, 3))
+
+        def part(nodes: slice) -> Array:
+            slopes = load_ducc0().sht.synthesis_general(
+                alm=alm, loc=at.angles[nodes], spin=1, **self._options
+            )
+            add_frame(at.points[nodes], slopes, out[nodes])
+            return out[nodes]
+
+        in_parts(n, part)
+        return out
+
 
 @dataclass(frozen=True)
 class SphereGrid(_Spherical, Grid):

@@ -1,6 +1,6 @@
 """Heads on S^1 by Fourier series: e^{<w, y>} = sum_k I_|k|(|w|) e^{ik(phi - alpha)}.
 
-No transform, and exact for each target: a target costs as many operations as there are degrees, whatever the matrices.
+No transform, and exact for each target, which costs as many operations as there are degrees.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import numba as nb
 import numpy as np
 
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
@@ -43,7 +43,7 @@ def circle_head_parts(head: HeadMatrices, x: Array, moments: Array, order: int) 
     if order == 0:
         return HeadParts(r, z, excess)
     mean = np.stack([sums[1].real, sums[1].imag], axis=1)
-    flow = mean @ head.V.T
+    flow = tangent_project(x, mean @ head.V.T)
     if order == 1:
         return HeadParts(r, z, excess, flow)
     whole, second = mean, sums[2]

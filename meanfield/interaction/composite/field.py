@@ -32,7 +32,7 @@ _NOISE = 2e-14  # of sums by transforms, over their bound
 
 
 class _Flow(NamedTuple):
-    """X in R^d (n, k), not tangential yet, and its divergence."""
+    """X (n, k) and its divergence (n,)."""
 
     velocity: Array
     divergence: Array | None
@@ -207,7 +207,7 @@ class CompositeField(AnyField):
                 scale = 1.0 / parts.z
             else:
                 scale = self._factor(scaled) * np.exp(parts.log_scale - model.size)
-            part = model.manifold.tangential(at.points, parts.flow) * scale[:, None]
+            part = parts.flow * scale[:, None]
             velocity += part
             if order > 1:
                 assert parts.divergence is not None and parts.slope is not None
@@ -228,7 +228,7 @@ class CompositeField(AnyField):
         parts = [(self._fields_of(j, False), model.heads[j].size - model.size) for j in heads]
         flow, bend = summed(parts, at, order, model.epsilon)
         factor = self._factor(scaled)
-        velocity += factor * model.manifold.tangential(at.points, flow)
+        velocity += factor * flow
         if bend is not None:
             divergence += factor * bend
 

@@ -17,9 +17,9 @@ class HeadParts(NamedTuple):
         z: (n,) Z.
         excess: (n,) Z less that of the uniform measure of the same mass, where the head is at rest
             under it (else Z).
-        flow: (n, k) V int e^{<A x, y>} y dmu, less what the uniform measure has in it where the
-            head is at rest under that; in R^d, not tangential (zonal: along the meridian, (n, 1)).
-        divergence: (n,) of its tangential part.
+        flow: (n, k) P_x V int e^{<A x, y>} y dmu, exactly 0 for the uniform measure where the head
+            is at rest under that (zonal: along the meridian, (n, 1)).
+        divergence: (n,) of the flow.
         slope: (n, k) A^T int e^{<A x, y>} y dmu, whose tangential part is grad Z (zonal: (n, 1)).
 
     What was not asked for is None: ``flow`` comes with order 1, the last two with order 2.

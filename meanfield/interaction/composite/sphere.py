@@ -17,16 +17,17 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.special import ive
 
-from meanfield.geometry.manifolds import Harmonics, Located, manifold
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.manifolds.algebra import (
     coordinate_products,
-    divergence_rows,
     harmonics_at,
     lower,
     places,
     rotated,
+    tangential,
 )
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.manifolds.sphere import SphereHarmonics
+from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
@@ -61,15 +62,9 @@ class HeadFields:
         self.z, self.flow, self.mass, self.degree = z, flow, mass, degree
 
     @cached_property
-    def divergence(self) -> Array:
-        """Coefficients, to one degree more, of the divergence of the tangential part."""
-        return sum_of_products(divergence_rows(self.degree), self.flow)
-
-
-def sum_of_products(matrices: tuple[object, ...], fields: Array) -> Array:
-    """sum_k M_k f_k."""
-    terms = [m @ f for m, f in zip(matrices, fields, strict=True)]
-    return np.asarray(terms[0] + terms[1] + terms[2])
+    def tangential(self) -> tuple[Array, Array, Array]:
+        """Potential, stream function and divergence of the tangential part of the flow."""
+        return tangential(self.flow, self.degree)
 
 
 class SphereHead:
@@ -178,10 +173,12 @@ class SphereHead:
             z = excess + fields.mass * np.exp(r - head.size) * exponential_series(r, 0, 3)[:, 0]
         if order == 0:
             return HeadParts(scale, z, excess)
-        flow = np.stack([transforms.values(row, at) for row in fields.flow], axis=1)
+        phi, psi, bend = fields.tangential
+        higher = _harmonics(self.degree + 1, epsilon)
+        flow = higher.tangent(phi, psi, at)
         if order == 1:
             return HeadParts(scale, z, excess, flow)
-        divergence = _harmonics(self.degree + 1, epsilon).values(fields.divergence, at)
+        divergence = higher.values(bend, at)
         slope = transforms.gradient(fields.z, at)
         if fields.mass:
             factor = fields.mass * np.exp(r - head.size) * uniform_slope(r, 3)
@@ -203,21 +200,22 @@ class SphereHead:
             return HeadParts(r, z, z)
         mean = values[1:4].T
         flow = mean @ head.V.T
+        along = tangent_project(x, flow)
         if order == 1:
-            return HeadParts(r, z, z, flow)
+            return HeadParts(r, z, z, along)
         s = np.empty((len(x), 3, 3))
         for number, (i, k) in enumerate(_PAIRS):
             s[:, i, k] = s[:, k, i] = values[4 + number]
         trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
         bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
         divergence = tangential_divergence(x, flow, trace, bend)
-        return HeadParts(r, z, z, flow, divergence, mean @ head.A)
+        return HeadParts(r, z, z, along, divergence, mean @ head.A)
 
 
 def summed(
     heads: list[tuple[HeadFields, float]], at: Located, order: int, epsilon: float
 ) -> tuple[Array, Array | None]:
-    """Flow (n, 3) and, for order 2, the divergence of heads that are added: one synthesis for all.
+    """Tangential flow (n, 3) and, for order 2, its divergence, of heads that are added.
 
     Args:
         heads: fields and the logarithm of the factor of each.
@@ -229,12 +227,10 @@ def summed(
     flow = np.zeros((3, (degree + 1) ** 2))
     for fields, log_factor in heads:
         flow[:, lower(fields.degree, degree)] += math.exp(log_factor) * fields.flow
-    transforms = _harmonics(degree, epsilon)
-    values = np.stack([transforms.values(row, at) for row in flow], axis=1)
-    if order < 2:
-        return values, None
-    bend = sum_of_products(divergence_rows(degree), flow)
-    return values, _harmonics(degree + 1, epsilon).values(bend, at)
+    phi, psi, bend = tangential(flow, degree)
+    transforms = _harmonics(degree + 1, epsilon)
+    values = transforms.tangent(phi, psi, at)
+    return values, transforms.values(bend, at) if order > 1 else None
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
@@ -301,5 +297,5 @@ def _node_count(spread: float) -> int:
 
 
 @lru_cache(maxsize=256)
-def _harmonics(degree: int, epsilon: float) -> Harmonics:
-    return manifold("sphere", 3).harmonics(degree, epsilon)
+def _harmonics(degree: int, epsilon: float) -> SphereHarmonics:
+    return SphereHarmonics(degree, epsilon)

@@ -11,7 +11,7 @@ import numba as nb
 import numpy as np
 
 from meanfield.geometry.manifolds import Manifold
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.latitudes import zonal_head_sums
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
@@ -52,11 +52,12 @@ def head_sums(
     if order == 0:
         return HeadParts(scale, z, z)
     flow = mean @ head.V.T
+    along = tangent_project(x, flow)
     if order == 1:
-        return HeadParts(scale, z, z, flow)
+        return HeadParts(scale, z, z, along)
     bend = np.einsum("ij,ij->i", x @ head.V, second)
     divergence = tangential_divergence(x, flow, trace, bend)
-    return HeadParts(scale, z, z, flow, divergence, mean @ head.A)
+    return HeadParts(scale, z, z, along, divergence, mean @ head.A)
 
 
 def tangential_divergence(x: Array, vector: Array, trace: Array, bend: Array) -> Array:
