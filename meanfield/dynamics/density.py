@@ -20,7 +20,8 @@ from meanfield.dynamics.sweep import at_most_threads, sweep_threads
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
-from meanfield.interaction.field import DarkPoints, Field
+from meanfield.interaction.contract import DarkPoints
+from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from meanfield.collective import Communicator
 from meanfield.geometry.manifolds import Harmonics, Located, Manifold
@@ -17,12 +18,24 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.expansion import Convexity, Truncation
 from meanfield.interaction.measure import Measure
 
-if TYPE_CHECKING:
-    from meanfield.interaction.field import DarkPoints
-
-__all__ = ["AnyField", "AnyInteraction", "EnergyKind"]
+__all__ = ["AnyField", "AnyInteraction", "DarkPoints", "EnergyKind"]
 
 EnergyKind = Literal["gradient", "monotone"]
+
+
+@dataclass
+class DarkPoints:
+    """Counts this rank's points where Z was summed directly, in evaluations that are given it.
+
+    Attributes:
+        most: largest number of them in one evaluation.
+    """
+
+    most: int = 0
+
+    def add(self, number: int) -> None:
+        """Take note of an evaluation with so many."""
+        self.most = max(self.most, number)
 
 
 class AnyField(ABC):

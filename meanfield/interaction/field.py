@@ -7,7 +7,6 @@ Made by ``Interaction.field``. Equations and names for attention: arXiv 2312.107
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,29 +15,14 @@ from meanfield.collective import Alone, Communicator, everywhere, joined, sum_ov
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.contract import AnyField
+from meanfield.interaction.contract import AnyField, DarkPoints
 from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.parts import Parts
 from meanfield.interaction.zonal import Zonal
 
-__all__ = ["DarkPoints", "Field"]
+__all__ = ["Field"]
 
 _LOG_MAX = 700.0  # e^700 is still a double
-
-
-@dataclass
-class DarkPoints:
-    """Counts this rank's points where Z was summed directly, in evaluations that are given it.
-
-    Attributes:
-        most: largest number of them in one evaluation.
-    """
-
-    most: int = 0
-
-    def add(self, number: int) -> None:
-        """Take note of an evaluation with so many."""
-        self.most = max(self.most, number)
 
 
 class Field(AnyField):

@@ -27,7 +27,7 @@ from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.direct import pair_sums
-from meanfield.interaction.field import DarkPoints
+from meanfield.interaction.contract import DarkPoints
 from meanfield.interaction.measure import Measure
 
 

@@ -20,7 +20,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import PoissonKernel, Uniform, standard_density
 from meanfield.geometry.sphere import Array, geodesic_distance, random_rotation, uniform_points
 from meanfield.interaction.attention import Attention
-from meanfield.interaction.field import DarkPoints
+from meanfield.interaction.contract import DarkPoints
 
 TIGHT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-11}
 

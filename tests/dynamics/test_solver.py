@@ -129,7 +129,7 @@ def test_loops_that_fail_give_the_threads_back() -> None:
 
 @pytest.mark.parametrize("link", ["log", "identity"])
 def test_evaluations_leave_a_field_as_it_was(link: str) -> None:
-    from meanfield.interaction.field import DarkPoints
+    from meanfield.interaction.contract import DarkPoints
     from meanfield.interaction.measure import Measure
 
     y = np.array([[0.0, 0.0, 1.0]])

@@ -13,9 +13,9 @@ from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Latitudes, manifold
 from meanfield.geometry.sphere import harmonic_dimension, random_rotation, uniform_points
 from meanfield.interaction.attention import Attention, SelfAttention, attention_energy
+from meanfield.interaction.contract import DarkPoints
 from meanfield.interaction.direct import pair_sums
 from meanfield.interaction.expansion import Expansion
-from meanfield.interaction.field import DarkPoints
 from meanfield.interaction.kernels import Exponential
 from meanfield.interaction.measure import Measure
 

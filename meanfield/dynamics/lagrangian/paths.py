@@ -12,7 +12,8 @@ import numpy as np
 
 from meanfield.geometry.manifolds import Located, Manifold
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import DarkPoints, Field
+from meanfield.interaction.contract import DarkPoints
+from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 
 __all__ = ["Evaluation", "Stages", "located", "rates_in"]

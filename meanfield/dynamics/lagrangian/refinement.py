@@ -16,7 +16,7 @@ from meanfield.dynamics.lagrangian.paths import located, rates_in
 from meanfield.dynamics.rungekutta import Pair, try_step
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import DarkPoints
+from meanfield.interaction.contract import DarkPoints
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 

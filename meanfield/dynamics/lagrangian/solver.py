@@ -28,7 +28,8 @@ from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import IntArray, Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import DarkPoints, Field
+from meanfield.interaction.contract import DarkPoints
+from meanfield.interaction.field import Field
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen

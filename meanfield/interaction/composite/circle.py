@@ -10,57 +10,93 @@ import math
 import numba as nb
 import numpy as np
 
+from meanfield.geometry.manifolds import CircleGrid, CircleHarmonics, Located
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.composite.series import (
+    BEYOND,
+    NOISE,
+    HeadSeries,
+    HeadSums,
+    Precision,
+    series_degree,
+)
 from meanfield.interaction.composite.sums import tangential_divergence
 
-__all__ = ["circle_head_parts"]
+__all__ = ["CircleHead"]
 
 
-def circle_head_parts(head: HeadMatrices, x: Array, moments: Array, order: int) -> HeadParts:
-    """The head's sums over a measure with these moments: see ``HeadParts``.
+class CircleHead(HeadSeries):
+    """A head on S^1.
 
     Args:
         head: the matrices.
-        x: (n, 2) unit vectors.
-        moments: (2 L + 3,) or more, of ``CircleHarmonics``: L degrees are used, and two more for
-            products with y.
-        order: as for ``head_sums``.
     """
-    w = x @ head.A.T
-    r, angle = np.hypot(w[:, 0], w[:, 1]), np.arctan2(w[:, 1], w[:, 0])
-    modes = np.concatenate([[moments[0]], math.sqrt(0.5) * (moments[1::2] + 1j * moments[2::2])])
-    mass = modes[0].real if head.rests else 0.0
-    plain = modes.copy()
-    plain[0] -= mass
-    degree = modes.size - 3
-    series = exponential_series(r, degree, 2)
-    sums = _sums(series, angle, plain)
-    excess = sums[0].real
-    z = excess + mass * series[:, 0]
-    if order == 0:
-        return HeadParts(r, z, excess)
-    mean = np.stack([sums[1].real, sums[1].imag], axis=1)
-    flow = tangent_project(x, mean @ head.V.T)
-    if order == 1:
-        return HeadParts(r, z, excess, flow)
-    whole, second = mean, sums[2]
-    if mass:
-        whole = mean + (mass * uniform_slope(r, 2))[:, None] * w
-        uniform = np.zeros_like(modes)
-        uniform[0] = mass
-        second = second + _sums(series, angle, uniform)[2]
-    # S = int e^{<w, y>} y y^T from its trace z and the second mode.
-    half, real, mixed = 0.5 * z, 0.5 * second.real, 0.5 * second.imag
-    s = np.empty((len(x), 2, 2))
-    s[:, 0, 0], s[:, 1, 1] = half + real, half - real
-    s[:, 0, 1] = s[:, 1, 0] = mixed
-    trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
-    bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
-    divergence = tangential_divergence(x, whole @ head.V.T, trace, bend)
-    return HeadParts(r, z, excess, flow, divergence, whole @ head.A)
+
+    def __init__(self, head: HeadMatrices) -> None:
+        self.head = head
+        self.degree = series_degree(head.size, 2)
+
+    def sums(self, moments: Array, of: int, precision: Precision) -> CircleSums:
+        """With the moments of a measure up to degree ``of``."""
+        return CircleSums(self, moments, precision)
+
+
+class CircleSums(HeadSums):
+    """A head on S^1 and the moments of one measure.
+
+    Args:
+        series: the head.
+        moments: of the measure, of ``CircleHarmonics``.
+        precision: what is asked for.
+    """
+
+    def __init__(self, series: CircleHead, moments: Array, precision: Precision) -> None:
+        self._head, self._degree = series.head, series.degree
+        self._epsilon = precision.epsilon
+        modes = math.sqrt(0.5) * (moments[1::2] + 1j * moments[2::2])
+        self._modes = np.concatenate([moments[:1], modes])[: self._degree + BEYOND + 1]
+        self._total = float(moments[0])
+        self._mass = self._total if series.head.rests else 0.0
+
+    def pairs(self, moments: Array) -> float:
+        degree = moments.size // 2
+        grid = CircleGrid(degree, 2 * degree + 2)
+        parts = self.parts(CircleHarmonics(degree, self._epsilon).locate(grid.points), 0)
+        z = parts.z * np.exp(parts.log_scale - self._head.size)
+        return float(np.dot(grid.analyse(z), moments))
+
+    def parts(self, at: Located, order: int) -> HeadParts:
+        head, x, mass = self._head, at.points, self._mass
+        w = x @ head.A.T
+        r, angle = np.hypot(w[:, 0], w[:, 1]), np.arctan2(w[:, 1], w[:, 0])
+        plain = self._modes.copy()
+        plain[0] -= mass
+        series = exponential_series(r, self._degree, 2)
+        sums = _sums(series, angle, plain)
+        excess, noise = sums[0].real, np.full(len(x), NOISE * self._total)
+        z = excess + mass * series[:, 0]
+        if order == 0:
+            return HeadParts(r, z, excess, noise)
+        mean = np.stack([sums[1].real, sums[1].imag], axis=1)
+        flow = tangent_project(x, mean @ head.V.T)
+        if order == 1:
+            return HeadParts(r, z, excess, noise, flow)
+        whole, second = mean, sums[2]
+        if mass:
+            whole = mean + (mass * uniform_slope(r, 2))[:, None] * w
+            second = second + _sums(series, angle, self._modes - plain)[2]
+        # S = int e^{<w, y>} y y^T from its trace z and the second mode.
+        half, real, mixed = 0.5 * z, 0.5 * second.real, 0.5 * second.imag
+        s = np.empty((len(x), 2, 2))
+        s[:, 0, 0], s[:, 1, 1] = half + real, half - real
+        s[:, 0, 1] = s[:, 1, 0] = mixed
+        trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
+        bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
+        divergence = tangential_divergence(x, whole @ head.V.T, trace, bend)
+        return HeadParts(r, z, excess, noise, flow, divergence, whole @ head.A)
 
 
 def _sums(series: Array, angle: Array, modes: Array) -> Array:

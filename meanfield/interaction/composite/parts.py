@@ -17,6 +17,7 @@ class HeadParts(NamedTuple):
         z: (n,) Z.
         excess: (n,) Z less that of the uniform measure of the same mass, where the head is at rest
             under it (else Z).
+        noise: (n,) what Z may be wrong by; 0 for sums over pairs.
         flow: (n, k) P_x V int e^{<A x, y>} y dmu, exactly 0 for the uniform measure where the head
             is at rest under that (zonal: along the meridian, (n, 1)).
         divergence: (n,) of the flow.
@@ -28,6 +29,14 @@ class HeadParts(NamedTuple):
     log_scale: Array
     z: Array
     excess: Array
+    noise: Array
     flow: Array | None = None
     divergence: Array | None = None
     slope: Array | None = None
+
+    def replaced(self, where: Array, better: HeadParts) -> HeadParts:
+        """The same arrays, with values that are better at some targets put in their place."""
+        for old, new in zip(self, better, strict=True):
+            if old is not None and new is not None:
+                old[where] = new
+        return self

@@ -26,48 +26,27 @@ from meanfield.geometry.manifolds.algebra import (
     rotated,
     tangential,
 )
-from meanfield.geometry.manifolds.sphere import SphereHarmonics
+from meanfield.geometry.manifolds.sphere import SphereGrid, SphereHarmonics
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.composite.series import (
+    NOISE,
+    HeadSeries,
+    HeadSums,
+    Precision,
+    series_degree,
+)
 from meanfield.interaction.composite.sums import tangential_divergence
-from meanfield.interaction.expansion import expansion_of
-from meanfield.interaction.kernels.exponential import Exponential
 
-__all__ = ["HeadFields", "SphereHead", "series_degree", "summed"]
+__all__ = ["SphereHead", "SphereSums"]
 
 _LARGEST = 70  # degree up to which the matrix is made: 25 MB and a second
 _NODES = 3e-15  # accuracy of the interpolation
 
 
-def series_degree(size: float, d: int, tolerance: float = 1e-15) -> int:
-    """Degree of e^{<A x, y>}, |A| = ``size``, in x as well as in y."""
-    found = expansion_of(Exponential(beta=max(size, 1e-3)), d).degree(tolerance)
-    assert found is not None
-    return found
-
-
-class HeadFields:
-    """Coefficients of what a head does, times e^{-s}, for one measure.
-
-    Attributes:
-        z: (n_coefficients,) of Z, less the uniform part where the head is at rest under that.
-        flow: (3, n_coefficients) of V int e^{<A x, y>} y dmu, less the same.
-        mass: of the uniform part that is left out, or 0.
-        degree: of all of them.
-    """
-
-    def __init__(self, z: Array, flow: Array, mass: float, degree: int) -> None:
-        self.z, self.flow, self.mass, self.degree = z, flow, mass, degree
-
-    @cached_property
-    def tangential(self) -> tuple[Array, Array, Array]:
-        """Potential, stream function and divergence of the tangential part of the flow."""
-        return tangential(self.flow, self.degree)
-
-
-class SphereHead:
+class SphereHead(HeadSeries):
     """A head on S^2, made once for its matrices.
 
     Args:
@@ -111,7 +90,7 @@ class SphereHead:
         weights = np.repeat(weight / longitudes, longitudes)
         w = x * sizes
         r = np.linalg.norm(w, axis=1)
-        direction = np.where(r[:, None] > 0.0, w / np.where(r > 0.0, r, 1.0)[:, None], [0.0, 0, 1])
+        direction = directions_of(w, r)
         series = exponential_series(r, degree, 3) * np.exp(r - np.abs(sizes).max())[:, None]
         here, there = harmonics_at(x, degree) * weights[:, None], harmonics_at(direction, degree)
         l = places(degree).l
@@ -131,106 +110,179 @@ class SphereHead:
             out[of] = block @ moments[of]
         return out
 
-    def fields(self, moments: Array, of: int, value_only: bool) -> HeadFields:
-        """Coefficients of Z and of the flow from the moments of a measure up to degree ``of``."""
-        head, degree = self.head, self.degree
-        frames = head.frames
-        a = moments[lower(degree + 1, of)]
-        mass = 0.0
-        if head.rests:
-            mass = float(a[0])
-            a = a.copy()
-            a[0] = 0.0
-        b = rotated(a, degree + 1, frames.out.T)
-        columns = [b[lower(degree, degree + 1)]]
-        if not value_only:
-            columns += [product @ b for product in coordinate_products(degree, degree + 1)]
-        c = self._applied(np.stack(columns, axis=1)).T
-        z = rotated(c[0], degree, frames.into)
-        flow = np.zeros((3, 0))
-        if not value_only:
-            flow = rotated((head.V @ frames.out) @ c[1:], degree, frames.into)
-        return HeadFields(z, flow, mass, degree)
+    def sums(self, moments: Array, of: int, precision: Precision) -> SphereSums:
+        """With the moments of a measure up to degree ``of``."""
+        return SphereSums(self, moments, of, precision)
 
-    def values(self, moments: Array, of: int) -> Array:
-        """Coefficients of Z e^{-s}, nothing left out, from moments up to degree ``of``."""
+    def applied(self, moments: Array, of: int) -> Array:
+        """Coefficients of Z e^{-|A|}, nothing left out."""
         frames, degree = self.head.frames, self.degree
         a = rotated(moments[lower(degree, of)], degree, frames.out.T)
         return rotated(self._applied(a[:, None])[:, 0], degree, frames.into)
 
-    def by_matrix(self, fields: HeadFields, at: Located, order: int, epsilon: float) -> HeadParts:
-        """The sums at any targets, with e^{-s} taken out."""
-        head = self.head
-        n = len(at.points)
-        transforms = _harmonics(self.degree, epsilon)
-        scale = np.full(n, head.size)
-        excess = transforms.values(fields.z, at)
-        z = excess
+    def flow(self, moments: Array, of: int) -> tuple[Array, Array]:
+        """Coefficients of Z and (3, ...) of V int e^{<A x, y>} y dmu, times e^{-|A|}."""
+        head, degree = self.head, self.degree
+        frames = head.frames
+        b = rotated(moments[lower(degree + 1, of)], degree + 1, frames.out.T)
+        columns = [b[lower(degree, degree + 1)]]
+        columns += [product @ b for product in coordinate_products(degree, degree + 1)]
+        c = self._applied(np.stack(columns, axis=1)).T
+        c = np.concatenate([c[:1], (head.V @ frames.out) @ c[1:]])
+        c = rotated(c, degree, frames.into)
+        return c[0], c[1:]
+
+    def together(
+        self, sums: list[tuple[HeadSums, float]], at: Located, order: int
+    ) -> tuple[Array, Array]:
+        """Summed as coefficients: one synthesis for all."""
+        by_matrix = [
+            (one, factor) for one, factor in sums
+            if isinstance(one, SphereSums) and one.series.has_matrix
+        ]  # fmt: skip
+        rest = [pair for pair in sums if pair not in by_matrix]
+        velocity, divergence = super().together(rest, at, order)
+        if not by_matrix:
+            return velocity, divergence
+        degree = max(one.series.degree for one, _ in by_matrix)
+        flow = np.zeros((3, (degree + 1) ** 2))
+        for one, log_factor in by_matrix:
+            factor = math.exp(log_factor + one.series.head.size)
+            flow[:, lower(one.series.degree, degree)] += factor * one.flow
+        phi, psi, bend = tangential(flow, degree)
+        transforms = _harmonics(degree + 1, by_matrix[0][0].precision.epsilon)
+        velocity = velocity + transforms.tangent(phi, psi, at)
+        return velocity, divergence + transforms.values(bend, at) if order > 1 else divergence
+
+
+class SphereSums(HeadSums):
+    """A head on S^2 and the moments of one measure.
+
+    Args:
+        series: the head.
+        moments: of the measure.
+        of: their degree.
+        precision: what is asked for.
+    """
+
+    def __init__(self, series: SphereHead, moments: Array, of: int, precision: Precision) -> None:
+        self.series, self.precision = series, precision
+        self._moments, self._of = moments, of
+        self._mass = float(moments[0]) if series.head.rests else 0.0
+
+    @cached_property
+    def _excess(self) -> Array:
+        """Moments less the uniform part, where the head is at rest under that."""
+        out = self._moments.copy()
+        out[0] -= self._mass
+        return out
+
+    @cached_property
+    def _both(self) -> tuple[Array, Array]:
+        return self.series.flow(self._excess, self._of)
+
+    @property
+    def flow(self) -> Array:
+        """(3, n_coefficients) of V int e^{<A x, y> - |A|} y dmu, less the uniform part at rest."""
+        return self._both[1]
+
+    @cached_property
+    def _value(self) -> Array:
+        return self.series.applied(self._excess, self._of)
+
+    @cached_property
+    def _tangential(self) -> tuple[Array, Array, Array]:
+        """Potential, stream function and divergence of the tangential part of the flow."""
+        return tangential(self.flow, self.series.degree)
+
+    @cached_property
+    def _bound(self) -> float:
+        """No Z e^{-|A|} is larger (Cauchy-Schwarz by degree)."""
+        l = places(self._of).l
+        power = np.bincount(l, weights=self._moments**2)[: self.series.degree + 1]
+        lam = exponential_series(np.array([self.series.head.size]), self.series.degree, 3)[0]
+        degrees = np.arange(lam.size)
+        return float(np.sum(lam * np.sqrt((2.0 * degrees + 1.0) * power)))
+
+    def pairs(self, moments: Array) -> float:
+        series = self.series
+        if series.has_matrix:
+            value = series.applied(self._moments, self._of)
+            return float(np.dot(value, moments[lower(series.degree, self._of)]))
+        grid = SphereGrid(self._of, self._of + 1)
+        at = SphereHarmonics(self._of, self.precision.epsilon).locate(grid.points)
+        parts = self.parts(at, 0)
+        z = parts.z * np.exp(parts.log_scale - series.head.size)
+        return float(np.dot(grid.analyse(z), moments))
+
+    def parts(self, at: Located, order: int) -> HeadParts:
+        dim = np.ones(len(at.points), dtype=bool)
+        parts = None
+        if self.series.has_matrix:
+            parts = self._by_matrix(at, order)
+            if self.precision.relative is None:
+                return parts
+            dim = parts.z * self.precision.relative < parts.noise
+        if not np.any(dim):
+            assert parts is not None
+            return parts
+        better = self._by_nodes(at.points[dim], order)
+        return better if parts is None else parts.replaced(dim, better)
+
+    def _by_matrix(self, at: Located, order: int) -> HeadParts:
+        """With e^{-|A|} taken out."""
+        series, epsilon, mass = self.series, self.precision.epsilon, self._mass
+        head, n = series.head, len(at.points)
+        transforms = _harmonics(series.degree, epsilon)
+        scale, noise = np.full(n, head.size), np.full(n, NOISE * self._bound)
+        coefficients = self._value if order == 0 else self._both[0]
+        z = excess = transforms.values(coefficients, at)
         w = r = np.zeros(0)
-        if fields.mass:
+        if mass:
             w = at.points @ head.A.T
             r = np.linalg.norm(w, axis=1)
-            z = excess + fields.mass * np.exp(r - head.size) * exponential_series(r, 0, 3)[:, 0]
+            z = excess + mass * np.exp(r - head.size) * exponential_series(r, 0, 3)[:, 0]
         if order == 0:
-            return HeadParts(scale, z, excess)
-        phi, psi, bend = fields.tangential
-        higher = _harmonics(self.degree + 1, epsilon)
+            return HeadParts(scale, z, excess, noise)
+        phi, psi, bend = self._tangential
+        higher = _harmonics(series.degree + 1, epsilon)
         flow = higher.tangent(phi, psi, at)
         if order == 1:
-            return HeadParts(scale, z, excess, flow)
-        divergence = higher.values(bend, at)
-        slope = transforms.gradient(fields.z, at)
-        if fields.mass:
-            factor = fields.mass * np.exp(r - head.size) * uniform_slope(r, 3)
+            return HeadParts(scale, z, excess, noise, flow)
+        slope = transforms.gradient(coefficients, at)
+        if mass:
+            factor = mass * np.exp(r - head.size) * uniform_slope(r, 3)
             slope = slope + (factor[:, None] * w) @ head.A
-        return HeadParts(scale, z, excess, flow, divergence, slope)
+        return HeadParts(scale, z, excess, noise, flow, higher.values(bend, at), slope)
 
-    # ------------------------------------------------------------------ radial nodes
-
-    def by_nodes(self, moments: Array, of: int, x: Array, order: int, epsilon: float) -> HeadParts:
-        """The sums at targets x (n, 3), with e^{-|A x|} taken out."""
-        head, degree = self.head, self.degree
+    def _by_nodes(self, x: Array, order: int) -> HeadParts:
+        """With e^{-|A x|} taken out, at targets x (n, 3)."""
+        head, degree = self.series.head, self.series.degree
         w = x @ head.A.T
         r = np.linalg.norm(w, axis=1)
-        direction = np.where(r[:, None] > 0.0, w / np.where(r > 0.0, r, 1.0)[:, None], [0.0, 0, 1])
-        columns = _products(moments, of, degree, order)
-        values = _interpolated(columns, r, direction, degree, epsilon)
-        z = values[0]
+        columns = _products(self._moments, self._of, degree, order)
+        values = _interpolated(columns, r, directions_of(w, r), degree, self.precision.epsilon)
+        z, noise = values[0], np.full(len(x), NOISE * float(self._moments[0]))
         if order == 0:
-            return HeadParts(r, z, z)
+            return HeadParts(r, z, z, noise)
         mean = values[1:4].T
         flow = mean @ head.V.T
         along = tangent_project(x, flow)
         if order == 1:
-            return HeadParts(r, z, z, along)
+            return HeadParts(r, z, z, noise, along)
         s = np.empty((len(x), 3, 3))
         for number, (i, k) in enumerate(_PAIRS):
             s[:, i, k] = s[:, k, i] = values[4 + number]
         trace = np.einsum("ijk,kj->i", s, head.A @ head.V)
         bend = np.einsum("ij,ijk,ik->i", x @ head.V, s, w)
         divergence = tangential_divergence(x, flow, trace, bend)
-        return HeadParts(r, z, z, along, divergence, mean @ head.A)
+        return HeadParts(r, z, z, noise, along, divergence, mean @ head.A)
 
 
-def summed(
-    heads: list[tuple[HeadFields, float]], at: Located, order: int, epsilon: float
-) -> tuple[Array, Array | None]:
-    """Tangential flow (n, 3) and, for order 2, its divergence, of heads that are added.
-
-    Args:
-        heads: fields and the logarithm of the factor of each.
-        at: targets.
-        order: 1 or 2.
-        epsilon: accuracy of the transforms.
-    """
-    degree = max(fields.degree for fields, _ in heads)
-    flow = np.zeros((3, (degree + 1) ** 2))
-    for fields, log_factor in heads:
-        flow[:, lower(fields.degree, degree)] += math.exp(log_factor) * fields.flow
-    phi, psi, bend = tangential(flow, degree)
-    transforms = _harmonics(degree + 1, epsilon)
-    values = transforms.tangent(phi, psi, at)
-    return values, transforms.values(bend, at) if order > 1 else None
+def directions_of(w: Array, r: Array) -> Array:
+    """w/|w|; some direction where that is 0."""
+    safe = np.where(r > 0.0, r, 1.0)[:, None]
+    return np.where(r[:, None] > 0.0, w / safe, np.array([0.0, 0.0, 1.0]))
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))

@@ -12,7 +12,7 @@ import numpy as np
 
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array, tangent_project
-from meanfield.interaction.composite.latitudes import zonal_head_sums
+from meanfield.interaction.composite.axial import zonal_head_sums
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.direct import weigh
@@ -50,14 +50,14 @@ def head_sums(
     if m.size:
         _head_sums(w, yt, m, local, order, scale, z, mean, second, trace)
     if order == 0:
-        return HeadParts(scale, z, z)
+        return HeadParts(scale, z, z, np.zeros(n))
     flow = mean @ head.V.T
     along = tangent_project(x, flow)
     if order == 1:
-        return HeadParts(scale, z, z, along)
+        return HeadParts(scale, z, z, np.zeros(n), along)
     bend = np.einsum("ij,ij->i", x @ head.V, second)
     divergence = tangential_divergence(x, flow, trace, bend)
-    return HeadParts(scale, z, z, along, divergence, mean @ head.A)
+    return HeadParts(scale, z, z, np.zeros(n), along, divergence, mean @ head.A)
 
 
 def tangential_divergence(x: Array, vector: Array, trace: Array, bend: Array) -> Array:

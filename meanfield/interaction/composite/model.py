@@ -1,0 +1,233 @@
+"""Heads with any matrices and a linear drift on one geometry, as the code of fields sees them.
+
+For this package only: everyone else asks a ``Composite``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Self
+
+import numpy as np
+
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.axial import axial, axial_drift
+from meanfield.interaction.composite.matrices import HeadMatrices, checked_matrix
+from meanfield.interaction.composite.series import BEYOND, HeadSeries, Precision, series_degree
+from meanfield.interaction.composite.ways import series_on
+from meanfield.interaction.contract import EnergyKind
+from meanfield.interaction.expansion import Truncation
+
+__all__ = ["Heads"]
+
+_NOWHERE: Array = np.empty(0)
+_SINGLE = 1e-14  # accuracy of transforms that are divided by Z
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """A sum of heads and of a linear drift, on one geometry.
+
+    Attributes:
+        heads: any number of them.
+        model: "sa" (softmax: each head over its own Z) or "usa".
+        d: dimension of the ambient space.
+        geometry: "sphere", "circle", "zonal" (where matrices commute with the rotations about the
+            axis) or "any".
+        method: "harmonics", "direct" or "auto".
+        accuracy: of the field, relative to Z itself, 1e-14 to 1e-4; None: 1e-7. Targets whose Z is
+            too small for one way of summing go to the next: matrix, radial nodes, direct sums.
+        drift: (d, d) M: P_x(M x) is added to X; None: no drift.
+        dark: not used.
+
+    Raises:
+        InputError: matrices of another size, or that a zonal geometry does not have.
+    """
+
+    heads: tuple[HeadMatrices, ...]
+    model: Literal["sa", "usa"]
+    d: int
+    geometry: str = "any"
+    method: str = "auto"
+    accuracy: float | None = None
+    drift: Array | None = None
+    dark: float = 1e3
+
+    def __post_init__(self) -> None:
+        if self.model not in ("sa", "usa"):
+            hint = suggest(str(self.model), ("sa", "usa"))
+            raise InputError(f"attention '{self.model}' found, 'sa' or 'usa' expected{hint}")
+        if self.method not in ("auto", "harmonics", "direct"):
+            hint = suggest(self.method, ("auto", "harmonics", "direct"))
+            raise InputError(
+                f"method '{self.method}' found, 'auto', 'harmonics' or 'direct' expected{hint}"
+            )
+        if self.accuracy is not None and not 1e-14 <= self.accuracy <= 1e-4:
+            raise InputError(f"accuracy = {self.accuracy:g} found, 1e-14 to 1e-4 expected")
+        object.__setattr__(self, "heads", tuple(self.heads))
+        for k, head in enumerate(self.heads):
+            if head.d != self.d:
+                raise InputError(
+                    f"heads[{k}]: {head.d} x {head.d} matrices found, {self.d} x {self.d} expected"
+                )
+        if self.drift is not None:
+            drift = checked_matrix(self.drift, "drift")
+            if len(drift) != self.d:
+                raise InputError(
+                    f"drift: a {len(drift)} x {len(drift)} matrix found, {self.d} x {self.d} "
+                    "expected"
+                )
+            object.__setattr__(self, "drift", drift if np.any(drift) else None)
+        if not self.manifold.has_harmonics and self.method == "harmonics":
+            raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
+        if self.manifold.latitudes:
+            for k, head in enumerate(self.heads):
+                axial(head, f"heads[{k}]")
+            _ = self.axial_drift
+
+    # ------------------------------------------------------------------ points and transforms
+
+    @cached_property
+    def manifold(self) -> Manifold:
+        """The geometry of its points."""
+        return manifold(self.geometry, self.d)
+
+    @cached_property
+    def axial_drift(self) -> tuple[float, float]:
+        """The drift across and along the axis."""
+        return (0.0, 0.0) if self.drift is None else axial_drift(self.drift)
+
+    @cached_property
+    def series(self) -> tuple[HeadSeries, ...]:
+        """The heads as transforms take them."""
+        return tuple(series_on(self.manifold, head) for head in self.heads)
+
+    @property
+    def precision(self) -> Precision:
+        """How exact sums by transforms have to be."""
+        return Precision(self.epsilon, self.relative if self.normalised else None)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether each head is divided by its Z."""
+        return self.model == "sa"
+
+    @cached_property
+    def relative(self) -> float:
+        """Accuracy of the field relative to Z."""
+        return 1e-7 if self.accuracy is None else self.accuracy
+
+    @cached_property
+    def epsilon(self) -> float:
+        """Accuracy of the transforms."""
+        return _SINGLE if self.normalised else max(1e-14, min(1e-12, 1e-4 * self.relative))
+
+    @cached_property
+    def _degree(self) -> int:
+        return max([1, *(series_degree(head.size, self.d) for head in self.heads)])
+
+    @cached_property
+    def truncation(self) -> Truncation | None:
+        """What is kept of the series in transforms; None: they are not used."""
+        if not self.manifold.has_harmonics or self.method == "direct":
+            return None
+        return Truncation(self._degree + BEYOND, True, 0.0)
+
+    @cached_property
+    def harmonics(self) -> Harmonics | None:
+        """The transforms in use; None for direct sums."""
+        if self.truncation is None:
+            return None
+        return self.manifold.harmonics(self.truncation.degree, self.epsilon)
+
+    def locate(self, points: Array) -> Located:
+        """Points made ready for the transforms in use, to be known as good: nothing is checked."""
+        if self.harmonics is None:
+            return Located(points, _NOWHERE)
+        return self.harmonics.locate(points)
+
+    @property
+    def factor_log(self) -> float:
+        """log of the factor in *scaled* velocities: the largest |A| for usa."""
+        return 0.0 if self.normalised else self.size
+
+    @property
+    def has_double_energy(self) -> bool:
+        """Whether energies in their own unit are doubles; scaled ones always are."""
+        return self.size <= 700.0
+
+    def scaled(self, value: float) -> float:
+        """A number in the unit of scaled energies, e^{|A|} of the largest A."""
+        return value * math.exp(-self.size)
+
+    def by(self, method: str) -> Self:
+        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
+        return self if method == "auto" else replace(self, method=method)
+
+    def describe(self) -> str:
+        """A few words."""
+        words = []
+        if self.heads:
+            sizes = ", ".join(f"{head.size:.4g}" for head in self.heads[:4])
+            more = ", ..." if len(self.heads) > 4 else ""
+            count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
+            words.append(f"{self.model}, {count}, |A| = {sizes}{more}")
+        if self.drift is not None:
+            words.append(f"drift, |M| = {np.linalg.norm(self.drift, 2):.4g}")
+        return "; ".join(words) or "no interaction"
+
+    # ------------------------------------------------------------------ what matrices decide
+
+    @cached_property
+    def size(self) -> float:
+        """The largest |A|."""
+        return max([head.size for head in self.heads], default=0.0)
+
+    @cached_property
+    def drift_is_gradient(self) -> bool:
+        """Whether M is symmetric, or there is none: P_x(M x) = grad <x, M x>/2."""
+        m = self.drift
+        if m is None:
+            return True
+        return float(np.linalg.norm(m - m.T)) <= 1e-12 * float(np.linalg.norm(m))
+
+    @property
+    def has_potential(self) -> bool:
+        """Whether X is a gradient: all V = c A^T, and M symmetric."""
+        return self.drift_is_gradient and all(h.gradient_factor is not None for h in self.heads)
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether X or a part of it is told as a potential."""
+        some = any(head.gradient_factor is not None for head in self.heads)
+        return some or self.drift_is_gradient
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        """ "gradient": usa (or no head), all V = c A with A symmetric, M symmetric.
+
+        "monotone": one such head of sa and no drift. None: there is no energy.
+        """
+        if not self.drift_is_gradient or not all(head.has_energy for head in self.heads):
+            return None
+        if self.model == "usa" or not self.heads:
+            return "gradient"
+        return "monotone" if len(self.heads) == 1 and self.drift is None else None
+
+    @property
+    def why_no_energy(self) -> str:
+        """In a few words; "" where there is one."""
+        if self.energy_kind is not None:
+            return ""
+        if not self.drift_is_gradient:
+            return "the matrix of the drift is not symmetric"
+        for k, head in enumerate(self.heads):
+            if not head.symmetric:
+                return f"A of heads[{k}] is not symmetric"
+            if head.gradient_factor is None:
+                return f"V of heads[{k}] is no multiple of A"
+        return "softmax heads that are added, or a drift beside one, have none"

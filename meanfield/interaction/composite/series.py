@@ -1,0 +1,94 @@
+"""How sums of one head are made by transforms, on any geometry: what the ways have in common.
+
+A head on a geometry is a ``HeadSeries``, made once for its matrices; with the moments of a measure
+it gives ``HeadSums``, which tell ``HeadParts`` at any targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.geometry.manifolds import Located
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.parts import HeadParts
+from meanfield.interaction.expansion import expansion_of
+from meanfield.interaction.kernels.exponential import Exponential
+
+__all__ = ["BEYOND", "NOISE", "HeadSeries", "HeadSums", "Precision", "series_degree"]
+
+NOISE = 2e-14
+"""Of sums by transforms, over their bound (measured)."""
+
+BEYOND = 2
+"""Degrees of moments that are needed beyond those of the series: products with two coordinates."""
+
+
+class Precision(NamedTuple):
+    """How exact sums have to be.
+
+    Attributes:
+        epsilon: of the transforms.
+        relative: of Z itself, for what is divided by it; None: of the largest Z is enough.
+    """
+
+    epsilon: float
+    relative: float | None
+
+
+def series_degree(size: float, d: int, tolerance: float = 1e-15) -> int:
+    """Degree of e^{<A x, y>}, |A| = ``size``, in x as well as in y."""
+    found = expansion_of(Exponential(beta=max(size, 1e-3)), d).degree(tolerance)
+    assert found is not None
+    return found
+
+
+class HeadSums(ABC):
+    """A head and the moments of one measure."""
+
+    @abstractmethod
+    def parts(self, at: Located, order: int) -> HeadParts:
+        """Sums at some targets: 0: Z; 1: and the flow; 2: and its divergence. Not collective."""
+
+    @abstractmethod
+    def pairs(self, moments: Array) -> float:
+        """iint e^{<A x, y> - |A|} of the measure (y) and another one (x), by its moments."""
+
+
+class HeadSeries(ABC):
+    """A head on one geometry.
+
+    Attributes:
+        head: its matrices.
+        degree: of its series; moments are needed to ``BEYOND`` more.
+    """
+
+    head: HeadMatrices
+    degree: int
+
+    @abstractmethod
+    def sums(self, moments: Array, of: int, precision: Precision) -> HeadSums:
+        """With the moments of a measure up to degree ``of``."""
+
+    def together(
+        self, sums: list[tuple[HeadSums, float]], at: Located, order: int
+    ) -> tuple[Array, Array]:
+        """Flow (n, k) and divergence (n,; 0 below order 2) of heads of this kind, added.
+
+        Args:
+            sums: each with the logarithm of a factor.
+            at: targets.
+            order: 1 or 2.
+        """
+        velocity, divergence = np.zeros(at.points.shape), np.zeros(len(at.points))
+        for one, log_factor in sums:
+            parts = one.parts(at, order)
+            scale = np.exp(parts.log_scale + log_factor)
+            assert parts.flow is not None
+            velocity += parts.flow * scale[:, None]
+            if parts.divergence is not None:
+                divergence += parts.divergence * scale
+        return velocity, divergence
