@@ -26,6 +26,7 @@ __all__ = [
     "refuse_rows",
     "set_checked",
     "shortened",
+    "square_matrix",
     "whole_in_words",
 ]
 
@@ -161,3 +162,17 @@ def refuse_rows(wrong: NDArray[np.bool_], values: NDArray[Any], what: str, expec
 def set_checked(owner: object, name: str, value: object) -> None:
     """Store a checked and normalised value in a frozen dataclass that is being made."""
     object.__setattr__(owner, name, value)
+
+
+def square_matrix(value: object, name: str) -> NDArray[Any]:
+    """A square matrix of finite numbers, a copy.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = real_array(value, name, "a square matrix")
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or not found.size:
+        raise InputError(f"{name}: an array of shape {found.shape} found, (d, d) expected")
+    if not np.all(np.isfinite(found)):
+        raise InputError(f"{name}: entries that are not finite found, finite numbers expected")
+    return np.array(found, dtype=np.float64)

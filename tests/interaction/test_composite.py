@@ -12,6 +12,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
+from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.measure import Measure
 
 GENERAL = [[0.9, -0.4, 0.2], [0.5, 0.7, -0.3], [0.0, 0.4, 0.8]]
@@ -84,7 +85,7 @@ def test_transforms_on_the_sphere_are_sums_over_pairs(sizes: list[float], model:
     drift = np.array(GENERAL)
     mu, x = measure(400, 3), directions(60, 3, 1)
     exact, bend = summed(heads, model, x, mu, drift)
-    made = Composite(heads, model, 3, "sphere", accuracy=1e-11, drift=drift)
+    made = Composite(heads, model, 3, "sphere", accuracy=1e-11, drifts=(LinearDrift(drift),))
     assert made.harmonics is not None
     field = made.field(mu)
     velocity, divergence = field.velocity_and_divergence(x)
@@ -154,7 +155,7 @@ def test_zonal_series_are_sums_and_the_sphere_s(d: int, model: str) -> None:
     theta, m = np.arccos(rng.uniform(-1.0, 1.0, 100)), rng.uniform(size=100)
     mu = Measure(theta[:, None], m / m.sum())
     at = np.concatenate([[0.0, math.pi, 1e-9], rng.uniform(0.0, math.pi, 20)])[:, None]
-    made = Composite(heads, model, d, "zonal", drift=drift)  # type: ignore[arg-type]
+    made = Composite(heads, model, d, "zonal", drifts=(LinearDrift(drift),))  # type: ignore[arg-type]
     velocity, divergence = made.field(mu).velocity_and_divergence(at)
     direct, bend = made.direct().field(mu).velocity_and_divergence(at)
     size, large = np.abs(direct).max(), np.abs(bend).max()
@@ -181,8 +182,8 @@ def test_zonal_refuses_what_does_not_stay_symmetric() -> None:
     tilted = HeadMatrices(np.array(GENERAL), np.eye(3))
     with pytest.raises(InputError, match=r"heads\[0\]\.A: .* rotations about the last axis"):
         Composite((tilted,), "sa", 3, "zonal")
-    with pytest.raises(InputError, match=r"drift: .* rotations about the last axis"):
-        Composite((), "sa", 4, "zonal", drift=np.diag([1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(InputError, match=r"drift: a matrix .* about the last axis expected"):
+        Composite((), "sa", 4, "zonal", drifts=(LinearDrift(np.diag([1.0, 2.0, 3.0, 4.0])),))
 
 
 # ------------------------------------------------------------------ what must be so
@@ -393,9 +394,9 @@ def test_where_there_is_an_energy() -> None:
     assert Composite((lopsided,), "usa", 3).energy_kind is None
     assert "not symmetric" in Composite((lopsided,), "usa", 3).why_no_energy
     assert Composite((HeadMatrices(d, np.eye(3)),), "usa", 3).energy_kind is None
-    assert Composite((), "sa", 3, drift=np.array(GENERAL)).energy_kind is None
-    assert Composite((), "sa", 3, drift=d).energy_kind == "gradient"
-    assert Composite((head,), "sa", 3, drift=d).energy_kind is None
+    assert Composite((), "sa", 3, drifts=(LinearDrift(np.array(GENERAL)),)).energy_kind is None
+    assert Composite((), "sa", 3, drifts=(LinearDrift(d),)).energy_kind == "gradient"
+    assert Composite((head,), "sa", 3, drifts=(LinearDrift(d),)).energy_kind is None
     assert Composite((head,), "usa", 3).convexity == "positive"
     assert Composite((head, other), "usa", 3).convexity == "mixed"
     mixed = HeadMatrices(np.diag([1.0, 0.4, -0.7]), np.diag([1.0, 0.4, -0.7]))
@@ -441,7 +442,7 @@ def test_energy_grows_by_the_squared_velocity() -> None:
     exact = float(np.sum(m * z * np.sum(v * v, axis=1)))
     assert rate_of_energy(one, x, m) == pytest.approx(exact, rel=1e-8)
     heads = tuple(HeadMatrices(1.5 * symmetric(k, False), symmetric(k, False)) for k in range(3))
-    several = Composite(heads, "usa", 3, drift=mixed)
+    several = Composite(heads, "usa", 3, drifts=(LinearDrift(mixed),))
     v = several.field(Measure(x, m)).velocity(x)
     exact = float(np.sum(m * np.sum(v * v, axis=1)))
     assert rate_of_energy(several, x, m, 1e-4 / float(np.abs(v).max())) == pytest.approx(
@@ -524,8 +525,8 @@ def test_bad_input_is_one_line() -> None:
         HeadMatrices(np.ones((2, 3)), np.eye(3))
     with pytest.raises(InputError, match="V: entries that are not finite"):
         HeadMatrices(np.eye(3), np.full((3, 3), np.nan))
-    with pytest.raises(InputError, match="drift: a 2 x 2 matrix found, 3 x 3 expected"):
-        Composite((head,), "sa", 3, drift=np.eye(2))
+    with pytest.raises(InputError, match=r"drifts\[0\]: one of dimension 2 found, 3 expected"):
+        Composite((head,), "sa", 3, drifts=(LinearDrift(np.eye(2)),))
     with pytest.raises(InputError, match=r"usa with \|A\| = 700 found"):
         Composite((HeadMatrices(700.0 * np.eye(3), np.eye(3)),), "usa", 3).refuse_overflow()
     with pytest.raises(InputError, match="'sah' found, 'sa' or 'usa' expected"):

@@ -180,6 +180,10 @@ class Manifold(ABC):
         """The parts of vectors (n, d) at unit vectors that a velocity may have."""
         return tangent_project(x, vectors)
 
+    def components(self, points: Array, vectors: Array) -> Array:
+        """Velocities (n, gdim) at points from vectors (n, d) at ``embed``, whose rest is normal."""
+        return self.tangential(points, vectors)
+
     def retracted(self, y: Array) -> Array | None:
         """Rows (n, d) scaled to unit length; None if one is zero or not finite."""
         length = np.sqrt(np.einsum("ij,ij->i", y, y))

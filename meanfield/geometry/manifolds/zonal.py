@@ -136,6 +136,11 @@ class Latitudes(Manifold):
         along = np.stack([np.cos(theta), -np.sin(theta)], axis=1)
         return np.asarray(np.sum(velocity * along, axis=1, keepdims=True))
 
+    def components(self, points: Array, vectors: Array) -> Array:
+        """d theta/dt, (n, 1), of vectors at the meridian ``embed``."""
+        theta = points[:, :1]
+        return np.cos(theta) * vectors[:, :1] - np.sin(theta) * vectors[:, -1:]
+
     def tangents(self, x: Array, y: Array) -> Array:
         return np.column_stack([y[:, 0] - x[:, 0], np.zeros(len(x))])
 

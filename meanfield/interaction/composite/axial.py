@@ -19,7 +19,7 @@ from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.direct import circle_means
 
-__all__ = ["Axial", "Means", "Taken", "assembled", "axial", "axial_drift", "zonal_head_sums"]
+__all__ = ["Axial", "Means", "Taken", "assembled", "axial", "zonal_head_sums"]
 
 _PAIRS = 1 << 20  # of colatitudes at a time
 _SAME = 1e-12
@@ -76,16 +76,6 @@ def axial(head: HeadMatrices, name: str) -> Axial:
     a, turn, c = _numbers(head.A, f"{name}.A")
     v, further, w = _numbers(head.V, f"{name}.V")
     return Axial(a, c, v * math.cos(turn + further), w)
-
-
-def axial_drift(matrix: Array) -> tuple[float, float]:
-    """Sizes of a linear drift across and along the axis.
-
-    Raises:
-        InputError: as for ``axial``.
-    """
-    across, turn, along = _numbers(matrix, "drift")
-    return across * math.cos(turn), along
 
 
 class Means(NamedTuple):

@@ -104,6 +104,5 @@ def energy_noise(model: Heads, moments: Array | None, mass: float, masses: float
         sizes = np.array([head.size for head in model.heads])
         bounds = exponential_series(sizes, model.harmonics.degree, model.d) @ size
     potential = 2.0 * float(np.sum(np.abs(_factors(model)) * bounds))
-    if model.drift is not None:
-        potential += model.scaled(float(np.linalg.norm(model.drift, 2)))
+    potential += model.scaled(sum(drift.size for drift in model.drifts))
     return (masses + 1e-15 + 4.0 * model.epsilon) * potential

@@ -1,4 +1,4 @@
-"""What a measure does to a token under heads and a drift: made by ``Heads.field``."""
+"""What a measure does to a token under heads and drifts: made by ``Heads.field``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.composite.series import HeadSums
 from meanfield.interaction.composite.sums import head_sums
 from meanfield.interaction.contract import AnyField
+from meanfield.interaction.drifts import Drift
 from meanfield.interaction.measure import Measure, moments_of, plain
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ class CompositeField(AnyField):
 
     def _flow(
         self, at: Located, order: int, scaled: bool, seen: DarkPoints | None,
-        of: tuple[int, ...], drift: bool,
+        of: tuple[int, ...], drifts: tuple[Drift, ...],
     ) -> _Flow:  # fmt: skip
-        """The heads ``of`` and the drift, together. Collective."""
+        """The heads ``of`` and ``drifts``, together. Collective."""
         model = self.interaction
         n, k = at.points.shape
         velocity, divergence = np.zeros((n, k)), np.zeros(n)
@@ -155,45 +156,38 @@ class CompositeField(AnyField):
                 divergence += parts.divergence * scale
                 if model.normalised:
                     divergence -= np.einsum("ij,ij->i", part, parts.slope) * scale
-        if drift and model.drift is not None:
-            self._add_drift(at, order, scaled, velocity, divergence)
+        for one in drifts:
+            self._add_drift(one, at, order, scaled, velocity, divergence)
         return _Flow(velocity, divergence if order > 1 else None)
 
     def _add_drift(
-        self, at: Located, order: int, scaled: bool, velocity: Array, divergence: Array
-    ) -> None:
-        model, x = self.interaction, at.points
-        assert model.drift is not None
-        factor = 1.0 / self._factor(False) if scaled else 1.0
-        if model.manifold.latitudes:
-            across, along = model.axial_drift
-            s, c = np.sin(x[:, 0]), np.cos(x[:, 0])
-            velocity[:, 0] += factor * (across - along) * s * c
-            inner = across * s * s + along * c * c
-            trace = (model.d - 1) * across + along
-        else:
-            image = x @ model.drift.T
-            velocity += factor * model.manifold.tangential(x, image)
-            inner = np.einsum("ij,ij->i", x, image)
-            trace = float(np.trace(model.drift))
+        self, drift: Drift, at: Located, order: int, scaled: bool, velocity: Array,
+        divergence: Array,
+    ) -> None:  # fmt: skip
+        on, factor = self.interaction.manifold, 1.0 / self._factor(False) if scaled else 1.0
+        x = on.embed(at.points)
+        velocity += factor * on.components(at.points, drift.vector(x))
         if order > 1:
-            divergence += factor * (trace - model.d * inner)
+            divergence += factor * drift.divergence(x)
 
     @property
     def _every(self) -> tuple[int, ...]:
         return tuple(range(len(self.interaction.heads)))
 
+    def _whole(self, at: Located, order: int, scaled: bool, seen: DarkPoints | None) -> _Flow:
+        return self._flow(at, order, scaled, seen, self._every, self.interaction.drifts)
+
     def velocity(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
     ) -> Array:
         """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
-        return self._flow(self._located(points), 1, scaled, seen, self._every, True).velocity
+        return self._whole(self._located(points), 1, scaled, seen).velocity
 
     def velocity_and_divergence(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
     ) -> tuple[Array, Array]:
         """X (n, gdim) and its surface divergence (n,) from one evaluation."""
-        found = self._flow(self._located(points), 2, scaled, seen, self._every, True)
+        found = self._whole(self._located(points), 2, scaled, seen)
         assert found.divergence is not None
         return found.velocity, found.divergence
 
@@ -205,12 +199,12 @@ class CompositeField(AnyField):
             rows.append(self._potential(points, seen))
         if not model.has_potential:
             others = tuple(j for j in self._every if model.heads[j].gradient_factor is None)
-            drift = not model.drift_is_gradient
-            rows += list(self._flow(points, 1, False, seen, others, drift).velocity.T)
+            drifts = tuple(drift for drift in model.drifts if not drift.is_gradient)
+            rows += list(self._flow(points, 1, False, seen, others, drifts).velocity.T)
         return np.stack(rows)
 
     def _potential(self, at: Located, seen: DarkPoints | None) -> Array:
-        """Of the heads with V = c A^T: sum of c log Z (sa) or c Z, and <x, M x>/2."""
+        """Of the heads with V = c A^T: sum of c log Z (sa) or c Z, and of drifts."""
         model = self.interaction
         out = np.zeros(len(at.points))
         for j, head in enumerate(model.heads):
@@ -230,18 +224,13 @@ class CompositeField(AnyField):
                     np.log1p(parts.excess / np.where(near, uniform, 1.0)),
                     parts.log_scale + np.log(parts.z),
                 )
-        if model.drift is not None and model.drift_is_gradient:
-            out += self._drift_potential(at.points)
-        return out
+        return out + self._drift_potential(at.points)
 
-    def _drift_potential(self, x: Array) -> Array:
-        """<x, M x>/2."""
-        model = self.interaction
-        assert model.drift is not None
-        if model.manifold.latitudes:
-            across, along = model.axial_drift
-            return np.asarray(0.5 * (across * np.sin(x[:, 0]) ** 2 + along * np.cos(x[:, 0]) ** 2))
-        return 0.5 * np.einsum("ij,ij->i", x, x @ model.drift.T)
+    def _drift_potential(self, points: Array) -> Array:
+        """Of the drifts that have one."""
+        x = self.interaction.manifold.embed(points)
+        drifts = [drift for drift in self.interaction.drifts if drift.is_gradient]
+        return np.asarray(sum((drift.potential(x) for drift in drifts), np.zeros(len(x))))
 
     # ------------------------------------------------------------------ energies
 
@@ -260,21 +249,20 @@ class CompositeField(AnyField):
         return float(sum_over_ranks(self._comm, np.array([local]))[0])
 
     def drift_energy(self) -> float:
-        """Scaled int <x, M x>/2 dmu. Collective."""
+        """Scaled int of the potential of the drifts. Collective."""
         model = self.interaction
-        if model.drift is None:
+        if not model.drifts:
             return 0.0
-        local = float(
-            np.dot(self.measure.weights, self._drift_potential(plain(self.measure.points)))
-        )
-        return model.scaled(float(sum_over_ranks(self._comm, np.array([local]))[0]))
+        values = self._drift_potential(plain(self.measure.points))
+        local = np.array([float(np.dot(self.measure.weights, values))])
+        return model.scaled(float(sum_over_ranks(self._comm, local)[0]))
 
     def own_energy(self) -> float:
         """Scaled mean over tokens of the energy of one with itself."""
         return own_energy(self.interaction, self.measure)
 
     def energy(self, scaled: bool = False) -> float:
-        """E = sum_h c_h/2 iint e^{<A_h x, y>} dmu dmu + int <x, M x>/2 dmu; nan: there is none.
+        """E = sum_h c_h/2 iint e^{<A_h x, y>} dmu dmu - int U dmu; nan: there is none.
 
         It increases along the flow; for A = beta D, V = D it is (3.5) with <x, D y>.
         ``scaled``: times e^{-|A|} of the largest A.
@@ -294,8 +282,8 @@ class CompositeField(AnyField):
         model = self.interaction
         if model.energy_kind is None:
             return math.nan
-        trace = 0.0 if model.drift is None else float(np.trace(model.drift)) / (2.0 * model.d)
-        of_drift = self.drift_energy() - model.scaled(trace) * self.mass
+        mean = sum(drift.mean_potential() for drift in model.drifts)
+        of_drift = self.drift_energy() - model.scaled(mean) * self.mass
         if self.moments is not None:
             return self._heads_excess + of_drift
         if not model.manifold.has_harmonics:

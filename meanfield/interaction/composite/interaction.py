@@ -1,4 +1,4 @@
-"""Heads with any matrices and a linear drift: what solvers may ask."""
+"""Heads with any matrices, and drifts: what solvers may ask."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
 @checked_fields
 @dataclass(frozen=True, eq=False)
 class Composite(Heads, AnyInteraction):
-    """A sum of heads and of a linear drift, on one geometry; attributes of ``Heads``."""
+    """A sum of heads and of drifts, on one geometry; attributes of ``Heads``."""
 
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
         """The same, with another ``accuracy`` if one is given: the series ends by itself."""
@@ -152,7 +152,7 @@ class Composite(Heads, AnyInteraction):
     @property
     def dirac_energy(self) -> float:
         """Scaled E of all mass at one point, the largest there is; nan: not known."""
-        if self.energy_kind is None or len(self.heads) != 1 or self.drift is not None:
+        if self.energy_kind is None or len(self.heads) != 1 or self.drifts:
             return math.nan
         (head,) = self.heads
         assert head.gradient_factor is not None
@@ -175,8 +175,8 @@ class Composite(Heads, AnyInteraction):
         return (pairs - own / n) / (1.0 - 1.0 / n) + single
 
     def fastest_rate(self, degree: int) -> float:
-        """A bound, in its order, on rates at the uniform state: |V| of sa, |V| Z of usa, |M|."""
-        total = 0.0 if self.drift is None else 2.0 * float(np.linalg.norm(self.drift, 2))
+        """A bound, in its order, on rates at the uniform state: |V| of sa, |V| Z of usa; drifts."""
+        total = sum(drift.rate for drift in self.drifts)
         for head in self.heads:
             z = 1.0
             if self.model == "usa":
@@ -187,9 +187,9 @@ class Composite(Heads, AnyInteraction):
 
     @property
     def sharpens(self) -> bool:
-        """Whether clusters narrow without end: V A + M attracts on average."""
-        total = 0.0 if self.drift is None else float(np.trace(self.drift))
-        return total + sum(float(np.trace(h.V @ h.A)) for h in self.heads) >= 0.0
+        """Whether clusters narrow without end: V A and the drifts attract on average."""
+        total = sum(drift.average for drift in self.drifts)
+        return total + sum(float(np.trace(h.V @ h.A)) / self.d for h in self.heads) >= 0.0
 
     @property
     def sharpness(self) -> float:

@@ -7,27 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from meanfield.checks import real_array
+from meanfield.checks import square_matrix
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Frames", "HeadMatrices", "checked_matrix"]
+__all__ = ["Frames", "HeadMatrices"]
 
 _SAME = 1e-12  # relative difference of matrices that are meant to be equal
-
-
-def checked_matrix(value: object, name: str) -> Array:
-    """A square matrix of finite numbers.
-
-    Raises:
-        InputError: it is none.
-    """
-    found = real_array(value, name, "a square matrix")
-    if found.ndim != 2 or found.shape[0] != found.shape[1] or not found.size:
-        raise InputError(f"{name}: an array of shape {found.shape} found, (d, d) expected")
-    if not np.all(np.isfinite(found)):
-        raise InputError(f"{name}: entries that are not finite found, finite numbers expected")
-    return np.array(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +54,7 @@ class HeadMatrices:
 
     def __post_init__(self) -> None:
         for name in ("A", "V"):
-            object.__setattr__(self, name, checked_matrix(getattr(self, name), name))
+            object.__setattr__(self, name, square_matrix(getattr(self, name), name))
         if self.A.shape != self.V.shape:
             raise InputError(
                 f"V: a matrix of shape {self.V.shape} found, that of A expected: {self.A.shape}"

@@ -1,4 +1,4 @@
-"""Heads with any matrices and a linear drift on one geometry, as the code of fields sees them.
+"""Heads with any matrices and drifts on one geometry, as the code of fields sees them.
 
 For this package only: everyone else asks a ``Composite``.
 """
@@ -15,11 +15,12 @@ import numpy as np
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.composite.axial import axial, axial_drift
-from meanfield.interaction.composite.matrices import HeadMatrices, checked_matrix
+from meanfield.interaction.composite.axial import axial
+from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.series import BEYOND, HeadSeries, Precision, series_degree
 from meanfield.interaction.composite.ways import series_on
 from meanfield.interaction.contract import EnergyKind
+from meanfield.interaction.drifts import Drift
 from meanfield.interaction.expansion import Truncation
 
 __all__ = ["Heads"]
@@ -30,7 +31,7 @@ _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """A sum of heads and of a linear drift, on one geometry.
+    """A sum of heads and of drifts, on one geometry.
 
     Attributes:
         heads: any number of them.
@@ -41,7 +42,7 @@ class Heads:
         method: "harmonics", "direct" or "auto".
         accuracy: of the field, relative to Z itself, 1e-14 to 1e-4; None: 1e-7. Targets whose Z is
             too small for one way of summing go to the next: matrix, radial nodes, direct sums.
-        drift: (d, d) M: P_x(M x) is added to X; None: no drift.
+        drifts: what is added to X whatever the measure.
         dark: not used.
 
     Raises:
@@ -54,7 +55,7 @@ class Heads:
     geometry: str = "any"
     method: str = "auto"
     accuracy: float | None = None
-    drift: Array | None = None
+    drifts: tuple[Drift, ...] = ()
     dark: float = 1e3
 
     def __post_init__(self) -> None:
@@ -74,20 +75,19 @@ class Heads:
                 raise InputError(
                     f"heads[{k}]: {head.d} x {head.d} matrices found, {self.d} x {self.d} expected"
                 )
-        if self.drift is not None:
-            drift = checked_matrix(self.drift, "drift")
-            if len(drift) != self.d:
+        object.__setattr__(self, "drifts", tuple(self.drifts))
+        for k, drift in enumerate(self.drifts):
+            if drift.d != self.d:
                 raise InputError(
-                    f"drift: a {len(drift)} x {len(drift)} matrix found, {self.d} x {self.d} "
-                    "expected"
+                    f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
-            object.__setattr__(self, "drift", drift if np.any(drift) else None)
         if not self.manifold.has_harmonics and self.method == "harmonics":
             raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
         if self.manifold.latitudes:
             for k, head in enumerate(self.heads):
                 axial(head, f"heads[{k}]")
-            _ = self.axial_drift
+            for drift in self.drifts:
+                drift.refuse_tilted()
 
     # ------------------------------------------------------------------ points and transforms
 
@@ -95,11 +95,6 @@ class Heads:
     def manifold(self) -> Manifold:
         """The geometry of its points."""
         return manifold(self.geometry, self.d)
-
-    @cached_property
-    def axial_drift(self) -> tuple[float, float]:
-        """The drift across and along the axis."""
-        return (0.0, 0.0) if self.drift is None else axial_drift(self.drift)
 
     @cached_property
     def series(self) -> tuple[HeadSeries, ...]:
@@ -176,8 +171,7 @@ class Heads:
             more = ", ..." if len(self.heads) > 4 else ""
             count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
             words.append(f"{self.model}, {count}, |A| = {sizes}{more}")
-        if self.drift is not None:
-            words.append(f"drift, |M| = {np.linalg.norm(self.drift, 2):.4g}")
+        words += [drift.describe() for drift in self.drifts]
         return "; ".join(words) or "no interaction"
 
     # ------------------------------------------------------------------ what matrices decide
@@ -187,28 +181,25 @@ class Heads:
         """The largest |A|."""
         return max([head.size for head in self.heads], default=0.0)
 
-    @cached_property
+    @property
     def drift_is_gradient(self) -> bool:
-        """Whether M is symmetric, or there is none: P_x(M x) = grad <x, M x>/2."""
-        m = self.drift
-        if m is None:
-            return True
-        return float(np.linalg.norm(m - m.T)) <= 1e-12 * float(np.linalg.norm(m))
+        """Whether all drifts are gradients."""
+        return all(drift.is_gradient for drift in self.drifts)
 
     @property
     def has_potential(self) -> bool:
-        """Whether X is a gradient: all V = c A^T, and M symmetric."""
+        """Whether X is a gradient: all V = c A^T, and all drifts."""
         return self.drift_is_gradient and all(h.gradient_factor is not None for h in self.heads)
 
     @property
     def has_gradient(self) -> bool:
         """Whether X or a part of it is told as a potential."""
         some = any(head.gradient_factor is not None for head in self.heads)
-        return some or self.drift_is_gradient
+        return some or any(drift.is_gradient for drift in self.drifts)
 
     @property
     def energy_kind(self) -> EnergyKind | None:
-        """ "gradient": usa (or no head), all V = c A with A symmetric, M symmetric.
+        """ "gradient": usa (or no head), all V = c A with A symmetric, all drifts gradients.
 
         "monotone": one such head of sa and no drift. None: there is no energy.
         """
@@ -216,7 +207,7 @@ class Heads:
             return None
         if self.model == "usa" or not self.heads:
             return "gradient"
-        return "monotone" if len(self.heads) == 1 and self.drift is None else None
+        return "monotone" if len(self.heads) == 1 and not self.drifts else None
 
     @property
     def why_no_energy(self) -> str:
@@ -224,7 +215,7 @@ class Heads:
         if self.energy_kind is not None:
             return ""
         if not self.drift_is_gradient:
-            return "the matrix of the drift is not symmetric"
+            return "the drift is no gradient"
         for k, head in enumerate(self.heads):
             if not head.symmetric:
                 return f"A of heads[{k}] is not symmetric"

@@ -1,0 +1,156 @@
+"""External potentials U(x), X += -grad U: named ones, each a sum of functions of one direction.
+
+A new one is a class with its numbers here and a line in ``POTENTIALS``; in a case file it is
+[model.potential] with its ``type``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from meanfield.errors import InputError
+from meanfield.geometry.polynomials import gegenbauer
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.drifts.base import Drift
+from meanfield.interaction.drifts.perceptron import Activation, Ridges
+from meanfield.options import Expected, Field, Number, Numbers, a_list, options
+
+__all__ = ["POTENTIALS", "Bumps", "Cap", "Harmonic", "Linear", "Potential"]
+
+Direction = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
+Directions = Annotated[
+    tuple[Direction, ...],
+    BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
+    Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
+]
+
+
+def _unit(direction: tuple[float, ...], d: int, key: str) -> Array:
+    found = np.array(direction, dtype=np.float64)
+    if found.shape != (d,):
+        raise InputError(f"potential.{key}: expected {d} numbers, found {found.size}")
+    length = float(np.linalg.norm(found))
+    if length == 0.0:
+        raise InputError(f"potential.{key}: expected a direction, found zeros")
+    return found / length
+
+
+@options("model.potential", kw_only=True)
+class Potential(ABC):
+    """A potential U on the sphere: -grad U is added to X."""
+
+    type: str
+
+    @abstractmethod
+    def on(self, d: int) -> Drift:
+        """As a drift in dimension d.
+
+        Raises:
+            InputError: directions of another dimension.
+        """
+
+
+@options("model.potential", kw_only=True)
+class Linear(Potential):
+    """U = -<h, x>: a field h, such as a magnetic one."""
+
+    field: Direction = Field(examples=[[0.0, 0.0, 1.0]])
+    """h, d numbers."""
+    type: Literal["linear"] = "linear"
+
+    def on(self, d: int) -> Drift:
+        h = np.array(self.field)
+        if h.shape != (d,):
+            raise InputError(f"potential.field: expected {d} numbers, found {h.size}")
+        one = Activation(np.ones_like, np.zeros_like, np.array)
+        return Ridges(h[None], h[:, None], np.zeros(1), one, "linear potential")
+
+
+@options("model.potential", kw_only=True)
+class Cap(Potential):
+    """U = -(strength/2) (<axis, x>)_+^2: attraction to a direction from its own half only."""
+
+    axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
+    """A direction, d numbers of any length."""
+    strength: Number = Field(default=1.0, ge=-1e6, le=1e6)
+    """Negative: it repels."""
+    type: Literal["cap"] = "cap"
+
+    def on(self, d: int) -> Drift:
+        a = _unit(self.axis, d, "axis")
+        positive = Activation(
+            lambda t: np.maximum(t, 0.0),
+            lambda t: np.where(t > 0.0, 1.0, 0.0),
+            lambda t: 0.5 * np.maximum(t, 0.0) ** 2,
+        )
+        outputs = self.strength * a[:, None]
+        return Ridges(a[None], outputs, np.zeros(1), positive, "cap potential")
+
+
+@options("model.potential", kw_only=True)
+class Bumps(Potential):
+    """U = -strength sum_k e^{concentration (<c_k, x> - 1)}: wells at centres."""
+
+    centres: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
+    """Directions, each d numbers of any length."""
+    strength: Number = Field(default=1.0, ge=-1e6, le=1e6)
+    """Depth of a well; negative: a hill."""
+    concentration: Number = Field(default=10.0, gt=0.0, le=1e6)
+    """Its inverse width squared."""
+    type: Literal["bumps"] = "bumps"
+
+    def on(self, d: int) -> Drift:
+        k = float(self.concentration)
+        centres = np.array([_unit(c, d, "centres") for c in self.centres]).reshape(-1, d)
+        bump = Activation(
+            lambda t: k * np.exp(k * (t - 1.0)),
+            lambda t: k * k * np.exp(k * (t - 1.0)),
+            lambda t: np.exp(k * (t - 1.0)),
+        )
+        outputs = self.strength * centres.T
+        return Ridges(centres, outputs, np.zeros(len(centres)), bump, "bumps")
+
+
+@options("model.potential", kw_only=True)
+class Harmonic(Potential):
+    """U = -sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta))."""
+
+    axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
+    """A direction, d numbers of any length."""
+    coefficients: Numbers = Field(examples=[[0.0, 1.0]])
+    """c_1, c_2, ...: where a harmonic is large, mass gathers if its coefficient is positive."""
+    type: Literal["harmonic"] = "harmonic"
+
+    def on(self, d: int) -> Drift:
+        a = _unit(self.axis, d, "axis")
+        if not 1 <= len(self.coefficients) <= 200:
+            raise InputError(
+                f"potential.coefficients: expected 1 to 200 numbers, found {len(self.coefficients)}"
+            )
+        c = np.concatenate([[0.0], self.coefficients])
+        function = Activation(
+            lambda t: _series(c, t, d, 1), lambda t: _series(c, t, d, 2),
+            lambda t: _series(c, t, d, 0),
+        )  # fmt: skip
+        return Ridges(a[None], a[:, None], np.zeros(1), function, "harmonic potential")
+
+
+def _series(c: Array, t: Array, d: int, order: int) -> Array:
+    """A derivative: P_l' = l(l + d - 2)/(d - 1) times P_{l-1} in dimension d + 2."""
+    l, dimension = np.arange(float(c.size)), d
+    for _ in range(order):
+        c = (c * l * (l + dimension - 2) / (dimension - 1))[1:]
+        l, dimension = l[:-1], dimension + 2
+    if not c.size:
+        return np.zeros_like(t)
+    return np.asarray(c @ gegenbauer(np.ravel(t), dimension, c.size - 1)).reshape(np.shape(t))
+
+
+POTENTIALS: dict[str, type[Potential]] = {
+    str(potential.type): potential for potential in (Linear, Cap, Bumps, Harmonic)
+}
+"""Each potential by its ``type`` in [model.potential]."""
