@@ -20,7 +20,7 @@ PACKAGE = Path(meanfield.__path__[0])
 PROGRAM = """\
 import sys
 import numpy as np
-from meanfield.dynamics import sweep
+from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.interaction import direct, pairs
@@ -45,15 +45,18 @@ rho, flux, (outflow, rate, new) = np.exp(9.0 * real(n) - 5.0), np.zeros(width * 
 of = limiter("log-muscl")
 for limited in (False, True):
     sweep.emit(
-        neighbour, real(width, n), tangent, real(3, n), real(n), rho, np.log(rho), real(n), 0.5,
-        limited, of.address, flux, outflow, rate,
+        neighbour, real(width, n), tangent, real(3, n), real(n), rho, np.log(rho), real(n),
+        np.empty((0, n)), 0.5, limited, of.address, flux, outflow, rate,
     )
     reverse = rng.permutation(width * n).reshape(width, n).astype(np.int32)
     sweep.collect(reverse, real(n), rho, flux, outflow, real(n), 0.1, 0.25, real(n), new)
     found += [flux.copy(), outflow.copy(), rate.copy(), new.copy()]
+u = np.empty((width, n))
+drops.edge_drops(neighbour, real(width, n), real(3, n), real(n), real(3, n), u)
+found.append(u)
 assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
-for compiled in (direct._pair_sums, pairs._pull, sweep.emit, sweep.collect):
+for compiled in (direct._pair_sums, pairs._pull, sweep.emit, sweep.collect, drops.edge_drops):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)
 """

@@ -14,15 +14,14 @@ import numpy as np
 
 from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.drift import Drift, EdgeDrift
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import at_most_threads, sweep_threads
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
-from meanfield.interaction.contract import DarkPoints
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
 
 __all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]
@@ -69,7 +68,7 @@ class DensitySolver(Solver):
     def __init__(
         self,
         space: P1Space,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         rho: Array,
         t: float = 0.0,
         accuracy: float | None = None,
@@ -99,13 +98,22 @@ class DensitySolver(Solver):
         )
         self._dark = DarkPoints()
         self._set_density(np.asarray(rho, dtype=np.float64))
-        self._field: Field | None = None
+        self._field: AnyField | None = None
+        self._edges = self._settled()
         self.threads: int = sweep_threads(space.n_owned, available_cpus())
 
     def advance(self, t_end: float) -> float:
         """Take one step, on ``threads`` threads; see ``Solver``. Collective."""
         with at_most_threads(self.threads):
             return super().advance(t_end)
+
+    def _settled(self) -> EdgeDrift:
+        """What makes drifts along edges; that of the uniform measure is exact. Collective."""
+        edges = EdgeDrift(self.space, self.interaction)
+        if not self.interaction.has_potential:
+            field = self._field_of(np.ones(self.space.n_owned))
+            edges.settle(self._rows_of(field), self.weights, field.divergence(self._at_owned))
+        return edges
 
     def _set_density(self, rho: Array) -> None:
         bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
@@ -131,7 +139,7 @@ class DensitySolver(Solver):
         """The density as masses w_i rho_i at this rank's vertices."""
         return self._measure_of(self.rho)
 
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """The field of the current density (kept until the density changes). Collective."""
         if self._field is None:
             self._field = self._field_of(self.rho)
@@ -166,25 +174,30 @@ class DensitySolver(Solver):
                 "file has changed"
             )
 
-    def field_potential(self, field: Field) -> Array:
-        """The potential at all local vertices (n_local,). Collective."""
+    def drift_of(self, field: AnyField) -> Drift:
+        """The drift of a field along all edges. Collective."""
+        return self._edges.of(self._rows_of(field))
+
+    def _rows_of(self, field: AnyField) -> Array:
+        """What drops along edges are made of, at all local vertices: (c, n_local). Collective."""
         with self._timed("field"):
-            return field.potential(self._at_local, seen=self._dark)
+            return field.along_edges(self._at_local, seen=self._dark)
 
     def _measure_of(self, rho: Array) -> Measure:
         return Measure(self._at_owned, self.weights * rho, self.weights)
 
-    def _field_of(self, rho: Array) -> Field:
+    def _field_of(self, rho: Array, t: float | None = None) -> AnyField:
+        """The field of a density, at the current time or at ``t``. Collective."""
+        t = self.t if t is None else t
         with self._timed("field"):
-            return self.interaction.field(self._measure_of(rho), self.t, self.space.comm)
+            return self.interaction.field(self._measure_of(rho), t, self.space.comm)
 
     @cached_property
     def _linear_rate(self) -> float:
         """Fastest growth rate of perturbations of the uniform state, without diffusion."""
         harmonics = self.interaction.harmonics
         assert harmonics is not None
-        rates = np.abs(self.interaction.uniform_rates(harmonics.degree))
-        return min(float(np.max(rates)), 1e304)
+        return min(self.interaction.fastest_rate(harmonics.degree), 1e304)
 
     @property
     def _mass_tolerance(self) -> float:

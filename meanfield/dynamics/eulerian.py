@@ -1,9 +1,12 @@
-"""The Eulerian finite-element solver: P1 density, edge fluxes along the potential, kappa = 0.
+"""The Eulerian finite-element solver: P1 density, edge fluxes along the drift, kappa = 0.
 
-Mass m_i = w_i rho_i moves along edges: dm_i/dt = -sum_j c_ij F(rho_i, rho_j, xi_j - xi_i)
-(upwind-type fluxes of a finite-volume form of P1: Schlichting and Seis 2020). Conservative to
-round-off and positive by construction; the sign of the energy change, proved for Euler steps with
-upwinding, is checked each step and a violation recorded.
+Mass m_i = w_i rho_i moves along edges: dm_i/dt = -sum_j c_ij F(rho_i, rho_j, u_ij), u_ij the drop
+of the drift along the edge: xi_j - xi_i of a potential, else as in ``drops`` (upwind-type fluxes of
+a finite-volume form of P1: Schlichting and Seis 2020). Conservative to round-off and positive by
+construction. Where the field has an energy the sign of its change, proved for Euler steps with
+upwinding where it is convex, is checked each step and a violation recorded. Where it is not convex
+such a step is first tried again, shorter: near rest the longest stable step grows without bound,
+while what it may be for the energy does not.
 
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
@@ -17,18 +20,20 @@ import numpy as np
 
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
+from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.options import chosen
 
 __all__ = ["EulerianSolver", "EulerianState"]
 
-_PREDICTION = 2e-3  # largest relative error of the extrapolated potential over one step
+_PREDICTION = 2e-3  # largest relative error of the extrapolated drift over one step
+_TRIES = 12  # of a step after which the energy is too low, each half as long
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,8 @@ class EulerianState(DensityState):
     Attributes:
         allowed: the step that the prediction error suggests next; rate: largest outflow rate met
             in the last step (over all ranks).
-        history_times: (k,) and history: (k, n): potentials at the last steps.
+        history_times: (k,) and history: what drops are made of at the last steps, (k, n) if that is
+            one row, a potential, and (k, c, n) if there are c.
     """
 
     allowed: float
@@ -59,6 +65,7 @@ class EulerianSolver(DensitySolver):
         t: initial time.
 
     Attributes:
+        refused: steps tried again for their energy.
         timings: seconds spent in "field" and "sweep"; all others are those of ``DensitySolver``.
 
     Raises:
@@ -70,7 +77,7 @@ class EulerianSolver(DensitySolver):
     def __init__(
         self,
         space: P1Space,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         rho: Array,
         options: Eulerian | None = None,
         t: float = 0.0,
@@ -81,6 +88,11 @@ class EulerianSolver(DensitySolver):
         self._stages = STEPPERS[self.options.stepper]
         self._limiter = limiter(self.options.scheme)
         self.timings["sweep"] = 0.0
+        self.refused = 0
+        interaction = self.interaction  # cut to the mesh
+        self._tries = 1
+        if interaction.energy_kind is not None and interaction.convexity != "positive":
+            self._tries = _TRIES
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0
@@ -96,100 +108,116 @@ class EulerianSolver(DensitySolver):
         (rate,) = self.space.max(self._rate)
         rho = self.space.gather(self.rho)
         entries = self._history.entries()
-        values = [self.space.gather(v[: self.space.n_owned]) for _, v in entries]
+        n = self.space.n_owned
+        values = [[self.space.gather(row[:n]) for row in rows] for _, rows in entries]
         if rho is None:
             return None
         stack = np.array(values) if values else np.zeros((0, self.space.n_global))
+        if stack.ndim == 3 and stack.shape[1] == 1:
+            stack = stack[:, 0]
         times = np.array([entry[0] for entry in entries])
         return EulerianState(self.t, self.step, self.dt, rho, self._allowed, rate, times, stack)
 
     def _restore(self, state: State | None) -> None:
         assert state is None or isinstance(state, EulerianState)
-        numbers: tuple[float, float, list[float]] = (0.0, 0.0, [])
+        numbers: tuple[float, float, list[float], int] = (0.0, 0.0, [], 1)
+        history: Array = np.zeros((0, 1, 0))
         if state is not None:
-            numbers = state.allowed, state.rate, state.history_times.tolist()
-        self._allowed, self._rate, times = self.space.comm.bcast(numbers, root=0)
+            history = state.history if state.history.ndim == 3 else state.history[:, None]
+            numbers = state.allowed, state.rate, state.history_times.tolist(), history.shape[1]
+        self._allowed, self._rate, times, count = self.space.comm.bcast(numbers, root=0)
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._history = History()
         for k, t in enumerate(times):
-            owned = self.space.scatter(None if state is None else state.history[k])
-            self._history.append(t, self.space.with_ghosts(owned).copy())
+            rows: Array = np.empty((count, self.space.n_local))
+            for c in range(count):
+                owned = self.space.scatter(None if state is None else history[k, c])
+                self.space.with_ghosts(owned, rows[c])
+            self._history.append(t, rows)
         self._field = None
 
     # ------------------------------------------------------------------ stepping
 
     def _take(self, t_end: float) -> float:
-        xi = self._potential_now()
-        self._energy.see(self.field())
-        longest = min(self._longest_by_cfl(xi), self._allowed)
-        dt = self._fitted(t_end, longest)
+        rows = self._rows_now()
+        self._see_energy(self.field())
+        longest = min(self._longest_by_cfl(rows), self._allowed)
+        for left in reversed(range(self._tries)):
+            dt = self._fitted(t_end, longest)
+            rho, rate = self._stepped(rows, dt)
+            self._check(rho, dt)
+            field: AnyField | None = None
+            if self._tries > 1:  # evaluated anyway, when the next step begins
+                field = self._field_of(rho, self._after(dt, t_end))
+            if field is None or not left or not self._energy.lost(field):
+                break
+            self.refused += 1
+            self._allowed = longest = 0.5 * dt
+        self.rho, self._field = rho, field
+        self._rate = rate
+        return dt
+
+    def _stepped(self, rows: Array, dt: float) -> tuple[Array, float]:
+        """The density after a step of ``dt``, and the largest outflow rate met on this rank."""
         known = self.options.field == "extrapolated" and self._history.full
         old = self.rho
         rho: Array = old
         rate = 0.0
         for number, stage in enumerate(self._stages):
             if number == 0:
-                stage_xi: Array = xi
+                stage_rows: Array = rows
             elif known:
-                stage_xi = self._history.at(self.t + stage.offset * dt)
+                stage_rows = self._history.at(self.t + stage.offset * dt)
             else:
-                stage_xi = self._potential_of(rho)
+                stage_rows = self._rows_of(self._field_of(rho))
+            drift = self._edges.of(stage_rows)
             with self._timed("sweep"):
-                rho = self._euler(rho, stage_xi, dt, stage.keep, old)
+                rho = self._euler(rho, drift, dt, stage.keep, old)
                 rate = max(rate, float(np.max(self._outrate, initial=0.0)))
-        self._check(rho, dt)
-        self.rho, self._field = rho, None
-        self._rate = rate
-        return dt
+        return rho, rate
 
-    def _potential_now(self) -> Array:
-        """The potential at the current time, added to the history; bounds the step by its error."""
+    def _rows_now(self) -> Array:
+        """The rows of the current field, added to the history; bounds the step by their error."""
         entries = self._history.entries()
         if entries and entries[-1][0] == self.t:
             return entries[-1][1]
         full = self._history.full
         predicted = self._history.at(self.t) if full else None
-        xi = self.field_potential(self.field())
+        rows = self._rows_of(self.field())
         if predicted is not None and self.options.field == "extrapolated":
-            n = self.space.n_owned
-            top, bottom, wrong = self.space.max(
-                float(np.max(xi[:n])),
-                float(-np.min(xi[:n])),
-                float(np.max(np.abs(xi[:n] - predicted[:n]))),
-            )
-            # Relative to the range of xi; noise of the transforms alone is no reason to slow down.
-            scale = top + bottom + 1e3 * self.interaction.epsilon
+            wrong, size = self._edges.apart(rows, predicted)
+            # Relative to their size; noise of the transforms alone is no reason to slow down.
+            scale = size + 1e3 * self.interaction.epsilon
             grown = grown_step(self.dt, wrong / scale, _PREDICTION, self._history.depth)
             # Next to the uniform state perturbations below that noise grow unseen: in time, too.
             self._allowed = min(grown, 0.5 / max(self._linear_rate, 1e-300))
-        elif not full:
-            self._allowed = 0.1 / max(self._linear_rate, 1e-300)
-        self._history.append(self.t, xi)
-        return xi
+        else:
+            # The first steps; or whatever energies have left of a step may grow again.
+            first = 0.1 / max(self._linear_rate, 1e-300)
+            self._allowed = min(2.0 * self._allowed, first) if full else first
+        self._history.append(self.t, rows)
+        return rows
 
-    def _potential_of(self, rho: Array) -> Array:
-        return self.field_potential(self._field_of(rho))
-
-    def _longest_by_cfl(self, xi: Array) -> float:
+    def _longest_by_cfl(self, rows: Array) -> float:
         if self._rate == 0.0:
             with self._timed("sweep"):
-                self._emit(self.rho, xi, 0.0, limited=False)
+                self._emit(self.rho, self._edges.of(rows), 0.0, limited=False)
                 self._rate = float(np.max(self._outrate, initial=0.0))
         (rate,) = self.space.max(self._rate)
         return self.options.cfl / rate if rate > 0.0 else math.inf
 
-    def _emit(self, rho: Array, xi: Array, dt: float, limited: bool) -> None:
+    def _emit(self, rho: Array, drift: Drift, dt: float, limited: bool) -> None:
         stars = self.space.stars
         local = self.space.with_ghosts(rho)
         log_rho = log_of(local) if limited else local
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
-            log_rho, xi, dt, limited, self._limiter.address, self._flux, self._outflow,
-            self._outrate,
+            log_rho, drift.xi, drift.drops, dt, limited, self._limiter.address, self._flux,
+            self._outflow, self._outrate,
         )  # fmt: skip
 
-    def _euler(self, rho: Array, xi: Array, dt: float, keep: float, old: Array) -> Array:
-        self._emit(rho, xi, dt, self._limiter.active)
+    def _euler(self, rho: Array, drift: Drift, dt: float, keep: float, old: Array) -> Array:
+        self._emit(rho, drift, dt, self._limiter.active)
         stars, space = self.space.stars, self.space
         from_halo: Array = np.empty(0)
         if space.comm.size > 1:

@@ -1,16 +1,17 @@
 """Linear fluxes along edges for any diffusion: rates of the exchange between neighbours. Compiled.
 
-With s = (xi_j - xi_i)/kappa and B(s) = s/(e^s - 1), an edge carries (per unit of c_ij)
+With s = u_ij/kappa, u_ij = -u_ji the drop of the drift along the edge (``drops``; xi_j - xi_i
+of a potential), and B(s) = s/(e^s - 1), an edge carries (per unit of c_ij)
 
     F_ij = g_ij kappa [ B(-s) rho_i - B(s) rho_j ],        g_ij = g_ji > 0.
 
 g = 1 is the flux of Scharfetter and Gummel (EAFE; Schlichting and Seis 2020): exact for constant
 fluxes in one dimension, upwind for kappa -> 0, of second order in s. *Any* positive symmetric g
 keeps what matters: the rates B(+-s) g are >= 0 (an M-matrix), what leaves i arrives at j (zero
-column sums), the flux vanishes exactly where rho ~ e^{xi/kappa}, and has the sign of the drop of
-kappa log rho - xi. So g is free to be chosen for accuracy. Where log rho is linear along the
-edge, changing by p from the upwind vertex to the downwind one, the true flux at its middle is
-rho_up e^{p/2} kappa (s - p), s > 0, and divided by the one above this is
+column sums), and, of a potential, the flux vanishes exactly where rho ~ e^{xi/kappa} and has the
+sign of the drop of kappa log rho - xi. So g is free to be chosen for accuracy. Where log rho is
+linear along the edge, changing by p from the upwind vertex to the downwind one, the true flux at
+its middle is rho_up e^{p/2} kappa (s - p), s > 0, and divided by the one above this is
 
     g = sinhc(s/2) / sinhc((s - p)/2),        sinhc(x) = sinh(x)/x.
 
@@ -29,6 +30,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.drops import block_drops
 from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
@@ -81,7 +83,7 @@ def log_gradients(
 @nb.njit(inline="always")
 def _both_ends(
     other: NDArray[np.int32], start: int, stop: int, own: NDArray[np.float32],
-    back: NDArray[np.float32], xi: Array, log_rho: Array, gradient: Array, forward: Array,
+    back: NDArray[np.float32], drop: Array, log_rho: Array, gradient: Array, forward: Array,
     along: Array,
 ) -> np.uintp:  # fmt: skip
     """What a limiter asks of the edges of a block's slot, from their upwind ends; their number.
@@ -90,7 +92,7 @@ def _both_ends(
     cannot be predicted; unsigned, as a signed index may be negative.
     """
     g0, g1 = gradient[0], gradient[1]
-    xi_i, log_i, own0, own1 = xi[start:stop], log_rho[start:stop], g0[start:stop], g1[start:stop]
+    log_i, own0, own1 = log_rho[start:stop], g0[start:stop], g1[start:stop]
     t0, t1 = own[0, start:stop], own[1, start:stop]
     b0, b1 = back[0, start:stop], back[1, start:stop]
     c = np.uintp(0)
@@ -101,7 +103,7 @@ def _both_ends(
         ahead = steep(log_rho[j] - log_i[i])
         here = own0[i] * t0[i] + own1[i] * t1[i]
         there = g0[j] * b0[i] + g1[j] * b1[i]
-        rises = xi[j] > xi_i[i]
+        rises = drop[i] > 0.0
         forward[c] = ahead if rises else -ahead
         along[c] = here if rises else there
         c += np.uintp(1)
@@ -120,7 +122,7 @@ def _share(difference: float, s: float) -> float:
 @nb.njit(cache=True)
 def exchange_rates(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32],
-    back: NDArray[np.float32], xi: Array, kappa: float, limited: bool, limiter: int,
+    back: NDArray[np.float32], xi: Array, drops: Array, kappa: float, limited: bool, limiter: int,
     log_rho: Array, gradient: Array, arriving: Array, leaving: Array,
 ) -> None:  # fmt: skip
     """Rates of the exchange: dm_i/dt = sum_k arriving[k, i] rho_j - leaving[i] rho_i.
@@ -128,7 +130,9 @@ def exchange_rates(
     Args:
         neighbour, coefficient, tangent: the ``Stars`` of the space.
         back: tangents of the same edges at their other ends.
-        xi, log_rho: (n_local,) potential and logarithm of the density, ghosts included.
+        xi, drops: the drift (``drift.Drift``): a potential (n_local,), or drops (K, n_owned) where
+            there are any.
+        log_rho: (n_local,) logarithm of the density, ghosts included.
         kappa: diffusion, >= 0.
         limited: whether g is to be used; the next three matter only then.
         limiter: address of the limiter (``dynamics.limiters``).
@@ -138,23 +142,26 @@ def exchange_rates(
     width, n = neighbour.shape
     leaving[:] = 0.0
     forward, along, difference = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
+    drop_of = np.empty(_BLOCK)
     for start in range(0, n, _BLOCK):
         stop = min(n, start + _BLOCK)
-        xi_i, out = xi[start:stop], leaving[start:stop]
+        out = leaving[start:stop]
         for k in range(width):
             other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             into = arriving[k, start:stop]
+            block_drops(xi, drops, k, other, start, stop, drop_of)
             if limited:
                 c = _both_ends(
-                    other, start, stop, tangent[k], back[k], xi, log_rho, gradient, forward, along
-                )
+                    other, start, stop, tangent[k], back[k], drop_of, log_rho, gradient, forward,
+                    along,
+                )  # fmt: skip
                 limit_at(limiter, forward[:c], along[:c], difference[:c])
             c = np.uintp(0)
             for i in range(stop - start):
                 if other[i] == start + i:
                     into[i] = 0.0
                     continue
-                u = xi[np.uintp(other[i])] - xi_i[i]
+                u = drop_of[i]
                 drop = abs(u)
                 down, up = drop, 0.0  # with and against the drift
                 s = math.inf
@@ -246,21 +253,24 @@ def dissipation(
     neighbour: NDArray[np.int32],
     coefficient: Array,
     xi: Array,
+    drops: Array,
     kappa: float,
     rho: Array,
     log_rho: Array,
 ) -> float:
-    """int |grad(xi - kappa log rho)|^2 dmu: this rank's part (owned vertices).
+    """int |X - kappa grad log rho|^2 dmu: this rank's part (owned vertices).
 
     The mean square velocity of the total flux, as the sum over edges of the flux (g = 1) times the
-    drop of kappa log rho - xi. All fields: (n_local,), ghosts included; kappa > 0.
+    drop of X - kappa grad log rho. The drift is that of ``exchange_rates``; fields (n_local,),
+    ghosts included; kappa > 0.
     """
     width, n = neighbour.shape
+    ready = drops.shape[0] > 0
     total = 0.0
     for k in range(width):
         for i in range(n):
             j = neighbour[k, i]
-            u = xi[j] - xi[i]
+            u = drops[k, i] if ready else xi[j] - xi[i]
             drop = abs(u)
             up = kappa * bernoulli(drop / kappa)
             down = up + drop

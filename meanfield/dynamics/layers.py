@@ -20,7 +20,7 @@ from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
 from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["LayerSolver", "layers"]
 
@@ -50,7 +50,7 @@ class LayerSolver(TokenSolver):
     @checked_arguments
     def __init__(
         self,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         x0: Array,
         weights: Array | None = None,
         *,
@@ -96,7 +96,7 @@ class LayerSolver(TokenSolver):
 
 
 def layers(
-    interaction: Interaction,
+    interaction: AnyInteraction,
     x0: Array,
     depth: int,
     *,

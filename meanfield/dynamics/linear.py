@@ -17,7 +17,8 @@ tolerance of the solver, and the distance from the exact solution is bounded by 
 is measured after all this.
 
 The structure is made once; each step refreshes values. Which solver, by measurement (S^2, two
-cores): without diffusion and on one rank one sweep in the order of the potential is an exact solve;
+cores): without diffusion, in a potential and on one rank, one sweep in its order is an exact solve
+(a drift that is no gradient may lead round in circles: there is no such order);
 BiCGStab with incomplete LU for short steps (dt times the fastest rate below some hundreds); for all
 longer ones the multifrontal LU of MUMPS, on any number of ranks, without pivoting, which an
 M-matrix does not need: 20, 95, 500 ms at levels 5, 6, 7 for any dt and kappa, of which algebraic
@@ -47,6 +48,7 @@ _SHORT = 300.0  # dt times the fastest rate up to which incomplete LU is tried
 _SHORT_ITERATIONS = 60
 _TRIES = 3  # of a Krylov solver, each to a smaller tolerance
 _FACTORED_UP_TO = 600_000  # vertices; LU at level 8 needs 4 GB
+_LEVEL = 1e-12  # of the right side: what may be left of it, if round-off is less
 _ROUND_OFF = 64 * np.finfo(float).eps
 
 
@@ -57,7 +59,7 @@ class Rates:
     Attributes:
         arriving: (K, n_owned) from each neighbour; leaving: (n_owned,) to all of them.
         order: owned vertices such that all rates lead from earlier to later ones; None if there is
-            no such order, or not on one rank.
+            no such order (mass may go round), or not on one rank.
         fastest: largest leaving_i/w_i over all ranks.
     """
 
@@ -110,6 +112,7 @@ class EdgeSystem:
         real = stars.neighbour != own
         counts = real.sum(axis=0) + 1
         (before,) = _offset(space)
+        self._pinned = before == 0 and n > 0  # the first of all vertices is here
         numbers = space.with_ghosts(before + own.astype(np.float64)).astype(np.int64)
         rows = np.concatenate([own, *(own[real[k]] for k in range(width))])
         columns = np.concatenate(
@@ -161,12 +164,54 @@ class EdgeSystem:
             f"{dt:.3g}"
         )
 
+    def potential(self, right: Array) -> Array:
+        """p (n_owned,) with sum_j c_ij (p_i - p_j) = right_i, to round-off, up to a constant.
+
+        ``right``: (n_owned,), sum zero over all ranks. With c_00 added to the diagonal at the first
+        vertex the matrix is regular, and as its other columns sum to zero, p is 0 there.
+
+        Raises:
+            BrokenInvariantError: no solver gets there. On every rank.
+        """
+        stars, space = self.space.stars, self.space
+        leaving = np.sum(stars.coefficient, axis=0)
+        diagonal = leaving.copy()
+        diagonal[:1] *= 2.0 if self._pinned else 1.0
+        self._values[self._diagonal] = diagonal
+        self._values[self._off] = -stars.coefficient[self._real]
+        self._matrix.setValuesCSR(self._starts, self._columns, self._values)
+        self._matrix.assemble()
+        p, left = np.zeros_like(right), right
+        (size,) = space.max(float(np.max(np.abs(right), initial=0.0)))
+        for name in self._preferred():
+            solver = self._solver(name)
+            if solver is None:
+                continue
+            solver.setOperators(self._matrix)
+            solver.setTolerances(rtol=0.1 * _LEVEL)
+            for _ in range(_TRIES):  # each corrects what the one before has left
+                self._b.array[:], self._x.array[:] = left, 0.0
+                solver.solve(self._b, self._x)
+                p = p + self._x.array
+                around = space.with_ghosts(p)[stars.neighbour]
+                left = right - np.sum(stars.coefficient * (p - around), axis=0)
+            wrong, terms = space.max(
+                float(np.max(np.abs(left), initial=0.0)),
+                float(np.max(leaving * np.abs(p), initial=0.0)),
+            )
+            if wrong <= max(_LEVEL * size, _ROUND_OFF * terms):
+                return p
+            p, left = np.zeros_like(right), right
+        raise BrokenInvariantError("the potential that levels the uniform state was not solved for")
+
+    def _preferred(self) -> list[str]:
+        names = ["lu", "amg"]
+        return names if self.space.n_global <= _FACTORED_UP_TO else names[::-1]
+
     def _candidates(self, rates: Rates, dt: float) -> list[str]:
         if self.method != "auto":
             return [self.method]
-        names = ["lu", "amg"]
-        if self.space.n_global > _FACTORED_UP_TO:
-            names = ["amg", "lu"]
+        names = self._preferred()
         # In one dimension factors are as cheap as the matrix; messages of iterations are not.
         line = self.space.comm.size > 1 and self.space.manifold.dimension == 1
         return ["ilu", *names] if dt * rates.fastest <= self._short and not line else names

@@ -34,8 +34,7 @@ from meanfield.dynamics.tokens import checked_weights
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen
 
@@ -92,7 +91,7 @@ class TokenSolver(Solver):
     """
 
     def __init__(
-        self, interaction: Interaction, shape: tuple[int, int], weights: Array | None, t: float
+        self, interaction: AnyInteraction, shape: tuple[int, int], weights: Array | None, t: float
     ) -> None:
         super().__init__(interaction, Alone(), t)
         self.n, self.d = shape
@@ -111,7 +110,7 @@ class TokenSolver(Solver):
         """The empirical measure of the tokens."""
         return Measure(self.interaction.locate(self.x), self.weights)
 
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """The field of the current tokens."""
         return self.interaction.field(self.measure(), self.t)
 
@@ -175,7 +174,7 @@ class ParticleSolver(TokenSolver):
     @checked_arguments
     def __init__(
         self,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         x0: Array,
         weights: Array | None = None,
         *,
@@ -219,7 +218,7 @@ class ParticleSolver(TokenSolver):
         """The empirical measure: each different point once, with the mass of its tokens."""
         return Measure(self._model.locate(self._points), self._masses)
 
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """The field of the current tokens."""
         return self._model.field(self.measure(), self.t)
 
@@ -354,7 +353,7 @@ class ParticleSolver(TokenSolver):
 # ------------------------------------------------------------------ checks of what users give
 
 
-def tokens_for(interaction: Interaction, x0: Array) -> Array:
+def tokens_for(interaction: AnyInteraction, x0: Array) -> Array:
     """Tokens (n, d) that can have this model, of unit length.
 
     Raises:

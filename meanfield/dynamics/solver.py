@@ -19,8 +19,7 @@ from meanfield.collective import Communicator, max_over_ranks, on_root, sum_over
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.measure import Measure
 
 __all__ = ["EnergyWatch", "Solver", "State"]
@@ -72,7 +71,7 @@ class EnergyWatch:
         self.violations, self.largest = 0, 0.0
         self._last: float | None = None
 
-    def noise(self, field: Field, size: float, entropy: float = 0.0) -> float:
+    def noise(self, field: AnyField, size: float, entropy: float = 0.0) -> float:
         """What the energy may change by without meaning anything.
 
         Args:
@@ -96,15 +95,23 @@ class EnergyWatch:
         """The next energy is of another state: not to be compared."""
         self._last = None
 
-    def see(self, field: Field) -> None:
+    def lost(self, field: AnyField) -> bool:
+        """Whether this energy is below the one seen last, by more than its noise.
+
+        Collective for direct sums.
+        """
+        size, wrong = abs(field.energy(scaled=True)), self._wrong(field)
+        # Rarely wrong at all: only then is it asked what that may mean.
+        return wrong > self._relative * size and wrong > self.noise(field, size)
+
+    def _wrong(self, field: AnyField) -> float:
+        return 0.0 if self._last is None else self._last - field.ascent()
+
+    def see(self, field: AnyField) -> None:
         """Compare the energy after a step with the one seen before. Collective for direct sums."""
-        ascent = field.ascent()
-        if self._last is not None:
-            size, wrong = abs(field.energy(scaled=True)), self._last - ascent
-            # Rarely wrong at all: only then is it asked what that may mean.
-            if wrong > self._relative * size and wrong > self.noise(field, size):
-                self.record(wrong, size)
-        self._last = ascent
+        if self.lost(field):
+            self.record(self._wrong(field), abs(field.energy(scaled=True)))
+        self._last = field.ascent()
 
 
 class _Timed:
@@ -146,7 +153,7 @@ class Solver(ABC):
 
     def __init__(
         self,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         comm: Communicator,
         t: float,
         watch: EnergyWatch | None = None,
@@ -166,6 +173,11 @@ class Solver(ABC):
         """The largest such change, relative to the energy."""
         return self._energy.largest
 
+    def _see_energy(self, field: AnyField) -> None:
+        """Watch the energy of the current state; nothing where there is none."""
+        if self.interaction.energy_kind is not None:
+            self._energy.see(field)
+
     # ------------------------------------------------------------------ what it is about
 
     @abstractmethod
@@ -173,7 +185,7 @@ class Solver(ABC):
         """The masses of this rank and where they are."""
 
     @abstractmethod
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """The field of the current state."""
 
     @abstractmethod

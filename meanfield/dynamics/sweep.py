@@ -1,15 +1,21 @@
 """One explicit sweep over the edges: limited upwind fluxes of a P1 density. Compiled.
 
-Every owned vertex *emits* mass along the edges on which the potential rises, then collects what its
-neighbours emitted: each flux is computed once, by its upwind vertex, and enters both ends as the
-same floating-point number, so that mass is conserved to round-off. Knows only arrays.
+Every owned vertex *emits* mass along the edges on which the drop u_ij of the drift (``drops``) is
+positive, then collects what its neighbours emitted: each flux is computed once, by its upwind
+vertex, and enters both ends as the same floating-point number, so that mass is conserved to
+round-off. Knows only arrays.
 
 The density on an edge is rho_i e^{p/2}, positive whatever the limiter does: for any positive edge
 density dE/dt has the right sign in continuous time. p is the limited difference of log rho along
 the edge (``dynamics.limiters``), 0 for plain upwinding.
 
-Positivity: whatever a vertex emits in a step of dt is at most what it holds (its fluxes are scaled
-down together otherwise), so that each Euler step, and so each convex combination of them, is >= 0.
+Positivity, of any drops whatever: what a vertex emits in a step of dt is at most what it holds,
+
+    dt sum_j c_ij u_ij^+ e^{p_ij/2} <= w_i,
+
+with the *limited* edge densities (its fluxes are scaled down together otherwise), so that each
+Euler step, and so each convex combination of them, is >= 0. The bound of plain upwinding, without
+e^{p/2}, is not enough.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.drops import block_drops
 from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
@@ -111,21 +118,23 @@ def _hold(flux: Array, total: Array, held: float, dt: float, first: int, n: int,
 @nb.njit(parallel=True, error_model="numpy", cache=True)
 def emit(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32], gram: Array,
-    weights: Array, rho: Array, log_rho: Array, xi: Array, dt: float, limited: bool, limiter: int,
-    flux: Array, outflow: Array, rate: Array,
+    weights: Array, rho: Array, log_rho: Array, xi: Array, drops: Array, dt: float, limited: bool,
+    limiter: int, flux: Array, outflow: Array, rate: Array,
 ) -> None:  # fmt: skip
     """Fluxes out of every owned vertex.
 
     Args:
         neighbour, coefficient, tangent, gram: the ``Stars`` of the space.
         weights: (n_owned,) nodal weights.
-        rho, log_rho, xi: (n_local,) density, its logarithm, potential; ghosts included.
+        rho, log_rho: (n_local,) density and its logarithm; ghosts included.
+        xi, drops: the drift (``drift.Drift``): a potential (n_local,), or drops (K, n_owned) where
+            there are any.
         dt: step for which positivity is kept.
         limited: False for upwind.
         limiter: address of the limiter (``dynamics.limiters``).
         flux: (K * n_owned + 1,) written slot by slot; the last entry stays 0.
         outflow: (n_owned,) total flux out of each vertex, written.
-        rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij (xi_j - xi_i)^+/w_i, written.
+        rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij u_ij^+/w_i, written.
     """
     width, n = neighbour.shape
     for block in nb.prange((n + _BLOCK - 1) // _BLOCK):
@@ -137,16 +146,15 @@ def emit(
         drop, phi, along = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
         # Gathered once: the gradient needs them, and then each edge its own.
         differences = np.empty((width if limited else 0, _BLOCK))
-        xi_i, rho_i = xi[start:stop], rho[start:stop]
+        rho_i = rho[start:stop]
         if limited:
             _slopes(neighbour, tangent, gram, log_rho, start, stop, differences, g0, g1)
         for k in range(width):
             other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             out = flux[k * n + start : k * n + stop]
+            block_drops(xi, drops, k, other, start, stop, drop)
             for i in range(m):
-                drop[i] = max(xi[other[i]] - xi_i[i], 0.0)
-            for i in range(m):
-                drop[i] *= edge[i]
+                drop[i] = max(drop[i], 0.0) * edge[i]
                 speed[i] += drop[i]
             if limited:
                 t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]

@@ -22,7 +22,7 @@ from meanfield.interaction.attention import Attention
 
 def linear_solves(solver: ImplicitSolver, steps: list[float], methods: list[str]) -> None:
     """Print iterations and milliseconds of one linear solve by method and step."""
-    rates = solver._rates(solver.field_potential(solver.field()), solver.rho)
+    rates = solver._rates(solver.drift_of(solver.field()), solver.rho)
     for method in methods:
         system = EdgeSystem(solver.space, solver.weights, 1e-12, method)
         cells = []

@@ -40,7 +40,8 @@ def swept(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndar
     flux, chosen = np.zeros(stars.neighbour.size + 1), limiter(name)
     emit(
         stars.neighbour, stars.coefficient, stars.tangent, stars.gram, space.weights, rho,
-        np.log(rho), xi, 0.0, chosen.active, chosen.address, flux, np.empty(n), np.empty(n),
+        np.log(rho), xi, np.empty((0, n)), 0.0, chosen.active, chosen.address, flux, np.empty(n),
+        np.empty(n),
     )  # fmt: skip
     return flux[:-1].reshape(stars.neighbour.shape)
 
@@ -57,8 +58,8 @@ def exchanged(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.
         back[k][:, real] = space.manifold.tangents(there, here).T
     arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
     exchange_rates(
-        stars.neighbour, stars.coefficient, stars.tangent, back, xi, 0.0, chosen.active,
-        chosen.address, np.log(rho), gradient, arriving, leaving,
+        stars.neighbour, stars.coefficient, stars.tangent, back, xi, np.empty((0, n)), 0.0,
+        chosen.active, chosen.address, np.log(rho), gradient, arriving, leaving,
     )  # fmt: skip
     return arriving * rho[stars.neighbour]
 

@@ -269,8 +269,8 @@ def _sweep(space: P1Space, w: Any, rho: Any, xi: Any, dt: float, limited: bool) 
     outflow, rate = np.empty(n), np.empty(n)
     log_rho = np.log(np.maximum(rho, 1e-300))
     emit(
-        stars.neighbour, stars.coefficient, stars.tangent, stars.gram, w, rho, log_rho, xi, dt,
-        limited, limiter("log-muscl").address, flux, outflow, rate,
+        stars.neighbour, stars.coefficient, stars.tangent, stars.gram, w, rho, log_rho, xi,
+        np.empty((0, n)), dt, limited, limiter("log-muscl").address, flux, outflow, rate,
     )  # fmt: skip
     new = np.empty(n)
     collect(stars.reverse, w, rho, flux, outflow, np.empty(0), dt, 0.0, rho, new)

@@ -24,7 +24,7 @@ from meanfield.dynamics.solver import Solver
 from meanfield.geometry.manifolds import Harmonics, of_vectors
 from meanfield.geometry.mesh import IntArray
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import Field
+from meanfield.interaction.contract import AnyField
 from meanfield.interaction.measure import plain
 
 __all__ = ["POWER_DEGREE", "CharacteristicView", "DensityView", "TokenView", "View"]
@@ -65,7 +65,7 @@ class View(ABC):
         return self.solver.t
 
     @cached_property
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """Of the state."""
         return self.solver.field()
 

@@ -1,6 +1,6 @@
 """Rates of exchange between neighbours: what an implicit step is solved with.
 
-Owns the limited edge fluxes of a density in a potential, linear in the new density. Knows a space
+Owns the limited edge fluxes of a density in a drift, linear in the new density. Knows a space
 and arrays; nothing of interactions and of time.
 """
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.dynamics.density import log_of
+from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.fluxes import exchange_rates, log_gradients
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.linear import Rates
@@ -34,8 +35,8 @@ class Exchange:
         self._limiter = limiter(scheme)
         self._back = _back_tangents(space)
 
-    def rates(self, xi: Array, rho: Array) -> Rates:
-        """Those in the potential ``xi`` (n_local,), limited by ``rho`` (n_owned,). Collective."""
+    def rates(self, drift: Drift, rho: Array) -> Rates:
+        """Those of a drift, limited by ``rho`` (n_owned,). Collective."""
         space, stars, n = self._space, self._space.stars, self._space.n_owned
         limited = self._limiter.active
         log_rho: Array = np.zeros(0)
@@ -49,13 +50,13 @@ class Exchange:
                 gradient[k] = space.with_ghosts(own[k])
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
-            stars.neighbour, stars.coefficient, stars.tangent, self._back, xi, self._kappa, limited,
-            self._limiter.address, log_rho, gradient, arriving, leaving,
+            stars.neighbour, stars.coefficient, stars.tangent, self._back, drift.xi, drift.drops,
+            self._kappa, limited, self._limiter.address, log_rho, gradient, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
         order = None
-        if self._kappa == 0.0 and space.comm.size == 1:
-            order = np.argsort(xi, kind="stable")
+        if self._kappa == 0.0 and space.comm.size == 1 and drift.is_gradient:
+            order = np.argsort(drift.xi, kind="stable")
         return Rates(arriving, leaving, order, fastest)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import DensitySolver, DensityState, log_of
+from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.fluxes import dissipation
 from meanfield.dynamics.implicit.control import StepControl, allowed_error
 from meanfield.dynamics.implicit.exchange import Exchange
@@ -23,8 +24,7 @@ from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.options import chosen
 
 __all__ = ["ImplicitSolver", "ImplicitState"]
@@ -96,7 +96,7 @@ class ImplicitSolver(DensitySolver):
     def __init__(
         self,
         space: P1Space,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         rho: Array,
         kappa: float = 0.0,
         options: Implicit | None = None,
@@ -148,15 +148,18 @@ class ImplicitSolver(DensitySolver):
     def speed(self) -> float:
         """Root mean square velocity of the mass: of X - kappa grad log rho, zero at rest.
 
-        For kappa = 0 that of X itself. Collective.
+        For kappa = 0 that of X itself. A steady state through which mass goes round, of a field
+        that is no gradient, is not at rest. Collective.
         """
         if self.kappa == 0.0:
             return super().speed()
         rho = self.space.with_ghosts(self.rho).copy()
+        drift = self.drift_of(self.field())
         local = dissipation(
             self.space.stars.neighbour,
             self.space.stars.coefficient,
-            self.field_potential(self.field()),
+            drift.xi,
+            drift.drops,
             self.kappa,
             rho,
             log_of(rho),
@@ -168,7 +171,7 @@ class ImplicitSolver(DensitySolver):
         """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
         return self._functional(self.rho, self.field())
 
-    def _functional(self, rho: Array, field: Field) -> float:
+    def _functional(self, rho: Array, field: AnyField) -> float:
         entropy = 0.0
         if self.kappa > 0.0:
             (entropy,) = self.space.sum(float(np.dot(self.weights * rho, log_of(rho))))
@@ -178,7 +181,7 @@ class ImplicitSolver(DensitySolver):
     # ------------------------------------------------------------------ stepping
 
     def _take(self, t_end: float) -> float:
-        rates = self._rates(self.field_potential(self.field()), self.rho)
+        rates = self._rates(self.drift_of(self.field()), self.rho)
         fixed, control = self.options.dt, self._control
         if control.step == 0.0:
             control.explicit_step = control.implicit_step = self._first_step(rates)
@@ -237,7 +240,7 @@ class ImplicitSolver(DensitySolver):
         if full is None or half is None:
             return None
         field = self._field_of(half.rho)
-        between = self._rates(self.field_potential(field), half.rho)
+        between = self._rates(self.drift_of(field), half.rho)
         twice = self._euler(between, half.rho, 0.5 * dt, field)
         if twice is None:
             return None
@@ -249,7 +252,7 @@ class ImplicitSolver(DensitySolver):
         densities = [best] if options.order == 1 else [self._extrapolated(full.rho, best), best]
         return _Trial(densities, error, allowed_error(options.rtol, change), change, solves)
 
-    def _euler(self, rates: Rates, old: Array, dt: float, field: Field | None) -> _Euler | None:
+    def _euler(self, rates: Rates, old: Array, dt: float, field: AnyField | None) -> _Euler | None:
         """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
 
         With an implicit potential a fixed point of the moments of the new density: None if it is
@@ -278,7 +281,7 @@ class ImplicitSolver(DensitySolver):
             guess = self.interaction.field_of_moments(
                 mixed, self._measure_of(rho), self.t, self.space.comm
             )
-            rho = self._solve(self._rates(self.field_potential(guess), old), old, dt)
+            rho = self._solve(self._rates(self.drift_of(guess), old), old, dt)
         return None
 
     def _extrapolated(self, full: Array, twice: Array) -> Array:
@@ -292,7 +295,7 @@ class ImplicitSolver(DensitySolver):
 
     def _choose(
         self, candidates: list[Array], before: float, last: bool
-    ) -> tuple[Array, Field] | None:
+    ) -> tuple[Array, AnyField] | None:
         """The first density whose energy has moved the right way, with its field."""
         for number, rho in enumerate(candidates):
             field = self._field_of(rho)
@@ -309,9 +312,9 @@ class ImplicitSolver(DensitySolver):
         self._energy.record(after - before, scale)
         return rho, field
 
-    def _rates(self, xi: Array, rho: Array) -> Rates:
+    def _rates(self, drift: Drift, rho: Array) -> Rates:
         with self._timed("fluxes"):
-            return self._exchange.rates(xi, rho)
+            return self._exchange.rates(drift, rho)
 
     def _solve(self, rates: Rates, old: Array, dt: float) -> Array:
         with self._timed("linear"):

@@ -12,9 +12,7 @@ import numpy as np
 
 from meanfield.geometry.manifolds import Located, Manifold
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.contract import DarkPoints
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 
 __all__ = ["Evaluation", "Stages", "located", "rates_in"]
 
@@ -28,7 +26,7 @@ class Evaluation(NamedTuple):
     """
 
     rates: Array
-    field: Field
+    field: AnyField
 
 
 class Stages:
@@ -54,13 +52,13 @@ class Stages:
         return self.last.rates
 
 
-def located(model: Interaction, x: Array) -> Located:
+def located(model: AnyInteraction, x: Array) -> Located:
     """Unit vectors in the coordinates of the geometry, ready for the transforms in use."""
     return model.locate(model.manifold.settle(x))
 
 
 def rates_in(
-    field: Field, on: Manifold, x: Array, at: Located, seen: DarkPoints | None = None
+    field: AnyField, on: Manifold, x: Array, at: Located, seen: DarkPoints | None = None
 ) -> Array:
     """Velocities and -div X of unit vectors ``x``, which are ``at``: (m, k + 1)."""
     velocity, divergence = field.velocity_and_divergence(at, seen=seen)

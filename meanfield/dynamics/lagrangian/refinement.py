@@ -16,8 +16,7 @@ from meanfield.dynamics.lagrangian.paths import located, rates_in
 from meanfield.dynamics.rungekutta import Pair, try_step
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.contract import DarkPoints
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
 
 __all__ = ["PASSES", "REFINE_EVERY", "Refinement"]
@@ -77,7 +76,7 @@ class Refinement:
         return np.array(self._history) if self._history else np.zeros((0, 2))
 
     def restore(
-        self, t: float, history: Array, until: tuple[float, str], model: Interaction
+        self, t: float, history: Array, until: tuple[float, str], model: AnyInteraction
     ) -> None:
         """Go on from a checkpoint; its ``until`` has the time nan where vertices may come."""
         self.until, self.active = None, self._options.refine
@@ -120,7 +119,7 @@ class Refinement:
             return None
         return edges[long]
 
-    def followed(self, x: Array, model: Interaction) -> tuple[Array, Array] | None:
+    def followed(self, x: Array, model: AnyInteraction) -> tuple[Array, Array] | None:
         """Where points that started at ``x`` are now, and how their log rho has changed.
 
         None where the moments that are kept do not tell the field: at dark points. ``model``

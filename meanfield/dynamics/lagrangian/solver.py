@@ -28,9 +28,7 @@ from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import IntArray, Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.contract import DarkPoints
-from meanfield.interaction.field import Field
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen
 
@@ -82,7 +80,7 @@ class LagrangianSolver(Solver):
 
     def __init__(
         self,
-        interaction: Interaction,
+        interaction: AnyInteraction,
         mesh: Mesh | None,
         density: Callable[[Array], Array],
         *,
@@ -212,7 +210,7 @@ class LagrangianSolver(Solver):
         """This rank's points with their masses."""
         return Measure(located(self._model, self._points.x), self._points.masses)
 
-    def field(self) -> Field:
+    def field(self) -> AnyField:
         """The field of the current state. Collective."""
         return self._evaluated().field
 
@@ -250,7 +248,7 @@ class LagrangianSolver(Solver):
         now, control, x = self._evaluated(), self._control, self._points.x
         if self._energy.new:
             with self._timed("field"):
-                self._energy.see(now.field)
+                self._see_energy(now.field)
         if control.longest == 0.0:
             control.start(
                 lambda x, t: self._evaluate(x, t).rates,
@@ -273,7 +271,7 @@ class LagrangianSolver(Solver):
     def _settle(self) -> None:
         field = self.field()
         with self._timed("field"):
-            self._energy.see(field)  # before what ``merge_error`` and ``insert_error`` tell
+            self._see_energy(field)  # before what ``merge_error`` and ``insert_error`` tell
         if self.options.merge and (self.points <= _FEW or self.step % _MERGE_EVERY == 0):
             self._merge()
         if self.refines and self.step % REFINE_EVERY == 0:
@@ -315,7 +313,7 @@ class LagrangianSolver(Solver):
         new = self.manifold.lift(mesh.points)[edges].sum(axis=1)
         new /= np.linalg.norm(new, axis=1, keepdims=True)
         # Steps are known, so that noise decides on none of them.
-        model = replace(self._precise, dark=self.interaction.dark)
+        model: AnyInteraction = replace(self._precise, dark=self.interaction.dark)  # type: ignore[type-var]  # a dataclass, as all are
         followed = self._refinement.followed(new[own_share(self.comm, len(new))], model)
         if not self._setting.together(followed is not None):
             why = "new vertices came where the transforms do not resolve Z"

@@ -15,7 +15,7 @@ from meanfield.analysis.columns import Column, View, columns_of
 from meanfield.case import Case
 from meanfield.collective import Communicator
 from meanfield.dynamics.solver import Solver
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldFile, Format, TokenFile, format_named
 
@@ -112,7 +112,7 @@ class Track(ABC):
         self.before = before
 
 
-def _series_record(interaction: Interaction) -> dict[str, object]:
+def _series_record(interaction: AnyInteraction) -> dict[str, object]:
     """For run.json, what is left out of the interaction, where something is."""
     record: dict[str, object] = {}
     cut = interaction.truncation

@@ -16,7 +16,7 @@ from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.geometry.mesh import Mesh, inspect_mesh
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldFile
 from meanfield.runs.tracks.base import Track
@@ -257,7 +257,7 @@ class LagrangianTrack(_MeshTrack):
         return record, notes
 
 
-def _series_notes(interaction: Interaction, share: float) -> list[str]:
+def _series_notes(interaction: AnyInteraction, share: float) -> list[str]:
     """Warning of a series that is cut where it still matters."""
     cut = interaction.truncation
     if cut is None or cut.exact or share <= _SHARE:
