@@ -112,7 +112,6 @@ class EdgeSystem:
         real = stars.neighbour != own
         counts = real.sum(axis=0) + 1
         (before,) = _offset(space)
-        self._pinned = before == 0 and n > 0  # the first of all vertices is here
         numbers = space.with_ghosts(before + own.astype(np.float64)).astype(np.int64)
         rows = np.concatenate([own, *(own[real[k]] for k in range(width))])
         columns = np.concatenate(
@@ -167,16 +166,17 @@ class EdgeSystem:
     def potential(self, right: Array) -> Array:
         """p (n_owned,) with sum_j c_ij (p_i - p_j) = right_i, to round-off, up to a constant.
 
-        ``right``: (n_owned,), sum zero over all ranks. With c_00 added to the diagonal at the first
-        vertex the matrix is regular, and as its other columns sum to zero, p is 0 there.
+        ``right``: (n_owned,), sum zero over all ranks. With one diagonal entry, the largest, taken
+        twice the matrix is regular, and as all columns of the others sum to zero, p is 0 there.
 
         Raises:
             BrokenInvariantError: no solver gets there. On every rank.
         """
         stars, space = self.space.stars, self.space
         leaving = np.sum(stars.coefficient, axis=0)
-        diagonal = leaving.copy()
-        diagonal[:1] *= 2.0 if self._pinned else 1.0
+        diagonal, largest = leaving.copy(), float(np.max(leaving, initial=0.0))
+        if int(np.argmax(space.comm.allgather(largest))) == space.comm.rank:
+            diagonal[np.argmax(leaving)] *= 2.0
         self._values[self._diagonal] = diagonal
         self._values[self._off] = -stars.coefficient[self._real]
         self._matrix.setValuesCSR(self._starts, self._columns, self._values)

@@ -6,6 +6,7 @@ import pickle
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.interaction.attention import Attention
+from meanfield.interaction.composite import Composite, HeadMatrices
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD
@@ -24,7 +27,10 @@ TIMES = (0.1, 0.5, 1.0, 2.0)
 
 UPWIND = Eulerian(scheme="upwind")
 STAGES = Eulerian(stepper="ssprk3", field="stages")
-# name: mesh, model, beta, V, law, scheme, times relative to TIMES
+# One with a potential, one without.
+A, B, V = np.random.default_rng(8).standard_normal((3, 3, 3))
+HEADS = (HeadMatrices(A, 0.5 * A.T), HeadMatrices(B, V))
+# name: mesh, model, beta or heads, V, law, scheme, times relative to TIMES
 CASES = {
     "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Eulerian(), 1.0),
     "sphere-usa": (lambda: icosphere(3), "usa", 4.0, 1, standard_density(), Eulerian(), 0.2),
@@ -48,6 +54,8 @@ CASES = {
     "negative-beta": (
         lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Eulerian(), 1.0,
     ),
+    "heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), Eulerian(), 0.5),
+    "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
 }  # fmt: skip
 
 # Linear solves agree to their tolerance only, and so do steps that follow errors.
@@ -66,8 +74,21 @@ IMPLICIT = {
     "implicit-zonal": (
         lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), 0.05, TIGHT, 2.0,
     ),
+    "implicit-heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), 0.0, TIGHT, 0.5),
+    "implicit-current": (
+        lambda: icosphere(3), "usa", HEADS, 1, standard_density(), 0.1, TIGHT, 0.1,
+    ),
 }  # fmt: skip
-SAVED = ("sphere-sa", "circle", "zonal", "implicit-noise")
+SAVED = ("sphere-sa", "circle", "zonal", "heads", "implicit-noise")
+
+
+def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInteraction:
+    """Attention; or, with heads in the place of beta, these and a drift that turns."""
+    geometry, d = space.geometry, space.d
+    if not isinstance(beta, tuple):
+        return Attention(model, beta, d, geometry, value)
+    drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]
+    return Composite(beta, model, d, geometry, drift=drift)
 
 
 def make(name: str) -> EulerianSolver | ImplicitSolver:
@@ -77,19 +98,16 @@ def make(name: str) -> EulerianSolver | ImplicitSolver:
     build, model, beta, value, law, scheme, _ = CASES[name]
     # Only rank 0's mesh counts: give the others another one.
     space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
-    geometry, d = space.geometry, space.d
     rho = law.density(space.manifold.embed(space.points[: space.n_owned]))
-    return EulerianSolver(space, Attention(model, beta, d, geometry, value), rho, scheme)
+    return EulerianSolver(space, interaction(model, beta, value, space), rho, scheme)
 
 
 def make_implicit(name: str) -> ImplicitSolver:
     """The implicit solver of a case. Collective."""
     build, model, beta, value, law, kappa, scheme, _ = IMPLICIT[name]
     space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
-    geometry, d = space.geometry, space.d
     rho = law.density(space.manifold.embed(space.points[: space.n_owned]))
-    attention = Attention(model, beta, d, geometry, value)
-    return ImplicitSolver(space, attention, rho, kappa, scheme)
+    return ImplicitSolver(space, interaction(model, beta, value, space), rho, kappa, scheme)
 
 
 def look(solver: EulerianSolver | ImplicitSolver) -> dict[str, object]:
@@ -101,7 +119,7 @@ def look(solver: EulerianSolver | ImplicitSolver) -> dict[str, object]:
     return {
         "t": solver.t,
         "step": solver.step,
-        "energy": solver.field().energy(),
+        "energy": solver.field().energy() if solver.interaction.energy_kind else 0.0,
         "mass": sums[0],
         "mean": np.array(sums[1:]),
         "rho": space.gather(solver.rho),
