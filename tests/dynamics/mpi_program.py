@@ -20,6 +20,7 @@ from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.drifts import LinearDrift
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD
@@ -88,7 +89,7 @@ def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInterac
     if not isinstance(beta, tuple):
         return Attention(model, beta, d, geometry, value)
     drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]
-    return Composite(beta, model, d, geometry, drift=drift)
+    return Composite(beta, model, d, geometry, drifts=(LinearDrift(drift),))
 
 
 def make(name: str) -> EulerianSolver | ImplicitSolver:

@@ -27,6 +27,7 @@ from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.drifts import LinearDrift
 
 Make = Callable[..., Any]
 
@@ -34,14 +35,22 @@ Make = Callable[..., Any]
 def linear(m: Any) -> Composite:
     """X = P_x(M x) and no heads, on S^2 or S^1."""
     m = np.asarray(m, dtype=np.float64)
-    return Composite((), "sa", len(m), "sphere" if len(m) == 3 else "circle", drift=m)
+    return Composite(
+        (), "sa", len(m), "sphere" if len(m) == 3 else "circle", drifts=(LinearDrift(m),)
+    )
 
 
 def several(model: Any = "sa") -> Composite:
     """A head with a potential, one without and a drift with a turn: rows of every kind."""
     rng = np.random.default_rng(8)
     a, b, v = rng.standard_normal((3, 3, 3))
-    return Composite((HeadMatrices(a, 0.5 * a.T), HeadMatrices(b, v)), model, 3, "sphere", drift=M3)
+    return Composite(
+        (HeadMatrices(a, 0.5 * a.T), HeadMatrices(b, v)),
+        model,
+        3,
+        "sphere",
+        drifts=(LinearDrift(M3),),
+    )
 
 
 def ran(solver: Any, t: float) -> Any:
@@ -117,7 +126,7 @@ def test_tokens_in_the_linear_field() -> None:
 
     x = np.random.default_rng(2).standard_normal((20, 3))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    model = Composite((), "sa", 3, drift=M3)
+    model = Composite((), "sa", 3, drifts=(LinearDrift(M3),))
     exact = x @ expm(1.5 * M3).T
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     np.testing.assert_allclose(ran(ParticleSolver(model, x), 1.5).x, exact, atol=1e-6)
