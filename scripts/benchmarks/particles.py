@@ -26,8 +26,8 @@ from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.geometry.laws import standard_density
 from meanfield.interaction.attention import Attention
-from meanfield.interaction.direct import pair_sums
 from meanfield.interaction.contract import DarkPoints
+from meanfield.interaction.direct import pair_sums
 from meanfield.interaction.measure import Measure
 
 
