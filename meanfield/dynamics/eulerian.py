@@ -185,7 +185,7 @@ class EulerianSolver(DensitySolver):
         predicted = self._history.at(self.t) if full else None
         rows = self._rows_of(self.field())
         if predicted is not None and self.options.field == "extrapolated":
-            wrong, size = self._edges.apart(rows, predicted)
+            wrong, size = self._edges.apart(rows, predicted, self.rho)
             # Relative to their size; noise of the transforms alone is no reason to slow down.
             scale = size + 1e3 * self.interaction.epsilon
             grown = grown_step(self.dt, wrong / scale, _PREDICTION, self._history.depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -209,7 +210,7 @@ def test_a_potential_is_left_as_it_is(make_space: Make) -> None:
     rows = np.random.default_rng(1).standard_normal((1, space.n_owned))
     drift = edges.of(rows)
     assert drift.is_gradient and np.shares_memory(drift.xi, rows) and drift.drops.size == 0
-    wrong, size = edges.apart(rows, rows + 0.01)
+    wrong, size = edges.apart(rows, rows + 0.01, np.ones(space.n_owned))
     assert wrong == pytest.approx(0.01) and size == pytest.approx(np.ptp(rows))
 
 
@@ -221,12 +222,23 @@ def test_drifts_of_several_rows_are_compared_by_what_they_move(make_space: Make)
     rows = model.field(_uniform(model, space)).along_edges(model.locate(space.points))
     shifted = rows.copy()
     shifted[0] += 100.0
-    wrong, size = edges.apart(rows, shifted)
-    assert wrong < 1e-13
-    assert size == pytest.approx(np.max(np.abs(edges.of(rows).drops)))
+    rho = 1.0 + 0.5 * space.points[:, 2]
+    wrong, size = edges.apart(rows, shifted, rho)
+    assert wrong < 1e-12
+    v = model.field(_uniform(model, space)).velocity(space.points)
+    assert size == pytest.approx(math.sqrt(space.weights @ (rho * np.sum(v * v, axis=1))), rel=0.02)
     assert not edges.of(rows).is_gradient
-    wrong, _ = edges.apart(rows, 1.01 * rows)
+    wrong, _ = edges.apart(rows, 1.01 * rows, rho)
     assert wrong == pytest.approx(0.01 * size)
+    # As large as velocities of usa may be.
+    wrong, huge = edges.apart(1e200 * rows, 1.01e200 * rows, rho)
+    assert (wrong, huge) == (pytest.approx(1e198 * size), pytest.approx(1e200 * size))
+    # What jumps where there is nothing is not seen.
+    shifted = rows.copy()
+    shifted[1:, 17] += 1.0
+    rho[17] = 0.0
+    rho[space.stars.neighbour[:, 17]] = 0.0
+    assert edges.apart(rows, shifted, rho)[0] < 1e-12
 
 
 # ------------------------------------------------------------------ the linear system
