@@ -438,3 +438,58 @@ def test_all_solvers_find_the_same_of_heads(model: Any, make_space: Make) -> Non
 
     for make in (explicit, implicit):
         rates(functools.partial(error, make), (3, 4)).check(1.3, 4.0, 5e-3)
+
+
+def test_heads_about_an_axis(make_space: Make) -> None:
+    # One velocity along the meridians, which no solver is told to be a gradient.
+    head = HeadMatrices(np.diag([3.0, 3.0, -2.0]), np.diag([1.0, 1.0, -0.5]))
+    model = Composite((head,), "sa", 3, "zonal")
+    assert not model.has_potential
+
+    def start(c: Array) -> Array:
+        return np.exp(1.2 * c + 0.5 * c * c)
+
+    exact = LagrangianSolver(
+        Composite((head,), "sa", 3, "sphere"), icosphere(4), lambda x: start(x[:, -1])
+    )
+    z = ran(exact, 1.5).positions()[:, -1]
+
+    def error(vertices: int, make: Make = explicit, **choices: Any) -> float:
+        space = make_space("zonal", vertices, 3)
+        c = np.cos(space.points[:, 0])
+        solver = ran(make(space, model, start(c), **choices), 1.5)
+        m = solver.weights * solver.rho
+        return float(abs(m @ (c * c) - exact.mass @ (z * z)))
+
+    rates(error, (33, 65, 129)).check(1.6, 2.4, 3e-5)
+    assert error(65, implicit, rtol=1e-4) < 1e-4
+
+
+def test_an_implicit_drift_leads_to_the_same_steady_current(make_space: Make) -> None:
+    space = make_space("sphere", 3)
+    ends = []
+    for potential in ("explicit", "implicit"):
+        solver = implicit(space, several(), np.ones(space.n_owned), 0.3, potential=potential)
+        ends.append(ran(solver, 60.0))
+        assert solver.failed <= 0.1 * solver.step
+    assert distance(ends[0], ends[1].rho) < 1e-5
+    for solver in ends:
+        assert solver.speed() > 0.1
+        assert solver.speed() == pytest.approx(ends[0].speed(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.1])
+@pytest.mark.parametrize("model", ["sa", "usa"])
+def test_the_energy_of_an_indefinite_head(model: Any, kappa: float, make_space: Make) -> None:
+    space = make_space("sphere", 3)
+    a = np.diag([3.0, 1.0, -2.0])
+    head = Composite((HeadMatrices(a, 0.5 * a),), model, 3, "sphere")
+    solver = implicit(space, head, rough("peak", space), kappa)
+    watched = model == "usa" or kappa == 0.0
+    values = [solver.free_energy_excess()]
+    while solver.t < 8.0:
+        solver.advance(8.0)
+        values.append(solver.free_energy_excess())
+    assert solver.energy_violations == 0 and values[0] - values[-1] > 0.01
+    if watched:
+        assert np.max(np.diff(values)) <= 1e-11 * max(map(abs, values))

@@ -1,13 +1,14 @@
 """The linear-implicit solver of a density with or without diffusion: any step, kappa >= 0.
 
-    (W + dt A(xi^n)) rho^{n+1} = W rho^n,        A: edge fluxes of ``dynamics.fluxes``
+    (W + dt A(u^n)) rho^{n+1} = W rho^n,        A: edge fluxes of ``dynamics.fluxes``
 
-with the potential xi^n of the old density. What is *proved*, for every dt, every rough density and
-with the limited fluxes as well as without (they only scale each edge by g_ij = g_ji > 0, taken
-from the old density):
+with the drift u^n of the old density along the edges (``dynamics.drops``): differences of its
+potential xi^n where it has one. What is *proved*, for every dt, every rough density and with the
+limited fluxes as well as without (they only scale each edge by g_ij = g_ji > 0, taken from the old
+density):
 
-* rho >= 0 and mass is conserved (M-matrix with zero column sums), exactly as computed, too: see
-  ``dynamics.linear``.
+* any drift: rho >= 0 and mass is conserved (M-matrix with zero column sums), exactly as computed,
+  too: see ``dynamics.linear``.
 * rho ~ exp(xi/kappa) is at rest exactly, if xi is its own potential (Gibbs states).
 * identity link (usa, kernels), any kappa >= 0: the free energy F = kappa H - E never increases. H
   is convex: H(rho') - H(rho) <= <log rho', m' - m>. E = E_+ - E_- by the signs of the kernel's
@@ -24,9 +25,11 @@ The repulsive part xi_-' makes a step a fixed point in the few moments of that p
 Anderson acceleration (a linear solve an iteration), to a tolerance far below the change of F. A
 step for which none is found is refused and halved; a fixed one stops the run.
 
-*Monitored*: the same signs for the extrapolated step below, and for the log link with mixed signs
-(sa, beta < 0), whose potential is the old one: the two times do not mix in a logarithm. The log
-link with noise has no known Lyapunov functional: nothing is watched.
+*Monitored*: the same signs for the extrapolated step below, and where the old potential is taken
+though not all of E is convex: the log link with mixed signs (sa, beta < 0), as the two times do not
+mix in a logarithm, and heads whose symmetric matrices have eigenvalues below 0, whose moments do not
+part by signs. The log link with noise has no known Lyapunov functional, and a field that is no
+gradient has none: nothing is watched.
 
 Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
 the extrapolation of log rho: positive whatever the step, and equal to the Richardson extrapolation
