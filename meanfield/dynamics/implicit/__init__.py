@@ -27,8 +27,8 @@ step for which none is found is refused and halved; a fixed one stops the run.
 
 *Monitored*: the same signs for the extrapolated step below, and where the old potential is taken
 though not all of E is convex: the log link with mixed signs (sa, beta < 0), as the two times do not
-mix in a logarithm, and heads whose symmetric matrices have eigenvalues below 0, whose moments do not
-part by signs. The log link with noise has no known Lyapunov functional, and a field that is no
+mix in a logarithm, and heads whose symmetric matrices have eigenvalues below 0, whose moments do
+not part by signs. The log link with noise has no known Lyapunov functional, and a field that is no
 gradient has none: nothing is watched.
 
 Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
