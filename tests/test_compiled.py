@@ -24,6 +24,7 @@ from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.interaction import direct, pairs
+from meanfield.interaction.composite import HeadMatrices, sums
 from meanfield.interaction.kernels import Riesz
 
 rng = np.random.default_rng(1)
@@ -34,6 +35,8 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     m = rng.random(n) / n
     for beta in (4.0, -3.0, 900.0):
         found += direct.pair_sums(x, x[::-1], m, beta)
+    head = HeadMatrices(rng.standard_normal((d, d)), rng.standard_normal((d, d)))
+    found += [part for part in sums.head_sums(head, x, x[::-1], m, 2, of_vectors(d)) if part.size]
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
 
 n, width = 1300, 6
@@ -56,7 +59,9 @@ drops.edge_drops(neighbour, real(width, n), real(3, n), real(n), real(3, n), u)
 found.append(u)
 assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
-for compiled in (direct._pair_sums, pairs._pull, sweep.emit, sweep.collect, drops.edge_drops):
+for compiled in (
+    direct._pair_sums, pairs._pull, sums._head_sums, sweep.emit, sweep.collect, drops.edge_drops,
+):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)
 """
