@@ -56,6 +56,20 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zonal kernels as if nothing were known that their flow increases; who asks for it, fails."""
+    from meanfield.interaction.field import Field
+    from meanfield.interaction.interaction import Interaction
+
+    for name in ("energy_kind", "convexity"):
+        monkeypatch.setattr(Interaction, name, property(lambda _: None))
+    for name in ("energy_label", "dirac_energy", "has_double_energy"):
+        monkeypatch.setattr(Interaction, name, property(lambda _: pytest.fail("no energy")))
+    for owner, name in ((Interaction, "pair_energy"), (Field, "dissipation_density")):
+        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("no energy"))
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., Job]]:
     """Start a command; it ends with the test, with all that it has started itself."""
     jobs: list[Job] = []

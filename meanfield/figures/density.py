@@ -50,9 +50,9 @@ def plot_density(run: RunFolder) -> Path:
     """Draw ``figures/density.png``: the density (uniform = 1) at up to four output times.
 
     Shown are the first and the last time and the two between them at which the energy is nearest
-    to one and two thirds of its way. On the sphere: log10 of the density in two opposite
-    orthographic views, chosen to show the mass; circle: against the angle; zonal:
-    against theta.
+    to one and two thirds of its way (without an energy, of the time's). On the sphere: log10 of the
+    density in two opposite orthographic views, chosen to show the mass; circle: against the angle;
+    zonal: against theta.
 
     Returns:
         The file made.

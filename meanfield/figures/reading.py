@@ -45,13 +45,14 @@ def title_of(run: RunFolder) -> str:
 
 
 def energy_at(run: RunFolder, times: Array) -> Array | None:
-    """Energy (scaled) at the given times, from the series; None without one."""
+    """Energy (scaled) at the given times, from the series; None without one, or without energy."""
     if not run.series_path.is_file():
         return None
     series = run.read_series()
-    if not len(series["t"]) or not np.all(np.isfinite(series["energy_scaled"])):
+    energy = series.get("energy_scaled")
+    if energy is None or not len(energy) or not np.all(np.isfinite(energy)):
         return None
-    return np.interp(times, series["t"], series["energy_scaled"])
+    return np.interp(times, series["t"], energy)
 
 
 def time_scale(ax: Axes, run: RunFolder, t: Array) -> None:

@@ -1,4 +1,4 @@
-"""Figure of the series of a run: energy, order and clusters against time."""
+"""Figure of the series of a run: energy (if there is one), order and clusters against time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def plot_series(run: RunFolder) -> Path:
 
     The energy of attention is E e^{-|beta|} with E = (1/2 beta) iint e^{beta <x,y>} dmu dmu, which
     *increases* along the flow for V = +I, that of kernels E = 1/2 iint W dmu dmu; a dotted line
-    marks its value for all mass at one point where the curve comes within a factor of two.
+    marks its value for all mass at one point where the curve comes within a factor of two. Of a
+    model without energy there are the other two.
 
     Returns:
         The file made.
@@ -41,13 +42,16 @@ def plot_series(run: RunFolder) -> Path:
     if not len(t):
         raise InputError(f"{run.series_path} has no rows: the run did not get to its first output")
     with drawing():
-        figure = Figure(figsize=(5.4, 4.8), layout="constrained")
-        axes = figure.subplots(3, 1, sharex=True, height_ratios=(1.25, 1.25, 0.8))
+        energy = series.get("energy_scaled")
+        heights = (1.25, 0.8) if energy is None else (1.25, 1.25, 0.8)
+        figure = Figure(figsize=(5.4, 1.1 + 1.12 * sum(heights)), layout="constrained")
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         marker = "o" if len(t) == 1 else None
-        energy, order, clusters = axes
+        *first, order, clusters = axes
 
-        energy.plot(t, series["energy_scaled"], color=INK, marker=marker)
-        _label_energy(energy, run, series["energy_scaled"])
+        if energy is not None:
+            first[0].plot(t, energy, color=INK, marker=marker)
+            _label_energy(first[0], run, energy)
         order.plot(t, series["mean_norm"], color=INK, marker=marker)
         order.set_ylabel(r"order  $|m|=|\int x\,\mathrm{d}\mu|$")
         order.set_ylim(-0.03, 1.03)

@@ -97,6 +97,14 @@ class AnyField(ABC):
         """What the flow increases where it has an energy: scaled E - E_uniform, with its sign."""
 
     @abstractmethod
+    def dissipation_density(self, points: Array | Located) -> Array:
+        """What a token at each point adds to d ``ascent``/dt along the flow, (n,), scaled, >= 0.
+
+        Its integral over the measure is the rate: |X|^2, or Z |X|^2 where X is divided by Z. Only
+        where there is an energy. Collective.
+        """
+
+    @abstractmethod
     def energy_noise(self, masses: float = 0.0) -> float:
         """What ``ascent`` may be wrong by without meaning anything.
 
@@ -236,6 +244,11 @@ class AnyInteraction(ABC):
 
         None: there is no energy.
         """
+
+    @property
+    def no_energy(self) -> str:
+        """Why there is no energy, in words that follow "no energy for this model: "."""
+        return "none is known that its flow increases"
 
     @property
     @abstractmethod

@@ -259,6 +259,18 @@ class Field(AnyField):
         """drive (E - E_uniform), scaled: what the flow increases where it has an energy."""
         return self.interaction.gain * self._excess
 
+    def dissipation_density(self, points: Array | Located) -> Array:
+        """Scaled |X|^2, or Z |X|^2 for the log link, (n,): see ``AnyField``. Collective."""
+        model = self.interaction
+        divided = model.link == "log"
+        parts = self._parts(points, 1, divided)
+        v = self._velocity(parts, scaled=not divided)
+        square = np.sum(v * v, axis=1)
+        if divided:
+            return np.asarray(np.exp(parts.log_scale - model.kernel.log_scale) * parts.z * square)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(model.factor_log) * square)
+
     def energy_noise(self, masses: float = 0.0) -> float:
         """What ``ascent`` may be wrong by without meaning anything.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import save_checkpoint
 from meanfield.results.lock import LOCK_FILE, locked
 from meanfield.results.manifest import RUN_FILE, Manifest
-from meanfield.results.series import SeriesWriter, read_series
+from meanfield.results.series import SAME, Changed, SeriesWriter, read_series
 from meanfield.software import utc_now
 from meanfield.whole import moved, write_text
 
@@ -280,15 +280,18 @@ class RunFolder:
     def read_energy(self) -> dict[str, object]:
         """How the scaled energy is written ("label"), and its value at one Dirac, or None.
 
-        From run.json; folders of earlier versions, which do not tell them, are of attention.
+        From run.json; folders of earlier versions, which do not tell them, are of attention. Of a
+        model without energy, as where nothing can be read, the label is E.
         """
+        nothing: dict[str, object] = {"label": "E", "dirac": None}
         try:
-            known = self.read_run().get("energy")
-            if isinstance(known, dict):
-                return known
+            told = self.read_run()
+            if "energy" in told:
+                known = told["energy"]
+                return known if isinstance(known, dict) else nothing
             table = tomllib.loads(self.case_path.read_text(encoding="utf-8")).get("model", {})
         except (InputError, OSError, tomllib.TOMLDecodeError):
-            return {"label": "E", "dirac": None}
+            return nothing
         # Not at the top: it takes a second, and who only looks at a folder need not wait.
         from meanfield.interaction.attention import attention_energy
 
@@ -298,11 +301,11 @@ class RunFolder:
         self,
         columns: Iterable[str],
         resume_at: float | None = None,
-        retired: Collection[str] = (),
+        changed: Changed = SAME,
     ) -> SeriesWriter:
         """Open the series for writing; see ``SeriesWriter``."""
         self.add(SERIES_FILE)
-        return SeriesWriter(self.series_path, columns, resume_at, retired)
+        return SeriesWriter(self.series_path, columns, resume_at, changed)
 
     def read_series(self) -> dict[str, Array]:
         """Read the series: one array (rows,) for each column; half a last row is left out.

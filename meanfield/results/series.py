@@ -16,7 +16,24 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.whole import naming, write_text
 
-__all__ = ["SeriesWriter", "check_columns", "read_series", "whole_rows"]
+__all__ = ["SAME", "Changed", "SeriesWriter", "check_columns", "read_series", "whole_rows"]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """In which columns the series of an earlier version may differ from what is written now.
+
+    Attributes:
+        retired: it may have them, where they are written no longer.
+        added: it may not have them yet.
+    """
+
+    retired: Collection[str] = ()
+    added: Collection[str] = ()
+
+
+SAME = Changed()
+"""In none."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +76,16 @@ def _kept(lines: _Lines, until: float) -> list[str]:
     return kept
 
 
-def _former(path: Path, header: str, columns: Sequence[str], retired: Collection[str]) -> list[str]:
+def _former(path: Path, header: str, columns: Sequence[str], changed: Changed) -> list[str]:
     """Columns of a file that are written no longer, all of them retired.
 
     Raises:
-        InputError: the columns differ in anything else.
+        InputError: the columns differ in anything else, but for those that were not written yet.
     """
     found = header.split(",")
     more, less = ([n for n in a if n not in b] for a, b in ((found, columns), (columns, found)))
-    if [n for n in found if n not in more] == list(columns) and set(more) <= set(retired):
+    same = [n for n in found if n not in more] == [n for n in columns if n not in less]
+    if same and set(more) <= set(changed.retired) and set(less) <= set(changed.added):
         return more
     differ = [f"also '{name}'" for name in more] + [f"no '{name}'" for name in less]
     raise InputError(
@@ -77,19 +95,19 @@ def _former(path: Path, header: str, columns: Sequence[str], retired: Collection
     )
 
 
-def check_columns(path: Path, columns: Sequence[str], retired: Collection[str] = ()) -> None:
+def check_columns(path: Path, columns: Sequence[str], changed: Changed = SAME) -> None:
     """Refuse to go on with a series of other columns, before anything is written.
 
     Args:
         path: the file.
         columns: that are to be written.
-        retired: columns that an earlier version may have written, and this one does not.
+        changed: in which columns the file may differ.
 
     Raises:
         InputError: names what differs.
     """
     if path.is_file():
-        _former(path, _Lines.of(path).header or ",".join(columns), columns, retired)
+        _former(path, _Lines.of(path).header or ",".join(columns), columns, changed)
 
 
 class SeriesWriter:
@@ -101,7 +119,8 @@ class SeriesWriter:
         resume_at: go on with an existing file: rows later than this time are cut off (a row at
             exactly this time stays, so do not write it again), and so is what is damaged. None:
             start a new file.
-        retired: columns that are dropped from the file if they are not among ``columns``.
+        changed: in which columns the file may differ: those that are retired are dropped from it,
+            those that were added have nan in its rows.
 
     Attributes:
         rows: number of rows in the file.
@@ -118,7 +137,7 @@ class SeriesWriter:
         path: str | os.PathLike[str],
         columns: Iterable[str],
         resume_at: float | None = None,
-        retired: Collection[str] = (),
+        changed: Changed = SAME,
     ) -> None:
         self.path = Path(path)
         self.columns = tuple(columns)
@@ -132,8 +151,8 @@ class SeriesWriter:
             kept = _kept(lines, resume_at)
             self.cut = _cut(len(lines.rows) - len(kept), lines.rest)
             if lines.header or lines.rows:
-                self.dropped = tuple(_former(self.path, lines.header, self.columns, retired))
-                kept = _without(kept, lines.header, self.dropped)
+                self.dropped = tuple(_former(self.path, lines.header, self.columns, changed))
+                kept = _as_columns(kept, lines.header, self.columns)
         self.rows = len(kept)
         self.last: dict[str, float] | None = None
         if kept:
@@ -167,13 +186,13 @@ class SeriesWriter:
         self.close()
 
 
-def _without(rows: list[str], header: str, former: Sequence[str]) -> list[str]:
-    """Rows without some columns."""
-    if not former:
+def _as_columns(rows: list[str], header: str, columns: Sequence[str]) -> list[str]:
+    """Rows of a header as rows of some columns; nan where it has none of the name."""
+    found = header.split(",")
+    if found == list(columns):
         return rows
-    at = [k for k, name in enumerate(header.split(",")) if name not in former]
-    cells = [row.split(",") for row in rows]
-    return [",".join(row[k] for k in at) for row in cells]
+    cells = [dict(zip(found, row.split(","), strict=True)) for row in rows]
+    return [",".join(row.get(name, "nan") for name in columns) for row in cells]
 
 
 def _cut(rows: int, rest: int) -> str:

@@ -174,6 +174,7 @@ class Loop:
         with self._output_clock():
             solver.check()
             view = self.track.view()
+            view.previous = self._last_row
             row = row_of(self.track.columns, view) | self.watches.row(view)
             self.track.note()
             on_root(
@@ -221,11 +222,10 @@ class Loop:
         """Fields, checkpoint and a line of the log. Collective."""
         solver, records = self.solver, self.records
         write_fields, state = self.track.gathered(), solver.state()
-        line = (
-            f"t = {solver.t:.8g}, step {solver.step}, dt = {solver.dt:.3g}, "
-            f"{solver.interaction.energy_label} = {row['energy_scaled']:.10g}, "
-            f"mass - 1 = {row['mass'] - 1:.1e}"
-        )
+        line = f"t = {solver.t:.8g}, step {solver.step}, dt = {solver.dt:.3g}, "
+        if "energy_scaled" in row:
+            line += f"{solver.interaction.energy_label} = {row['energy_scaled']:.10g}, "
+        line += f"mass - 1 = {row['mass'] - 1:.1e}"
 
         def write() -> None:
             assert records is not None

@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, wanted: bool | None, root: bool, solver: Solver, end: float) -> None:
         terminal, there = is_terminal(sys.stderr), sys.stderr is not None
-        self._energy = solver.interaction.energy_label
+        self._interaction = solver.interaction
         self._rows = there and root and wanted is None and not terminal
         self._shown = there and root and bool(wanted or (wanted is None and terminal))
         self._bar: tqdm[None] | None = None
@@ -51,7 +51,8 @@ class Progress:
             return
         text = f"dt = {solver.dt:.2g}"
         if row is not None:
-            text += f", {self._energy} = {row['energy_scaled']:.5g}"
+            if "energy_scaled" in row:
+                text += f", {self._interaction.energy_label} = {row['energy_scaled']:.5g}"
             what, name = ("max rho", "rho_max") if "rho_max" in row else ("|m|", "mean_norm")
             text += f", {what} = {row[name]:.3g}"
         self._bar.n = min(solver.t, self._end)
@@ -62,10 +63,10 @@ class Progress:
         """After every output."""
         if not self._rows:
             return
-        text = (
-            f"t = {row['t']:<9.6g} step {int(row['step']):<7d} dt = {row['dt']:<9.3g} "
-            f"{self._energy} = {row['energy_scaled']:<11.8g} |m| = {row['mean_norm']:<9.6g} "
-        )
+        text = f"t = {row['t']:<9.6g} step {int(row['step']):<7d} dt = {row['dt']:<9.3g} "
+        if "energy_scaled" in row:
+            text += f"{self._interaction.energy_label} = {row['energy_scaled']:<11.8g} "
+        text += f"|m| = {row['mean_norm']:<9.6g} "
         if "rho_max" in row:
             text += f"max rho = {row['rho_max']:<9.4g} "
         text += f"clusters {int(row['clusters'])}"

@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import numpy as np
 
-from meanfield.analysis.columns import RETIRED
+from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.case import Case
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder, listed
-from meanfield.results.series import SeriesWriter
+from meanfield.results.series import Changed, SeriesWriter
 from meanfield.runs.restart import ENTRY, Restart, before, identity, told
 from meanfield.runs.tracks import Track
 from meanfield.software import provenance, utc_now
@@ -66,7 +66,8 @@ class Records:
         folder.log(
             f"{'started' if restart is None else 'resumed'} at t = {t:g} on {track.comm.size} ranks"
         )
-        self._series = folder.series(self._columns, None if restart is None else t, RETIRED)
+        resume_at, changed = None if restart is None else t, Changed(RETIRED, ADDED)
+        self._series = folder.series(self._columns, resume_at, changed)
         if self._series.dropped:
             names = " and ".join(self._series.dropped)
             folder.log(f"no longer a column of the series, and dropped from it: {names}")

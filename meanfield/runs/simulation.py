@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from meanfield.analysis.columns import RETIRED
+from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
@@ -28,7 +28,7 @@ from meanfield.geometry.laws import Uniform
 from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.series import check_columns
+from meanfield.results.series import Changed, check_columns
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observers, Watches
 from meanfield.runs.progress import Progress
@@ -260,7 +260,7 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
     def load() -> State:
         assert place.path is not None and place.restart is not None
         folder = RunFolder(place.path)
-        check_columns(folder.series_path, names, RETIRED)
+        check_columns(folder.series_path, names, Changed(RETIRED, ADDED))
         for text in place.restart.notes:
             warnings.warn(text, MeanfieldWarning, stacklevel=1)
         track.remember(before(folder, place.restart))

@@ -23,10 +23,12 @@ from meanfield.analysis.peaks import PeakCounter
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.sphere import Array
 
 LAW = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
 MEAN = 1.0 / math.tanh(3.0) - 1.0 / 3.0  # of the coordinate along the axis
 SHORT = {"t", "step", "dt", "mass", "energy", "energy_scaled", "mean_norm", "clusters"}
+BALANCE = {"dissipation", "energy_residual"}
 
 
 def attention(kind: str = "sa") -> mf.Interaction:
@@ -49,7 +51,7 @@ def characteristic_view() -> CharacteristicView:
     return CharacteristicView(LagrangianSolver(attention(), icosphere(4), LAW.density))
 
 
-def token_view(d: int = 3, n: int = 400) -> TokenView:
+def token_view(d: int = 3, n: int = 400, kappa: float = 0.0) -> TokenView:
     from meanfield.dynamics.clusters import cluster_labels
     from meanfield.dynamics.particles import ParticleSolver
 
@@ -57,7 +59,7 @@ def token_view(d: int = 3, n: int = 400) -> TokenView:
     x[:, -1] += 1.0
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     on = "sphere" if d == 3 else "any"
-    solver = ParticleSolver(mf.Attention("sa", 2.0, d, on), x)
+    solver = ParticleSolver(mf.Attention("sa", 2.0, d, on), x, kappa=kappa)
     return TokenView(solver, lambda: cluster_labels(x, 0.1))
 
 
@@ -70,6 +72,7 @@ def test_one_list_of_columns_serves_every_kind_of_state() -> None:
             ("noisy usa", density_view(0.1, "usa")),
             ("characteristics", characteristic_view()),
             ("tokens", token_view()),
+            ("noisy tokens", token_view(kappa=0.1)),
             ("many dimensions", token_view(12)),
         )
     }
@@ -81,19 +84,22 @@ def test_one_list_of_columns_serves_every_kind_of_state() -> None:
     moments = [f"{name}_{k}" for name in ("mean", "m2") for k in (1, 2, 3)]
     power = [f"power_{k}" for k in range(9)]
     shared = SHORT | {*moments, *power}
-    assert set(names["density"]) == shared | {"rho_min", "rho_max", "entropy"}
-    assert set(names["noisy"]) == set(names["density"])  # sa has no functional that falls
+    assert set(names["density"]) == shared | {"rho_min", "rho_max", "entropy"} | BALANCE
+    # sa with noise has no functional that is known to fall.
+    assert set(names["noisy"]) == set(names["density"]) - BALANCE
     assert set(names["noisy usa"]) == set(names["density"]) | {"free_energy"}
     assert set(names["characteristics"]) == set(names["density"]) | {"points"}
-    assert set(names["tokens"]) == shared | {"largest_cluster"}
+    assert set(names["tokens"]) == shared | BALANCE | {"largest_cluster"}
+    assert set(names["noisy tokens"]) == set(names["tokens"]) - BALANCE
     long = {f"{name}_{k}" for name in ("mean", "m2") for k in range(1, 9)}
-    assert set(names["many dimensions"]) == SHORT | long | {"largest_cluster"}
+    assert set(names["many dimensions"]) == SHORT | BALANCE | long | {"largest_cluster"}
 
 
 def test_the_two_views_of_one_density_see_the_same_numbers() -> None:
     fixed, moved = density_view(), characteristic_view()
     row = row_of(columns_of(fixed), fixed)
     other = row_of(columns_of(moved), moved)
+    assert math.isnan(row.pop("energy_residual"))  # there is no row before
     for name in row.keys() - {"dt", "rho_min", "rho_max"}:
         assert other[name] == pytest.approx(row[name], rel=2e-3, abs=1e-5), name
     assert row["mass"] == pytest.approx(1.0, abs=1e-13)
@@ -113,17 +119,66 @@ def test_the_free_energy_is_entropy_less_energy() -> None:
     assert row["free_energy"] == pytest.approx(0.1 * row["entropy"] - row["energy"], rel=1e-14)
 
 
-def test_a_column_knows_whether_it_may_be_infinite() -> None:
+def test_a_column_knows_whether_it_may_be_infinite_or_missing() -> None:
     view = token_view()
     fine = Column("fine", "1", "", lambda v: math.inf, may_be_infinite=True)
     bad = Column("bad", "1", "", lambda v: -math.inf)
     none = Column("none", "1", "", lambda v: math.nan, may_be_infinite=True)
     assert row_of([fine], view) == {"fine": math.inf}
+    missing = Column("missing", "1", "", lambda v: v.mass * math.nan, may_be_missing=True)
     with pytest.raises(BrokenInvariantError, match=r"^bad, none not finite at t = 0$"):
-        row_of([fine, none, bad], view)
+        row_of([fine, none, bad, missing], view)
+    assert math.isnan(row_of([missing], view)["missing"])
+    high = Column("high", "1", "", lambda v: math.inf, may_be_missing=True)
+    with pytest.raises(BrokenInvariantError, match=r"^high not finite"):
+        row_of([high], view)
     single = [entry for entry in COLUMNS if isinstance(entry, Column)]
     infinite = {entry.name for entry in single if entry.may_be_infinite}
     assert infinite == set()
+    assert {entry.name for entry in single if entry.may_be_missing} == {"energy_residual"}
+
+
+@pytest.mark.parametrize("value", [1, -1])
+@pytest.mark.parametrize("kind", ["sa", "usa"])
+@pytest.mark.parametrize("beta", [0.0, 4.0, -3.0])
+def test_the_dissipation_is_what_the_energy_changes_by(kind: str, beta: float, value: int) -> None:
+    from meanfield.dynamics.particles import ParticleSolver
+
+    view = token_view(n=60)
+    x = view.solver.x
+
+    def at(points: Array) -> TokenView:
+        model = mf.Attention(kind, beta, 3, "sphere", value=value)
+        return TokenView(ParticleSolver(model, points), lambda: np.zeros(60, dtype=int))
+
+    def energy(s: float) -> float:
+        moved = x + s * here.solver.velocity()
+        return at(moved / np.linalg.norm(moved, axis=1, keepdims=True)).field.energy(scaled=True)
+
+    here, h = at(x), 1e-4
+    rate = (energy(h) - energy(-h)) / (2.0 * h)
+    assert here.dissipation > 0.0
+    assert value * rate == pytest.approx(here.dissipation, rel=1e-6)
+
+
+def test_the_dissipation_of_attention_that_no_double_holds_is_a_number() -> None:
+    from meanfield.dynamics.particles import ParticleSolver
+
+    x = token_view(n=20).solver.x
+    solver = ParticleSolver(mf.Attention("sa", 2000.0, 3), x)
+    view = TokenView(solver, lambda: np.arange(20))
+    assert "double energy" not in view.offers
+    # What holds a token holds it with e^0, what pulls it with far less.
+    assert 0.0 <= view.dissipation < 1e-3
+    exact = float(np.mean(np.sum(solver.velocity() ** 2, axis=1))) / 20
+    assert view.dissipation == pytest.approx(exact, rel=0.5, abs=1e-300)
+
+
+def test_a_model_without_energy_has_no_column_of_it(no_energy: None) -> None:
+    without = {"energy", "energy_scaled", "free_energy"} | BALANCE
+    for view in (density_view(), density_view(0.1, "usa"), characteristic_view(), token_view()):
+        names = {column.name for column in columns_of(view)}
+        assert not names & without and {"mass", "mean_norm", "clusters"} <= names
 
 
 def test_a_view_has_the_columns_whose_needs_it_offers() -> None:

@@ -302,6 +302,21 @@ def test_series_curves_are_the_series(tmp_path: Path, figures: list[Figure]) -> 
     assert energy.get_ylim()[1] > 0.125
 
 
+def test_without_an_energy_there_are_the_other_curves(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    run = make_run(tmp_path / "run", MESHES["sphere"])
+    run.write_run({"meanfield": "0", "energy": None, "convexity": None})
+    rows = [line.split(",") for line in run.series_path.read_text("utf-8").splitlines()]
+    run.series_path.write_text("".join(f"{','.join([t, *rest])}\n" for t, _, *rest in rows))
+    assert [path.name for path in make_figures(run)] == ["energy.png", "density.png"]
+    order, clusters = figures[0].axes
+    series = run.read_series()
+    for ax, name in ((order, "mean_norm"), (clusters, "clusters")):
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), series[name])
+    assert clusters.get_xlabel() and not order.get_xlabel()
+
+
 @pytest.mark.parametrize(
     ("outputs", "first"),
     [

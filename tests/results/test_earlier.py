@@ -11,6 +11,7 @@ import pytest
 
 import meanfield as mf
 from meanfield import cli
+from meanfield.analysis.columns import ADDED
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.manifest import FORMAT
 
@@ -46,6 +47,10 @@ def test_a_run_of_an_earlier_version_goes_on_as_one_run(here: Path, kind: str) -
     assert written(here / kind)["format"] == FORMAT
     assert more.t == whole.t == 1.0 and more.steps == whole.steps
     for name, values in whole.series.items():
+        if name in ADDED:  # what the earlier version did not tell, and a row that hangs on it
+            known = np.isfinite(more.series[name])
+            assert 1 <= np.count_nonzero(known) < len(known) and known[-1]
+            more.series[name][~known] = values[~known]
         np.testing.assert_allclose(more.series[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
 
 

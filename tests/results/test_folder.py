@@ -14,11 +14,11 @@ import pytest
 from cases import about
 from processes import Job, python
 
-from meanfield.analysis.columns import RETIRED
+from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.errors import InputError
 from meanfield.results import folder as module
 from meanfield.results.folder import RunFolder
-from meanfield.results.series import SeriesWriter
+from meanfield.results.series import Changed, SeriesWriter
 
 
 class FakeCase:
@@ -425,14 +425,36 @@ def test_a_column_of_an_earlier_version_is_cut_and_one_of_an_observer_is_not(
         for t in (0.0, 0.1, 0.2):
             series.write({"t": t, "x": 2 * t, "free_energy": -t, "tilt": 3 * t})
     before = folder.series_path.read_bytes()
-    for retired in (RETIRED, ()):
+    changed = Changed(RETIRED)
+    for some in (changed, Changed()):
         with pytest.raises(InputError, match="other columns"):
-            folder.series(["t", "x"], 0.1, retired)
+            folder.series(["t", "x"], 0.1, some)
     with pytest.raises(InputError, match="other columns"):
-        folder.series(["t", "tilt", "x"], 0.1, RETIRED)  # in another order
+        folder.series(["t", "tilt", "x"], 0.1, changed)  # in another order
     assert folder.series_path.read_bytes() == before
-    with folder.series(["t", "x", "tilt"], 0.1, RETIRED) as series:
+    with folder.series(["t", "x", "tilt"], 0.1, changed) as series:
         assert (series.rows, series.last) == (2, {"t": 0.1, "x": 0.2, "tilt": 3 * 0.1})
         assert series.cut == "1 rows" and series.dropped == ("free_energy",)
     assert folder.series_path.read_text("utf-8").splitlines()[0] == "t,x,tilt"
     np.testing.assert_array_equal(folder.read_series()["tilt"], [0.0, 3 * 0.1])
+
+
+def test_a_column_that_an_earlier_version_did_not_write_is_unknown_in_its_rows(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder.create(tmp_path)
+    with folder.series(["t", "x", "free_energy"]) as series:
+        for t in (0.0, 0.1):
+            series.write({"t": t, "x": 2 * t, "free_energy": -t})
+    before, names = folder.series_path.read_bytes(), ["t", *ADDED, "x"]
+    for some in (Changed(RETIRED), Changed((), ADDED)):
+        with pytest.raises(InputError, match="other columns"):
+            folder.series(names, 0.1, some)
+    assert folder.series_path.read_bytes() == before
+    with folder.series(names, 0.1, Changed(RETIRED, ADDED)) as series:
+        series.write({"t": 0.2, "x": 0.4, **dict.fromkeys(ADDED, 1.0)})
+        assert series.dropped == ("free_energy",)
+    found = folder.read_series()
+    np.testing.assert_array_equal(found["x"], [0.0, 0.2, 0.4])
+    for name in ADDED:
+        np.testing.assert_array_equal(found[name], [np.nan, np.nan, 1.0])

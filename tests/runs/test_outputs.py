@@ -95,6 +95,7 @@ def test_figures_are_pictures(finished: Finished) -> None:
 def columns(d: int, moments: int) -> list[str]:
     return [
         *("t", "step", "dt", "mass", "rho_min", "rho_max", "energy", "energy_scaled", "entropy"),
+        *("dissipation", "energy_residual"),
         *(f"mean_{k}" for k in range(1, moments + 1)),
         "mean_norm",
         *(f"m2_{k}" for k in range(1, moments + 1)),

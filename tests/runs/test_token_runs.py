@@ -49,6 +49,7 @@ def test_a_run_leaves_everything(kind: str, tmp_path: Path) -> None:
     power = [f"power_{l}" for l in range(9)] if d <= 3 else []
     assert list(result.series) == [
         *("t", "step", "dt", "mass", "energy", "energy_scaled"),
+        *(() if case.model.kappa else ("dissipation", "energy_residual")),
         *(f"mean_{k + 1}" for k in range(shown)),
         "mean_norm",
         *(f"m2_{k + 1}" for k in range(shown)),

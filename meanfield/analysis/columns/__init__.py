@@ -10,6 +10,7 @@ import textwrap
 
 from meanfield.analysis.columns import (
     clusters,
+    dissipation,
     energy,
     entropy,
     extremes,
@@ -23,6 +24,7 @@ from meanfield.analysis.columns.view import CharacteristicView, DensityView, Tok
 from meanfield.errors import InputError, suggest
 
 __all__ = [
+    "ADDED",
     "COLUMNS",
     "RETIRED",
     "CharacteristicView",
@@ -37,13 +39,16 @@ __all__ = [
     "row_of",
 ]
 
-_FILES = (step, mass, extremes, energy, entropy, moments, power, clusters)
+_FILES = (step, mass, extremes, energy, entropy, dissipation, moments, power, clusters)
 
 COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for column in file.COLUMNS)
 """All columns there are."""
 
 RETIRED = ("energy", "free_energy")
 """What earlier versions wrote where it has no meaning: a resumed series loses it there."""
+
+ADDED = ("dissipation", "energy_residual")
+"""What earlier versions did not write: the rows that they have written have nan there."""
 
 
 def columns_of(view: View) -> tuple[Column, ...]:

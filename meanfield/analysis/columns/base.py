@@ -30,6 +30,8 @@ class Column:
         value: of a view, the same on every rank; called on every rank.
         needs: what a view must offer (``View.offers``) to have this column.
         may_be_infinite: whether a state may have an infinite value of it.
+        may_be_missing: whether a state may have none, told as nan: what hangs on the row before
+            has none in the first row.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Column:
     value: Callable[[View], float]
     needs: frozenset[str] = frozenset()
     may_be_infinite: bool = False
+    may_be_missing: bool = False
 
     def __post_init__(self) -> None:
         _refuse_name(self.name)
@@ -100,7 +103,7 @@ def row_of(columns: Sequence[Column], view: View) -> dict[str, float]:
 
 
 def refuse_bad(row: Mapping[str, float], columns: Sequence[Column], t: float) -> None:
-    """Refuse values that are no numbers, or infinite where they may not be.
+    """Refuse values that are no numbers or infinite where they may not be.
 
     Raises:
         BrokenInvariantError: there is one.
@@ -108,7 +111,7 @@ def refuse_bad(row: Mapping[str, float], columns: Sequence[Column], t: float) ->
     bad = [
         column.name
         for column in columns
-        if math.isnan(row[column.name])
+        if (math.isnan(row[column.name]) and not column.may_be_missing)
         or (math.isinf(row[column.name]) and not column.may_be_infinite)
     ]
     if bad:

@@ -7,14 +7,16 @@ COLUMNS = (
         "energy",
         "energy",
         "Interaction energy E: 1/2 iint W dmu dmu; attention: (1/2 beta) iint e^{beta <x, y>} dmu "
-        "dmu, which increases for V = +I. Left out for |beta| > 700, where it is no double.",
+        "dmu, which increases for V = +I. Left out for |beta| > 700, where it is no double, and "
+        "for models that have no energy.",
         lambda view: view.field.energy(),
-        frozenset({"double energy"}),
+        frozenset({"energy", "double energy"}),
     ),
     Column(
         "energy_scaled",
         "energy",
         "The energy in numbers of order one: E e^{-|beta|} for the exponential kernel, else E.",
         lambda view: view.field.energy(scaled=True),
+        frozenset({"energy"}),
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 from meanfield.analysis.peaks import PeakCounter, moved_clusters
 from meanfield.collective import on_root, sum_over_ranks
 from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.particles import TokenSolver
 from meanfield.dynamics.solver import Solver
@@ -50,14 +51,17 @@ class View(ABC):
 
     Attributes:
         offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
-            "noise" (kappa > 0), "free energy" (noise, with the identity as link), "double energy"
-            (unscaled), "harmonics" (``power``), "groups" (``largest_cluster``), "points".
+            "noise" (kappa > 0), "energy" (there is one), "free energy" (noise, with an energy of
+            kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known to fall),
+            "harmonics" (``power``), "groups" (``largest_cluster``), "points".
+        previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
 
     solver: Solver
     offers: frozenset[str]
     directions: int
+    previous: Mapping[str, float] | None = None
 
     @property
     def t(self) -> float:
@@ -68,6 +72,21 @@ class View(ABC):
     def field(self) -> AnyField:
         """Of the state."""
         return self.solver.field()
+
+    @cached_property
+    def dissipation(self) -> float:
+        """d/dt of the energy that the flow increases; scaled, >= 0."""
+        field = self.field
+        points, weights, _ = field.measure
+        local = np.dot(weights, field.dissipation_density(points))
+        return float(sum_over_ranks(self.solver.comm, np.array([float(local)]))[0])
+
+    def falling(self, energy: float, entropy: float) -> float:
+        """F = kappa H - drive E, scaled, of a scaled energy and an entropy."""
+        solver = self.solver
+        return solver.interaction.free_energy(
+            energy, entropy, solver.interaction.scaled(solver.kappa)
+        )
 
     @abstractmethod
     def _totals_of(self) -> _Totals:
@@ -141,6 +160,8 @@ class DensityView(View):
         falls = solver.kappa > 0.0 and solver.interaction.energy_kind == "gradient"
         noise = {"noise"} if solver.kappa > 0.0 else set()
         free = {"free energy"} if falls else set()
+        if falls and isinstance(solver, ImplicitSolver):
+            free.add("dissipation")
         self.offers = frozenset({"density", "harmonics"} | noise | free | _energies(solver))
         self.directions = solver.space.manifold.moments
 
@@ -148,6 +169,14 @@ class DensityView(View):
         solver, space, rho = self.solver, self.solver.space, self.solver.rho
         x, m = space.manifold.moments_of(space.points[: space.n_owned]), solver.weights * rho
         return _totals(x, m, np.log(np.where(rho > 0.0, rho, 1.0)), solver)
+
+    @cached_property
+    def dissipation(self) -> float:
+        """-dF/dt; without diffusion as for every view. Scaled, >= 0."""
+        if self.solver.kappa == 0.0:
+            return super().dissipation
+        speed = self.solver.speed()
+        return speed * self.solver.interaction.scaled(speed)  # its square may be no double
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
@@ -283,7 +312,11 @@ class TokenView(View):
 
 
 def _energies(solver: Solver) -> set[str]:
-    return {"double energy"} if solver.interaction.has_double_energy else set()
+    interaction = solver.interaction
+    if interaction.energy_kind is None:
+        return set()
+    double = {"double energy"} if interaction.has_double_energy else set()
+    return {"energy"} | double | ({"dissipation"} if solver.kappa == 0.0 else set())
 
 
 def _totals(x: Array, m: Array, log_rho: Array, shared: DensitySolver | None = None) -> _Totals:

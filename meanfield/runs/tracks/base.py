@@ -80,6 +80,8 @@ class Track(ABC):
     def initial_notes(self) -> list[str]:
         """What should be known about the initial state. Not collective."""
         interaction = self.solver.interaction
+        if interaction.energy_kind is None:
+            return [f"no energy for this model: {interaction.no_energy}"]
         if interaction.has_double_energy:
             return []
         return [
@@ -90,14 +92,10 @@ class Track(ABC):
     def about(self) -> dict[str, object]:
         """For run.json, at the start. Rank 0 only."""
         interaction = self.solver.interaction
-        dirac = interaction.dirac_energy
         return {
             "interaction": interaction.describe(),
             "convexity": interaction.convexity,
-            "energy": {
-                "label": interaction.energy_label,
-                "dirac": dirac if math.isfinite(dirac) else None,
-            },
+            "energy": _energy_record(interaction),
             "harmonic_degree": interaction.harmonics.degree if interaction.harmonics else None,
             **_series_record(interaction),
             "accuracy": interaction.epsilon,
@@ -110,6 +108,18 @@ class Track(ABC):
     def remember(self, before: Mapping[str, object]) -> None:
         """Take over what run.json has recorded before a resumption. Rank 0 only."""
         self.before = before
+
+
+def _energy_record(interaction: AnyInteraction) -> dict[str, object] | None:
+    """For run.json, how the scaled energy is written, and what it is at one Dirac; None: no such.
+
+    (At one Dirac it may be infinite, or another at each point.)
+    """
+    if interaction.energy_kind is None:
+        return None
+    dirac = interaction.dirac_energy
+    label = interaction.energy_label
+    return {"label": label, "dirac": dirac if math.isfinite(dirac) else None}
 
 
 def _series_record(interaction: AnyInteraction) -> dict[str, object]:

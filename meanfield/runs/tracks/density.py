@@ -103,15 +103,12 @@ class _MeshTrack(Track):
         }
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
-        solver = self.solver
-        violations = int(self._earlier("energy_violations")) + solver.energy_violations
-        largest = max(self._earlier("largest_energy_violation"), solver.energy_violation)
-        record: dict[str, object] = {
-            "energy_violations": violations,
-            "largest_energy_violation": largest,
-            "dark_points": solver.dark_points,
-        }
-        notes = []
+        solver, notes = self.solver, []
+        record: dict[str, object] = {"dark_points": solver.dark_points}
+        if solver.interaction.energy_kind is not None:
+            violations = int(self._earlier("energy_violations")) + solver.energy_violations
+            largest = max(self._earlier("largest_energy_violation"), solver.energy_violation)
+            record |= {"energy_violations": violations, "largest_energy_violation": largest}
         if solver.energy_violations:
             notes.append(
                 f"E moved the wrong way in {solver.energy_violations} of {solver.step} steps, by "
