@@ -246,9 +246,9 @@ class AnyInteraction(ABC):
         """
 
     @property
-    def no_energy(self) -> str:
-        """Why there is no energy, in words that follow "no energy for this model: "."""
-        return "none is known that its flow increases"
+    def why_no_energy(self) -> str:
+        """In a few words; "" where there is one."""
+        return "" if self.energy_kind is not None else "none is known that its flow increases"
 
     @property
     @abstractmethod

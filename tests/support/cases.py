@@ -26,6 +26,7 @@ __all__ = [
     "ZONAL",
     "Recipe",
     "about",
+    "all_numbers",
     "at_step",
     "contents",
     "few_tokens",
@@ -188,6 +189,12 @@ def original(result: mf.Result, owned: Array) -> Array:
     values = result.solver.space.gather(owned)
     assert values is not None
     return values
+
+
+def all_numbers(series: Mapping[str, Array]) -> None:
+    """All of a series is finite, but for what hangs on the row before in the first one."""
+    for name, column in series.items():
+        assert np.all(np.isfinite(column[1:] if name == "energy_residual" else column)), name
 
 
 def same_series(one: Mapping[str, Array], two: Mapping[str, Array], tolerance: float) -> None:

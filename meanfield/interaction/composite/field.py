@@ -298,6 +298,18 @@ class CompositeField(AnyField):
         """What the flow increases: E, less that of the uniform measure by transforms."""
         return self.energy(scaled=True) if self.moments is None else self.energy_excess()
 
+    def dissipation_density(self, points: Array | Located) -> Array:
+        """Scaled |X|^2, or Z |X|^2 for a head of sa, (n,): see ``AnyField``. Collective."""
+        model = self.interaction
+        if model.model == "sa" and model.heads:
+            parts = self._head(0, self._located(points), 1, None)
+            assert parts.flow is not None
+            scale = np.exp(parts.log_scale - model.size) / parts.z
+            return np.asarray(scale * np.sum(parts.flow**2, axis=1))
+        v = self.velocity(points, scaled=True)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(model.size) * np.sum(v * v, axis=1))
+
     def energy_noise(self, masses: float = 0.0) -> float:
         """What ``ascent`` may be wrong by without meaning anything."""
         return energy_noise(self.interaction, self.moments, self.mass, masses)

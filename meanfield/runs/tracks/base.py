@@ -81,7 +81,7 @@ class Track(ABC):
         """What should be known about the initial state. Not collective."""
         interaction = self.solver.interaction
         if interaction.energy_kind is None:
-            return [f"no energy for this model: {interaction.no_energy}"]
+            return [f"no energy for this model: {interaction.why_no_energy}"]
         if interaction.has_double_energy:
             return []
         return [
