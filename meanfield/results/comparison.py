@@ -41,14 +41,14 @@ class StoredDensity:
         mesh: of the density.
         times: (k,).
         rho: with respect to the uniform measure, (k, vertices).
-        energy: scaled, (k,).
+        energy: scaled, (k,); None: the model has no energy.
         weights: what rho is multiplied by for the solver's own masses, (vertices,).
     """
 
     mesh: Mesh
     times: Array
     rho: Array
-    energy: Array
+    energy: Array | None
     weights: Array
 
     def masses(self, k: int) -> Measure:
@@ -65,7 +65,8 @@ class StoredDensity:
         """Read it from the folder at ``path``; ``coarse``: the one that tells its error."""
         with np.load(path / _DENSITIES[coarse]) as data:
             mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
-            return cls(mesh, data["times"], data["rho"], data["energy"], data["weights"])
+            energy = data["energy"] if "energy" in data else None
+            return cls(mesh, data["times"], data["rho"], energy, data["weights"])
 
     def write(self, folder: RunFolder, coarse: bool = False) -> None:
         """Write it into a folder."""
@@ -75,7 +76,7 @@ class StoredDensity:
             d=self.mesh.d,
             times=self.times,
             rho=self.rho,
-            energy=self.energy,
+            **({} if self.energy is None else {"energy": self.energy}),
             weights=self.weights,
             points=self.mesh.points,
             cells=self.mesh.cells,

@@ -43,7 +43,8 @@ def compare(
     differences of E (without the pairs of a particle with itself), of the mean and of the second
     moments in units of their Monte-Carlo error; and the p-value of a test that the clouds have, on
     average and for n to infinity, the density's moments of degree 1 to 4 (``analysis.verdict``),
-    nan where there is no verdict. The columns are explained with ``Comparison``.
+    nan where there is no verdict. Of a model without energy, nothing is said of E. The columns are
+    explained with ``Comparison``.
 
     Both distances are to the same points that stand for the density (4 n of them, 2 000 to 10 000),
     so that what this costs in accuracy (``quadrature`` in the table) is in both. Differences and

@@ -39,11 +39,11 @@ class Comparison:
     Attributes:
         rows: one for each time ``t`` and number ``n`` of particles, as in ``compare.csv``:
             ``w2``, ``floor_w2``, ``ratio_w2`` with ``_low`` and ``_high`` (also of ``w1``),
-            ``quadrature``; ``z_energy``, ``z_mean``, ``z_second`` (the largest |z|); ``p_value``
-            (nan: no verdict), and what it rests on: sizes ``moment_distance``,
-            ``moment_resolution``, ``moment_bias``, ``moment_band`` and the ``moment_share`` of
-            ``analysis.verdict.Verdict``, and ``density_error``, the largest error of the density's
-            moments of one degree (nan: unknown).
+            ``quadrature``; ``z_energy`` (nan: the model has no energy), ``z_mean``, ``z_second``
+            (the largest |z|); ``p_value`` (nan: no verdict), and what it rests on: sizes
+            ``moment_distance``, ``moment_resolution``, ``moment_bias``, ``moment_band`` and the
+            ``moment_share`` of ``analysis.verdict.Verdict``, and ``density_error``, the largest
+            error of the density's moments of one degree (nan: unknown).
         rates: for each time the exponent of the distance in n, with its interval; None with one n
             (and no times at all without distances).
         folder: where everything is.
@@ -128,7 +128,7 @@ class _Reference:
         return cls(StoredDensity.read(path), coarse, order)
 
     def at(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Moments and energy at the k-th time, and what was found of their errors.
+        """Moments and energy (if any) at the k-th time, and what was found of their errors.
 
         Extrapolated to h = 0 if the order is 2: the errors are those of before. Of order 1 the
         moments stay as they are, since other errors may count as much. Without another density
@@ -141,7 +141,7 @@ class _Reference:
     def _found(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
         def of(one: StoredDensity) -> dict[str, Array]:
             about = linear_moments(one.masses(k), one.mesh.manifold)
-            return about | {"energy": np.array(one.energy[k])}
+            return about if one.energy is None else about | {"energy": np.array(one.energy[k])}
 
         fine = of(self.fine)
         if self.coarse is None:
@@ -166,8 +166,10 @@ def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[s
     """Differences in units of their Monte-Carlo error, and the verdict with what it rests on."""
     there, step = density.at(k)
     degree = there["degree"].round().astype(int)
-    row: dict[str, float] = {}
+    row = {"z_energy": math.nan}
     for name in ("energy", "mean", "second"):
+        if name not in there:
+            continue
         gap = difference(extrapolated(clouds.levels(name, k)), there[name])
         row[f"z_{name}"] = float(gap.z) if name == "energy" else float(np.max(np.abs(gap.z)))
     error = density.error(step["low"], degree)

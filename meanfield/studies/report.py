@@ -67,7 +67,7 @@ def summary(comparison: Comparison) -> list[str]:
                 f"  {row[f'floor_w{p}']:8.5f}  {row[f'ratio_w{p}']:6.3f} "
                 f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]"
             )
-        z = (f"{row[f'z_{name}']:6.1f}" for name in ("energy", "mean", "second"))
+        z = (_number(row[f"z_{name}"]) for name in ("energy", "mean", "second"))
         bias = (
             f"{_times(row[f'moment_{k}'], row['moment_resolution']):5.1f}" for k in ("bias", "band")
         )
@@ -82,6 +82,10 @@ def summary(comparison: Comparison) -> list[str]:
     for text in _explained(rows, bool(names)):
         lines += textwrap.wrap(text, max(len(lines[0]), 79), subsequent_indent="  ")
     return lines
+
+
+def _number(z: float) -> str:
+    return f"{z:6.1f}" if not math.isnan(z) else f"{'-':>6}"
 
 
 def _times(size: float, unit: float) -> float:

@@ -49,7 +49,7 @@ class RunDifference:
             the nodes do not see (displaced by a radian, that much), else a bound for the points
             that stand for the densities.
         nodes: whether W_2 is that of the masses at the nodes.
-        energy: (E_2 - E_1), scaled, from the series.
+        energy: (E_2 - E_1), scaled, from the series; nan where a model has no energy.
         mean: length of the difference of int x dmu from the series.
     """
 
@@ -169,6 +169,7 @@ class _Run:
         if not {"rho", "log10_rho"} & set(self.fields.names):
             raise InputError(f"{path} has no density among its fields: 'rho' or 'log10_rho'")
         self.series = self.folder.read_series()
+        self.has_energy = "energy_scaled" in self.series
 
     def _log_rho(self, k: int) -> Array:
         if "log10_rho" in self.fields.names:
@@ -209,12 +210,13 @@ class _Run:
         return fewer, error + moved
 
     def row(self, t: float) -> Array:
-        """Scaled E and the mean at a time, nan where the series has no such row."""
+        """Scaled E and the mean at a time, nan where the series has no such row or no energy."""
         names = [n for n in self.series if n.startswith("mean_") and n != "mean_norm"]
         k = np.flatnonzero(np.abs(self.series["t"] - t) <= _SAME * max(1.0, abs(t)))
         if not k.size:
             return np.full(1 + len(names), np.nan)
-        return np.array([self.series[name][k[0]] for name in ("energy_scaled", *names)])
+        found = [self.series[name][k[0]] for name in names]
+        return np.array([self.series["energy_scaled"][k[0]] if self.has_energy else np.nan, *found])
 
 
 def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
@@ -223,7 +225,8 @@ def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
     for r in rows:
         w2 = "-" if math.isnan(r.w2) else f"{r.w2:.3e} (+-{r.w2_error:.0e})"
         l1 = "-" if math.isnan(r.l1) else f"{r.l1:.3e}"
-        lines.append(f"{r.t:>10.6g} {l1:>10} {w2:>20} {r.energy:>13.3e} {r.mean:>10.3e}")
+        change = "-" if math.isnan(r.energy) else f"{r.energy:.3e}"
+        lines.append(f"{r.t:>10.6g} {l1:>10} {w2:>20} {change:>13} {r.mean:>10.3e}")
     return lines
 
 

@@ -105,7 +105,8 @@ def _run(
         rho, weights = solver.space.gather(solver.rho), solver.space.gather(solver.weights)
         kept["rho"].append(rho)
         kept["weights"].append(weights)
-        kept["energy"].append(solver.field().energy(scaled=True))
+        if solver.interaction.energy_kind is not None:
+            kept["energy"].append(solver.field().energy(scaled=True))
 
     end = settings.times[-1] or 1e-9 * case.time.end
     case = replace(
@@ -123,7 +124,7 @@ def _run(
         case.geometry.build_mesh(),
         np.array(settings.times),
         np.array(kept["rho"][:count]),
-        np.array(kept["energy"][:count]),
+        np.array(kept["energy"][:count]) if kept["energy"] else None,
         kept["weights"][0],
     )
     return stored, result
@@ -209,8 +210,9 @@ class Task:
             advance_together(cloud, divisions, t)
             linear = [linear_moments(Measure.equal(on.coordinates(x)), on)
                       for x in (cloud.x, *(some.x for some in divisions))]  # fmt: skip
-            energies = [pair_energy(cloud), *(some.pair_energy() for some in divisions)]
-            about: dict[str, object] = {"x": cloud.x, "energy": energies}
+            about: dict[str, object] = {"x": cloud.x}
+            if cloud.interaction.energy_kind is not None:
+                about["energy"] = [pair_energy(cloud), *(some.pair_energy() for some in divisions)]
             yield (
                 cloud.x,
                 about | {name: [one[name] for one in linear] for name in ("low", "mean", "second")},

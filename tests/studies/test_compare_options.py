@@ -17,10 +17,11 @@ from processes import needs_dolfinx
 from scipy import stats
 
 import meanfield as mf
+from meanfield import cli
 from meanfield.analysis.quadrature import density_measure
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import icosphere, write_mesh
-from meanfield.results.comparison import StoredDensity
+from meanfield.results.comparison import StoredDensity, read_rows
 from meanfield.studies import settings
 from meanfield.studies.evaluate import _Reference
 from meanfield.studies.moments import linear_moments
@@ -333,3 +334,27 @@ def test_there_must_be_something_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(mf.InputError, match="there is no folder"):
         quick(compared(), tmp_path / "nothing", resume=True)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:no energy for this model:meanfield.errors.MeanfieldWarning")
+def test_a_model_without_energy_is_compared_without_it(
+    tmp_path: Path, no_energy: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "n"
+    found = quick(compared(output__figures=True), folder, numbers=(40,), replicas=3)
+    for row in found.rows:
+        numbers = {name: value for name, value in row.items() if name != "z_energy"}
+        assert math.isnan(row["z_energy"])
+        assert all(math.isfinite(numbers[name]) for name in ("z_mean", "z_second"))
+    assert all(line.split()[2] == "-" for line in summary(found)[1:3])
+    for name in ("density.npz", "density-coarse.npz", *tasks((40,), 3, ("particles",))):
+        with np.load(folder / name) as data:
+            assert "energy" not in data and len(data.files) > 2
+    assert [row["z_energy"] for row in read_rows(mf.RunFolder(folder))] == pytest.approx(
+        [math.nan, math.nan], nan_ok=True
+    )
+    assert cli.main(["info", str(folder)]) == 0
+    assert "no energy for this model" in capsys.readouterr().out
+    # More clouds go on from what is there.
+    more = quick(compared(output__figures=True), folder, numbers=(40,), replicas=4, resume=True)
+    assert more.rows[0]["replicas"] == 4.0 and math.isnan(more.rows[-1]["z_energy"])
