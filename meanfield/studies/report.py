@@ -100,6 +100,8 @@ def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator
         f"z: of E, of the mean and of the second moments (the largest), for n >= {FEWEST} of "
         "extrapolations to n = infinity, in Monte-Carlo errors"
     )
+    if any(math.isnan(row["z_energy"]) for row in rows):
+        yield "-: the model has no energy"
     yield (
         "bias: of the moments of clouds for having n particles, measured by parts of the clouds "
         "and taken out; band: the last correction of this; both over what chance makes"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import few_tokens, plain, small
+from cases import all_numbers, few_tokens, plain, small
 
 import meanfield as mf
 from meanfield import cli
@@ -130,8 +130,9 @@ def test_energies_beyond_doubles_are_left_out_and_said(tmp_path: Path, solver: s
     with pytest.warns(mf.MeanfieldWarning, match="energies of this interaction are no doubles"):
         result = mf.run(recipe(changes), tmp_path / "run", progress=False)
     assert "energy" not in result.series and "free_energy" not in result.series
-    assert all(np.all(np.isfinite(column)) for column in result.series.values())
+    all_numbers(result.series)
     assert np.all(result.series["energy_scaled"] > 0.0)
+    assert np.all(result.series["dissipation"] >= 0.0)
     told = [text for text in result.warnings if "energy_scaled = E e^-|beta|" in text]
     assert len(told) == 1
 

@@ -346,7 +346,10 @@ def test_a_model_without_energy_is_compared_without_it(
         numbers = {name: value for name, value in row.items() if name != "z_energy"}
         assert math.isnan(row["z_energy"])
         assert all(math.isfinite(numbers[name]) for name in ("z_mean", "z_second"))
-    assert all(line.split()[2] == "-" for line in summary(found)[1:3])
+    said = summary(found)
+    assert (
+        all(line.split()[2] == "-" for line in said[1:3]) and "-: the model has no energy" in said
+    )
     for name in ("density.npz", "density-coarse.npz", *tasks((40,), 3, ("particles",))):
         with np.load(folder / name) as data:
             assert "energy" not in data and len(data.files) > 2
