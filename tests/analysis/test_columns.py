@@ -24,6 +24,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite import Composite, HeadMatrices
 
 LAW = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
 MEAN = 1.0 / math.tanh(3.0) - 1.0 / 3.0  # of the coordinate along the axis
@@ -179,6 +180,23 @@ def test_a_model_without_energy_has_no_column_of_it(no_energy: None) -> None:
     for view in (density_view(), density_view(0.1, "usa"), characteristic_view(), token_view()):
         names = {column.name for column in columns_of(view)}
         assert not names & without and {"mass", "mean_norm", "clusters"} <= names
+
+
+def test_heads_have_the_columns_of_the_energy_that_they_have() -> None:
+    from meanfield.dynamics.particles import ParticleSolver
+
+    x, a = token_view(n=20).solver.x, np.diag([2.0, 1.0, -1.0])
+    one = HeadMatrices(a, a)
+    for heads, kind, has in (
+        ((one,), "sa", True), ((one, one), "usa", True), ((one, one), "sa", False),
+        ((HeadMatrices(a, np.eye(3)),), "usa", False),
+    ):  # fmt: skip
+        solver = ParticleSolver(Composite(heads, kind, 3, "sphere"), x)
+        view = TokenView(solver, lambda: np.arange(20))
+        row = row_of(columns_of(view), view)
+        assert ({"energy", "energy_scaled", *BALANCE} <= set(row)) is has
+        assert not has or row["dissipation"] > 0.0
+        assert has or not any("energy" in name or name == "dissipation" for name in row)
 
 
 def test_a_view_has_the_columns_whose_needs_it_offers() -> None:

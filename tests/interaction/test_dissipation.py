@@ -12,6 +12,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.drifts import POTENTIALS, LinearDrift
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import Gaussian, Kernel, Log, MaierSaupe, Power
 from meanfield.interaction.measure import Measure
@@ -95,8 +96,11 @@ HEADS: dict[str, Callable[[int], Composite]] = {
                                            "sa", d),
     "heads that are summed": lambda d: Composite(
         tuple(HeadMatrices(symmetric(d, k), (-1) ** k * 0.5 * symmetric(d, k)) for k in range(3)),
-        "usa", d, drift=symmetric(d, 9)),
-    "a drift": lambda d: Composite((), "sa", d, drift=symmetric(d, 9)),
+        "usa", d, drifts=(LinearDrift(symmetric(d, 9)),)),
+    "a head and a potential": lambda d: Composite(
+        (HeadMatrices(symmetric(d, 1), symmetric(d, 1)),), "usa", d,
+        drifts=(POTENTIALS["cap"](axis=np.eye(d)[0].tolist(), strength=3.0).on(d),)),
+    "a drift": lambda d: Composite((), "sa", d, drifts=(LinearDrift(symmetric(d, 9)),)),
 }  # fmt: skip
 
 
