@@ -65,8 +65,9 @@ def no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Interaction, name, property(lambda _: None))
     for name in ("energy_label", "dirac_energy", "has_double_energy"):
         monkeypatch.setattr(Interaction, name, property(lambda _: pytest.fail("no energy")))
-    for owner, name in ((Interaction, "pair_energy"), (Field, "dissipation_density")):
-        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("no energy"))
+    monkeypatch.setattr(Interaction, "pair_energy", lambda *_: pytest.fail("no energy"))
+    for name in ("energy", "energy_excess", "ascent", "energy_noise", "dissipation_density"):
+        monkeypatch.setattr(Field, name, lambda *_, **__: pytest.fail("no energy"))
 
 
 @pytest.fixture
