@@ -72,7 +72,8 @@ class Eulerian:
     """One evaluation of the field a step, the potential of later stages extrapolated from the last
     three steps, whose prediction error bounds the step; or an evaluation at every stage."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    chosen by the model (with heads 1e-7)."""
     type: Literal["eulerian"] = "eulerian"
 
     def suits(self, geometry: Geometry, model: Model) -> None:
@@ -106,7 +107,8 @@ class Implicit:
     linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-6)
     """Of the linear solves, in the 1-norm of masses."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    chosen by the model (with heads 1e-7)."""
     type: Literal["implicit"] = "implicit"
 
     def suits(self, geometry: Geometry, model: Model) -> None:
@@ -139,7 +141,8 @@ class Lagrangian:
     refine_vertices: Whole = Field(default=100_000, ge=1, le=MAX_VERTICES)
     """Most vertices in all."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z; left out: chosen by the model."""
+    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    chosen by the model (with heads 1e-7)."""
     type: Literal["lagrangian"] = "lagrangian"
 
     def suits(self, geometry: Geometry, model: Model) -> None:
@@ -229,6 +232,9 @@ class Particles:
     """Fixed step for kappa > 0, shortened to land on output times; left out: chosen."""
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
+    tolerance: Tolerance = None
+    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    chosen by the model (with heads 1e-7)."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     merge: Flag = True
@@ -263,6 +269,9 @@ class Layers:
     """Number of layers for one unit of time (the step is its inverse)."""
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
+    tolerance: Tolerance = None
+    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    chosen by the model (with heads 1e-7)."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     type: Literal["layers"] = "layers"

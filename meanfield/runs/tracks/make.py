@@ -25,7 +25,7 @@ from meanfield.dynamics.tokenfiles import read_tokens
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
-from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
 from meanfield.runs.tracks.tokens import TokenTrack
@@ -34,13 +34,12 @@ from meanfield.software import load_dolfinx
 __all__ = ["make_interaction", "make_track", "token_solver"]
 
 
-def make_interaction(case: Case) -> Interaction:
+def make_interaction(case: Case) -> AnyInteraction:
     """The interaction of a case, as its solver takes it."""
     solver = case.solver
-    return case.model.on(
-        case.geometry,
-        method=solver.interaction if isinstance(solver, Tokens) else "auto",
-    )
+    if isinstance(solver, Tokens):
+        return case.model.on(case.geometry, solver.interaction, solver.tolerance)
+    return case.model.on(case.geometry)
 
 
 def token_solver(
