@@ -3,9 +3,9 @@
 
     d_t mu + div(X[mu] mu) = kappa Laplace(mu)    on S^{d-1}
 
-for the law mu of tokens that interact by (softmax or unnormalised) self-attention: see
-arXiv 2312.10794; or by any kernel W(<x, y>). The names below are loaded when first used, so that
-importing the package is cheap and needs no DOLFINx.
+for the law mu of tokens that interact by (softmax or unnormalised) self-attention, with any
+matrices and heads: see arXiv 2312.10794; or by any kernel W(<x, y>). The names below are loaded
+when first used, so that importing the package is cheap and needs no DOLFINx.
 
 Example:
     >>> import meanfield as mf
@@ -32,9 +32,11 @@ _WHERE = {
     "meanfield.case": (
         "Case",
         "Circle",
+        "Drift",
         "Eulerian",
         "Every",
         "Geometric",
+        "Head",
         "Implicit",
         "Lagrangian",
         "Layers",
@@ -60,6 +62,7 @@ _WHERE = {
     ),
     "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
+    "meanfield.interaction.composite": ("Composite", "HeadMatrices"),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
     "meanfield.interaction.kernels": (
@@ -108,9 +111,11 @@ if TYPE_CHECKING:
     from meanfield.case import (
         Case,
         Circle,
+        Drift,
         Eulerian,
         Every,
         Geometric,
+        Head,
         Implicit,
         Lagrangian,
         Layers,
@@ -136,6 +141,7 @@ if TYPE_CHECKING:
     )
     from meanfield.geometry.mesh import icosphere, read_mesh
     from meanfield.interaction.attention import Attention, SelfAttention
+    from meanfield.interaction.composite import Composite, HeadMatrices
     from meanfield.interaction.field import Field
     from meanfield.interaction.interaction import Interaction
     from meanfield.interaction.kernels import (

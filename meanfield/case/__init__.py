@@ -12,6 +12,7 @@ from meanfield.case.case import Case
 from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
 from meanfield.case.given import GivenCase, as_case
+from meanfield.case.heads import Drift, Head
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.overrides import apply_overrides, parse_override
@@ -37,12 +38,14 @@ __all__ = [
     "Case",
     "Circle",
     "Density",
+    "Drift",
     "Eulerian",
     "Every",
     "FixedMesh",
     "Geometric",
     "Geometry",
     "GivenCase",
+    "Head",
     "Implicit",
     "Lagrangian",
     "Layers",

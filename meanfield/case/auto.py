@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Density, Eulerian, Implicit, Lagrangian
 
@@ -37,7 +35,6 @@ def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
         return Implicit()
     interaction = model.on(geometry)
     degrees = 8 + int(3.0 * math.sqrt(interaction.sharpness - 1.0))
-    rates = interaction.uniform_rates(degrees)
-    if time.end * float(np.max(np.abs(rates))) <= AUTO_EXPLICIT:
+    if time.end * interaction.fastest_rate(degrees) <= AUTO_EXPLICIT:
         return Eulerian()
     return Lagrangian() if interaction.sharpens and interaction.series_ends else Implicit()

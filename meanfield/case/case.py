@@ -327,8 +327,12 @@ class Case:
 
 
 def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Key paths and values; a table in a list has its place in the path, ``model.heads.0.beta``."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            for place, inner in enumerate(value):
+                yield from _flatten(inner, f"{prefix}{name}.{place}.")
         else:
             yield prefix + name, value

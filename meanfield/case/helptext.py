@@ -78,7 +78,8 @@ def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
     lines: list[str] = []
     for section, kind in tables:
         types = " or ".join(f'"{label}"' for label in labels_of(kind))
-        head = f"[{section}] type = {types}" if types else f"[{section}]"
+        name = f"[[{section}]]" if section == "model.heads" else f"[{section}]"
+        head = f"{name} type = {types}" if types else name
         lines += ["", head, *_wrapped(_about(kind), "  ")]
         for option in options_of(kind, section):
             name = option.key.rpartition(".")[2]

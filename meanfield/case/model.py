@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
+import numpy as np
 from pydantic import BeforeValidator, WrapValidator
 
-from meanfield.checks import set_checked
+from meanfield.case.heads import Drift, Head, head_matrices
+from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
-from meanfield.options import Expected, Field, Number, as_table, options, options_of
+from meanfield.options import Expected, Field, Number, a_list, as_table, options, options_of
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
-    from meanfield.interaction.interaction import Interaction
+    from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.zonal import Term
 
 __all__ = ["SHORT_FORM", "Model"]
@@ -29,7 +32,13 @@ SHORT_FORM = ("attention", "beta", "value")
 
 if TYPE_CHECKING:
     AnyKernel = Kernel
+    Heads = Sequence[Head]
 else:
+    Heads = Annotated[
+        tuple[Head, ...],
+        BeforeValidator(a_list, json_schema_input_type=list[Head]),
+        Expected("tables [[model.heads]]"),
+    ]
     # A kernel made in Python is taken as it is, also one that no registry knows.
     AnyKernel = Annotated[
         Union[tuple(KERNELS.values())],  # noqa: UP007  # made at run time
@@ -48,16 +57,18 @@ def _sign(value: object) -> int:
 class Model:
     """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
 
-    Attention in its short form, with V = value * I, or any zonal kernel.
+    Attention in its short form, with V = value * I; or by heads with any matrices; or any zonal
+    kernel. A linear drift may be added to attention, or stand alone.
     """
 
     attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
-    """Softmax self-attention "sa", or unnormalised "usa"; needed where there is no interaction."""
+    """Softmax self-attention "sa", or unnormalised "usa", of all heads; needed where there is no
+    interaction."""
     beta: Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)] | None = Field(
         default=None, examples=[4.0]
     )
-    """Inverse temperature, needed with ``attention``; positive attracts for value = +1, zero is the
-    linear limit."""
+    """Inverse temperature, needed with ``attention`` where there are no heads; positive attracts
+    for value = +1, zero is the linear limit."""
     value: (
         Annotated[
             int,
@@ -69,20 +80,29 @@ class Model:
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
     interaction: AnyKernel | None = None
     """Instead of these three, a kernel W(<x, y>)."""
+    heads: Heads = ()
+    """Instead of beta and value, heads of attention with any matrices; they add up."""
+    drift: Drift | None = None
+    """A linear drift beside attention, or alone."""
     kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
 
     def __post_init__(self) -> None:
-        if self.interaction is None:
-            self._check_attention()
-        else:
+        if self.interaction is not None:
             self._check_interaction()
+        elif self.heads:
+            self._check_heads()
+        elif self.drift is None or any(getattr(self, n) is not None for n in SHORT_FORM):
+            self._check_attention()
 
-    def _check_attention(self) -> None:
-        for name in ("attention", "beta"):
+    def _need(self, *names: str) -> None:
+        for name in names:
             if getattr(self, name) is None:
                 example = next(o.example for o in options_of(Model) if o.key == f"model.{name}")
                 raise InputError(f"model.{name} is missing; add for example {name} = {example}")
+
+    def _check_attention(self) -> None:
+        self._need("attention", "beta")
         assert self.beta is not None
         set_checked(self, "value", 1 if self.value is None else self.value)
         if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
@@ -91,12 +111,26 @@ class Model:
                 f'no float holds: expected |beta| <= {MAX_BETA_USA:g}, or attention = "sa"'
             )
 
-    def _check_interaction(self) -> None:
-        given = [n for n in SHORT_FORM if getattr(self, n) is not None]
-        if given:
+    def _check_heads(self) -> None:
+        if self.beta is not None:
             raise InputError(
-                f"interaction: found together with model.{given[0]}, expected one of the "
+                f"beta: given twice, as {self.beta:g} and in heads; expected it in each head"
+            )
+        if self.value is not None:
+            raise InputError(
+                f"value: found {self.value} together with heads, expected V in each head"
+            )
+        self._need("attention")
+
+    def _check_interaction(self) -> None:
+        given = [n for n in (*SHORT_FORM, "drift") if getattr(self, n) is not None]
+        if self.heads or given:
+            other = "heads" if self.heads else given[0]
+            raise InputError(
+                f"interaction: found together with model.{other}, expected one of the "
                 "two: attention, beta and value are the short form of an interaction"
+                if other in SHORT_FORM
+                else f"interaction: found together with model.{other}, expected one of the two"
             )
         assert self.interaction is not None
         try:
@@ -105,8 +139,24 @@ class Model:
             raise InputError(f"interaction: {error}") from None
 
     @property
+    def is_zonal(self) -> bool:
+        """Whether x is pulled by y along a function of <x, y>: not by heads, nor by a drift."""
+        return not self.heads and self.drift is None
+
+    @property
     def term(self) -> Term:
-        """Who pulls whom, as ``interaction.Interaction`` takes it."""
+        """Who pulls whom, as ``interaction.Interaction`` takes it.
+
+        Raises:
+            InputError: heads, or a drift, have no zonal kernel.
+        """
+        if not self.is_zonal:
+            key = "heads" if self.heads else "drift"
+            raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
+        return self._zonal
+
+    @property
+    def _zonal(self) -> Term:
         if self.interaction is not None:
             return self.interaction
         from meanfield.interaction.attention import SelfAttention
@@ -116,25 +166,56 @@ class Model:
 
     def on(
         self, geometry: Geometry, method: str = "auto", accuracy: float | None = None
-    ) -> Interaction:
+    ) -> AnyInteraction:
         """The interaction on a geometry: what solvers take.
 
         Raises:
-            InputError: one that this dimension does not have.
+            InputError: one that this dimension does not have, such as a matrix of another shape.
         """
+        if not self.is_zonal:
+            return self._composite(geometry, method, accuracy)
         from meanfield.interaction.interaction import Interaction
 
         return Interaction(self.term, geometry.d, geometry.kind, method, accuracy)
 
+    def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
+        from meanfield.interaction.composite import Composite
+
+        d, kind = geometry.d, self.attention or "sa"
+        heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
+        if self.beta is not None:  # the short form is one head
+            values = np.diag(np.full(d, self.value, dtype=float))
+            heads.append(head_matrices(self.beta * np.eye(d), values, kind, "model.beta"))
+        drift = None if self.drift is None else self.drift.numbers(d)
+        try:
+            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, drift)
+        except InputError as error:  # it knows its own names only
+            raise InputError(f"model.{error}") from None
+
     def describe(self) -> str:
         """A few words."""
-        return self.term.describe()
+        if self.is_zonal:
+            return self.term.describe()
+        words = [] if self.beta is None else [self._zonal.describe()]
+        if self.heads:
+            betas = [f"{head.beta:g}" for head in self.heads if head.beta is not None]
+            number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
+            words = [f"{self.attention}, {number}"]
+            if len(betas) == len(self.heads):
+                words.append(f"beta = {shortened(', '.join(betas))}")
+        return ", ".join([*words, *([] if self.drift is None else ["linear drift"])])
 
     def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""
-        if self.interaction is None:
-            return as_table(self)
-        return {"interaction": self.interaction.table(), "kappa": self.kappa}
+        table = as_table(self)
+        if not self.heads:
+            del table["heads"]
+        for name in ("interaction", "drift"):
+            if (part := getattr(self, name)) is not None:
+                table[name] = part.table()
+        if self.heads:
+            table["heads"] = [head.table() for head in self.heads]
+        return table
 
     def replaced(self, parameter: str, value: float) -> Model:
         """The model with another kappa, or another number of its interaction.
@@ -148,5 +229,9 @@ class Model:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of what a branch may vary."""
+        """Names of what a branch may vary.
+
+        Raises:
+            InputError: there are no branches, see ``term``.
+        """
         return ("kappa", *self.term.parameters)

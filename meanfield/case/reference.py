@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 
 from meanfield.case.geometry import GEOMETRIES
+from meanfield.case.heads import Drift, Head
+from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian, Layers, Particles
@@ -29,6 +31,8 @@ SECTIONS: dict[str, tuple[type, ...]] = {
 """The classes of options of each section."""
 NESTED: dict[str, tuple[type, ...]] = {
     "model.interaction": tuple(KERNELS.values()),
+    "model.heads": (Head,),
+    "model.drift": (Drift,),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }
@@ -63,8 +67,22 @@ def key_paths() -> list[str]:
     return [*dict.fromkeys([*paths, "time.outputs.geometric"])]
 
 
+def _is_of_heads(path: str) -> bool:
+    """Whether a case may have such a key below ``model.heads.0`` or ``model.drift``."""
+    of_head = re.fullmatch(r"model\.heads\.\d+(?:\.(\w+)(\..+)?)?", path)
+    of_drift = re.fullmatch(r"model\.drift\.(\w+)(\..+)?", path)
+    name, rest = next((found.groups() for found in (of_head, of_drift) if found), ("", None))
+    valid = _names((Head,)) if of_head else _names((Drift,))
+    if name not in (valid | ({None} if of_head else set())):
+        return False
+    entry = re.fullmatch(r"\.\d+(\.\d+)?", rest or ".0")
+    return bool(entry) or (rest or "")[1:] in _names((Ensemble, InFile))
+
+
 def is_key(path: str) -> bool:
     """Whether a case may have such a key; below ``initial`` the law itself decides."""
+    if _is_of_heads(path):
+        return True
     if path.startswith("initial.") or re.fullmatch(r"(time\.outputs|output\.fields)\.\d+", path):
         return True
     return (re.sub(r"\.\d+$", "", path) if path.startswith("model.interaction.") else path) in (

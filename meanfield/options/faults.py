@@ -170,7 +170,8 @@ def _wrong(place: _Place, item: Any, in_file: bool) -> str:
     if item["type"] == "union_tag_invalid":
         given = value.get("type") if isinstance(value, Mapping) else value
         return _expected_choice(f"{path}.type", list(inner), given)
-    if inner and not isinstance(value, Mapping):
+    is_list = info is not None and get_origin(info.annotation) is tuple and not place.inside
+    if inner and not isinstance(value, Mapping) and not is_list:
         if "." in path:
             some = f" with a type (one of {', '.join(inner)})" if len(inner) > 1 else ""
             return f"{path}: expected a table{some}, found {as_found(value)}"

@@ -124,18 +124,23 @@ def refuse_other_case(case: Case, folder: RunFolder, record: Mapping[str, object
 def _at(table: Mapping[str, object], key: str) -> object:
     value: object = table
     for name in key.split("."):
-        assert isinstance(value, Mapping)
-        value = value[name]
+        value = _inside(value, name)
     return value
+
+
+def _inside(value: object, name: str) -> object:
+    """What a table, or a list at a place, holds."""
+    if isinstance(value, list):
+        return value[int(name)]
+    assert isinstance(value, Mapping)
+    return value[name]
 
 
 def _put(table: dict[str, object], key: str, value: object) -> None:
     *names, last = key.split(".")
-    for name in names:
-        inner = table[name]
-        assert isinstance(inner, dict)
-        table = inner
-    table[last] = value
+    inner = _at(table, ".".join(names)) if names else table
+    assert isinstance(inner, dict)
+    inner[last] = value
 
 
 def _missing(folder: RunFolder, record: Mapping[str, object], t: float) -> str:
