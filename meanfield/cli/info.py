@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from meanfield.checks import shortened
 from meanfield.cli.parser import Verbs
 from meanfield.cli.speech import say
 from meanfield.cli.tables import Row, final_numbers, size, table
@@ -115,12 +116,15 @@ def _file_rows(folder: RunFolder) -> Iterator[Row]:
 
 
 def _pairs(nested: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """Lines "key = value" of nested tables."""
+    """Lines "key = value" of nested tables, also of those in lists; long values are cut."""
     for name, value in nested.items():
         if isinstance(value, Mapping):
             yield from _pairs(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            for place, inner in enumerate(value):
+                yield from _pairs(inner, f"{prefix}{name}.{place}.")
         else:
-            yield f"{prefix}{name} = {value}"
+            yield f"{prefix}{name} = {shortened(str(value))}"
 
 
 def _short(value: object) -> str:

@@ -244,7 +244,7 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
         ("case", str(case_path)),
         ("folder", f"{folder_path} ({state})"),
         ("tokens" if isinstance(case.solver, Tokens) else "mesh", mesh_words(case)),
-        ("model", model_words(case.model, case.model.kappa)),
+        ("model", model_words(case.model, case.geometry, case.model.kappa)),
         ("outputs", f"{len(times)}, from t = {times[0]:g} to {times[-1]:g}"),
         ("fields", f"{', '.join(names)}: {size(count * len(times))}{squeezed}"),
         ("dolfinx", software),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from meanfield.case import Case, Model
+    from meanfield.case import Case, Geometry, Model
     from meanfield.steady.problem import Problem
 
 __all__ = ["case_words", "mesh_words", "model_words", "problem_words", "token_count"]
@@ -46,18 +46,18 @@ def mesh_words(case: Case) -> str:
     return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
 
 
-def model_words(model: Model, kappa: float) -> str:
-    """Words for the interaction, and for the noise if there is some."""
+def model_words(model: Model, geometry: Geometry, kappa: float) -> str:
+    """Words for the interaction on a geometry, and for the noise if there is some."""
     noise = f", kappa = {kappa:g}" if kappa else ""
-    return f"{model.describe()}{noise}"
+    return f"{model.on(geometry).describe()}{noise}"
 
 
 def case_words(case: Case) -> str:
     """Words for a case."""
-    return f"{mesh_words(case)}, {model_words(case.model, case.model.kappa)}"
+    return f"{mesh_words(case)}, {model_words(case.model, case.geometry, case.model.kappa)}"
 
 
 def problem_words(problem: Problem, kappa: float) -> str:
     """Words for a stationary problem; kappa = 0: it is what varies."""
-    words = model_words(problem.model, kappa)
+    words = model_words(problem.model, problem.geometry, kappa)
     return f"{problem.manifold.name}, d = {problem.geometry.d}, {words}"
