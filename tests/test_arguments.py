@@ -98,6 +98,14 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "Column value": (lambda b: mf.Column("a", "1", "", b), {"function", "type"}),
     "FunctionKernel": (lambda b: mf.FunctionKernel(function=b), {"function", "type"}),
     "Mixture": (lambda b: mf.Mixture(b, [1.0]), set()),
+    "Head beta": (lambda b: mf.Head(beta=b), {"five", "negative"}),
+    "Head V": (lambda b: mf.Head(beta=1.0, V=b), {"none", "matrix"}),
+    "Head A": (lambda b: mf.Head(A=b), {"matrix"}),
+    "Drift": (lambda b: mf.Drift(matrix=b), {"matrix"}),
+    "Model heads": (lambda b: mf.Model(attention="sa", heads=b), set()),
+    "Model drift": (lambda b: mf.Model(drift=b), set()),
+    "Composite heads": (lambda b: mf.Composite(b, "sa", 3), set()),
+    "HeadMatrices": (lambda b: mf.HeadMatrices(b, np.eye(2)), {"matrix"}),
 }
 """How each is called with one bad argument, and which of them are none."""
 

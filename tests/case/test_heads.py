@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_the_tolerance_of_tokens_is_that_of_their_interaction(solver: str) -> No
         del options["tolerance"]
         assert make_interaction(small_tokens(model=model, solver=options)).accuracy is None
         options["tolerance"] = 1e-10
+
+
+def test_the_solver_is_picked_by_what_heads_do() -> None:
+    model = mf.Model(attention="sa", heads=[mf.Head(beta=4.0), mf.Head(beta=4.0)])
+    for heads in (model, mf.Model(attention="sa", beta=4.0)):
+        sphere = mf.Sphere(level=2)
+        assert mf.auto_solver(sphere, heads, mf.Time(end=1.0)) == mf.Eulerian()
+        assert mf.auto_solver(sphere, heads, mf.Time(end=1e4)) == mf.Lagrangian()
+    noisy = mf.Model(attention="sa", heads=[mf.Head(beta=4.0)], kappa=0.1)
+    assert mf.auto_solver(mf.Sphere(level=2), noisy, mf.Time(end=1.0)) == mf.Implicit()
+
+
+def test_cases_with_heads_go_to_other_processes() -> None:
+    case = headed({"beta": 4.0, "V": D3}, {"A": {"ensemble": "goe", "seed": 2}})()
+    assert pickle.loads(pickle.dumps(case)) == case
+    assert hash(case.model) == hash(headed(*case.model.table()["heads"])().model)  # type: ignore[misc]
 
 
 # ------------------------------------------------------------------ tables
