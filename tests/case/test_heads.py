@@ -47,6 +47,14 @@ def one(d: int = 3, **head: Any) -> tuple[Array, Array]:
     return found
 
 
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(InputError) as caught:
+        call()
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
 # ------------------------------------------------------------------ what heads mean
 
 
@@ -98,6 +106,19 @@ def test_attention_and_drift_reach_the_interaction() -> None:
     [(found, values)] = matrices(short)
     np.testing.assert_array_equal(found, 4.0 * np.eye(3))
     np.testing.assert_array_equal(values, -np.eye(3))
+
+
+def test_a_zonal_geometry_takes_what_commutes_with_its_rotations() -> None:
+    across = np.diag([2.0, 2.0, 2.0, -1.0])
+    zonal = headed({"A": across, "V": across}, drift={"matrix": across})
+    changes: dict[str, object] = {"geometry": {"type": "zonal", "d": 4, "vertices": 65}}
+    changes["initial"] = {"type": "uniform"}
+    [(found, _)] = matrices(zonal(changes).model, 4)
+    np.testing.assert_array_equal(found, across)
+    said = refused(lambda: zonal({**changes, "model.heads.0.V": "goe"}))
+    assert said.startswith("model.heads[0].V: a matrix that does not commute"), said
+    said = refused(lambda: zonal({**changes, "model.drift.matrix": "goe"}))
+    assert said.startswith("model.drift: a matrix that does not commute"), said
 
 
 @pytest.mark.parametrize("solver", ["particles", "layers"])
@@ -352,14 +373,6 @@ BAD_MODELS: dict[str, tuple[dict[str, Any], str]] = {
         "model.beta: found |A| = 800",
     ),
 }
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        call()
-    said = str(caught.value)
-    assert "\n" not in said
-    return said
 
 
 @pytest.mark.parametrize("name", BAD_MODELS)
