@@ -70,11 +70,19 @@ def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     What it raises then is an ``InputError`` that begins with the name of the argument.
     """
+    return _checked(function, (function.__module__,))
+
+
+def _checked(function: Callable[P, R], modules: Sequence[str]) -> Callable[P, R]:
+    """See ``checked_arguments``; ``modules`` have the names in its annotations, the last first."""
     signature = inspect.signature(function)
 
     @functools.cache
     def wanted() -> dict[str, object]:  # names may be of modules that are not loaded yet
-        return _annotations(function, signature)
+        names: dict[str, object] = {}
+        for module in modules:
+            names |= vars(sys.modules[module])
+        return _annotations(signature, names)
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -92,19 +100,16 @@ def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 def checked_fields(kind: C) -> C:
     """A dataclass that looks at the types of its fields before anything else."""
-    made = kind.__init__  # type: ignore[misc]
-    made.__module__ = kind.__module__
-    kind.__init__ = checked_arguments(made)  # type: ignore[misc]
+    # Fields that are inherited have annotations with the names of the module they come from.
+    modules = [base.__module__ for base in reversed(kind.__mro__)]
+    kind.__init__ = _checked(kind.__init__, modules)  # type: ignore[misc]
     return kind
 
 
 # ------------------------------------------------------------------ annotations
 
 
-def _annotations(
-    function: Callable[..., object], signature: inspect.Signature
-) -> dict[str, object]:
-    names = vars(sys.modules[function.__module__])
+def _annotations(signature: inspect.Signature, names: Mapping[str, object]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, parameter in signature.parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
