@@ -63,6 +63,7 @@ _WHERE = {
     "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
     "meanfield.interaction.composite": ("Composite", "HeadMatrices"),
+    "meanfield.interaction.drifts": ("LinearDrift",),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
     "meanfield.interaction.kernels": (
@@ -142,6 +143,7 @@ if TYPE_CHECKING:
     from meanfield.geometry.mesh import icosphere, read_mesh
     from meanfield.interaction.attention import Attention, SelfAttention
     from meanfield.interaction.composite import Composite, HeadMatrices
+    from meanfield.interaction.drifts import LinearDrift
     from meanfield.interaction.field import Field
     from meanfield.interaction.interaction import Interaction
     from meanfield.interaction.kernels import (

@@ -180,15 +180,16 @@ class Model:
 
     def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
         from meanfield.interaction.composite import Composite
+        from meanfield.interaction.drifts import LinearDrift
 
         d, kind = geometry.d, self.attention or "sa"
         heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
         if self.beta is not None:  # the short form is one head
             values = np.diag(np.full(d, self.value, dtype=float))
             heads.append(head_matrices(self.beta * np.eye(d), values, kind, "model.beta"))
-        drift = None if self.drift is None else self.drift.numbers(d)
+        drifts = () if self.drift is None else (LinearDrift(self.drift.numbers(d)),)
         try:
-            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, drift)
+            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, drifts)
         except InputError as error:  # it knows its own names only
             raise InputError(f"model.{error}") from None
 
