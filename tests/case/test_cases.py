@@ -219,3 +219,36 @@ def test_metastable_sphere(tmp_path: Path) -> None:
     assert result.series["clusters"][-1] == 1.0 and result.solver.points == 1
     assert merging(result, 3) == pytest.approx(200.0, rel=0.05)
     assert merging(result, 2) == pytest.approx(9.48e3, rel=0.05)
+
+
+@pytest.mark.slow
+def test_anisotropic(tmp_path: Path) -> None:
+    result = full_run("anisotropic", tmp_path)
+    assert np.all(np.diff(result.series["energy"]) > 0.0)
+    assert result.series["clusters"][-1] == 2.0
+    fields = mf.read_fields(tmp_path / "anisotropic" / "fields.vtkhdf")
+    mass = result.solver.space.gather(result.solver.weights) * fields.read("rho", -1)
+    assert mass[np.abs(fields.mesh.points[:, 0]) > 0.95].sum() > 0.9  # the first axis
+
+
+@pytest.mark.slow
+def test_rotation(tmp_path: Path) -> None:
+    result = full_run("rotation", tmp_path)
+    assert "energy" not in result.series
+    assert at(result, 24.0, "clusters") == 1.0 and at(result, 28.0, "clusters") == 2.0
+    # Characteristics: |m| = 0.819 at t = 24, to the error of a mesh of 400 vertices.
+    assert at(result, 24.0, "mean_norm") == pytest.approx(0.8192, abs=5e-3)
+    # The mean goes round clockwise all the time.
+    t, series = result.series["t"], result.series
+    angle = np.unwrap(np.arctan2(series["mean_2"], series["mean_1"]))
+    assert np.all(np.diff(angle[t < 20.0]) < 0.0) and angle[-1] < angle[0] - np.pi
+
+
+@pytest.mark.slow
+def test_matrices(tmp_path: Path) -> None:
+    result = full_run("matrices", tmp_path)
+    assert "energy" not in result.series
+    assert result.series["clusters"][-1] == 2.0
+    # V = Q^T K is symmetric only as a form: tokens end at both ends of one line all the same.
+    x = result.solver.x
+    assert np.min(np.abs(x @ x[0])) > 1.0 - 1e-6
