@@ -44,6 +44,7 @@ _WHERE = {
         "Model",
         "Output",
         "Particles",
+        "Perceptron",
         "Sphere",
         "Time",
         "Unmeshed",
@@ -64,6 +65,12 @@ _WHERE = {
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
     "meanfield.interaction.composite": ("Composite", "HeadMatrices"),
     "meanfield.interaction.drifts": ("LinearDrift",),
+    "meanfield.interaction.drifts.potentials": (
+        "BumpPotential",
+        "CapPotential",
+        "HarmonicPotential",
+        "LinearPotential",
+    ),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
     "meanfield.interaction.kernels": (
@@ -124,6 +131,7 @@ if TYPE_CHECKING:
         Model,
         Output,
         Particles,
+        Perceptron,
         Sphere,
         Time,
         Unmeshed,
@@ -144,6 +152,12 @@ if TYPE_CHECKING:
     from meanfield.interaction.attention import Attention, SelfAttention
     from meanfield.interaction.composite import Composite, HeadMatrices
     from meanfield.interaction.drifts import LinearDrift
+    from meanfield.interaction.drifts.potentials import (
+        BumpPotential,
+        CapPotential,
+        HarmonicPotential,
+        LinearPotential,
+    )
     from meanfield.interaction.field import Field
     from meanfield.interaction.interaction import Interaction
     from meanfield.interaction.kernels import (

@@ -28,6 +28,7 @@ from meanfield.case.solvers import (
     Particles,
     Tokens,
 )
+from meanfield.case.terms import Perceptron
 from meanfield.case.time import MAX_OUTPUTS, Every, Geometric, Time
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Model",
     "Output",
     "Particles",
+    "Perceptron",
     "Sphere",
     "Time",
     "Tokens",

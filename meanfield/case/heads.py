@@ -14,6 +14,7 @@ from meanfield.options import Field, Number, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.interaction.composite import HeadMatrices
+    from meanfield.interaction.drifts import LinearDrift
 
 __all__ = ["Drift", "Head", "head_matrices"]
 
@@ -150,10 +151,12 @@ class Drift:
         """As the section [model.drift] of a case file."""
         return _table(self)
 
-    def numbers(self, d: int) -> Array:
-        """M on S^{d-1}, (d, d).
+    def on(self, d: int) -> LinearDrift:
+        """On S^{d-1}.
 
         Raises:
             InputError: a matrix of another shape.
         """
-        return resolved("model.drift.matrix", self.matrix, d, d)
+        from meanfield.interaction.drifts import LinearDrift
+
+        return LinearDrift(resolved("model.drift.matrix", self.matrix, d, d))

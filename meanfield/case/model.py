@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, WrapValidator
 
 from meanfield.case.heads import Drift, Head, head_matrices
+from meanfield.case.terms import AnyPotential, Perceptron
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.zonal import Term
 
-__all__ = ["SHORT_FORM", "Model"]
+__all__ = ["ALONE", "SHORT_FORM", "Model"]
 
 MAX_BETA = 2000.0
 MAX_KAPPA = 1e6  # as of the strength of a kernel: all is uniform at once
@@ -29,6 +30,9 @@ MAX_BETA_USA = 600.0
 
 SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
+
+ALONE = ("drift", "perceptron", "potential")
+"""Those of what may stand beside attention, or alone."""
 
 if TYPE_CHECKING:
     AnyKernel = Kernel
@@ -58,7 +62,7 @@ class Model:
     """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
 
     Attention in its short form, with V = value * I; or by heads with any matrices; or any zonal
-    kernel. A linear drift may be added to attention, or stand alone.
+    kernel. A linear drift, a perceptron, a potential may be added to attention, or stand alone.
     """
 
     attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
@@ -84,6 +88,10 @@ class Model:
     """Instead of beta and value, heads of attention with any matrices; they add up."""
     drift: Drift | None = None
     """A linear drift beside attention, or alone."""
+    perceptron: Perceptron | None = None
+    """A perceptron, likewise."""
+    potential: AnyPotential | None = None
+    """An external potential U, likewise: -grad U is added to the velocity."""
     kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
 
@@ -92,8 +100,13 @@ class Model:
             self._check_interaction()
         elif self.heads:
             self._check_heads()
-        elif self.drift is None or any(getattr(self, n) is not None for n in SHORT_FORM):
+        elif not self._alone or any(getattr(self, n) is not None for n in SHORT_FORM):
             self._check_attention()
+
+    @property
+    def _alone(self) -> list[str]:
+        """What is given of what needs no interaction."""
+        return [name for name in ALONE if getattr(self, name) is not None]
 
     def _need(self, *names: str) -> None:
         for name in names:
@@ -123,7 +136,7 @@ class Model:
         self._need("attention")
 
     def _check_interaction(self) -> None:
-        given = [n for n in (*SHORT_FORM, "drift") if getattr(self, n) is not None]
+        given = [n for n in (*SHORT_FORM, *ALONE) if getattr(self, n) is not None]
         if self.heads or given:
             other = "heads" if self.heads else given[0]
             raise InputError(
@@ -140,18 +153,18 @@ class Model:
 
     @property
     def is_zonal(self) -> bool:
-        """Whether x is pulled by y along a function of <x, y>: not by heads, nor by a drift."""
-        return not self.heads and self.drift is None
+        """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
+        return not self.heads and not self._alone
 
     @property
     def term(self) -> Term:
         """Who pulls whom, as ``interaction.Interaction`` takes it.
 
         Raises:
-            InputError: heads, or a drift, have no zonal kernel.
+            InputError: heads, drifts and potentials are no zonal kernel.
         """
         if not self.is_zonal:
-            key = "heads" if self.heads else "drift"
+            key = "heads" if self.heads else self._alone[0]
             raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
         return self._zonal
 
@@ -180,16 +193,19 @@ class Model:
 
     def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
         from meanfield.interaction.composite import Composite
-        from meanfield.interaction.drifts import LinearDrift
 
         d, kind = geometry.d, self.attention or "sa"
         heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
         if self.beta is not None:  # the short form is one head
             values = np.diag(np.full(d, self.value, dtype=float))
             heads.append(head_matrices(self.beta * np.eye(d), values, kind, "model.beta"))
-        drifts = () if self.drift is None else (LinearDrift(self.drift.numbers(d)),)
         try:
-            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, drifts)
+            drifts = [getattr(self, name).on(d) for name in self._alone]
+        except InputError as error:
+            text = str(error)
+            raise InputError(text if text.startswith("model.") else f"model.{text}") from None
+        try:
+            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, tuple(drifts))
         except InputError as error:  # it knows its own names only
             raise InputError(f"model.{error}") from None
 
@@ -204,14 +220,15 @@ class Model:
             words = [f"{self.attention}, {number}"]
             if len(betas) == len(self.heads):
                 words.append(f"beta = {shortened(', '.join(betas))}")
-        return ", ".join([*words, *([] if self.drift is None else ["linear drift"])])
+        told = {"drift": "linear drift"}
+        return ", ".join([*words, *(told.get(name, name) for name in self._alone)])
 
     def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""
         table = as_table(self)
         if not self.heads:
             del table["heads"]
-        for name in ("interaction", "drift"):
+        for name in ("interaction", *ALONE):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()
         if self.heads:

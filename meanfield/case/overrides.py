@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meanfield.case.model import SHORT_FORM
+from meanfield.case.model import ALONE, SHORT_FORM
 from meanfield.case.reference import is_key, key_paths
 from meanfield.case.solvers import Eulerian
 from meanfield.checks import as_found, shortened
@@ -82,7 +82,7 @@ def apply_overrides(
             a place in a list (``initial.components.0.weight``, or ``components[0].weight``).
             Another ``geometry.type``, ``initial.type`` or ``solver.type`` empties the section
             first: its keys belong to the old type. ``model.interaction.type`` takes the place of
-            attention, beta, value, heads and drift, and ``model.attention`` that of an interaction.
+            attention, beta, value, heads, drifts; ``model.attention`` that of an interaction.
 
     Raises:
         InputError: a path that no case has, with the nearest one that exists.
@@ -118,12 +118,16 @@ def _change_model(table: dict[str, object], name: str, value: object) -> None:
     """Another kind of interaction takes the place of the one that is there, with its numbers."""
     inner = table.get("interaction")
     if name == "interaction.type" or (name == "interaction" and isinstance(value, Mapping)):
-        for key in (*SHORT_FORM, "heads", "drift"):
+        for key in (*SHORT_FORM, "heads", *ALONE):
             table.pop(key, None)
         if name != "interaction" and isinstance(inner, dict) and inner.get("type") != value:
             table["interaction"] = {}
     elif name == "attention":
         table.pop("interaction", None)
+    elif name == "potential.type":
+        old = table.get("potential")
+        if isinstance(old, dict) and old.get("type") != value:
+            table["potential"] = {}
     elif name == "heads":  # all of them at once
         for key in ("beta", "value", "interaction"):
             table.pop(key, None)

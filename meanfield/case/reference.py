@@ -11,9 +11,11 @@ from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian, Layers, Particles
+from meanfield.case.terms import Perceptron
 from meanfield.case.time import Every, Geometric, Time
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
+from meanfield.interaction.drifts.potentials import POTENTIALS
 from meanfield.interaction.kernels import KERNELS
 from meanfield.options import label_of, options_of
 
@@ -33,6 +35,8 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.interaction": tuple(KERNELS.values()),
     "model.heads": (Head,),
     "model.drift": (Drift,),
+    "model.perceptron": (Perceptron,),
+    "model.potential": tuple(POTENTIALS.values()),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }
@@ -67,13 +71,20 @@ def key_paths() -> list[str]:
     return [*dict.fromkeys([*paths, "time.outputs.geometric"])]
 
 
-def _is_of_heads(path: str) -> bool:
-    """Whether a case may have such a key below ``model.heads.0`` or ``model.drift``."""
+_WITH_MATRICES = ("model.drift", "model.perceptron", "model.potential")
+
+
+def _is_of_matrices(path: str) -> bool:
+    """Whether a case may have such a key below ``model.heads.0`` or what else has lists in it."""
     of_head = re.fullmatch(r"model\.heads\.\d+(?:\.(\w+)(\..+)?)?", path)
-    of_drift = re.fullmatch(r"model\.drift\.(\w+)(\..+)?", path)
-    name, rest = next((found.groups() for found in (of_head, of_drift) if found), ("", None))
-    valid = _names((Head,)) if of_head else _names((Drift,))
-    if name not in (valid | ({None} if of_head else set())):
+    other = re.fullmatch(r"(model\.\w+)\.(\w+)(\..+)?", path)
+    if of_head:
+        (name, rest), valid = of_head.groups(), {*_names((Head,)), None}
+    elif other and other[1] in _WITH_MATRICES:
+        name, rest, valid = other[2], other[3], {*_names(NESTED[other[1]])}
+    else:
+        return False
+    if name not in valid:
         return False
     entry = re.fullmatch(r"\.\d+(\.\d+)?", rest or ".0")
     return bool(entry) or (rest or "")[1:] in _names((Ensemble, InFile))
@@ -81,7 +92,7 @@ def _is_of_heads(path: str) -> bool:
 
 def is_key(path: str) -> bool:
     """Whether a case may have such a key; below ``initial`` the law itself decides."""
-    if _is_of_heads(path):
+    if _is_of_matrices(path):
         return True
     if path.startswith("initial.") or re.fullmatch(r"(time\.outputs|output\.fields)\.\d+", path):
         return True

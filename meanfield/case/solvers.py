@@ -285,6 +285,11 @@ class Layers:
         _suits_tokens(self, geometry)
         if model.kappa != 0.0:
             raise InputError(f"model.kappa: found {model.kappa:g}, layers have no noise: 0")
+        if model.potential is not None:
+            raise InputError(
+                "model.potential: found together with layers, which have none: expected "
+                'solver.type = "particles", or model.perceptron'
+            )
 
 
 @options("solver", kw_only=True)

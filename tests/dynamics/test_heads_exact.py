@@ -22,7 +22,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.drifts import Drift, LinearDrift
-from meanfield.interaction.drifts.potentials import Cap, Linear
+from meanfield.interaction.drifts.potentials import CapPotential, LinearPotential
 from meanfield.interaction.measure import Measure
 
 V = np.array([[0.9, -0.4, 0.2], [0.5, 0.7, -0.3], [0.0, 0.4, 0.8]])
@@ -120,7 +120,7 @@ def test_conformal_flow_with_values_field_and_rotation() -> None:
         square = start @ start
         return np.asarray(((1.0 - square) / (1.0 + square - 2.0 * x @ start)) ** 2)
 
-    drifts: tuple[Drift, ...] = (LinearDrift(TURN), Linear(field=(0.1, -0.2, 0.05)).on(3))
+    drifts: tuple[Drift, ...] = (LinearDrift(TURN), LinearPotential(field=(0.1, -0.2, 0.05)).on(3))
     made = Composite((HeadMatrices(np.zeros((3, 3)), V),), "sa", 3, "sphere", drifts=drifts)
     solver = LagrangianSolver(made, icosphere(4), poisson, options=Lagrangian(rtol=1e-10))
     until(solver, 1.0)
@@ -186,8 +186,8 @@ def test_uniform_density_rests_until_20(d: int, kind: str) -> None:
 @pytest.mark.parametrize(
     ("drift", "kappa", "known"),
     [
-        (Cap(axis=(0.0, 0.0, 1.0), strength=2.0).on(3), 0.2, 0.7836887665),
-        (Linear(field=(0.0, 0.0, 5.0)).on(3), 1.0, 0.8000908040),
+        (CapPotential(axis=(0.0, 0.0, 1.0), strength=2.0).on(3), 0.2, 0.7836887665),
+        (LinearPotential(field=(0.0, 0.0, 5.0)).on(3), 1.0, 0.8000908040),
     ],
     ids=["cap", "field"],
 )

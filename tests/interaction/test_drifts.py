@@ -14,7 +14,12 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite import Composite
 from meanfield.interaction.drifts import Drift, LinearDrift, Perceptron
 from meanfield.interaction.drifts.perceptron import Ridges
-from meanfield.interaction.drifts.potentials import Bumps, Cap, Harmonic, Linear
+from meanfield.interaction.drifts.potentials import (
+    BumpPotential,
+    CapPotential,
+    HarmonicPotential,
+    LinearPotential,
+)
 from meanfield.interaction.measure import Measure
 
 RNG = np.random.default_rng(3)
@@ -26,10 +31,10 @@ TILTED: dict[str, Drift] = {
     "gelu": Perceptron(RNG.normal(size=(3, 4)), B, None, "gelu"),
     "tied gelu": Perceptron((np.array([1.0, -0.5, 0.3, 2.0])[:, None] * B).T, B, None, "gelu"),
     "tied tanh": Perceptron(B.T, B, np.ones(4), "tanh"),
-    "field": Linear(field=(0.3, -0.2, 0.5)).on(3),
-    "bumps": Bumps(centres=((1.0, 2.0, 0.0), (0.0, 0.0, -1.0)), concentration=4.0).on(3),
-    "harmonic": Harmonic(axis=(1.0, 1.0, 0.5), coefficients=(0.2, -0.4, 0.7)).on(3),
-    "cap": Cap(axis=(0.0, 0.6, 0.8), strength=2.0).on(3),
+    "field": LinearPotential(field=(0.3, -0.2, 0.5)).on(3),
+    "bumps": BumpPotential(centres=((1.0, 2.0, 0.0), (0.0, 0.0, -1.0)), concentration=4.0).on(3),
+    "harmonic": HarmonicPotential(axis=(1.0, 1.0, 0.5), coefficients=(0.2, -0.4, 0.7)).on(3),
+    "cap": CapPotential(axis=(0.0, 0.6, 0.8), strength=2.0).on(3),
     "relu": Perceptron(RNG.normal(size=(3, 4)), B, None, "relu"),
 }
 GRADIENTS = ("symmetric", "tied gelu", "tied tanh", "field", "bumps", "harmonic", "cap")
@@ -102,8 +107,8 @@ def test_on_latitudes_they_are_the_sphere_s(d: int) -> None:
         turn[0, 1], turn[1, 0] = -0.2, 0.2
     e = np.array(axis)
     drifts = (
-        LinearDrift(turn), Cap(axis=axis, strength=2.0).on(d),
-        Harmonic(axis=axis, coefficients=(0.2, -0.4)).on(d),
+        LinearDrift(turn), CapPotential(axis=axis, strength=2.0).on(d),
+        HarmonicPotential(axis=axis, coefficients=(0.2, -0.4)).on(d),
         Perceptron(e[:, None], 2.0 * e[None], np.array([0.3]), "tanh"),
     )  # fmt: skip
     theta = np.linspace(0.0, math.pi, 31)[:, None]
@@ -119,7 +124,7 @@ def test_on_latitudes_they_are_the_sphere_s(d: int) -> None:
 
 
 def test_energy_of_a_potential_alone() -> None:
-    cap = Cap(axis=(0.0, 0.0, 1.0), strength=2.0).on(3)
+    cap = CapPotential(axis=(0.0, 0.0, 1.0), strength=2.0).on(3)
     made = Composite((), "sa", 3, "sphere", drifts=(cap,))
     assert made.energy_kind == "gradient" and made.has_potential and made.convexity == "positive"
     x = somewhere()
@@ -131,11 +136,11 @@ def test_energy_of_a_potential_alone() -> None:
 
 def test_bad_input_is_one_line() -> None:
     with pytest.raises(InputError, match=r"potential\.axis: expected 3 numbers, found 2"):
-        Cap(axis=(0.0, 1.0)).on(3)
+        CapPotential(axis=(0.0, 1.0)).on(3)
     with pytest.raises(InputError, match=r"potential\.axis: expected a direction, found zeros"):
-        Cap(axis=(0.0, 0.0, 0.0)).on(3)
+        CapPotential(axis=(0.0, 0.0, 0.0)).on(3)
     with pytest.raises(InputError, match=r"potential\.field: expected 3 numbers, found 1"):
-        Linear(field=(1.0,)).on(3)
+        LinearPotential(field=(1.0,)).on(3)
     with pytest.raises(InputError, match="'rulu' found, one of relu, gelu, tanh expected"):
         Perceptron(B.T, B, None, "rulu")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="W: a matrix of shape"):

@@ -17,9 +17,16 @@ from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
 from meanfield.interaction.drifts.perceptron import Activation, Ridges
-from meanfield.options import Expected, Field, Number, Numbers, a_list, options
+from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
 
-__all__ = ["POTENTIALS", "Bumps", "Cap", "Harmonic", "Linear", "Potential"]
+__all__ = [
+    "POTENTIALS",
+    "BumpPotential",
+    "CapPotential",
+    "HarmonicPotential",
+    "LinearPotential",
+    "Potential",
+]
 
 Direction = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
 Directions = Annotated[
@@ -53,9 +60,13 @@ class Potential(ABC):
             InputError: directions of another dimension.
         """
 
+    def table(self) -> dict[str, object]:
+        """As the table [model.potential] of a case file."""
+        return as_table(self)
+
 
 @options("model.potential", kw_only=True)
-class Linear(Potential):
+class LinearPotential(Potential):
     """U = -<h, x>: a field h, such as a magnetic one."""
 
     field: Direction = Field(examples=[[0.0, 0.0, 1.0]])
@@ -71,7 +82,7 @@ class Linear(Potential):
 
 
 @options("model.potential", kw_only=True)
-class Cap(Potential):
+class CapPotential(Potential):
     """U = -(strength/2) (<axis, x>)_+^2: attraction to a direction from its own half only."""
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
@@ -92,7 +103,7 @@ class Cap(Potential):
 
 
 @options("model.potential", kw_only=True)
-class Bumps(Potential):
+class BumpPotential(Potential):
     """U = -strength sum_k e^{concentration (<c_k, x> - 1)}: wells at centres."""
 
     centres: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
@@ -116,7 +127,7 @@ class Bumps(Potential):
 
 
 @options("model.potential", kw_only=True)
-class Harmonic(Potential):
+class HarmonicPotential(Potential):
     """U = -sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta))."""
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
@@ -151,6 +162,7 @@ def _series(c: Array, t: Array, d: int, order: int) -> Array:
 
 
 POTENTIALS: dict[str, type[Potential]] = {
-    str(potential.type): potential for potential in (Linear, Cap, Bumps, Harmonic)
+    str(potential.type): potential
+    for potential in (LinearPotential, CapPotential, BumpPotential, HarmonicPotential)
 }
 """Each potential by its ``type`` in [model.potential]."""
