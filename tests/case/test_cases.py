@@ -232,6 +232,21 @@ def test_anisotropic(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_perceptron(tmp_path: Path) -> None:
+    result = full_run("perceptron", tmp_path)
+    assert np.all(np.diff(result.series["energy"]) > 0.0)
+    assert at(result, 0.5, "clusters") == 3.0 and result.series["clusters"][-1] == 1.0
+    fields = mf.read_fields(tmp_path / "perceptron" / "fields.vtkhdf")
+    x, weights = fields.mesh.points, result.solver.space.gather(result.solver.weights)
+    silent = (x[:, 0] < -0.1) & (x[:, 1] < -0.1)
+    before, after = (float((weights * fields.read("rho", k))[silent].sum()) for k in (0, -1))
+    assert after > 0.3 * before  # nothing but the pull of the others there
+    mass = weights * fields.read("rho", -1)
+    arc = (x[:, 0] > 0.4) & (x[:, 1] > 0.4) & (np.abs(x[:, 2]) < 0.3)
+    assert mass[arc].sum() > 0.8
+
+
+@pytest.mark.slow
 def test_rotation(tmp_path: Path) -> None:
     result = full_run("rotation", tmp_path)
     assert "energy" not in result.series
