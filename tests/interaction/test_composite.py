@@ -12,6 +12,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
+from meanfield.interaction.contract import DarkPoints
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.measure import Measure
 
@@ -419,6 +420,27 @@ def test_any_gradient_head_has_a_potential() -> None:
             y = math.cos(step * h) * x + math.sin(step * h) * e
             slope += weight * field.along_edges(made.locate(y))[0] / (12.0 * h)
         assert np.max(np.abs(slope - np.sum(field.velocity(x) * e, axis=1))) <= 1e-9
+
+
+@pytest.mark.parametrize("beta", [25.0, 60.0])
+def test_potential_is_one_function_also_where_z_is_summed_directly(beta: float) -> None:
+    """V A = c I and V = c' A^T: told relative to the uniform measure, wherever Z comes from."""
+    turn = special_ortho_group.rvs(3, random_state=1)
+    made = Composite((HeadMatrices(beta * turn, turn.T),), "sa", 3, "sphere")
+    y = directions(300, 3, 1)
+    y[:, 2] = np.abs(y[:, 2])  # half of the sphere is dark
+    seen, x = DarkPoints(), directions(200, 3, 2)
+    mu = Measure.equal(y)
+    told = made.field(mu).along_edges(made.locate(x), seen)[0]
+    assert 0 < seen.most < len(x)
+    with np.errstate(over="ignore"):
+        exponent = x @ made.heads[0].A.T @ y.T - beta
+    exact = (np.log(np.mean(np.exp(exponent), axis=1)) + beta) / beta
+    apart = told - exact
+    assert np.max(np.abs(apart - apart.mean())) <= 1e-8
+    direct = made.direct()
+    again = direct.field(mu).along_edges(direct.locate(x))[0]
+    assert np.max(np.abs(again - told)) <= 1e-8
 
 
 def rate_of_energy(made: Composite, x: Array, m: Array, h: float = 1e-4) -> float:

@@ -12,6 +12,7 @@ from meanfield.collective import Alone, Communicator, everywhere, joined, sum_ov
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.energies import (
     energy_noise,
     energy_of_pairs,
@@ -19,6 +20,7 @@ from meanfield.interaction.composite.energies import (
     excess_of_heads,
     own_energy,
 )
+from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.composite.series import HeadSums
@@ -215,16 +217,19 @@ class CompositeField(AnyField):
             if not model.normalised:
                 out += c * np.exp(parts.log_scale) * parts.excess
                 continue
-            # Where the head is at rest under the uniform measure, that has Z - excess, a constant.
-            uniform = parts.z - parts.excess
-            near = uniform > 0.0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                out += c * np.where(
-                    near,
-                    np.log1p(parts.excess / np.where(near, uniform, 1.0)),
-                    parts.log_scale + np.log(parts.z),
-                )
+            whole = parts.log_scale + np.log(np.maximum(parts.z, 1e-300))
+            if head.rests:  # relative to the uniform measure, whose Z is a constant then
+                uniform = parts.z - parts.excess
+                near = uniform > 0.0  # sums over pairs do not tell it apart
+                at_rest = np.log1p(parts.excess / np.where(near, uniform, 1.0))
+                whole = np.where(near, at_rest, whole - self._log_of_uniform(head))
+            out += c * whole
         return out + self._drift_potential(at.points)
+
+    def _log_of_uniform(self, head: HeadMatrices) -> float:
+        """log of Z of the uniform measure of the same mass, where that is a constant."""
+        lam0 = exponential_series(np.array([head.size]), 0, self.interaction.d)[0, 0]
+        return head.size + math.log(self.mass * float(lam0))
 
     def _drift_potential(self, points: Array) -> Array:
         """Of the drifts that have one."""
