@@ -18,13 +18,13 @@ def test_pairs_that_are_left_out_do_not_matter(
     masses = np.exp(-345.0 * (1.0 - np.cos(theta))) / 121.0
     masses[7] = 0.0
     called: list[int] = []
-    means = direct._circle_means
+    means = direct.circle_means
 
     def counted(x: np.ndarray, d: int) -> tuple[np.ndarray, ...]:
         called.append(x.size)
         return means(x, d)
 
-    monkeypatch.setattr(direct, "_circle_means", counted)
+    monkeypatch.setattr(direct, "circle_means", counted)
     few = direct.zonal_pair_sums(theta, theta, masses, beta, d)
     monkeypatch.setattr(direct, "_NEGLIGIBLE", np.inf)
     everything = direct.zonal_pair_sums(theta, theta, masses, beta, d)
