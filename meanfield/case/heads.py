@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments
 from meanfield.case.matrices import Ensemble, Matrix, MatrixLike, resolved
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
@@ -93,6 +94,7 @@ class Head:
         """As a table of a case file."""
         return _table(self)
 
+    @checked_arguments
     def matrices(self, d: int, kind: Kind, key: str = "model.heads") -> HeadMatrices:
         """A and V on S^{d-1}.
 
@@ -104,6 +106,8 @@ class Head:
         Raises:
             InputError: a matrix of another shape, or one that is too large.
         """
+        if d < 2:
+            raise InputError(f"d = {d} found, a dimension of at least 2 expected")
         if self.A is not None:
             A, product = resolved(f"{key}.A", self.A, d, d), None
         else:

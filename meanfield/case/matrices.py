@@ -34,7 +34,16 @@ from meanfield.options import (
     options,
 )
 
-__all__ = ["PRODUCTS", "Ensemble", "InFile", "Matrix", "MatrixLike", "Rows", "resolved"]
+__all__ = [
+    "MAX_ENTRY",
+    "PRODUCTS",
+    "Ensemble",
+    "InFile",
+    "Matrix",
+    "MatrixLike",
+    "Rows",
+    "resolved",
+]
 
 PRODUCTS = {"Q^T K": 1.0, "-Q^T K": -1.0}
 """Names for the product of a head's own Q and K, with its sign."""

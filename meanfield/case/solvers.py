@@ -72,7 +72,7 @@ class Eulerian:
     """One evaluation of the field a step, the potential of later stages extrapolated from the last
     three steps, whose prediction error bounds the step; or an evaluation at every stage."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["eulerian"] = "eulerian"
 
@@ -107,7 +107,7 @@ class Implicit:
     linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-6)
     """Of the linear solves, in the 1-norm of masses."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["implicit"] = "implicit"
 
@@ -141,7 +141,7 @@ class Lagrangian:
     refine_vertices: Whole = Field(default=100_000, ge=1, le=MAX_VERTICES)
     """Most vertices in all."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["lagrangian"] = "lagrangian"
 
@@ -233,7 +233,7 @@ class Particles:
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
@@ -270,7 +270,7 @@ class Layers:
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
     tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (with heads: to Z itself); left out:
+    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 import numpy as np
+from pydantic import BeforeValidator
 
-from meanfield.case.matrices import Matrix, MatrixLike, resolved
+from meanfield.case.matrices import MAX_ENTRY, Matrix, MatrixLike, resolved
 from meanfield.errors import InputError
 from meanfield.interaction.drifts.potentials import POTENTIALS, Potential
-from meanfield.options import Expected, Field, Numbers, as_table, options
+from meanfield.options import Expected, Field, Number, a_list, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.interaction.drifts import Drift
@@ -32,7 +33,14 @@ class Perceptron:
     """(d, k), given as matrices of heads are."""
     B: MatrixLike = Field(examples=[[[1.0, 0.0, 0.0]]])
     """(k, d)."""
-    b: Annotated[Numbers, Expected("a list of k numbers")] | None = None
+    b: (
+        Annotated[
+            tuple[Annotated[Number, Field(ge=-MAX_ENTRY, le=MAX_ENTRY)], ...],
+            BeforeValidator(a_list, json_schema_input_type=list[float]),
+            Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
+        ]
+        | None
+    ) = None
     """k numbers; left out: zeros."""
     activation: Literal["relu", "gelu", "tanh"] = "relu"
     """sigma."""

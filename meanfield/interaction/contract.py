@@ -2,7 +2,7 @@
 
 An interaction turns a measure into a field; the solvers only differ in how they move mass along it.
 None of them knows beta, kernels, matrices or heads. Two interactions there are: ``Interaction``, of
-a zonal kernel, and ``open.OpenInteraction``, of heads with any matrices and of drifts.
+a zonal kernel, and ``composite.Composite``, of heads with any matrices and of drifts.
 """
 
 from __future__ import annotations

@@ -145,6 +145,28 @@ def test_hardmax_limit_of_orthogonal_keys() -> None:
     assert scaled == pytest.approx([0.2343, 0.2354], abs=2e-4)
 
 
+@pytest.mark.parametrize("kind", [EulerianSolver, ImplicitSolver])
+def test_linear_attention_moves_a_density_as_characteristics(
+    kind: type[EulerianSolver] | type[ImplicitSolver],
+) -> None:
+    """A = 0: the head pulls by V int y dmu alone."""
+    made = Composite((HeadMatrices(np.zeros((3, 3)), V),), "sa", 3, "sphere")
+
+    def density(x: Array) -> Array:
+        return np.asarray(np.exp(2.0 * x[:, 2]))
+
+    mesh = icosphere(4)
+    moving = LagrangianSolver(made, mesh, density)
+    until(moving, 1.0)
+    exact = moving.mass @ moving.positions()
+    space = P1Space(mesh)
+    solver = kind(space, made, density(space.points[: space.n_owned]))
+    until(solver, 1.0)
+    mean = (solver.weights * solver.rho) @ space.points[: space.n_owned]
+    assert np.linalg.norm(exact) > 0.6
+    assert mean == pytest.approx(exact, abs=5e-3)
+
+
 # ------------------------------------------------------------------ at rest
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
 
+import meanfield as mf
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
@@ -551,5 +554,78 @@ def test_bad_input_is_one_line() -> None:
         Composite((head,), "sa", 3, drifts=(LinearDrift(np.eye(2)),))
     with pytest.raises(InputError, match=r"usa with \|A\| = 700 found"):
         Composite((HeadMatrices(700.0 * np.eye(3), np.eye(3)),), "usa", 3).refuse_overflow()
+    with pytest.raises(InputError, match=r"heads\[0\]: found .*Head, expected HeadMatrices"):
+        Composite((mf.Head(beta=1.0),), "sa", 3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"drifts\[0\]: found .* expected such as LinearDrift"):
+        Composite((), "sa", 3, drifts=(mf.Drift(matrix=np.eye(3)),))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"heads\[0\]: \|A\| = 2000 found, at most 1000"):
+        Composite((HeadMatrices(2000.0 * np.eye(3), np.eye(3)),), "sa", 3)
     with pytest.raises(InputError, match="'sah' found, 'sa' or 'usa' expected"):
         Composite((head,), "sah", 3)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------ at the ends of what there is
+
+
+@pytest.mark.parametrize("geometry", ["sphere", "circle", "zonal"])
+def test_nothing_is_asked_and_nothing_is_there(geometry: str) -> None:
+    """No targets, also of heads without a matrix; and no terms at all."""
+    d = 2 if geometry == "circle" else 3
+    a = np.diag([120.0, 120.0, 1.0][-d:]) if geometry != "sphere" else np.diag([100.0, 50.0, 1.0])
+    mu = measure(50, d)
+    if geometry == "zonal":
+        mu = Measure(np.arccos(np.asarray(mu.points)[:, 2])[:, None], mu.weights)
+    for heads in ((HeadMatrices(a, np.eye(d)),), ()):
+        made = Composite(heads, "sa", d, geometry)
+        field, nowhere = made.field(mu), np.zeros((0, made.manifold.gdim))
+        assert field.velocity_and_divergence(nowhere)[1].shape == (0,)
+        assert field.along_edges(made.locate(nowhere)).shape[1] == 0
+    empty = Composite((), "sa", d, geometry)
+    assert np.all(empty.field(mu).along_edges(empty.locate(np.asarray(mu.points))) == 0.0)
+
+
+@pytest.mark.parametrize("model", ["sa", "usa"])
+@pytest.mark.parametrize("size", [0.0, 1e-200, 1e-12, 1e-6, 1e-3])
+def test_weak_heads_are_told_to_all_digits(model: str, size: float) -> None:
+    """A = 0 tends to X = P_x V m; told by its velocity where c Z would be round-off."""
+    v = np.diag([2.0, 1.0, -0.5])
+    head = HeadMatrices(size * v, v)
+    made = Composite((head,), model, 3, "sphere")  # type: ignore[arg-type]
+    mu, x = measure(200, 3), directions(40, 3, 1)
+    field = made.field(mu)
+    exact, _ = summed((head,), model, x, mu)
+    assert np.max(np.abs(field.velocity(x) - exact)) <= 1e-12
+    rows = field.along_edges(made.locate(x))
+    if size < 1e-4:
+        assert not made.has_potential and made.energy_kind is None
+        assert np.max(np.abs(rows.T - exact)) <= 1e-12
+        assert "too small" in made.why_no_energy
+        return
+    assert made.has_potential
+    y = x + 1e-4 * exact
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    rise = field.along_edges(made.locate(y))[0] - rows[0]
+    assert rise == pytest.approx(1e-4 * np.sum(exact**2, axis=1), abs=2e-8)
+
+
+def test_heads_that_do_nothing_take_no_energy_away() -> None:
+    d = symmetric(1, True)
+    idle = HeadMatrices(np.array(GENERAL), np.zeros((3, 3)))
+    assert Composite((HeadMatrices(4.0 * d, d), idle), "sa", 3).energy_kind == "monotone"
+
+
+def test_models_that_are_gone_leave_nothing() -> None:
+    d = symmetric(1, True)
+    made = Composite((HeadMatrices(d, d),), "sa", 3, "sphere")
+    assert math.isfinite(made.field(measure(50, 3)).energy())
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_scaled_velocities_are_doubles_beside_a_drift() -> None:
+    head = HeadMatrices(800.0 * np.eye(3), np.eye(3))
+    made = Composite((head,), "usa", 3, drifts=(LinearDrift(np.array(GENERAL)),))
+    velocity = made.field(measure(50, 3)).velocity(directions(5, 3, 1), scaled=True)
+    assert np.all(np.isfinite(velocity))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from meanfield.errors import InputError
+from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite import Composite
@@ -89,6 +90,15 @@ def test_gradients_have_a_potential(name: str) -> None:
     assert drift.mean_potential() == pytest.approx(mean, abs=2e-5)
 
 
+@pytest.mark.parametrize("k", [1.0, 1e4, 1e6])
+@pytest.mark.parametrize("d", [2, 3, 64])
+def test_means_of_narrow_bumps(k: float, d: int) -> None:
+    axis = (*[0.0] * (d - 1), 1.0)
+    bump = BumpPotential(centres=(axis,), concentration=k).on(d)
+    exact = float(np.exp(log_scaled_bessel(0.5 * d - 1.0, np.array([k])))[0])
+    assert bump.mean_potential() == pytest.approx(exact, rel=1e-9)
+
+
 def test_others_have_none() -> None:
     assert not any(TILTED[name].is_gradient for name in ("linear", "tanh", "gelu", "relu"))
 
@@ -141,6 +151,11 @@ def test_bad_input_is_one_line() -> None:
         CapPotential(axis=(0.0, 0.0, 0.0)).on(3)
     with pytest.raises(InputError, match=r"potential\.field: expected 3 numbers, found 1"):
         LinearPotential(field=(1.0,)).on(3)
+    with pytest.raises(InputError, match=r"potential\.field: expected numbers up to 1e\+06"):
+        LinearPotential(field=(0.0, 0.0, 1e200)).on(3)
+    assert CapPotential(axis=(1e-200, 0.0, 0.0)).on(3).size == pytest.approx(1.0)
+    with pytest.raises(InputError, match="d: found"):
+        CapPotential(axis=(1.0, 0.0, 0.0)).on("x")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="'rulu' found, one of relu, gelu, tanh expected"):
         Perceptron(B.T, B, None, "rulu")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="W: a matrix of shape"):

@@ -7,7 +7,8 @@ COLUMNS = (
         "energy",
         "energy",
         "Interaction energy E: 1/2 iint W dmu dmu; attention: (1/2 beta) iint e^{beta <x, y>} dmu "
-        "dmu, which increases for V = +I. Left out for |beta| > 700, where it is no double, and "
+        "dmu, which increases for V = +I; heads: sum of c/2 iint e^{<Ax, y>} dmu dmu, V = cA, less "
+        "int U dmu, which always increases. Left out for |beta| > 700, where it is no double, and "
         "for models that have no energy.",
         lambda view: view.field.energy(),
         frozenset({"energy", "double energy"}),
@@ -15,7 +16,8 @@ COLUMNS = (
     Column(
         "energy_scaled",
         "energy",
-        "The energy in numbers of order one: E e^{-|beta|} for the exponential kernel, else E.",
+        "The energy in numbers of order one: E e^{-|beta|} for the exponential kernel, E e^{-|A|}, "
+        "A the largest, for heads, else E.",
         lambda view: view.field.energy(scaled=True),
         frozenset({"energy"}),
     ),

@@ -55,7 +55,7 @@ class CircleSums(HeadSums):
 
     def __init__(self, series: CircleHead, moments: Array, precision: Precision) -> None:
         self._head, self._degree = series.head, series.degree
-        self._epsilon = precision.epsilon
+        self._series, self._precision, self._whole = series, precision, moments
         modes = math.sqrt(0.5) * (moments[1::2] + 1j * moments[2::2])
         self._modes = np.concatenate([moments[:1], modes])[: self._degree + BEYOND + 1]
         self._total = float(moments[0])
@@ -64,9 +64,8 @@ class CircleSums(HeadSums):
     def pairs(self, moments: Array) -> float:
         degree = moments.size // 2
         grid = CircleGrid(degree, 2 * degree + 2)
-        parts = self.parts(CircleHarmonics(degree, self._epsilon).locate(grid.points), 0)
-        z = parts.z * np.exp(parts.log_scale - self._head.size)
-        return float(np.dot(grid.analyse(z), moments))
+        at = CircleHarmonics(degree, self._precision.epsilon).locate(grid.points)
+        return float(moments @ self._series.pair_matrix(grid, at, self._precision) @ self._whole)
 
     def parts(self, at: Located, order: int) -> HeadParts:
         head, x, mass = self._head, at.points, self._mass

@@ -7,7 +7,7 @@ it increases along the flow whatever the signs.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -55,12 +55,16 @@ def excess_of_heads(model: Heads, moments: Array | None) -> float:
     return _pairs(model, twice, apart)
 
 
-@lru_cache(maxsize=32)
+_UNIFORM: WeakKeyDictionary[Heads, float] = WeakKeyDictionary()
+
+
 def energy_of_uniform(model: Heads) -> float:
-    """E of the uniform measure of mass one; kept."""
-    assert model.harmonics is not None
-    uniform = model.harmonics.uniform()
-    return _pairs(model, uniform, uniform)
+    """E of the uniform measure of mass one; kept as long as the model is."""
+    if model not in _UNIFORM:
+        assert model.harmonics is not None
+        uniform = model.harmonics.uniform()
+        _UNIFORM[model] = _pairs(model, uniform, uniform)
+    return _UNIFORM[model]
 
 
 def energy_of_pairs(model: Heads, measure: Measure, sources: tuple[Array, Array]) -> float:

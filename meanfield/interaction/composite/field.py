@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CompositeField"]
 
-_NOISE = 2e-14  # of sums by transforms, over their bound
-
 
 class _Flow(NamedTuple):
     """X (n, k) and its divergence (n,)."""
@@ -166,7 +164,10 @@ class CompositeField(AnyField):
         self, drift: Drift, at: Located, order: int, scaled: bool, velocity: Array,
         divergence: Array,
     ) -> None:  # fmt: skip
-        on, factor = self.interaction.manifold, 1.0 / self._factor(False) if scaled else 1.0
+        on, factor = (
+            self.interaction.manifold,
+            math.exp(-self.interaction.factor_log) if scaled else 1.0,
+        )
         x = on.embed(at.points)
         velocity += factor * on.components(at.points, drift.vector(x))
         if order > 1:
@@ -293,7 +294,7 @@ class CompositeField(AnyField):
             return self._heads_excess + of_drift
         if not model.manifold.has_harmonics:
             return math.nan
-        transforms = model.by("harmonics")
+        transforms = model.with_transforms
         assert transforms.harmonics is not None
         moments = moments_of(transforms.harmonics, self.measure, self._comm)
         again = CompositeField(transforms, self.measure, moments, self.t, self._comm)

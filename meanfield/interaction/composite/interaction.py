@@ -25,10 +25,6 @@ from meanfield.interaction.measure import Measure, checked_on, is_known, moments
 
 __all__ = ["Composite"]
 
-_NOWHERE: Array = np.empty(0)
-_BEYOND = 2  # degrees of moments beyond those of the series: products with two coordinates
-_SINGLE = 1e-14  # accuracy of transforms that are divided by Z
-
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
@@ -126,7 +122,7 @@ class Composite(Heads, AnyInteraction):
             return None
         signs = set()
         for head in self.heads:
-            low, high = head.eigenvalues[0], head.eigenvalues[-1]
+            low = head.eigenvalues[0]
             factor = head.gradient_factor or 0.0
             noise = 1e-13 * head.size
             if factor == 0.0 or head.size == 0.0:
@@ -135,7 +131,6 @@ class Composite(Heads, AnyInteraction):
                 signs.add("positive" if factor > 0.0 else "negative")
             else:
                 signs.add("mixed")
-            del high
         if len(signs) <= 1:
             return signs.pop() if signs else "positive"  # type: ignore[return-value]
         return "mixed"
@@ -156,9 +151,10 @@ class Composite(Heads, AnyInteraction):
             return math.nan
         (head,) = self.heads
         assert head.gradient_factor is not None
-        if head.gradient_factor < 0.0:
+        low, high = float(head.eigenvalues[0]), float(head.eigenvalues[-1])
+        if head.gradient_factor < 0.0 or -low > high:  # no point, or not one alone, has the most
             return math.nan
-        return 0.5 * head.gradient_factor * math.exp(float(head.eigenvalues[-1]) - self.size)
+        return 0.5 * head.gradient_factor * math.exp(high - self.size)
 
     @property
     def leaves_out_self(self) -> bool:

@@ -50,7 +50,8 @@ class LatitudeSums(HeadSums):
 
     def __init__(self, series: LatitudeHead, moments: Array, precision: Precision) -> None:
         self._head, self._numbers, self._degree = series.head, series.numbers, series.degree
-        self._epsilon, self._d = precision.epsilon, series.head.d
+        self._series, self._precision, self._whole = series, precision, moments
+        self._d = series.head.d
         degree = series.degree + BEYOND
         # int P_l(cos theta) dmu
         roots = np.sqrt(harmonic_dimension(moments.size - 1, self._d))
@@ -61,10 +62,9 @@ class LatitudeSums(HeadSums):
     def pairs(self, moments: Array) -> float:
         degree = moments.size - 1
         grid = ZonalGrid(degree, degree + 1, self._d)
-        on = ZonalHarmonics(degree, self._epsilon, dimension=self._d)
-        parts = self.parts(on.locate(grid.points), 0)
-        z = parts.z * np.exp(parts.log_scale - self._head.size)
-        return float(np.dot(grid.analyse(z), moments))
+        on = ZonalHarmonics(degree, self._precision.epsilon, dimension=self._d)
+        matrix = self._series.pair_matrix(grid, on.locate(grid.points), self._precision)
+        return float(moments @ matrix @ self._whole)
 
     def parts(self, at: Located, order: int) -> HeadParts:
         d, theta = self._d, at.angles

@@ -14,6 +14,7 @@ from meanfield.geometry.sphere import Array
 __all__ = ["Frames", "HeadMatrices"]
 
 _SAME = 1e-12  # relative difference of matrices that are meant to be equal
+_WEAK = 1e-4  # |A| below which a head is told by its velocity
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,23 @@ class HeadMatrices:
         """|V|, the largest singular value: velocities of sa are at most this."""
         return float(np.linalg.norm(self.V, 2))
 
+    @property
+    def is_weak(self) -> bool:
+        """Whether A is so small that e^{<A x, y>} hardly tells it from 0."""
+        return self.size < _WEAK
+
     @cached_property
     def gradient_factor(self) -> float | None:
-        """c, if V = c A^T: then V N = c grad Z, whatever the measure; else None."""
-        if self.size == 0.0 or self.strength == 0.0:
+        """c, if V = c A^T: then V N = c grad Z, whatever the measure; else None.
+
+        None, too, where A is so small that c Z would be all round-off.
+        """
+        if self.strength == 0.0:
             return 0.0
-        c = float(np.sum(self.V * self.A.T)) / float(np.sum(self.A * self.A))
+        if self.is_weak:
+            return None
+        a = self.A / self.size
+        c = float(np.sum(self.V * a.T)) / float(np.sum(a * a)) / self.size
         same = float(np.linalg.norm(self.V - c * self.A.T)) <= _SAME * float(np.linalg.norm(self.V))
         return c if same else None
 
@@ -91,8 +103,8 @@ class HeadMatrices:
 
     @cached_property
     def has_energy(self) -> bool:
-        """Whether V = c A with A symmetric."""
-        return self.symmetric and self.gradient_factor is not None
+        """Whether V = c A with A symmetric, or V = 0."""
+        return self.strength == 0.0 or (self.symmetric and self.gradient_factor is not None)
 
     @cached_property
     def eigenvalues(self) -> Array:

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
 from meanfield.geometry.sphere import Array
@@ -27,6 +28,7 @@ __all__ = ["Heads"]
 
 _NOWHERE: Array = np.empty(0)
 _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
+_LARGEST = 1e3  # of |A|
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +42,9 @@ class Heads:
         geometry: "sphere", "circle", "zonal" (where matrices commute with the rotations about the
             axis) or "any".
         method: "harmonics", "direct" or "auto".
-        accuracy: of the field, relative to Z itself, 1e-14 to 1e-4; None: 1e-7. Targets whose Z is
-            too small for one way of summing go to the next: matrix, radial nodes, direct sums.
+        accuracy: 1e-14 to 1e-4; None: 1e-7. Of sa relative to Z itself: targets whose Z is too
+            small for one way of summing go to the next, matrix, radial nodes, direct sums. Of usa
+            relative to the largest Z of the largest A, which drowns what is smaller beside it.
         drifts: what is added to X whatever the measure.
         dark: not used.
 
@@ -71,12 +74,26 @@ class Heads:
             raise InputError(f"accuracy = {self.accuracy:g} found, 1e-14 to 1e-4 expected")
         object.__setattr__(self, "heads", tuple(self.heads))
         for k, head in enumerate(self.heads):
+            if not isinstance(head, HeadMatrices):
+                raise InputError(
+                    f"heads[{k}]: found {as_found(head)}, expected HeadMatrices(A, V), which "
+                    "mf.Head(...).matrices(d, kind) gives"
+                )
+            if head.size > _LARGEST:
+                raise InputError(
+                    f"heads[{k}]: |A| = {head.size:.6g} found, at most {_LARGEST:g} expected"
+                )
             if head.d != self.d:
                 raise InputError(
                     f"heads[{k}]: {head.d} x {head.d} matrices found, {self.d} x {self.d} expected"
                 )
         object.__setattr__(self, "drifts", tuple(self.drifts))
         for k, drift in enumerate(self.drifts):
+            if not isinstance(drift, Drift):
+                raise InputError(
+                    f"drifts[{k}]: found {as_found(drift)}, expected such as LinearDrift(M), or what "
+                    ".on(d) of a section of a case gives"
+                )
             if drift.d != self.d:
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
@@ -145,6 +162,11 @@ class Heads:
             return Located(points, _NOWHERE)
         return self.harmonics.locate(points)
 
+    @cached_property
+    def with_transforms(self) -> Self:
+        """The same by harmonics."""
+        return self if self.truncation is not None else self.by("harmonics")
+
     @property
     def factor_log(self) -> float:
         """log of the factor in *scaled* velocities: the largest |A| for usa."""
@@ -195,7 +217,8 @@ class Heads:
     def has_gradient(self) -> bool:
         """Whether X or a part of it is told as a potential."""
         some = any(head.gradient_factor is not None for head in self.heads)
-        return some or any(drift.is_gradient for drift in self.drifts)
+        some = some or any(drift.is_gradient for drift in self.drifts)
+        return some or self.has_potential
 
     @property
     def energy_kind(self) -> EnergyKind | None:
@@ -207,7 +230,8 @@ class Heads:
             return None
         if self.model == "usa" or not self.heads:
             return "gradient"
-        return "monotone" if len(self.heads) == 1 and not self.drifts else None
+        count = sum(head.strength > 0.0 for head in self.heads)
+        return "monotone" if count <= 1 and not self.drifts else None
 
     @property
     def why_no_energy(self) -> str:
@@ -217,8 +241,10 @@ class Heads:
         if not self.drift_is_gradient:
             return "the drift is no gradient"
         for k, head in enumerate(self.heads):
-            if not head.symmetric:
+            if 0.0 < head.strength and not head.symmetric:
                 return f"A of heads[{k}] is not symmetric"
+            if 0.0 < head.strength and head.is_weak:
+                return f"A of heads[{k}] is too small to tell it by"
             if head.gradient_factor is None:
                 return f"V of heads[{k}] is no multiple of A"
         return "softmax heads that are added, or a drift beside one, have none"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meanfield.geometry.manifolds import Located
+from meanfield.geometry.manifolds import Grid, Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
@@ -72,6 +72,27 @@ class HeadSeries(ABC):
     @abstractmethod
     def sums(self, moments: Array, of: int, precision: Precision) -> HeadSums:
         """With the moments of a measure up to degree ``of``."""
+
+    def pair_matrix(self, grid: Grid, at: Located, precision: Precision) -> Array:
+        """(n_coefficients, n_coefficients) of ``HeadSums.pairs`` as a bilinear form; kept.
+
+        Args:
+            grid: nodes that integrate products of harmonics up to its degree.
+            at: its nodes.
+            precision: what is asked for.
+        """
+        known = self.__dict__.setdefault("_pair_matrices", {})
+        if grid.degree not in known:
+            count = grid.degrees.size
+            columns = np.empty((count, count))
+            for k in range(count):
+                one = np.zeros(count)
+                one[k] = 1.0
+                parts = self.sums(one, grid.degree, precision).parts(at, 0)
+                z = parts.z * np.exp(parts.log_scale - self.head.size)
+                columns[:, k] = grid.analyse(z)
+            known[grid.degree] = columns
+        return np.asarray(known[grid.degree])
 
     def together(
         self, sums: list[tuple[HeadSums, float]], at: Located, order: int

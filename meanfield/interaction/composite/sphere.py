@@ -216,7 +216,11 @@ class SphereSums(HeadSums):
         return float(np.dot(grid.analyse(z), moments))
 
     def parts(self, at: Located, order: int) -> HeadParts:
-        dim = np.ones(len(at.points), dtype=bool)
+        n = len(at.points)
+        if not n and not self.series.has_matrix:
+            none, flow = np.zeros(0), np.zeros((0, 3))
+            return HeadParts(none, none, none, none, flow, none, flow)
+        dim = np.ones(n, dtype=bool)
         parts = None
         if self.series.has_matrix:
             parts = self._by_matrix(at, order)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from meanfield.arguments import checked_arguments
 from meanfield.errors import InputError
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
@@ -28,6 +29,8 @@ __all__ = [
     "Potential",
 ]
 
+_LARGEST = 1e6  # of a number: as of the strength of a kernel
+
 Direction = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
 Directions = Annotated[
     tuple[Direction, ...],
@@ -36,14 +39,26 @@ Directions = Annotated[
 ]
 
 
-def _unit(direction: tuple[float, ...], d: int, key: str) -> Array:
-    found = np.array(direction, dtype=np.float64)
+def _vector(numbers: tuple[float, ...], d: int, key: str) -> Array:
+    found = np.array(numbers, dtype=np.float64)
     if found.shape != (d,):
         raise InputError(f"potential.{key}: expected {d} numbers, found {found.size}")
-    length = float(np.linalg.norm(found))
-    if length == 0.0:
+    return _bounded(found, key)
+
+
+def _bounded(found: Array, key: str) -> Array:
+    if np.max(np.abs(found), initial=0.0) > _LARGEST:
+        raise InputError(f"potential.{key}: expected numbers up to {_LARGEST:g}, found larger ones")
+    return found
+
+
+def _unit(direction: tuple[float, ...], d: int, key: str) -> Array:
+    found = _vector(direction, d, key)
+    largest = float(np.max(np.abs(found)))
+    if largest == 0.0:
         raise InputError(f"potential.{key}: expected a direction, found zeros")
-    return found / length
+    found = found / largest
+    return found / float(np.linalg.norm(found))
 
 
 @options("model.potential", kw_only=True)
@@ -73,10 +88,9 @@ class LinearPotential(Potential):
     """h, d numbers."""
     type: Literal["linear"] = "linear"
 
+    @checked_arguments
     def on(self, d: int) -> Drift:
-        h = np.array(self.field)
-        if h.shape != (d,):
-            raise InputError(f"potential.field: expected {d} numbers, found {h.size}")
+        h = _vector(self.field, d, "field")
         one = Activation(np.ones_like, np.zeros_like, np.array)
         return Ridges(h[None], h[:, None], np.zeros(1), one, "linear potential")
 
@@ -91,6 +105,7 @@ class CapPotential(Potential):
     """Negative: it repels."""
     type: Literal["cap"] = "cap"
 
+    @checked_arguments
     def on(self, d: int) -> Drift:
         a = _unit(self.axis, d, "axis")
         positive = Activation(
@@ -114,6 +129,7 @@ class BumpPotential(Potential):
     """Its inverse width squared."""
     type: Literal["bumps"] = "bumps"
 
+    @checked_arguments
     def on(self, d: int) -> Drift:
         k = float(self.concentration)
         centres = np.array([_unit(c, d, "centres") for c in self.centres]).reshape(-1, d)
@@ -136,13 +152,14 @@ class HarmonicPotential(Potential):
     """c_1, c_2, ...: where a harmonic is large, mass gathers if its coefficient is positive."""
     type: Literal["harmonic"] = "harmonic"
 
+    @checked_arguments
     def on(self, d: int) -> Drift:
         a = _unit(self.axis, d, "axis")
         if not 1 <= len(self.coefficients) <= 200:
             raise InputError(
                 f"potential.coefficients: expected 1 to 200 numbers, found {len(self.coefficients)}"
             )
-        c = np.concatenate([[0.0], self.coefficients])
+        c = np.concatenate([[0.0], _bounded(np.array(self.coefficients), "coefficients")])
         function = Activation(
             lambda t: _series(c, t, d, 1), lambda t: _series(c, t, d, 2),
             lambda t: _series(c, t, d, 0),
