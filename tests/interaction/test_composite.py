@@ -554,7 +554,7 @@ def test_bad_input_is_one_line() -> None:
         Composite((head,), "sa", 3, drifts=(LinearDrift(np.eye(2)),))
     with pytest.raises(InputError, match=r"usa with \|A\| = 700 found"):
         Composite((HeadMatrices(700.0 * np.eye(3), np.eye(3)),), "usa", 3).refuse_overflow()
-    with pytest.raises(InputError, match=r"heads\[0\]: found .*Head, expected HeadMatrices"):
+    with pytest.raises(InputError, match=r"heads\[0\]: found Head.*, expected HeadMatrices"):
         Composite((mf.Head(beta=1.0),), "sa", 3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"drifts\[0\]: found .* expected such as LinearDrift"):
         Composite((), "sa", 3, drifts=(mf.Drift(matrix=np.eye(3)),))  # type: ignore[arg-type]

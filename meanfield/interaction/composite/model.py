@@ -91,8 +91,8 @@ class Heads:
         for k, drift in enumerate(self.drifts):
             if not isinstance(drift, Drift):
                 raise InputError(
-                    f"drifts[{k}]: found {as_found(drift)}, expected such as LinearDrift(M), or what "
-                    ".on(d) of a section of a case gives"
+                    f"drifts[{k}]: found {as_found(drift)}, expected such as LinearDrift(M), "
+                    "or what .on(d) of a section of a case gives"
                 )
             if drift.d != self.d:
                 raise InputError(
