@@ -28,7 +28,7 @@ __all__ = ["Heads"]
 
 _NOWHERE: Array = np.empty(0)
 _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
-_LARGEST = 1e3  # of |A|
+_LARGEST = 2e3  # of |A|
 
 
 @dataclass(frozen=True, eq=False)
