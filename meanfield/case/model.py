@@ -199,11 +199,7 @@ class Model:
         if self.beta is not None:  # the short form is one head
             values = np.diag(np.full(d, self.value, dtype=float))
             heads.append(head_matrices(self.beta * np.eye(d), values, kind, "model.beta"))
-        try:
-            drifts = [getattr(self, name).on(d) for name in self._alone]
-        except InputError as error:
-            text = str(error)
-            raise InputError(text if text.startswith("model.") else f"model.{text}") from None
+        drifts = [getattr(self, name).on(d) for name in self._alone]
         try:
             return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, tuple(drifts))
         except InputError as error:  # it knows its own names only

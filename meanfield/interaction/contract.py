@@ -10,13 +10,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self
 
-from meanfield.collective import Communicator
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.arguments import refuse_other
+from meanfield.collective import Communicator, joined, sum_over_ranks
 from meanfield.geometry.manifolds import Harmonics, Located, Manifold
 from meanfield.geometry.sphere import Array
+from meanfield.geometry.threads import refuse_fork
 from meanfield.interaction.expansion import Convexity, Truncation
-from meanfield.interaction.measure import Measure
+from meanfield.interaction.measure import Measure, checked_on, is_known, moments_of, plain
 
 __all__ = ["AnyField", "AnyInteraction", "DarkPoints", "EnergyKind"]
 
@@ -45,17 +51,43 @@ class AnyField(ABC):
     ``AnyInteraction.locate`` has made of points that are known to be good. ``seen`` counts the
     points whose values come from direct sums where transforms are in use. With ``scaled`` a factor
     that no double may hold is left out.
+
+    Attributes:
+        measure: whose field it is; t: the time.
+        moments: of the measure, over all ranks; None for direct sums.
     """
 
-    measure: Measure
-    moments: Array | None
-    """Of the measure, over all ranks; None for direct sums."""
-    t: float
+    def __init__(
+        self, measure: Measure, moments: Array | None, t: float, comm: Communicator | None
+    ) -> None:
+        self.measure, self.moments, self.t = measure, moments, t
+        self._comm = comm
 
-    @property
-    @abstractmethod
+    @cached_property
     def mass(self) -> float:
         """Total mass over all ranks."""
+        if self.moments is not None:
+            return float(self.moments[0])
+        local = np.array([float(np.sum(self.measure.weights))])
+        return float(sum_over_ranks(self._comm, local)[0])
+
+    @cached_property
+    def _sources(self) -> tuple[Array, Array]:
+        """All points and masses, on every rank: for direct sums."""
+        x, m = plain(self.measure.points), self.measure.weights
+        return joined(self._comm, x), joined(self._comm, m)
+
+    def _sources_for(
+        self, dark: NDArray[np.bool_], seen: DarkPoints | None
+    ) -> tuple[Array, Array] | None:
+        """All points and masses, if any of this rank's points are dark; counts them. Collective."""
+        number = int(np.count_nonzero(dark))
+        if seen is not None:
+            seen.add(number)
+        if sum_over_ranks(self._comm, np.array([float(number)]))[0] == 0.0:
+            return None
+        sources = self._sources  # collective: every rank takes part
+        return sources if number else None
 
     @abstractmethod
     def velocity(
@@ -197,19 +229,31 @@ class AnyInteraction(ABC):
 
     # ---- fields ----------------------------------------------------------------------------------
 
-    @abstractmethod
     def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> AnyField:
-        """The field that a measure exerts at time ``t``. Collective over ``comm``.
+        """The field that a measure exerts at time ``t``.
+
+        Collective over ``comm`` (an mpi4py communicator, or None in one process): each rank gives
+        its own points, the result is the field of all.
 
         Raises:
-            InputError: on every rank; it is no measure on this geometry, see ``Measure``.
+            InputError: on every rank; it is no measure on this geometry, see ``Measure``. Or this
+                is a copy (fork) of a process that has computed.
         """
+        refuse_fork()
+        if not is_known(measure):
+            refuse_other("t", t, float)
+            refuse_other("comm", comm, Communicator | None)
+            measure = checked_on(self.manifold, measure, comm=comm)
+        moments = None
+        if self.harmonics is not None:
+            moments = moments_of(self.harmonics, measure, comm)
+        return self.field_of_moments(moments, measure, t, comm)
 
     @abstractmethod
     def field_of_moments(
-        self, moments: Array, measure: Measure, t: float, comm: Communicator | None
+        self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> AnyField:
-        """The field of known moments (a checkpoint, or an extrapolation in time)."""
+        """The field of known moments (a checkpoint, an extrapolation); None: direct sums."""
 
     @abstractmethod
     def kernel_norm(self, moments: Array) -> float:

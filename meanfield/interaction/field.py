@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from meanfield.collective import Alone, Communicator, everywhere, joined, sum_over_ranks
+from meanfield.collective import Alone, Communicator, everywhere, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
@@ -43,19 +43,8 @@ class Field(AnyField):
         t: float,
         comm: Communicator | None,
     ) -> None:
+        super().__init__(measure, moments, t, comm)
         self.interaction = model
-        self.measure = measure
-        self.moments = moments
-        self.t = t
-        self._comm = comm
-
-    @cached_property
-    def mass(self) -> float:
-        """Total mass over all ranks."""
-        if self.moments is not None:
-            return float(self.moments[0])
-        local = np.array([float(np.sum(self.measure.weights))])
-        return float(sum_over_ranks(self._comm, local)[0])
 
     @cached_property
     def _noise(self) -> float:
@@ -64,12 +53,6 @@ class Field(AnyField):
         assert model.harmonics is not None and self.moments is not None
         bound = np.sum(model.largest_values * np.sqrt(model.harmonics.power(self.moments)))
         return model.epsilon * float(bound)
-
-    @cached_property
-    def _sources(self) -> tuple[Array, Array]:
-        """All points and masses, on every rank: for direct sums."""
-        x, m = plain(self.measure.points), self.measure.weights
-        return joined(self._comm, x), joined(self._comm, m)
 
     def _located(self, points: object) -> Located:
         """Points that somebody has given, checked: together where ranks wait for each other."""
@@ -110,13 +93,8 @@ class Field(AnyField):
     def _light_up(self, at: Located, parts: Parts, seen: DarkPoints | None) -> Parts:
         """Replace the values where Z is lost in its own noise by direct sums. Collective."""
         dark = parts.z < self.interaction.dark * self._noise
-        number = int(np.count_nonzero(dark))
-        if seen is not None:
-            seen.add(number)
-        if sum_over_ranks(self._comm, np.array([float(number)]))[0] == 0.0:
-            return parts
-        sources = self._sources  # collective: every rank takes part
-        if not number:
+        sources = self._sources_for(dark, seen)
+        if sources is None:
             return parts
         order = (parts.gradient is not None) + (parts.laplacian is not None)
         exact = self._direct_parts(at.points[dark], order, True, sources)

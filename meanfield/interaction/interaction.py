@@ -20,16 +20,15 @@ from functools import cached_property
 
 import numpy as np
 
-from meanfield.arguments import checked_arguments, checked_fields, refuse_other
+from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.geometry.threads import refuse_fork
 from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
 from meanfield.interaction.kernels.exponential import Exponential
-from meanfield.interaction.measure import Measure, checked_on, is_known, moments_of
+from meanfield.interaction.measure import Measure
 from meanfield.interaction.zonal import Term, Zonal
 
 __all__ = ["EnergyKind", "Interaction", "Term"]
@@ -50,11 +49,6 @@ class Interaction(Zonal, AnyInteraction):
         kept, on = self.accuracy if accuracy is None else accuracy, self.manifold
         most = min(max(2, on.resolved_degree(vertices)), on.most_degree)
         return replace(self, most=most, accuracy=kept)
-
-    @checked_arguments
-    def by(self, method: str) -> Interaction:
-        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
-        return self if method == "auto" else replace(self, method=method)
 
     def quiet(self, rtol: float) -> Interaction:
         """The same with the noise of a normalised velocity, at any point, not far above ``rtol``.
@@ -104,27 +98,13 @@ class Interaction(Zonal, AnyInteraction):
     # ------------------------------------------------------------------ fields
 
     def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> Field:
-        """The field that a measure exerts at time ``t``.
-
-        Collective over ``comm`` (an mpi4py communicator, or None in one process): each rank gives
-        its own points, the result is the field of all.
-
-        Raises:
-            InputError: on every rank; it is no measure on this geometry, see ``Measure``. Or this
-                is a copy (fork) of a process that has computed.
-        """
-        refuse_fork()
-        if not is_known(measure):
-            refuse_other("t", t, float)
-            refuse_other("comm", comm, Communicator | None)
-            measure = checked_on(self.manifold, measure, comm=comm)
-        moments = None
-        if self.harmonics is not None:
-            moments = moments_of(self.harmonics, measure, comm)
-        return Field(self, measure, moments, t, comm)
+        """The field that a measure exerts: see ``AnyInteraction.field``."""
+        found = super().field(measure, t, comm)
+        assert isinstance(found, Field)
+        return found
 
     def field_of_moments(
-        self, moments: Array, measure: Measure, t: float, comm: Communicator | None
+        self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> Field:
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
         return Field(self, measure, moments, t, comm)

@@ -16,15 +16,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.expansion import Expansion, Truncation, expansion_of
 from meanfield.interaction.kernels.base import Kernel, Link
+from meanfield.interaction.ongeometry import OnGeometry
 
 __all__ = ["Term", "Zonal"]
-
-_NOWHERE: Array = np.empty(0)  # the coordinates of no transform
 
 
 @runtime_checkable
@@ -73,7 +71,7 @@ class Term(Protocol):
 
 
 @dataclass(frozen=True)
-class Zonal:
+class Zonal(OnGeometry):
     """A zonal interaction on one geometry.
 
     Attributes:
@@ -106,26 +104,13 @@ class Zonal:
     most: int | None = None
 
     def __post_init__(self) -> None:
-        if self.accuracy is not None and not 1e-14 <= self.accuracy <= 1e-4:
-            raise InputError(f"accuracy = {self.accuracy:g} found, 1e-14 to 1e-4 expected")
-        if self.method not in ("auto", "harmonics", "direct"):
-            hint = suggest(self.method, ("auto", "harmonics", "direct"))
-            raise InputError(
-                f"method '{self.method}' found, 'auto', 'harmonics' or 'direct' expected{hint}"
-            )
         _ = self.expansion.lam0
-        if not self.manifold.has_harmonics and self.method == "harmonics":
-            raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
+        self._refuse_ways()
         if self.link == "log" and not self.kernel.positive(self.d):
             raise InputError(
                 f'model.interaction.link: found "log", but {self.kernel.type} is not positive '
                 'everywhere: expected "identity"'
             )
-
-    @cached_property
-    def manifold(self) -> Manifold:
-        """The geometry of its points."""
-        return manifold(self.geometry, self.d)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -195,22 +180,6 @@ class Zonal:
         if found is None and self.method == "harmonics":
             return self.expansion.truncation(self.epsilon, 128)
         return found
-
-    @cached_property
-    def harmonics(self) -> Harmonics | None:
-        """The transforms in use; None for direct sums."""
-        if self.truncation is None:
-            return None
-        return self.manifold.harmonics(self.truncation.degree, self.epsilon)
-
-    def locate(self, points: Array) -> Located:
-        """Points made ready for the transforms in use, to be known as good: nothing is checked.
-
-        For solvers, which look at the same points many times; others give arrays.
-        """
-        return (
-            Located(points, _NOWHERE) if self.harmonics is None else self.harmonics.locate(points)
-        )
 
     # ------------------------------------------------------------------ what fields ask
 

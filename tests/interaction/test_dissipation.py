@@ -132,3 +132,15 @@ def test_numbers_that_no_double_holds_are_left_scaled() -> None:
     found, known = (f.dissipation_density(mu.points) for f in (soft, same))
     np.testing.assert_allclose(found, known, rtol=1e-9)
     assert math.isfinite(float(found.sum()))
+
+
+def test_heads_that_do_nothing_dissipate_nothing() -> None:
+    """Also where the first one is such a head."""
+    d = np.diag([1.0, 0.4, -0.7])
+    idle, acting = HeadMatrices(2.0 * np.eye(3), np.zeros((3, 3))), HeadMatrices(1.5 * d, d)
+    for geometry in ("any", "sphere"):
+        mu = some(3)
+        both = check(Composite((idle, acting), "sa", 3, geometry), mu)
+        alone = check(Composite((acting,), "sa", 3, geometry), mu)
+        # In the unit of scaled energies, that of the largest A.
+        assert both == pytest.approx(alone * math.exp(1.5 - 2.0), rel=1e-9)

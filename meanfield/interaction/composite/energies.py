@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from meanfield.geometry.sphere import Array, harmonic_dimension
-from meanfield.interaction.composite.bessel import exponential_series
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.model import Heads
+from meanfield.interaction.composite.series import largest_sums
 from meanfield.interaction.composite.sums import head_sums
 from meanfield.interaction.measure import Measure, plain
 
@@ -77,6 +77,8 @@ def energy_of_pairs(model: Heads, measure: Measure, sources: tuple[Array, Array]
     """
     x, total = plain(measure.points), 0.0
     for head, factor in zip(model.heads, _factors(model), strict=True):
+        if factor == 0.0:
+            continue
         parts = head_sums(head, x, *sources, 0, model.manifold)
         z = np.exp(parts.log_scale - head.size) * parts.z
         total += float(factor) * float(np.dot(measure.weights, z))
@@ -103,10 +105,8 @@ def energy_noise(model: Heads, moments: Array | None, mass: float, masses: float
     """
     bounds = mass * np.ones(len(model.heads))
     if moments is not None and model.harmonics is not None and model.heads:
-        power = np.sqrt(model.harmonics.power(moments))
-        size = power * np.sqrt(harmonic_dimension(model.harmonics.degree, model.d))
         sizes = np.array([head.size for head in model.heads])
-        bounds = exponential_series(sizes, model.harmonics.degree, model.d) @ size
+        bounds = largest_sums(sizes, model.harmonics.power(moments), model.d)
     potential = 2.0 * float(np.sum(np.abs(_factors(model)) * bounds))
     potential += model.scaled(sum(drift.size for drift in model.drifts))
     return (masses + 1e-15 + 4.0 * model.epsilon) * potential

@@ -1,14 +1,14 @@
-"""What a measure does to a token under heads and drifts: made by ``Heads.field``."""
+"""What a measure does to a token under heads and drifts: made by ``Composite.field``."""
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from meanfield.collective import Alone, Communicator, everywhere, joined, sum_over_ranks
+from meanfield.collective import Alone, Communicator, everywhere, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
@@ -25,12 +25,9 @@ from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.composite.series import HeadSums
 from meanfield.interaction.composite.sums import head_sums
-from meanfield.interaction.contract import AnyField
+from meanfield.interaction.contract import AnyField, DarkPoints
 from meanfield.interaction.drifts import Drift
 from meanfield.interaction.measure import Measure, moments_of, plain
-
-if TYPE_CHECKING:
-    from meanfield.interaction.contract import DarkPoints
 
 __all__ = ["CompositeField"]
 
@@ -53,25 +50,8 @@ class CompositeField(AnyField):
         t: float,
         comm: Communicator | None,
     ) -> None:
+        super().__init__(measure, moments, t, comm)
         self.interaction = model
-        self.measure = measure
-        self.moments = moments
-        self.t = t
-        self._comm = comm
-
-    @cached_property
-    def mass(self) -> float:
-        """Total mass over all ranks."""
-        if self.moments is not None:
-            return float(self.moments[0])
-        local = np.array([float(np.sum(self.measure.weights))])
-        return float(sum_over_ranks(self._comm, local)[0])
-
-    @cached_property
-    def _sources(self) -> tuple[Array, Array]:
-        """All points and masses, on every rank: for direct sums."""
-        x, m = plain(self.measure.points), self.measure.weights
-        return joined(self._comm, x), joined(self._comm, m)
 
     def _located(self, points: Array | Located) -> Located:
         """Points that somebody has given, checked: together, as ranks wait for each other."""
@@ -101,13 +81,8 @@ class CompositeField(AnyField):
         if not model.normalised:
             return parts
         dark = parts.z * model.relative < parts.noise
-        number = int(np.count_nonzero(dark))
-        if seen is not None:
-            seen.add(number)
-        if sum_over_ranks(self._comm, np.array([float(number)]))[0] == 0.0:
-            return parts
-        sources = self._sources  # collective: every rank takes part
-        if not number:
+        sources = self._sources_for(dark, seen)
+        if sources is None:
             return parts
         exact = head_sums(model.heads[k], at.points[dark], *sources, order, model.manifold)
         return parts.replaced(dark, exact)
@@ -164,10 +139,8 @@ class CompositeField(AnyField):
         self, drift: Drift, at: Located, order: int, scaled: bool, velocity: Array,
         divergence: Array,
     ) -> None:  # fmt: skip
-        on, factor = (
-            self.interaction.manifold,
-            math.exp(-self.interaction.factor_log) if scaled else 1.0,
-        )
+        on = self.interaction.manifold
+        factor = math.exp(-self.interaction.factor_log) if scaled else 1.0
         x = on.embed(at.points)
         velocity += factor * on.components(at.points, drift.vector(x))
         if order > 1:
@@ -288,8 +261,7 @@ class CompositeField(AnyField):
         model = self.interaction
         if model.energy_kind is None:
             return math.nan
-        mean = sum(drift.mean_potential() for drift in model.drifts)
-        of_drift = self.drift_energy() - model.scaled(mean) * self.mass
+        of_drift = self.drift_energy() - model.scaled(model.mean_potential) * self.mass
         if self.moments is not None:
             return self._heads_excess + of_drift
         if not model.manifold.has_harmonics:
@@ -307,8 +279,8 @@ class CompositeField(AnyField):
     def dissipation_density(self, points: Array | Located) -> Array:
         """Scaled |X|^2, or Z |X|^2 for a head of sa, (n,): see ``AnyField``. Collective."""
         model = self.interaction
-        if model.model == "sa" and model.heads:
-            parts = self._head(0, self._located(points), 1, None)
+        if model.normalised and model.acting:
+            parts = self._head(model.acting[0], self._located(points), 1, None)
             assert parts.flow is not None
             scale = np.exp(parts.log_scale - model.size) / parts.z
             return np.asarray(scale * np.sum(parts.flow**2, axis=1))

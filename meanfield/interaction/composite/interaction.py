@@ -10,18 +10,17 @@ from typing import Self
 
 import numpy as np
 
-from meanfield.arguments import checked_fields, refuse_other
+from meanfield.arguments import checked_fields
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.geometry.threads import refuse_fork
 from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.sphere import series_degree
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.expansion import Convexity
-from meanfield.interaction.measure import Measure, checked_on, is_known, moments_of
+from meanfield.interaction.measure import Measure
 
 __all__ = ["Composite"]
 
@@ -65,24 +64,13 @@ class Composite(Heads, AnyInteraction):
     def field(
         self, measure: Measure, t: float = 0.0, comm: Communicator | None = None
     ) -> CompositeField:
-        """The field that a measure exerts at time ``t``. Collective over ``comm``.
-
-        Raises:
-            InputError: on every rank; it is no measure on this geometry, see ``Measure``. Or this
-                is a copy (fork) of a process that has computed.
-        """
-        refuse_fork()
-        if not is_known(measure):
-            refuse_other("t", t, float)
-            refuse_other("comm", comm, Communicator | None)
-            measure = checked_on(self.manifold, measure, comm=comm)
-        moments = None
-        if self.harmonics is not None:
-            moments = moments_of(self.harmonics, measure, comm)
-        return CompositeField(self, measure, moments, t, comm)
+        """The field that a measure exerts: see ``AnyInteraction.field``."""
+        found = super().field(measure, t, comm)
+        assert isinstance(found, CompositeField)
+        return found
 
     def field_of_moments(
-        self, moments: Array, measure: Measure, t: float, comm: Communicator | None
+        self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> CompositeField:
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
         return CompositeField(self, measure, moments, t, comm)
@@ -175,7 +163,7 @@ class Composite(Heads, AnyInteraction):
         total = sum(drift.rate for drift in self.drifts)
         for head in self.heads:
             z = 1.0
-            if self.model == "usa":
+            if not self.normalised:
                 lam0 = exponential_series(np.array([head.size]), 0, self.d)[0, 0]
                 z = lam0 * math.exp(min(head.size, 700.0))
             total += head.strength * z
@@ -203,7 +191,7 @@ class Composite(Heads, AnyInteraction):
         Raises:
             InputError: usa with |A| above ``highest``.
         """
-        if self.model == "usa" and self.size > highest:
+        if not self.normalised and self.size > highest:
             raise InputError(
                 f"usa with |A| = {self.size:g} found, |A| <= {highest:g} expected: velocities are "
                 "of size e^|A|; take sa"

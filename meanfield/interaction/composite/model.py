@@ -6,16 +6,12 @@ For this package only: everyone else asks a ``Composite``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Self
 
-import numpy as np
-
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.manifolds import Harmonics, Located, Manifold, manifold
-from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.axial import axial
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.series import BEYOND, HeadSeries, Precision, series_degree
@@ -23,16 +19,16 @@ from meanfield.interaction.composite.ways import series_on
 from meanfield.interaction.contract import EnergyKind
 from meanfield.interaction.drifts import Drift
 from meanfield.interaction.expansion import Truncation
+from meanfield.interaction.ongeometry import OnGeometry
 
 __all__ = ["Heads"]
 
-_NOWHERE: Array = np.empty(0)
 _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
 _LARGEST = 2e3  # of |A|
 
 
 @dataclass(frozen=True, eq=False)
-class Heads:
+class Heads(OnGeometry):
     """A sum of heads and of drifts, on one geometry.
 
     Attributes:
@@ -65,13 +61,7 @@ class Heads:
         if self.model not in ("sa", "usa"):
             hint = suggest(str(self.model), ("sa", "usa"))
             raise InputError(f"attention '{self.model}' found, 'sa' or 'usa' expected{hint}")
-        if self.method not in ("auto", "harmonics", "direct"):
-            hint = suggest(self.method, ("auto", "harmonics", "direct"))
-            raise InputError(
-                f"method '{self.method}' found, 'auto', 'harmonics' or 'direct' expected{hint}"
-            )
-        if self.accuracy is not None and not 1e-14 <= self.accuracy <= 1e-4:
-            raise InputError(f"accuracy = {self.accuracy:g} found, 1e-14 to 1e-4 expected")
+        self._refuse_ways()
         object.__setattr__(self, "heads", tuple(self.heads))
         for k, head in enumerate(self.heads):
             if not isinstance(head, HeadMatrices):
@@ -98,8 +88,6 @@ class Heads:
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
-        if not self.manifold.has_harmonics and self.method == "harmonics":
-            raise InputError("harmonics need a geometry: 'sphere', 'circle' or 'zonal'")
         if self.manifold.latitudes:
             for k, head in enumerate(self.heads):
                 axial(head, f"heads[{k}]")
@@ -107,11 +95,6 @@ class Heads:
                 drift.refuse_tilted()
 
     # ------------------------------------------------------------------ points and transforms
-
-    @cached_property
-    def manifold(self) -> Manifold:
-        """The geometry of its points."""
-        return manifold(self.geometry, self.d)
 
     @cached_property
     def series(self) -> tuple[HeadSeries, ...]:
@@ -150,19 +133,6 @@ class Heads:
         return Truncation(self._degree + BEYOND, True, 0.0)
 
     @cached_property
-    def harmonics(self) -> Harmonics | None:
-        """The transforms in use; None for direct sums."""
-        if self.truncation is None:
-            return None
-        return self.manifold.harmonics(self.truncation.degree, self.epsilon)
-
-    def locate(self, points: Array) -> Located:
-        """Points made ready for the transforms in use, to be known as good: nothing is checked."""
-        if self.harmonics is None:
-            return Located(points, _NOWHERE)
-        return self.harmonics.locate(points)
-
-    @cached_property
     def with_transforms(self) -> Self:
         """The same by harmonics."""
         return self if self.truncation is not None else self.by("harmonics")
@@ -181,10 +151,6 @@ class Heads:
         """A number in the unit of scaled energies, e^{|A|} of the largest A."""
         return value * math.exp(-self.size)
 
-    def by(self, method: str) -> Self:
-        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
-        return self if method == "auto" else replace(self, method=method)
-
     def describe(self) -> str:
         """A few words."""
         words = []
@@ -195,6 +161,11 @@ class Heads:
             words.append(f"{self.model}, {count}, |A| = {sizes}{more}")
         words += [drift.describe() for drift in self.drifts]
         return "; ".join(words) or "no interaction"
+
+    @cached_property
+    def mean_potential(self) -> float:
+        """Mean over the sphere of the potential of the drifts; only where all have one."""
+        return sum(drift.mean_potential() for drift in self.drifts)
 
     # ------------------------------------------------------------------ what matrices decide
 
@@ -207,6 +178,11 @@ class Heads:
     def drift_is_gradient(self) -> bool:
         """Whether all drifts are gradients."""
         return all(drift.is_gradient for drift in self.drifts)
+
+    @cached_property
+    def acting(self) -> tuple[int, ...]:
+        """The numbers of the heads that do anything: V is not 0."""
+        return tuple(k for k, head in enumerate(self.heads) if head.strength > 0.0)
 
     @property
     def has_potential(self) -> bool:
@@ -230,8 +206,7 @@ class Heads:
             return None
         if self.model == "usa" or not self.heads:
             return "gradient"
-        count = sum(head.strength > 0.0 for head in self.heads)
-        return "monotone" if count <= 1 and not self.drifts else None
+        return "monotone" if len(self.acting) <= 1 and not self.drifts else None
 
     @property
     def why_no_energy(self) -> str:

@@ -12,13 +12,22 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.geometry.manifolds import Grid, Located
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.expansion import expansion_of
 from meanfield.interaction.kernels.exponential import Exponential
 
-__all__ = ["BEYOND", "NOISE", "HeadSeries", "HeadSums", "Precision", "series_degree"]
+__all__ = [
+    "BEYOND",
+    "NOISE",
+    "HeadSeries",
+    "HeadSums",
+    "Precision",
+    "largest_sums",
+    "series_degree",
+]
 
 NOISE = 2e-14
 """Of sums by transforms, over their bound (measured)."""
@@ -44,6 +53,19 @@ def series_degree(size: float, d: int, tolerance: float = 1e-15) -> int:
     found = expansion_of(Exponential(beta=max(size, 1e-3)), d).degree(tolerance)
     assert found is not None
     return found
+
+
+def largest_sums(sizes: Array, power: Array, d: int) -> Array:
+    """(k,): no int e^{<A x, y> - |A|} dmu is larger, at any x (Cauchy-Schwarz by degree).
+
+    Args:
+        sizes: (k,) |A|.
+        power: (L + 1,) squared norms of the moments of mu of each degree.
+        d: dimension.
+    """
+    degree = power.size - 1
+    series = exponential_series(sizes, degree, d)
+    return np.asarray(series @ np.sqrt(harmonic_dimension(degree, d) * power))
 
 
 class HeadSums(ABC):

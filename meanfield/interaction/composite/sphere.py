@@ -36,6 +36,7 @@ from meanfield.interaction.composite.series import (
     HeadSeries,
     HeadSums,
     Precision,
+    largest_sums,
     series_degree,
 )
 from meanfield.interaction.composite.sums import tangential_divergence
@@ -198,11 +199,8 @@ class SphereSums(HeadSums):
     @cached_property
     def _bound(self) -> float:
         """No Z e^{-|A|} is larger (Cauchy-Schwarz by degree)."""
-        l = places(self._of).l
-        power = np.bincount(l, weights=self._moments**2)[: self.series.degree + 1]
-        lam = exponential_series(np.array([self.series.head.size]), self.series.degree, 3)[0]
-        degrees = np.arange(lam.size)
-        return float(np.sum(lam * np.sqrt((2.0 * degrees + 1.0) * power)))
+        power = np.bincount(places(self._of).l, weights=self._moments**2)
+        return float(largest_sums(np.array([self.series.head.size]), power, 3)[0])
 
     def pairs(self, moments: Array) -> float:
         series = self.series

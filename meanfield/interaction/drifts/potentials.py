@@ -42,13 +42,15 @@ Directions = Annotated[
 def _vector(numbers: tuple[float, ...], d: int, key: str) -> Array:
     found = np.array(numbers, dtype=np.float64)
     if found.shape != (d,):
-        raise InputError(f"potential.{key}: expected {d} numbers, found {found.size}")
+        raise InputError(f"model.potential.{key}: expected {d} numbers, found {found.size}")
     return _bounded(found, key)
 
 
 def _bounded(found: Array, key: str) -> Array:
     if np.max(np.abs(found), initial=0.0) > _LARGEST:
-        raise InputError(f"potential.{key}: expected numbers up to {_LARGEST:g}, found larger ones")
+        raise InputError(
+            f"model.potential.{key}: expected numbers up to {_LARGEST:g}, found larger ones"
+        )
     return found
 
 
@@ -56,7 +58,7 @@ def _unit(direction: tuple[float, ...], d: int, key: str) -> Array:
     found = _vector(direction, d, key)
     largest = float(np.max(np.abs(found)))
     if largest == 0.0:
-        raise InputError(f"potential.{key}: expected a direction, found zeros")
+        raise InputError(f"model.potential.{key}: expected a direction, found zeros")
     found = found / largest
     return found / float(np.linalg.norm(found))
 
@@ -157,7 +159,8 @@ class HarmonicPotential(Potential):
         a = _unit(self.axis, d, "axis")
         if not 1 <= len(self.coefficients) <= 200:
             raise InputError(
-                f"potential.coefficients: expected 1 to 200 numbers, found {len(self.coefficients)}"
+                "model.potential.coefficients: expected 1 to 200 numbers, found "
+                f"{len(self.coefficients)}"
             )
         c = np.concatenate([[0.0], _bounded(np.array(self.coefficients), "coefficients")])
         function = Activation(
