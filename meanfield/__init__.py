@@ -91,6 +91,7 @@ _WHERE = {
     "meanfield.analysis.columns": ("Column", "View"),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.simulation": ("Result", "run"),
+    "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
@@ -177,4 +178,5 @@ if TYPE_CHECKING:
     from meanfield.results.formats import read_fields
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.simulation import Result, run
+    from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary

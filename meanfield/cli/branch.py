@@ -17,14 +17,16 @@ Follow the stationary states of a case through an interval of kappa or of a numb
 interaction (beta; strength, s, ... of a kernel), around folds, by pseudo-arclength continuation in
 axial symmetry, any d: order parameter, energies and stability at each point; critical value, folds
 and equal free energy are located to round-off. A branch starts at the state to which the initial
-law leads at --from; if that is uniform, where the uniform state changes its stability. Needs no
-DOLFINx."""
+law leads at --from; if that is uniform, where the uniform state changes its stability. With
+--symmetry, states of a solid, a prism (on the sphere) or a polygon (on the circle), from where the
+uniform state loses its stability to them. Needs no DOLFINx."""
 
 _EXAMPLES = """\
 examples:
   meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
   meanfield branch hysteresis.toml --parameter beta --from 2 --to 5 --set model.kappa=1.4
   meanfield branch zonal8.toml --parameter kappa --from 0.02 --to 0.12 -o results/d8
+  meanfield branch hysteresis.toml --parameter kappa --from 0.4 --to 0.3 --symmetry tetrahedral
 
 exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
 kept), 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n (likewise)"""
@@ -46,6 +48,9 @@ def add_to(verbs: Verbs) -> None:
     add("--from", dest="start", type=float, required=True, metavar="A",
         help="start of the interval")  # fmt: skip
     add("--to", dest="end", type=float, required=True, metavar="B", help="end of the interval")
+    add("--symmetry", default="axial", metavar="NAME",
+        help="of the states: axial (the default); on the sphere tetrahedral, octahedral, "
+        "icosahedral, dihedral:K (K odd); on the circle polygon:K")  # fmt: skip
     add_set(parser)
     add_output(parser, "folder (default: results/<CASE>-branch)")
     add("--overwrite", action="store_true",
@@ -57,7 +62,7 @@ def _branch(args: argparse.Namespace) -> int:
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch
 
-    problem = Problem.from_toml(args.case, args.set)
+    problem = Problem.from_toml(args.case, args.set).with_symmetry(args.symmetry)
     folder = output_folder(args, "-branch")
     written = folder / "branch.csv"
     words = problem_words(problem, 0.0 if args.parameter == "kappa" else problem.model.kappa)

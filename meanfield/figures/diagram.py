@@ -51,9 +51,10 @@ def has_branch(run: RunFolder) -> bool:
 def plot_branch(run: RunFolder) -> Path:
     """Draw ``figures/branch.png``: order and free energy or, without one, leading eigenvalue.
 
-    The order parameter is |m|, or c_2 where all states are even.
+    The order parameter is |m|, or c_2 (or another c_l, see run.json) where no state has a mean.
     """
     about = run.read_run()
+    degree = int(str(about.get("order_degree", 2)))
     with np.load(run.path / "branch.npz") as data:
         columns = [_now(str(name)) for name in data["columns"]]
         branches = [
@@ -61,17 +62,19 @@ def plot_branch(run: RunFolder) -> Path:
             for k, name in enumerate(data["names"])
         ]
     with open(run.path / "events.csv", encoding="utf-8", newline="") as file:
-        rows = [{_now(k): v for k, v in row.items()} for row in csv.DictReader(file)]
+        rows = [{_now(k, degree): v for k, v in row.items()} for row in csv.DictReader(file)]
     events = [{**row, **{k: float(row.get(k, "nan")) for k in _EVENT_NUMBERS}} for row in rows]
     with drawing():
-        figure = _draw_diagram(str(about["parameter"]), branches, events, _falls(run, about))
+        figure = _draw_diagram(
+            str(about["parameter"]), branches, events, _falls(run, about), degree
+        )
         headline(figure, str(about["title"]))
         return save(figure, run.figure("branch.png"))
 
 
-def _now(name: str) -> str:
-    """What a column is called now; earlier folders have the excess under the name of F."""
-    return _EXCESS if name == "free_energy" else name
+def _now(name: str, degree: int = 2) -> str:
+    """What a column is called here; earlier folders have the excess under the name of F."""
+    return {"free_energy": _EXCESS, f"c_{degree}": "c_2"}.get(name, name)
 
 
 def _falls(run: RunFolder, about: Mapping[str, object]) -> bool:
@@ -85,7 +88,9 @@ def _falls(run: RunFolder, about: Mapping[str, object]) -> bool:
     return kind == "gradient"
 
 
-def _draw_diagram(parameter: str, branches: Branches, events: Events, falls: bool) -> Figure:
+def _draw_diagram(
+    parameter: str, branches: Branches, events: Events, falls: bool, degree: int
+) -> Figure:
     second = _EXCESS if falls else "leading"
     even = max(float(np.abs(table["c_1"]).max()) for _, table in branches) < _EVEN
     if even and max(float(np.abs(table["c_2"]).max()) for _, table in branches) < _EVEN:
@@ -110,7 +115,7 @@ def _draw_diagram(parameter: str, branches: Branches, events: Events, falls: boo
         ax.set_xlabel(_NAMES[parameter][0] if parameter in _NAMES else parameter)
         ax.margins(x=0.02)
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    left.set_ylabel(r"order parameter $c_2$" if even else r"order parameter $|m|$")
+    left.set_ylabel(f"order parameter ${f'c_{{{degree}}}' if even else '|m|'}$")
     low = min(float(table["c_2"].min()) for _, table in branches) if even else 0.0
     left.set_ylim(min(low, 0.0) - 0.03, 1.03)
     if second == _EXCESS:

@@ -23,13 +23,25 @@ from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
 from meanfield.steady.equation import Equation, with_parameter
 from meanfield.steady.newton import find_stationary, newton
+from meanfield.steady.symmetry import AXIAL
 
-__all__ = ["Report", "critical_values", "find_branches"]
+__all__ = [
+    "STEP",
+    "UNIFORM_POINTS",
+    "Report",
+    "critical_values",
+    "find_branches",
+    "first_equation",
+    "follow",
+    "numbered",
+    "silent",
+    "uniform_branch",
+]
 
-_STEP, _FIRST_STEP, _SMALLEST_STEP = 0.03, 0.01, 1e-7
+STEP, _FIRST_STEP, _SMALLEST_STEP = 0.03, 0.01, 1e-7
 _MAX_POINTS = 3000
 _SMALL = 1e-4  # amplitude below which a state is next to the uniform branch
-_UNIFORM_POINTS = 41
+UNIFORM_POINTS = 41
 _END = "the end of the interval"
 
 Report = Callable[[str, Array], None]
@@ -37,7 +49,7 @@ Report = Callable[[str, Array], None]
 
 
 def critical_values(
-    equation: Equation, parameter: str, interval: tuple[float, float], points: int = _UNIFORM_POINTS
+    equation: Equation, parameter: str, interval: tuple[float, float], points: int = UNIFORM_POINTS
 ) -> tuple[tuple[float, int], ...]:
     """Where the uniform state changes its stability, from the computed spectrum.
 
@@ -69,16 +81,36 @@ def critical_values(
     return tuple(found)
 
 
+def numbered(noun: str, branches: list[Branch]) -> str:
+    """The name of the next branch."""
+    return noun if len(branches) == 1 else f"{noun} {len(branches)}"
+
+
+def silent(name: str, row: Array) -> None:
+    """Report nothing."""
+
+
+def first_equation(equation: Equation, parameter: str, interval: tuple[float, float]) -> Equation:
+    """The equation at the start of an interval, whose ends are checked."""
+    start, end = interval
+    if start == end or not (math.isfinite(start) and math.isfinite(end)):
+        raise InputError(
+            f"{parameter} from {start:g} to {end:g} found, two different ends expected"
+        )
+    with_parameter(equation, parameter, end)
+    return with_parameter(equation, parameter, start)
+
+
 def find_branches(
     equation: Equation,
     parameter: str,
     start: float,
     end: float,
     law: Law | Array,
-    step: float = _STEP,
+    step: float = STEP,
     report: Report | None = None,
 ) -> Diagram:
-    """Follow the branches of stationary states over an interval of a parameter.
+    """Follow the branches of axially symmetric stationary states over an interval of a parameter.
 
     The uniform state is a state for every parameter; where it changes its stability is found from
     its computed spectrum. The other branch starts at the state to which ``law`` leads at ``start``
@@ -100,22 +132,16 @@ def find_branches(
         InputError: an interval that is empty or not positive (kappa).
         BrokenInvariantError: a state could not be found or resolved.
     """
-    if start == end or not (math.isfinite(start) and math.isfinite(end)):
-        raise InputError(
-            f"{parameter} from {start:g} to {end:g} found, two different ends expected"
-        )
-    with_parameter(equation, parameter, end)
-    first = with_parameter(equation, parameter, start)
-    interval = (start, end)
-    report = report or (lambda name, row: None)
+    first, interval = first_equation(equation, parameter, (start, end)), (start, end)
+    report = report or silent
     critical = critical_values(equation, parameter, interval)
-    branches = [_uniform_branch(first, parameter, interval, critical, report)]
+    branches = [uniform_branch(Curve(first, parameter, interval), critical, report)]
     state = find_stationary(first, law, "zonal")
     forward = math.copysign(1.0, end - start)
     if not state.is_uniform:
         curve = Curve(first, parameter, interval)
         x = _settle(curve, curve.unknowns(state.moments, start))
-        branches.append(_follow(curve, "clustered", x, curve.uniform(forward), step, report))
+        branches.append(follow(curve, AXIAL.noun, x, curve.uniform(forward), step, report))
     met = [e.parameter for b in branches[1:] for e in b.events if e.kind == "uniform"]
     for p, degree in sorted(critical, key=lambda found: forward * found[0]):
         if any(abs(p - other) < 1e-6 * abs(end - start) for other in met):
@@ -123,11 +149,11 @@ def find_branches(
         curve = Curve(first, parameter, interval)
         along = curve.uniform(0.0)
         along[degree - 1] = 1.0 / math.sqrt(curve.metric[degree - 1])
-        name = "clustered" if len(branches) == 1 else f"clustered {len(branches)}"
-        branches.append(_follow(curve, name, curve.uniform(p), along, step, report))
+        name = numbered(AXIAL.noun, branches)
+        branches.append(follow(curve, name, curve.uniform(p), along, step, report))
         met += [e.parameter for e in branches[-1].events if e.kind == "uniform"]
     values = tuple(sorted(p for p, _ in critical))
-    return Diagram(first, parameter, interval, tuple(branches), values)
+    return Diagram(first, parameter, interval, tuple(branches), values, AXIAL)
 
 
 def _settle(curve: Curve, x: Array) -> Array:
@@ -140,17 +166,11 @@ def _settle(curve: Curve, x: Array) -> Array:
         x = curve.padded(x)
 
 
-def _uniform_branch(
-    equation: Equation,
-    parameter: str,
-    interval: tuple[float, float],
-    critical: tuple[tuple[float, int], ...],
-    report: Report,
-) -> Branch:
-    curve = Curve(equation, parameter, interval)
-    values = np.linspace(*interval, _UNIFORM_POINTS)
+def uniform_branch(curve: Curve, critical: tuple[tuple[float, int], ...], report: Report) -> Branch:
+    """The uniform state over the interval, with its critical values among the points."""
+    values = np.linspace(curve.low, curve.high, UNIFORM_POINTS)
     values = np.unique(np.concatenate([values, [p for p, _ in critical]]))
-    if interval[0] > interval[1]:
+    if curve.backwards:
         values = values[::-1]
     rows = []
     for p in values:
@@ -158,7 +178,7 @@ def _uniform_branch(
         report("uniform", rows[-1])
     excess = float(rows[0][COLUMNS.index("free_energy_excess")])  # 0, or nan
     events = tuple(Event("branch point", p, 0.0, excess) for p, _ in critical)
-    moments = np.zeros((len(rows), curve.degree + 1))
+    moments = np.zeros((len(rows), curve.size + 1))
     moments[:, 0] = 1.0
     return Branch("uniform", np.array(rows), moments, events, _END)
 
@@ -199,7 +219,7 @@ class _Walk:
         return Branch(self.name, np.array(self.rows), moments, tuple(self.events), why)
 
 
-def _follow(
+def follow(
     curve: Curve, name: str, x: Array, along: Array, largest: float, report: Report
 ) -> Branch:
     """Follow one branch from a solution (or from a branch point on the uniform state)."""

@@ -1,9 +1,10 @@
 """Solutions of the stationary equation along one parameter: the curve that a branch is part of.
 
 A curve is the set of solutions (c, p) of c = T(c; p), c_l = int P_l dmu the moments and p the
-parameter, in axial symmetry. Owns its tangent, the correction of a step to it, its grid, and what a
-solution has in a table. The length of a step is measured in the kernel's norm of c and in the
-parameter over the width of its interval. Which way is taken along it is the matter of ``branch``.
+parameter, among states that share a symmetry (``symmetry``). Owns its tangent, the correction of a
+step to it, its grid, and what a solution has in a table. The length of a step is measured in the
+kernel's norm of c and in the parameter over the width of its interval. Which way is taken along it
+is the matter of ``branch``.
 """
 
 from __future__ import annotations
@@ -14,64 +15,78 @@ import numpy as np
 from scipy import linalg, optimize
 
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.manifolds import ZonalGrid
-from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.geometry.sphere import Array
 from meanfield.steady.equation import Equation, MomentMap, Point, StationaryState, with_parameter
-from meanfield.steady.spectrum import Spectrum, zonal_spectrum
+from meanfield.steady.spectrum import Spectrum
+from meanfield.steady.symmetry import AXIAL, Symmetry
 
 __all__ = ["Curve"]
 
-_MAX_SIZE = 4096
-
 
 class Curve:
-    """Solutions x = (c_1, ..., c_L, p) on one grid, which is refined when the peak narrows.
+    """Solutions x = (c_1, ..., c_n, p) on one grid, which is refined when the peak narrows.
 
     Attributes:
         equation: the other parameters.
         parameter: the name of p.
-        low, high, width: its interval.
-        degree: L.
-        metric: (L + 1,) weights of the squares in a length.
+        symmetry: of the states; c are the averages of the harmonics that have it, over the root of
+            their number on the whole sphere (axial: c_l = int P_l dmu).
+        low, high, width: its interval; backwards: whether it is followed from high to low.
+        degree: the largest of them.
+        metric: (n + 1,) weights of the squares in a length.
         at_limit: whether the last point tried was out of the parameter's range.
     """
 
-    def __init__(self, equation: Equation, parameter: str, interval: tuple[float, float]) -> None:
-        self.equation = equation
+    def __init__(
+        self,
+        equation: Equation,
+        parameter: str,
+        interval: tuple[float, float],
+        symmetry: Symmetry = AXIAL,
+    ) -> None:
+        self.equation, self.symmetry = equation, symmetry
         self.parameter = parameter
         self.low, self.high = sorted(interval)
         self.width = self.high - self.low
+        self.backwards = interval[0] > interval[1]
         self.at_limit = False
         self._ends = [with_parameter(equation, parameter, value) for value in interval]
-        degree = max(end.first_degree for end in self._ends)
+        least = 1 if symmetry.has_mean else symmetry.degree
+        degree = max(least, *(end.first_degree for end in self._ends))
         self._set_grid(degree, 2 * degree + 32)
 
     def _set_grid(self, degree: int, size: int) -> None:
-        self.degree, d = degree, self.equation.d
-        self.grid = ZonalGrid(degree, size, d)
-        self.scale = 1.0 / np.sqrt(harmonic_dimension(degree, d))
+        self.degree = degree
+        self.grid = self.symmetry.grid(degree, size, self.equation.d)
         longest = max(self._ends, key=lambda end: end.degree or 0)
-        part = np.abs(longest.interaction.multipliers(degree))[1:] / self.scale[1:] ** 2
+        last = MomentMap(longest, self.grid)
+        self.scale = last.scale
+        part = np.abs(last.multiplier)[1:] / self.scale[1:] ** 2
         self.metric = np.concatenate([part / max(part.max(), 1e-300), [1.0 / self.width**2]])
+
+    @property
+    def size(self) -> int:
+        """Number n of unknown moments."""
+        return int(self.grid.degrees.size) - 1
 
     def map(self, p: float) -> MomentMap:
         """T at a value of the parameter."""
         return MomentMap(with_parameter(self.equation, self.parameter, p), self.grid)
 
     def moments(self, x: Array) -> Array:
-        """Orthonormal moments of x, (L + 1,)."""
+        """Orthonormal moments of x, (n + 1,)."""
         return np.concatenate([[1.0], x[:-1]]) / self.scale
 
     def unknowns(self, moments: Array, p: float) -> Array:
         """x of orthonormal moments, of another degree perhaps."""
-        c = np.zeros(self.degree)
-        n = min(moments.size - 1, self.degree)
+        c = np.zeros(self.size)
+        n = min(moments.size - 1, self.size)
         c[:n] = moments[1 : n + 1] * self.scale[1 : n + 1]
         return np.concatenate([c, [p]])
 
     def uniform(self, p: float) -> Array:
         """x of the uniform state."""
-        return np.concatenate([np.zeros(self.degree), [p]])
+        return np.concatenate([np.zeros(self.size), [p]])
 
     def point(self, x: Array) -> Point:
         """What the moments of x exert."""
@@ -82,10 +97,10 @@ class Curve:
         return np.asarray(x[:-1] - (self.point(x).image * self.scale)[1:])
 
     def jacobian(self, x: Array) -> Array:
-        """(L, L + 1): derivatives of the defect by c and by p."""
+        """(n, n + 1): derivatives of the defect by c and by p."""
         moment_map = self.map(x[-1])
         by_c = moment_map.jacobian(moment_map.at(self.moments(x)))[1:, 1:]
-        by_c = np.eye(self.degree) - by_c * self.scale[1:, None] / self.scale[None, 1:]
+        by_c = np.eye(self.size) - by_c * self.scale[1:, None] / self.scale[None, 1:]
         # Central differences: 1e-9 is enough for the direction, and Newton needs no more.
         h = 1e-5 * max(abs(x[-1]), 1e-2 * self.width)
         found: list[tuple[float, Array]] = []
@@ -106,7 +121,7 @@ class Curve:
     def tangent(self, x: Array, along: Array) -> Array:
         """Unit tangent at a solution, in the direction of ``along``."""
         matrix = np.vstack([self.jacobian(x), self.metric * along])
-        right = np.zeros(self.degree + 1)
+        right = np.zeros(self.size + 1)
         right[-1] = 1.0
         t = linalg.solve(matrix, right)
         return np.asarray(t / self.length(t))
@@ -167,7 +182,7 @@ class Curve:
 
     def padded(self, x: Array) -> Array:
         """x with zeros for the moments of degrees that have been added since."""
-        return np.concatenate([x[:-1], np.zeros(self.degree + 1 - x.size), x[-1:]])
+        return np.concatenate([x[:-1], np.zeros(self.size + 1 - x.size), x[-1:]])
 
     def refine(self, x: Array) -> bool:
         """Double the grid, or the degree, if it does not resolve x; whether it was changed.
@@ -182,21 +197,26 @@ class Curve:
                 return False
             self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
             return True
-        if 2 * self.grid.size > _MAX_SIZE:
+        if 2 * self.grid.size > self.grid.most_size:
             raise BrokenInvariantError(
-                f"{self.parameter} = {x[-1]:g}: the peak is too narrow for {_MAX_SIZE} nodes; "
+                f"{self.parameter} = {x[-1]:g}: a peak is too narrow for {self.grid.size} nodes; "
                 "choose a smaller interval"
             )
-        self.grid = self.grid.resized(self.degree, 2 * self.grid.size)
+        self.grid = self.symmetry.grid(self.degree, 2 * self.grid.size, self.equation.d)
         return True
 
     def spectrum(self, x: Array) -> Spectrum:
         """Leading eigenvalues at a solution."""
-        return zonal_spectrum(self.map(x[-1]), self.point(x), count=3)
+        return self.symmetry.spectrum(self.map(x[-1]), self.point(x), 3)
 
     def state(self, x: Array) -> StationaryState:
         """The state that a solution is."""
         return StationaryState.of(self.map(x[-1]), self.point(x))
+
+    def _order(self, x: Array, state: StationaryState) -> float:
+        """The average of the symmetry's own harmonic, of those of its degree the first."""
+        place = np.flatnonzero(self.grid.degrees == self.symmetry.degree)
+        return float(x[place[0] - 1]) if place.size else state.c2
 
     def row(self, x: Array) -> Array:
         """What a table says of a solution, in the order of ``diagram.COLUMNS``."""
@@ -204,8 +224,8 @@ class Curve:
         return np.array(
             [
                 x[-1],
-                x[0],
-                x[1] if self.degree > 1 else state.c2,
+                x[0] if self.symmetry.has_mean else 0.0,
+                self._order(x, state),
                 state.energy,
                 state.entropy,
                 state.free_energy_excess,

@@ -12,11 +12,14 @@ import numpy as np
 from meanfield.geometry.sphere import Array
 from meanfield.steady.equation import Equation
 from meanfield.steady.spectrum import NEUTRAL
+from meanfield.steady.symmetry import AXIAL, Symmetry
 
 __all__ = ["COLUMNS", "Branch", "Diagram", "Event"]
 
 COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy_excess", "leading", "order")
-"""Columns of ``Branch.table``; energy is E, free_energy_excess F - F_uniform (sa: nan)."""
+"""Columns of ``Branch.table``; energy is E, free_energy_excess F - F_uniform (sa: nan). ``c_2`` is
+the order parameter of states without a mean: int P_2 dmu or, with a symmetry other than axial, the
+average of its own harmonic, over sqrt(dim H_l); ``Diagram.order_name`` has its degree."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Event:
             ``order``), "uniform" (the branch joins the uniform one), "end".
         parameter, mean_norm, free_energy_excess: where.
         order: azimuthal order of the crossing eigenvalue, 0 else.
-        c_2: int P_2 dmu there, the order parameter of even states.
+        c_2: the order parameter of states without a mean, as in ``COLUMNS``.
     """
 
     kind: str
@@ -50,7 +53,8 @@ class Branch:
         table: (points, len(COLUMNS)) in the order along the curve. ``leading``: largest real part
             of an eigenvalue of the linearisation (rotations left out), ``order`` its azimuthal
             order.
-        moments: (points, L + 1) averages c_l = int P_l dmu.
+        moments: (points, n + 1) averages of the harmonics that have the symmetry, each over the
+            root of dim H_l: c_l = int P_l dmu if axial.
         events: special points, in the order along the curve.
         stopped: why the curve ends.
     """
@@ -81,7 +85,9 @@ class Diagram:
         interval: from, to.
         branches: the uniform one first.
         critical: values of the parameter in the interval where the uniform state changes its
-            stability, from the computed spectrum.
+            stability, from the computed spectrum; another symmetry than axial: where one of its
+            harmonics does.
+        symmetry: of all states.
     """
 
     equation: Equation
@@ -89,6 +95,12 @@ class Diagram:
     interval: tuple[float, float]
     branches: tuple[Branch, ...]
     critical: tuple[float, ...]
+    symmetry: Symmetry = AXIAL
+
+    @property
+    def order_name(self) -> str:
+        """What the order parameter of states without a mean is called."""
+        return f"c_{self.symmetry.degree}"
 
     def events(self, kind: str) -> tuple[Event, ...]:
         """All special points of a kind, branch by branch."""

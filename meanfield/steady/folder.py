@@ -129,14 +129,20 @@ def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFol
 # Branches
 
 
+def _order_name(run: RunFolder) -> str:
+    """What the order parameter of states without a mean is called."""
+    return f"c_{run.read_run()['order_degree']}"
+
+
 @contextlib.contextmanager
 def branch_table(run: RunFolder, parameter: str) -> Iterator[Report]:
     """The table of a branch, and what writes each point to it as it comes."""
     with open(run.file("branch.csv"), "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        falls = _falls(run)
+        falls, order = _falls(run), _order_name(run)
         names = [name for name in COLUMNS[1:-1] if falls or name != _EXCESS]
-        writer.writerow(["branch", parameter, "mean_norm", *names, "order", "stable"])
+        told = [order if name == "c_2" else name for name in names]
+        writer.writerow(["branch", parameter, "mean_norm", *told, "order", "stable"])
 
         def report(name: str, row: Array) -> None:
             values = [f"{row[COLUMNS.index(column)]:.17g}" for column in names]
@@ -159,7 +165,8 @@ def write_diagram(diagram: Diagram, run: RunFolder) -> None:
         for b in diagram.branches
         for e in _told(b, diagram)
     ]
-    write_table(run.file("events.csv"), header, events)
+    named = [diagram.order_name if name == "c_2" else name for name in header]
+    write_table(run.file("events.csv"), named, events)
     arrays: dict[str, Array] = {}
     for number, found in enumerate(diagram.branches):
         arrays[f"table_{number}"] = found.table

@@ -29,6 +29,7 @@ from meanfield.geometry.manifolds import Latitudes, Manifold
 from meanfield.geometry.mesh import Mesh, usual_mesh
 from meanfield.options import as_table
 from meanfield.steady.equation import Equation
+from meanfield.steady.symmetry import AXIAL, Symmetry, symmetry_named
 
 __all__ = ["Problem"]
 
@@ -41,6 +42,7 @@ class Problem:
         title: one line for people.
         geometry, model, initial: as in a case; ``model.kappa`` is positive for a state.
         table: the resolved tables, as they go into case.toml.
+        symmetry: of branches: see ``symmetry.symmetry_named``.
     """
 
     title: str
@@ -48,6 +50,7 @@ class Problem:
     model: Model
     initial: Law
     table: Mapping[str, object]
+    symmetry: Symmetry = AXIAL
 
     @classmethod
     def from_toml(
@@ -103,6 +106,17 @@ class Problem:
         if solver is not None:
             table["solver"] = dict(solver)
         return cls(case.title, case.geometry, model, case.initial, table)
+
+    def with_symmetry(self, name: str) -> Problem:
+        """The same, for branches of states with a symmetry.
+
+        Args:
+            name: see ``symmetry.symmetry_named``.
+
+        Raises:
+            InputError: there is none of that name in this dimension.
+        """
+        return dataclasses.replace(self, symmetry=symmetry_named(name, self.geometry.d))
 
     def to_toml(self) -> str:
         """The resolved case as TOML."""

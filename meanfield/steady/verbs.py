@@ -25,7 +25,7 @@ from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.steady.branch import find_branches
+from meanfield.steady.branch import Report, find_branches
 from meanfield.steady.diagram import Diagram
 from meanfield.steady.equation import Equation, StationaryState
 from meanfield.steady.folder import (
@@ -39,6 +39,8 @@ from meanfield.steady.folder import (
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
+from meanfield.steady.symmetric import find_symmetric_branches
+from meanfield.steady.symmetry import Symmetry
 from meanfield.surroundings import is_terminal
 
 __all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
@@ -200,7 +202,10 @@ class BranchResult:
         diagram, name = self.diagram, self.diagram.parameter
         rows = [("symmetry", self.note)] if self.note else []
         critical = ", ".join(f"{name} = {p:.9g}" for p in diagram.critical)
-        rows.append(("uniform", f"changes its stability at {critical}" if critical else
+        at = "changes its stability at" if diagram.symmetry.has_mean else (
+            f"changes its stability against {diagram.symmetry.name} perturbations at"
+        )  # fmt: skip
+        rows.append(("uniform", f"{at} {critical}" if critical else
                      f"{'stable' if bool(diagram.branches[0].stable[0]) else 'unstable'} "
                      "on the whole interval"))  # fmt: skip
         for found in diagram.branches[1:]:
@@ -212,9 +217,11 @@ class BranchResult:
             for event in found.events:
                 if event.kind in ("fold", "equal free energy", "branch point"):
                     even = event.mean_norm < _EVEN  # what tells its order then is c_2
-                    size = f"c_2 = {event.c_2:.6g}" if even else f"|m| = {event.mean_norm:.6g}"
+                    order = f"{diagram.order_name} = {event.c_2:.6g}"
+                    size = order if even else f"|m| = {event.mean_norm:.6g}"
                     rows.append((event.kind, f"{name} = {event.parameter:.9g}, {size}"))
-        rows.append(("transition", self._transition()))
+        if diagram.symmetry.has_mean:  # others are rarely stable against all perturbations
+            rows.append(("transition", self._transition()))
         return [*rows, *(("warning", text) for text in self.warnings)]
 
     @property
@@ -270,7 +277,8 @@ def branch(
     """Follow the stationary states of a case through an interval of a parameter, and write them.
 
     Done in zonal geometry. On the circle or the sphere the state at ``start`` is found in full and
-    continued in the symmetry about its axis.
+    continued in the symmetry about its axis. With another symmetry (``Problem.with_symmetry``)
+    branches begin where the uniform state loses its stability to a harmonic that has it.
 
     The folder gets branch.csv (a row for each point, written as they come), events.csv, branch.npz
     (with the moments), figures/, case.toml and run.json.
@@ -291,8 +299,10 @@ def branch(
     on = problem.manifold
     with RunFolder.claimed(folder, "branch"):
         RunFolder.check(folder, overwrite)
-        law, note = _zonal_start(equation, problem.initial, on)
-        about = {"kind": "branch", "parameter": parameter, "from": start, "to": end}
+        follow, note = _walk(equation, problem, on)
+        about = {"kind": "branch", "parameter": parameter, "from": start, "to": end,
+                 "symmetry": problem.symmetry.name,
+                 "order_degree": problem.symmetry.degree}  # fmt: skip
         run = open_folder(problem, Path(folder), overwrite, about)
         if announce is not None:
             announce()
@@ -304,12 +314,11 @@ def branch(
 
             def report(name: str, row: Array) -> None:
                 write(name, row)
-                bar.set_postfix_str(
-                    f"{name}: {parameter} = {row[0]:.5g}, |m| = {abs(row[1]):.4f}", refresh=False
-                )
+                order = _order(problem.symmetry, row)
+                bar.set_postfix_str(f"{name}: {parameter} = {row[0]:.5g}, {order}", refresh=False)
                 bar.update()
 
-            diagram = find_branches(equation, parameter, start, end, law, report=report)
+            diagram = follow(parameter, start, end, report)
         result = BranchResult(diagram, note, run.path)
         write_diagram(diagram, run)
         finish(run, result.rows(), problem.title, result.warnings)
@@ -328,6 +337,32 @@ def _first_equation(problem: Problem, parameter: str, start: float, end: float) 
     equation = problem.equation(**{parameter: start})
     problem.equation(**{parameter: end})
     return equation
+
+
+def _order(symmetry: Symmetry, row: Array) -> str:
+    """Words for the order parameter of a point of a branch."""
+    if symmetry.has_mean:
+        return f"|m| = {abs(row[1]):.4f}"
+    return f"c_{symmetry.degree} = {row[2]:.4f}"
+
+
+def _walk(
+    equation: Equation, problem: Problem, on: Manifold
+) -> tuple[Callable[[str, float, float, Report], Diagram], str]:
+    """What follows the branches of a problem's symmetry, and a note on where they begin."""
+    if not problem.symmetry.from_law:
+        note = f"{problem.symmetry.name}: branches from the uniform state, whatever the initial law"
+        return (
+            lambda name, start, end, report: find_symmetric_branches(
+                equation, name, start, end, problem.symmetry, report=report
+            )
+        ), note
+    law, note = _zonal_start(equation, problem.initial, on)
+    return (
+        lambda name, start, end, report: find_branches(
+            equation, name, start, end, law, report=report
+        )
+    ), note
 
 
 def _zonal_start(equation: Equation, law: Law, on: Manifold) -> tuple[Law | Array, str]:

@@ -12,6 +12,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds.ambient import Ambient
 from meanfield.geometry.manifolds.base import Grid, Manifold, MatrixGrid
 from meanfield.geometry.manifolds.circle import S1, CircleGrid, CircleHarmonics
+from meanfield.geometry.manifolds.invariant import InvariantGrid, PolygonGrid
 from meanfield.geometry.manifolds.sphere import S2, SphereGrid, SphereHarmonics
 from meanfield.geometry.manifolds.transforms import Harmonics, Located
 from meanfield.geometry.manifolds.zonal import Latitudes, ZonalGrid, ZonalHarmonics
@@ -25,10 +26,12 @@ __all__ = [
     "CircleHarmonics",
     "Grid",
     "Harmonics",
+    "InvariantGrid",
     "Latitudes",
     "Located",
     "Manifold",
     "MatrixGrid",
+    "PolygonGrid",
     "SphereGrid",
     "SphereHarmonics",
     "ZonalGrid",
