@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from pathlib import Path
@@ -118,6 +119,25 @@ def merging(result: mf.Result, before: int) -> float:
     """The time after which there are fewer clusters than this for good."""
     many = result.series["clusters"] >= before
     return float(result.series["t"][np.flatnonzero(many)[-1]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "formed", "merged"), [("emergence", 0.36, 3.2), ("emergence_sphere", 0.48, 0.9)]
+)
+def test_emergence(name: str, formed: float, merged: float, tmp_path: Path) -> None:
+    result = full_run(name, tmp_path)
+    beta, d, series = 5.0, 3 if "sphere" in name else 2, result.series
+    # Degree 3 grows the fastest; each at its own rate as long as all are small.
+    rates = [exact.growth_rate("usa", beta, d, l) for l in range(1, 5)]
+    assert int(np.argmax(rates)) == 2
+    early = int(np.searchsorted(series["t"], 0.12))
+    for l, rate in enumerate(rates, start=1):
+        grown = 0.5 * math.log(series[f"power_{l}"][early] / series[f"power_{l}"][0])
+        assert grown == pytest.approx(rate * series["t"][early], rel=0.1)
+    assert at(result, formed, "clusters") == 3.0
+    three = series["t"][series["clusters"] == 3.0]
+    assert three[0] <= formed and three[-1] == pytest.approx(merged, rel=0.15)
 
 
 @pytest.mark.slow
