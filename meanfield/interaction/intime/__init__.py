@@ -1,0 +1,21 @@
+"""Parameters that depend on time: tables, waves, functions, random paths, and what is made of them.
+
+base: what all of them are; table: tables and random paths; closed: waves, functions, combinations.
+"""
+
+from meanfield.interaction.intime.base import InTime, at_time, is_moving, largest_of, next_jump_of
+from meanfield.interaction.intime.closed import Combined, FunctionInTime, WaveInTime
+from meanfield.interaction.intime.table import TableInTime, ornstein_uhlenbeck
+
+__all__ = [
+    "Combined",
+    "FunctionInTime",
+    "InTime",
+    "TableInTime",
+    "WaveInTime",
+    "at_time",
+    "is_moving",
+    "largest_of",
+    "next_jump_of",
+    "ornstein_uhlenbeck",
+]

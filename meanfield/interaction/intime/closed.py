@@ -1,0 +1,190 @@
+"""Waves, functions of Python, and arrays that are made of others in time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from meanfield.arguments import checked_arguments
+from meanfield.checks import as_found, real_array
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.intime.base import (
+    InTime,
+    at_time,
+    digest,
+    finite,
+    largest_norm,
+    next_jump_of,
+    read_only,
+)
+
+__all__ = ["Combined", "FunctionInTime", "WaveInTime"]
+
+_PROBES = (0.0, 0.1, 0.73, 2.9, 11.0)
+"""Times at which a function is asked, to tell it from another one."""
+_BEYOND = 1e-9  # relative: what a value may be above its bound
+
+
+class WaveInTime(InTime):
+    """mean + amplitude cos(2 pi t/period + phase).
+
+    Args:
+        mean, amplitude: numbers or arrays of one shape.
+        period: > 0; phase: an angle.
+
+    Raises:
+        InputError: shapes that differ, or numbers out of their ranges.
+    """
+
+    @checked_arguments
+    def __init__(self, mean: Array, amplitude: Array, period: float, phase: float = 0.0) -> None:
+        self.mean, self.amplitude = finite(mean, "mean"), finite(amplitude, "amplitude")
+        if self.mean.shape != self.amplitude.shape:
+            raise InputError(
+                f"amplitude: an array of shape {self.amplitude.shape} found, that of the mean "
+                f"expected: {self.mean.shape}"
+            )
+        if not 0.0 < period < math.inf:
+            raise InputError(f"period: found {period:g}, expected a finite number > 0")
+        if not math.isfinite(phase):
+            raise InputError(f"phase: found {phase:g}, expected a finite number")
+        self.period, self.phase = float(period), float(phase)
+        self.shape = self.mean.shape
+        ends = np.stack([self.mean - self.amplitude, self.mean + self.amplitude])
+        self.largest = largest_norm(ends)  # a norm is convex: largest at an end
+
+    def at(self, t: float) -> Array:
+        cosine = math.cos(2.0 * math.pi * t / self.period + self.phase)
+        return read_only(self.mean + cosine * self.amplitude)
+
+    def next_jump(self, t: float) -> float:
+        return math.inf
+
+    def fingerprint(self) -> str:
+        numbers = np.array([self.period, self.phase])
+        return digest("wave", self.mean, self.amplitude, numbers)
+
+
+class FunctionInTime(InTime):
+    """Values of a Python function of time.
+
+    Args:
+        function: value at a time.
+        shape: of its values; () of a number.
+        largest: a bound on |value|: absolute value, length, 2-norm of a matrix.
+        jumps: times at which it jumps or has a kink.
+
+    Values are checked when they are asked for; an ``InputError`` tells the time. In two processes
+    functions count as the same if they have the same values at a few times.
+    """
+
+    @checked_arguments
+    def __init__(
+        self,
+        function: Callable[[float], Array],
+        shape: tuple[int, ...],
+        largest: float,
+        jumps: Sequence[float] = (),
+    ) -> None:
+        self.function, self.shape, self.largest = function, tuple(shape), _bound(largest)
+        self._jumps = np.sort(finite(jumps, "jumps")) if len(jumps) else np.zeros(0)
+        self._last: tuple[float, Array] | None = None
+
+    def at(self, t: float) -> Array:
+        if self._last is None or self._last[0] != t:
+            try:
+                found = self.function(t)
+            except (Exception, SystemExit) as error:
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                raise InputError(f"function: raised {said} at t = {t:g}") from error
+            self._last = t, _checked(found, self.shape, self.largest, "function", t)
+        return self._last[1]
+
+    def next_jump(self, t: float) -> float:
+        k = int(np.searchsorted(self._jumps, t, side="right"))
+        return float(self._jumps[k]) if k < self._jumps.size else math.inf
+
+    def fingerprint(self) -> str:
+        values: list[str | Array] = []
+        for t in _PROBES:
+            try:
+                values.append(self.at(t))
+            except InputError:
+                values.append("refused")
+        return digest("function", repr(self.shape), *values, self._jumps)
+
+
+class Combined(InTime):
+    """An array that is made of others, some of which depend on time.
+
+    Args:
+        parts: what it is made of.
+        function: makes the array of the parts.
+        shape: of the array.
+        largest: a bound on |value|: absolute value, length, 2-norm of a matrix.
+    """
+
+    @checked_arguments
+    def __init__(
+        self,
+        parts: tuple[InTime | Array, ...],
+        function: Callable[..., Array],
+        shape: tuple[int, ...],
+        largest: float,
+    ) -> None:
+        self.parts = tuple(
+            part if isinstance(part, InTime) else finite(part, f"parts[{k}]")
+            for k, part in enumerate(parts)
+        )
+        self.function, self.shape, self.largest = function, tuple(shape), _bound(largest)
+
+    def at(self, t: float) -> Array:
+        found = self.function(*(at_time(part, t) for part in self.parts))
+        return _checked(found, self.shape, self.largest, "a combination", t)
+
+    def next_jump(self, t: float) -> float:
+        return next_jump_of(self.parts, t)
+
+    def fingerprint(self) -> str:
+        parts = [p.fingerprint() if isinstance(p, InTime) else p for p in self.parts]
+        values: list[str | Array] = []
+        for t in _PROBES:
+            try:
+                values.append(self.at(t))
+            except InputError:
+                values.append("refused")
+        return digest("combined", *parts, *values)
+
+
+def _bound(largest: float) -> float:
+    if not 0.0 <= largest < math.inf:
+        raise InputError(f"largest: found {largest:g}, expected a finite number >= 0")
+    return float(largest)
+
+
+def _checked(value: object, shape: tuple[int, ...], largest: float, what: str, t: float) -> Array:
+    """A value as it should be.
+
+    Raises:
+        InputError: of another shape, not finite, or larger than its bound; tells the time.
+    """
+    try:
+        found = real_array(value, what, "real numbers")
+    except InputError as error:
+        raise InputError(f"{error} at t = {t:g}") from None
+    if found.shape != shape:
+        raise InputError(
+            f"{what}: {as_found(value)} found at t = {t:g}, expected "
+            + (f"an array of shape {shape}" if shape else "a number")
+        )
+    if not np.all(np.isfinite(found)):
+        raise InputError(f"{what}: a value that is not finite found at t = {t:g}")
+    size = largest_norm(found[None])
+    if size > largest * (1.0 + _BEYOND):
+        raise InputError(
+            f"{what}: a value of size {size:.6g} found at t = {t:g}, at most {largest:.6g} expected"
+        )
+    return read_only(found)
