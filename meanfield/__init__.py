@@ -63,7 +63,13 @@ _WHERE = {
     ),
     "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
-    "meanfield.interaction.composite": ("Composite", "HeadMatrices"),
+    "meanfield.interaction.composite": (
+        "Composite",
+        "HeadMatrices",
+        "Moving",
+        "MovingDrift",
+        "MovingHead",
+    ),
     "meanfield.interaction.drifts": ("LinearDrift",),
     "meanfield.interaction.drifts.potentials": (
         "BumpPotential",
@@ -73,6 +79,14 @@ _WHERE = {
     ),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
+    "meanfield.interaction.intime": (
+        "Combined",
+        "FunctionInTime",
+        "InTime",
+        "TableInTime",
+        "WaveInTime",
+        "ornstein_uhlenbeck",
+    ),
     "meanfield.interaction.kernels": (
         "BoundedConfidence",
         "Exponential",
@@ -151,7 +165,13 @@ if TYPE_CHECKING:
     )
     from meanfield.geometry.mesh import icosphere, read_mesh
     from meanfield.interaction.attention import Attention, SelfAttention
-    from meanfield.interaction.composite import Composite, HeadMatrices
+    from meanfield.interaction.composite import (
+        Composite,
+        HeadMatrices,
+        Moving,
+        MovingDrift,
+        MovingHead,
+    )
     from meanfield.interaction.drifts import LinearDrift
     from meanfield.interaction.drifts.potentials import (
         BumpPotential,
@@ -161,6 +181,14 @@ if TYPE_CHECKING:
     )
     from meanfield.interaction.field import Field
     from meanfield.interaction.interaction import Interaction
+    from meanfield.interaction.intime import (
+        Combined,
+        FunctionInTime,
+        InTime,
+        TableInTime,
+        WaveInTime,
+        ornstein_uhlenbeck,
+    )
     from meanfield.interaction.kernels import (
         BoundedConfidence,
         Exponential,

@@ -106,6 +106,18 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "Model drift": (lambda b: mf.Model(drift=b), set()),
     "Composite heads": (lambda b: mf.Composite(b, "sa", 3), set()),
     "HeadMatrices": (lambda b: mf.HeadMatrices(b, np.eye(2)), {"matrix"}),
+    "Moving heads": (lambda b: mf.Moving(b, "sa", 3), set()),
+    "MovingHead": (lambda b: mf.MovingHead(b, np.eye(2)), {"matrix"}),
+    "MovingDrift": (lambda b: mf.MovingDrift((), b), set()),
+    "TableInTime times": (lambda b: mf.TableInTime(b, [1.0, 2.0]), {"list"}),
+    "TableInTime values": (lambda b: mf.TableInTime([1.0, 2.0], b), {"list", "matrix"}),
+    "WaveInTime": (lambda b: mf.WaveInTime(1.0, 1.0, b), {"five", "scalar"}),
+    "FunctionInTime": (lambda b: mf.FunctionInTime(b, (), 1.0).at(3.0), set()),
+    "Combined": (lambda b: mf.Combined(b, abs, (), 1.0), set()),
+    "ornstein_uhlenbeck": (
+        lambda b: mf.ornstein_uhlenbeck(b, 1.0, 1.0, 0, 1.0, 0.1),
+        {"five", "negative", "list", "matrix", "scalar"},
+    ),
 }
 """How each is called with one bad argument, and which of them are none."""
 

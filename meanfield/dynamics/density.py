@@ -108,12 +108,20 @@ class DensitySolver(Solver):
             return super().advance(t_end)
 
     def _settled(self) -> EdgeDrift:
-        """What makes drifts along edges; that of the uniform measure is exact. Collective."""
+        """What makes drifts along edges; that of the uniform measure is exact. Collective.
+
+        Not so while the interaction changes all the time: that takes a linear system each time.
+        """
         edges = EdgeDrift(self.space, self.interaction)
-        if not self.interaction.has_potential:
+        if not self.interaction.has_potential and self.interaction.piecewise:
             field = self._field_of(np.ones(self.space.n_owned))
             edges.settle(self._rows_of(field), self.weights, field.divergence(self._at_owned))
         return edges
+
+    def _forget(self) -> None:
+        self._field = None
+        if self.interaction.piecewise:
+            self._edges = self._settled()
 
     def _set_density(self, rho: Array) -> None:
         bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))

@@ -42,9 +42,10 @@ class EdgeDrift:
     """Makes drifts along edges of rows of ``AnyField.along_edges``; linear in them.
 
     Where the rows are no potential alone, the trapezoidal rule leaves an imprint of the mesh on the
-    uniform state, of relative size h^2, though X may be a mere rotation. It is taken away once and
-    for all: with the field X of the uniform measure, its drops u and the divergence
-    delta_i = sum_j c_ij u_ij that the edges give it, the potential p of
+    uniform state, of relative size h^2, though X may be a mere rotation. It is taken away, once for
+    each interaction (and left where that changes all the time): with the field X of the uniform
+    measure, its drops u and the divergence delta_i = sum_j c_ij u_ij that the edges give it, the
+    potential p of
 
         sum_j c_ij (p_i - p_j) = w_i div X - delta_i
 

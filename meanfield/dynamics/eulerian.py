@@ -136,6 +136,9 @@ class EulerianSolver(DensitySolver):
             self._history.append(t, rows)
         self._field = None
 
+    def _leave_behind(self) -> None:
+        self._history, self._rate = History(), 0.0
+
     # ------------------------------------------------------------------ stepping
 
     def _take(self, t_end: float) -> float:
@@ -143,12 +146,11 @@ class EulerianSolver(DensitySolver):
         self._see_energy(self.field())
         longest = min(self._longest_by_cfl(rows), self._allowed)
         for left in reversed(range(self._tries)):
-            dt = self._fitted(t_end, longest)
-            rho, rate = self._stepped(rows, dt)
+            dt, rho, rate = self._stable(rows, longest, t_end)
             self._check(rho, dt)
             field: AnyField | None = None
             if self._tries > 1:  # evaluated anyway, when the next step begins
-                field = self._field_of(rho, self._after(dt, t_end))
+                field = self._field_of(rho, self._within(self._after(dt, t_end)))
             if field is None or not left or not self._energy.lost(field):
                 break
             self.refused += 1
@@ -156,6 +158,22 @@ class EulerianSolver(DensitySolver):
         self.rho, self._field = rho, field
         self._rate = rate
         return dt
+
+    def _stable(self, rows: Array, longest: float, t_end: float) -> tuple[float, Array, float]:
+        """A step of at most ``longest``, and what ``_stepped`` gives of it. Collective.
+
+        A shorter one where the interaction has come to move mass so fast within the step that
+        densities could be negative.
+        """
+        while True:
+            dt = self._fitted(t_end, longest)
+            rho, rate = self._stepped(rows, dt)
+            if not self.interaction.moves:
+                return dt, rho, rate
+            (fastest,) = self.space.max(rate)
+            if fastest * dt <= 1.0:
+                return dt, rho, rate
+            longest = min(0.5 * dt, self.options.cfl / fastest)
 
     def _stepped(self, rows: Array, dt: float) -> tuple[Array, float]:
         """The density after a step of ``dt``, and the largest outflow rate met on this rank."""
@@ -169,7 +187,8 @@ class EulerianSolver(DensitySolver):
             elif known:
                 stage_rows = self._history.at(self.t + stage.offset * dt)
             else:
-                stage_rows = self._rows_of(self._field_of(rho))
+                stage_time = self._within(self.t + stage.offset * dt)
+                stage_rows = self._rows_of(self._field_of(rho, stage_time))
             drift = self._edges.of(stage_rows)
             with self._timed("sweep"):
                 rho = self._euler(rho, drift, dt, stage.keep, old)

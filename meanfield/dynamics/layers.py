@@ -6,6 +6,9 @@ L layers are the unit of time. (arXiv 2312.10794, section 2 and the authors' sim
 the attention output A before its projection: as A = X + a x with a = <x, A>, that layer is this one
 with the step h/(1 + h a) of each token; the two agree to O(h^2) in a layer.)
 
+Where parameters depend on time a layer has those at its begin: in steps of 1/L they are weights
+that each layer has of its own.
+
 The model that the flow of ``particles`` is the limit of as L -> infinity, with an error of O(1/L).
 """
 
@@ -20,7 +23,7 @@ from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
 from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.contract import AnyField, AnyInteraction
 
 __all__ = ["LayerSolver", "layers"]
 
@@ -46,6 +49,7 @@ class LayerSolver(TokenSolver):
     """
 
     state_kind = TokenState
+    ends_at_jumps = False
 
     @checked_arguments
     def __init__(
@@ -67,6 +71,16 @@ class LayerSolver(TokenSolver):
     def x(self) -> Array:
         """(n, d) tokens, unit vectors."""
         return self._x
+
+    def field(self) -> AnyField:
+        """The field of the current tokens in the layer that begins."""
+        return self.interaction.field(self.measure(), self._begin)
+
+    @property
+    def _begin(self) -> float:
+        """The time, as its parameters take it: times k/L of sums 1/L + 1/L + ... are equal."""
+        jump = self.interaction.next_jump(self.t)
+        return jump if jump - self.t <= _WHOLE * self.layer_step else self.t
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""

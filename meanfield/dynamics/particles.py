@@ -263,6 +263,9 @@ class ParticleSolver(TokenSolver):
 
     # ------------------------------------------------------------------ stepping
 
+    def _forget(self) -> None:
+        self._velocity = None
+
     def _take(self, t_end: float) -> float:
         return self._noisy_step(t_end) if self.kappa > 0.0 else self._smooth_step(t_end)
 
@@ -277,7 +280,7 @@ class ParticleSolver(TokenSolver):
         with self._timed("field"):
             model = self._model
             at = model.locate(x)
-            return model.field(Measure(at, self._masses), t).velocity(at)
+            return model.field(Measure(at, self._masses), self._within(t)).velocity(at)
 
     def _first_velocity(self) -> Array:
         if self._velocity is None:

@@ -148,6 +148,8 @@ class Solver(ABC):
 
     state_kind: ClassVar[type[State]]
     kappa: float = 0.0
+    ends_at_jumps: ClassVar[bool] = True
+    """Whether a step ends where the interaction jumps in time."""
     threads: int | None = None
     """Most threads of compiled loops that its steps are worth; None: all."""
 
@@ -162,6 +164,7 @@ class Solver(ABC):
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.timings = {"field": 0.0}
         self._energy = EnergyWatch(0.0) if watch is None else watch
+        self._jump = math.inf  # of the interaction, at the end of the step that is being taken
 
     @property
     def energy_violations(self) -> int:
@@ -235,7 +238,10 @@ class Solver(ABC):
         known = on_root(self.comm, clock)
         assert known is not None
         self.t, self.step, self.dt = known
+        self._jump = math.inf
         self._restore(state)
+        if self.interaction.moves:
+            self._forget()
         self._energy.forget()
 
     def _refuse_state(self, state: State) -> None:  # noqa: B027  (any size may do)
@@ -250,6 +256,9 @@ class Solver(ABC):
     def advance(self, t_end: float) -> float:
         """Take one step, at most to ``t_end`` (and then exactly); returns its size.
 
+        No step goes beyond a time at which the interaction jumps: it ends there, too, and sees
+        what holds before.
+
         Raises:
             InputError: ``t_end`` is not after ``t``. On every rank.
             BrokenInvariantError: the step led to no state, or no longer moves time; the state is
@@ -257,12 +266,29 @@ class Solver(ABC):
         """
         if not t_end > self.t:
             raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        if self.ends_at_jumps:
+            self._jump = self.interaction.next_jump(self.t)
+        t_end = min(t_end, self._jump)
         dt = self._take(t_end)
         self.t = self._after(dt, t_end)
         self.step += 1
         self.dt = dt
+        if self.t >= self._jump:
+            self._jump = math.inf
+            self._leave_behind()
+            self._forget()
         self._settle()
         return dt
+
+    def _within(self, t: float) -> float:
+        """The time itself, or that before the jump with which the step ends: its left limit."""
+        return t if t < self._jump else math.nextafter(self._jump, -math.inf)
+
+    def _leave_behind(self) -> None:  # noqa: B027  (most remember nothing of the field in time)
+        """Drop what earlier fields tell of later ones: the interaction has jumped."""
+
+    def _forget(self) -> None:  # noqa: B027  (most make everything anew)
+        """Drop what was made of the field: another interaction holds now."""
 
     @abstractmethod
     def _take(self, t_end: float) -> float:

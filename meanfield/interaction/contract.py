@@ -1,12 +1,14 @@
 """What solvers may ask of an interaction and of its field, whatever they are made of.
 
 An interaction turns a measure into a field; the solvers only differ in how they move mass along it.
-None of them knows beta, kernels, matrices or heads. Two interactions there are: ``Interaction``, of
-a zonal kernel, and ``composite.Composite``, of heads with any matrices and of drifts.
+None of them knows beta, kernels, matrices or heads. Three interactions there are: ``Interaction``,
+of a zonal kernel, ``composite.Composite``, of heads with any matrices and of drifts, and
+``composite.Moving``, of those that depend on time.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -268,6 +270,26 @@ class AnyInteraction(ABC):
     @abstractmethod
     def repels(self) -> Array:
         """(n_coefficients,) which moments make the energy concave: theirs is the implicit part."""
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    @property
+    def moves(self) -> bool:
+        """Whether it depends on time."""
+        return False
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether nothing changes between its jumps."""
+        return True
+
+    def at(self, t: float) -> AnyInteraction:
+        """The one at a time, which does not depend on time."""
+        return self
+
+    def next_jump(self, t: float) -> float:
+        """The first time after ``t`` at which it jumps, or has a kink: steps end there."""
+        return math.inf
 
     # ---- what is known about it ------------------------------------------------------------------
 

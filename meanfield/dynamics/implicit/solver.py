@@ -203,7 +203,8 @@ class ImplicitSolver(DensitySolver):
                 self.rejected += 1
                 longest = dt * max(0.2, 0.8 * math.sqrt(trial.allowed / trial.error))
                 continue
-            chosen = self._choose(trial.densities, before, last=attempt == _REFUSALS)
+            end = self._within(self._after(dt, t_end))
+            chosen = self._choose(trial.densities, end, before, last=attempt == _REFUSALS)
             if chosen is not None:
                 break
             self.refused += 1
@@ -233,13 +234,13 @@ class ImplicitSolver(DensitySolver):
         """A step of ``dt``; None if there is no fixed point to be found."""
         options, w = self.options, self.weights
         if options.order == 1 and options.dt is not None:
-            once = self._euler(rates, self.rho, dt, None)
+            once = self._euler(rates, self.rho, dt, self.field())
             return None if once is None else _Trial([once.rho], 0.0, 1.0, 0.0, once.solves)
-        full = self._euler(rates, self.rho, dt, None)
-        half = None if full is None else self._euler(rates, self.rho, 0.5 * dt, None)
+        full = self._euler(rates, self.rho, dt, self.field())
+        half = None if full is None else self._euler(rates, self.rho, 0.5 * dt, self.field())
         if full is None or half is None:
             return None
-        field = self._field_of(half.rho)
+        field = self._field_of(half.rho, self._within(self.t + 0.5 * dt))
         between = self._rates(self.drift_of(field), half.rho)
         twice = self._euler(between, half.rho, 0.5 * dt, field)
         if twice is None:
@@ -252,25 +253,27 @@ class ImplicitSolver(DensitySolver):
         densities = [best] if options.order == 1 else [self._extrapolated(full.rho, best), best]
         return _Trial(densities, error, allowed_error(options.rtol, change), change, solves)
 
-    def _euler(self, rates: Rates, old: Array, dt: float, field: AnyField | None) -> _Euler | None:
+    def _euler(self, rates: Rates, old: Array, dt: float, field: AnyField) -> _Euler | None:
         """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
 
-        With an implicit potential a fixed point of the moments of the new density: None if it is
-        not found.
+        With an implicit potential a fixed point of the moments of the new density, at the time
+        where the step ends: None if it is not found.
         """
-        rho = self._solve(rates, old, dt)
         everything = bool(self._control.implicit)
+        start, end = field.moments, self._within(field.t + dt)
+        assert start is not None
+        if everything and self.interaction.moves:  # moments that stay say nothing of the rates
+            rates = self._rates(self._drift_at(start, old, end), old)
+        rho = self._solve(rates, old, dt)
         if not everything and not np.any(self._implicit):
             return _Euler(rho, 1)
-        start = (self.field() if field is None else field).moments
-        assert start is not None
         weights = self.interaction.metric
         if not everything:
             weights = np.where(self._implicit, weights, 0.0)
         anderson = Anderson(np.sqrt(weights))
         moments = start
         for solves in range(1, _ITERATIONS + 1):
-            found = self._field_of(rho)
+            found = self._field_of(rho, end)
             assert found.moments is not None
             moments, moved = anderson.next(moments, found.moments)
             # Moments of degree l are as large as the root of the number of harmonics.
@@ -278,11 +281,15 @@ class ImplicitSolver(DensitySolver):
             if moved <= _FIXED_POINT * allowed_error(self.options.rtol, change):
                 return _Euler(rho, solves)
             mixed = moments if everything else np.where(self._implicit, moments, start)
-            guess = self.interaction.field_of_moments(
-                mixed, self._measure_of(rho), self.t, self.space.comm
-            )
-            rho = self._solve(self._rates(self.drift_of(guess), old), old, dt)
+            rho = self._solve(self._rates(self._drift_at(mixed, rho, end), old), old, dt)
         return None
+
+    def _drift_at(self, moments: Array, rho: Array, t: float) -> Drift:
+        """The drift at a time of moments that are those of ``rho``, or near them. Collective."""
+        comm = self.space.comm
+        return self.drift_of(
+            self.interaction.field_of_moments(moments, self._measure_of(rho), t, comm)
+        )
 
     def _extrapolated(self, full: Array, twice: Array) -> Array:
         ratio = np.ones_like(full)
@@ -294,11 +301,11 @@ class ImplicitSolver(DensitySolver):
         return rho
 
     def _choose(
-        self, candidates: list[Array], before: float, last: bool
+        self, candidates: list[Array], t: float, before: float, last: bool
     ) -> tuple[Array, AnyField] | None:
-        """The first density whose energy has moved the right way, with its field."""
+        """The first density whose energy has moved the right way, with its field at ``t``."""
         for number, rho in enumerate(candidates):
-            field = self._field_of(rho)
+            field = self._field_of(rho, t)
             if not self._watched:
                 return rho, field
             after = self._functional(rho, field)

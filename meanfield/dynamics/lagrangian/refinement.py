@@ -130,13 +130,16 @@ class Refinement:
         dark = DarkPoints()
         for row in self._history:
             moments = iter(row[2:].reshape(self._stages, -1))
+            t, dt = float(row[0]), float(row[1])
+            last = math.nextafter(model.next_jump(t), -math.inf)  # the step has seen none later
 
-            def rates(y: Array, t: float, moments: Iterator[Array] = moments) -> Array:
-                field = model.field_of_moments(next(moments), nobody, t, None)
+            def rates(
+                y: Array, t: float, moments: Iterator[Array] = moments, last: float = last
+            ) -> Array:
+                field = model.field_of_moments(next(moments), nobody, min(t, last), None)
                 with np.errstate(all="ignore"):  # dark points
                     return rates_in(field, model.manifold, y, located(model, y), dark)
 
-            t, dt = float(row[0]), float(row[1])
             trial = try_step(self._pair, rates, x, rates(x, t), t, dt, t + dt)
             if trial.x is None or dark.most:
                 return None

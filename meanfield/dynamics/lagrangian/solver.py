@@ -218,7 +218,8 @@ class LagrangianSolver(Solver):
         """The field of this rank's points, were they at ``x``, and their rates. Collective."""
         with self._timed("field"):
             at = located(self._model, x)
-            field = self._model.field(Measure(at, self._points.masses), t, self.comm)
+            masses = self._points.masses
+            field = self._model.field(Measure(at, masses), self._within(t), self.comm)
             rates = rates_in(field, self.manifold, x, at, self._dark)
         self.evaluations += 1
         return Evaluation(rates, field)
@@ -243,6 +244,9 @@ class LagrangianSolver(Solver):
         return self._evaluated().rates[:, :-1], self._points.masses
 
     # ------------------------------------------------------------------ stepping
+
+    def _forget(self) -> None:
+        self._now = None
 
     def _take(self, t_end: float) -> float:
         now, control, x = self._evaluated(), self._control, self._points.x

@@ -174,8 +174,10 @@ class CompositeField(AnyField):
         if model.has_gradient:
             rows.append(self._potential(points, seen))
         if not model.has_potential:
-            others = tuple(j for j in self._every if model.heads[j].gradient_factor is None)
-            drifts = tuple(drift for drift in model.drifts if not drift.is_gradient)
+            others, drifts = self._every, model.drifts
+            if model.gradients:
+                others = tuple(j for j in others if model.heads[j].gradient_factor is None)
+                drifts = tuple(drift for drift in drifts if not drift.is_gradient)
             rows += list(self._flow(points, 1, False, seen, others, drifts).velocity.T)
         return np.stack(rows)
 

@@ -17,7 +17,6 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.composite.model import Heads
-from meanfield.interaction.composite.sphere import series_degree
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.measure import Measure
@@ -42,7 +41,7 @@ class Composite(Heads, AnyInteraction):
 
     def degree(self, tolerance: float, otherwise: int = 64) -> int:
         """Degree of harmonics that carries the kernels to ``tolerance``."""
-        return max([1, *(series_degree(head.size, self.d, tolerance) for head in self.heads)])
+        return self.degree_of(tolerance)
 
     @property
     def series_ends(self) -> bool:

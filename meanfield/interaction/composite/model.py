@@ -6,6 +6,7 @@ For this package only: everyone else asks a ``Composite``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Self
@@ -21,10 +22,12 @@ from meanfield.interaction.drifts import Drift
 from meanfield.interaction.expansion import Truncation
 from meanfield.interaction.ongeometry import OnGeometry
 
-__all__ = ["Heads"]
+__all__ = ["LARGEST_NORM", "Heads"]
+
+LARGEST_NORM = 2e3
+"""Of A."""
 
 _SINGLE = 1e-14  # accuracy of transforms that are divided by Z
-_LARGEST = 2e3  # of |A|
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,11 @@ class Heads(OnGeometry):
             relative to the largest Z of the largest A, which drowns what is smaller beside it.
         drifts: what is added to X whatever the measure.
         dark: not used.
+        least: |A| that it counts with at least, in the degree of its harmonics and in the unit of
+            what is scaled: of parameters that depend on time the largest, so that all times have
+            the same transforms and units.
+        gradients: whether along edges what is a gradient is told by its potential; else by its
+            velocity.
 
     Raises:
         InputError: matrices of another size, or that a zonal geometry does not have.
@@ -56,6 +64,8 @@ class Heads(OnGeometry):
     accuracy: float | None = None
     drifts: tuple[Drift, ...] = ()
     dark: float = 1e3
+    least: float = 0.0
+    gradients: bool = True
 
     def __post_init__(self) -> None:
         if self.model not in ("sa", "usa"):
@@ -69,9 +79,9 @@ class Heads(OnGeometry):
                     f"heads[{k}]: found {as_found(head)}, expected HeadMatrices(A, V), which "
                     "mf.Head(...).matrices(d, kind) gives"
                 )
-            if head.size > _LARGEST:
+            if head.size > LARGEST_NORM:
                 raise InputError(
-                    f"heads[{k}]: |A| = {head.size:.6g} found, at most {_LARGEST:g} expected"
+                    f"heads[{k}]: |A| = {head.size:.6g} found, at most {LARGEST_NORM:g} expected"
                 )
             if head.d != self.d:
                 raise InputError(
@@ -123,7 +133,14 @@ class Heads(OnGeometry):
 
     @cached_property
     def _degree(self) -> int:
-        return max([1, *(series_degree(head.size, self.d) for head in self.heads)])
+        return self.degree_of()
+
+    def degree_of(self, tolerance: float = 1e-15) -> int:
+        """Degree of harmonics that carries the kernels of all heads to ``tolerance``."""
+        sizes = [head.size for head in self.heads]
+        if self.least > 0.0:
+            sizes.append(self.least)
+        return max([1, *(series_degree(size, self.d, tolerance) for size in sizes)])
 
     @cached_property
     def truncation(self) -> Truncation | None:
@@ -167,12 +184,26 @@ class Heads(OnGeometry):
         """Mean over the sphere of the potential of the drifts; only where all have one."""
         return sum(drift.mean_potential() for drift in self.drifts)
 
+    def sharing(self, other: Heads, series: Mapping[HeadMatrices, HeadSeries]) -> Self:
+        """Itself, with the transforms of another one, which are the same, and series of heads.
+
+        For one of many times: what they have in common is made once.
+        """
+        known: dict[str, object] = {"manifold": other.manifold, "harmonics": other.harmonics}
+        if self.truncation is not None:
+            known["series"] = tuple(
+                series[head] if head in series else series_on(self.manifold, head)
+                for head in self.heads
+            )
+        self.__dict__.update(known)
+        return self
+
     # ------------------------------------------------------------------ what matrices decide
 
     @cached_property
     def size(self) -> float:
-        """The largest |A|."""
-        return max([head.size for head in self.heads], default=0.0)
+        """The largest |A|, or ``least``."""
+        return max([self.least, *(head.size for head in self.heads)])
 
     @property
     def drift_is_gradient(self) -> bool:
@@ -187,11 +218,15 @@ class Heads(OnGeometry):
     @property
     def has_potential(self) -> bool:
         """Whether X is a gradient: all V = c A^T, and all drifts."""
-        return self.drift_is_gradient and all(h.gradient_factor is not None for h in self.heads)
+        if not (self.gradients and self.drift_is_gradient):
+            return False
+        return all(head.gradient_factor is not None for head in self.heads)
 
     @property
     def has_gradient(self) -> bool:
         """Whether X or a part of it is told as a potential."""
+        if not self.gradients:
+            return False
         some = any(head.gradient_factor is not None for head in self.heads)
         some = some or any(drift.is_gradient for drift in self.drifts)
         return some or self.has_potential

@@ -3,7 +3,16 @@
 base: what all of them are; table: tables and random paths; closed: waves, functions, combinations.
 """
 
-from meanfield.interaction.intime.base import InTime, at_time, is_moving, largest_of, next_jump_of
+from meanfield.interaction.intime.base import (
+    InTime,
+    asked,
+    at_time,
+    instants_of,
+    is_moving,
+    is_piecewise,
+    largest_of,
+    next_jump_of,
+)
 from meanfield.interaction.intime.closed import Combined, FunctionInTime, WaveInTime
 from meanfield.interaction.intime.table import TableInTime, ornstein_uhlenbeck
 
@@ -13,8 +22,11 @@ __all__ = [
     "InTime",
     "TableInTime",
     "WaveInTime",
+    "asked",
     "at_time",
+    "instants_of",
     "is_moving",
+    "is_piecewise",
     "largest_of",
     "next_jump_of",
     "ornstein_uhlenbeck",

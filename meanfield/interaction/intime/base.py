@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,15 +16,21 @@ from meanfield.geometry.sphere import Array
 
 __all__ = [
     "InTime",
+    "asked",
     "at_time",
     "digest",
     "finite",
+    "instants_of",
     "is_moving",
+    "is_piecewise",
     "largest_norm",
     "largest_of",
     "next_jump_of",
     "read_only",
 ]
+
+
+T = TypeVar("T")
 
 
 class InTime(ABC):
@@ -45,6 +52,15 @@ class InTime(ABC):
     def next_jump(self, t: float) -> float:
         """The first time after ``t`` at which it jumps or has a kink; inf: there is none."""
 
+    @property
+    def piecewise(self) -> bool:
+        """Whether it is constant between its jumps."""
+        return False
+
+    def instants(self) -> Array:
+        """A few times that show what values it takes."""
+        return np.zeros(1)
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash (sha256, hex) of what it is: the same in another process."""
@@ -63,6 +79,17 @@ def is_moving(value: object) -> bool:
 def next_jump_of(values: Iterable[object], t: float) -> float:
     """The first time after ``t`` at which one of the values jumps or has a kink."""
     return min((v.next_jump(t) for v in values if isinstance(v, InTime)), default=math.inf)
+
+
+def is_piecewise(value: object) -> bool:
+    """Whether it is constant between its jumps."""
+    return value.piecewise if isinstance(value, InTime) else True
+
+
+def instants_of(values: Iterable[object]) -> Array:
+    """A few times that show what values they take, in rising order, 0 among them."""
+    found = [value.instants() for value in values if isinstance(value, InTime)]
+    return np.unique(np.concatenate([np.zeros(1), *found]))
 
 
 def largest_of(value: InTime | Array) -> float:
@@ -92,6 +119,21 @@ def finite(value: object, name: str) -> Array:
     if not np.all(np.isfinite(found)):
         raise InputError(f"{name}: numbers that are not finite found, finite ones expected")
     return read_only(found)
+
+
+def asked(what: str, t: float, function: Callable[..., T], *arguments: object) -> T:
+    """What a function that a user gave makes of its arguments, for a time.
+
+    Raises:
+        InputError: it raises or exits.
+    """
+    try:
+        return function(*arguments)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{what}: raised {said} at t = {t:g}") from error
 
 
 def largest_norm(values: Array) -> float:

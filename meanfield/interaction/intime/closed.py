@@ -13,9 +13,12 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.intime.base import (
     InTime,
+    asked,
     at_time,
     digest,
     finite,
+    instants_of,
+    is_piecewise,
     largest_norm,
     next_jump_of,
     read_only,
@@ -63,6 +66,9 @@ class WaveInTime(InTime):
     def next_jump(self, t: float) -> float:
         return math.inf
 
+    def instants(self) -> Array:
+        return self.period * np.arange(16) / 16.0
+
     def fingerprint(self) -> str:
         numbers = np.array([self.period, self.phase])
         return digest("wave", self.mean, self.amplitude, numbers)
@@ -95,17 +101,16 @@ class FunctionInTime(InTime):
 
     def at(self, t: float) -> Array:
         if self._last is None or self._last[0] != t:
-            try:
-                found = self.function(t)
-            except (Exception, SystemExit) as error:
-                said = " ".join(f"{type(error).__name__}: {error}".split())
-                raise InputError(f"function: raised {said} at t = {t:g}") from error
+            found = asked("function", t, self.function, t)
             self._last = t, _checked(found, self.shape, self.largest, "function", t)
         return self._last[1]
 
     def next_jump(self, t: float) -> float:
         k = int(np.searchsorted(self._jumps, t, side="right"))
         return float(self._jumps[k]) if k < self._jumps.size else math.inf
+
+    def instants(self) -> Array:
+        return np.concatenate([np.array(_PROBES), self._jumps])
 
     def fingerprint(self) -> str:
         values: list[str | Array] = []
@@ -142,11 +147,19 @@ class Combined(InTime):
         self.function, self.shape, self.largest = function, tuple(shape), _bound(largest)
 
     def at(self, t: float) -> Array:
-        found = self.function(*(at_time(part, t) for part in self.parts))
+        parts = (at_time(part, t) for part in self.parts)
+        found = asked("a combination", t, self.function, *parts)
         return _checked(found, self.shape, self.largest, "a combination", t)
 
     def next_jump(self, t: float) -> float:
         return next_jump_of(self.parts, t)
+
+    @property
+    def piecewise(self) -> bool:
+        return all(is_piecewise(part) for part in self.parts)
+
+    def instants(self) -> Array:
+        return instants_of(self.parts)
 
     def fingerprint(self) -> str:
         parts = [p.fingerprint() if isinstance(p, InTime) else p for p in self.parts]

@@ -16,6 +16,7 @@ from meanfield.interaction.intime.base import InTime, digest, finite, largest_no
 __all__ = ["TableInTime", "ornstein_uhlenbeck"]
 
 _WAYS = ("step", "linear")
+_INSTANTS = 33  # nodes that show what values there are
 _KINKS = 1000  # nodes of a broken line beyond which steps do not end at each of them
 
 
@@ -78,6 +79,14 @@ class TableInTime(InTime):
     def next_jump(self, t: float) -> float:
         k = int(np.searchsorted(self._jumps, t, side="right"))
         return float(self._jumps[k]) if k < self._jumps.size else math.inf
+
+    @property
+    def piecewise(self) -> bool:
+        return self.interpolate == "step"
+
+    def instants(self) -> Array:
+        n = self.times.size
+        return self.times[np.unique(np.linspace(0, n - 1, min(n, _INSTANTS)).astype(int))]
 
     def fingerprint(self) -> str:
         return digest("table", self.interpolate, self.times, self.values)

@@ -1,0 +1,301 @@
+"""Heads and drifts that depend on time: at each time a ``Composite``, all with the same transforms.
+
+What does not depend on time is asked of one composite without heads that counts with the largest
+|A| of all times: coordinates of points, degrees of moments, units. So located points, moments and
+checkpoints are valid at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Self
+
+from meanfield.arguments import checked_fields
+from meanfield.checks import as_found
+from meanfield.collective import Communicator
+from meanfield.errors import InputError
+from meanfield.geometry.manifolds import Harmonics
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.field import CompositeField
+from meanfield.interaction.composite.interaction import Composite
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.model import LARGEST_NORM
+from meanfield.interaction.composite.movingparts import Last, MovingDrift, MovingHead
+from meanfield.interaction.composite.series import HeadSeries
+from meanfield.interaction.contract import AnyInteraction, EnergyKind
+from meanfield.interaction.drifts import Drift
+from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.intime import InTime, instants_of, is_piecewise, next_jump_of
+from meanfield.interaction.measure import Measure
+from meanfield.interaction.ongeometry import OnGeometry
+
+__all__ = ["Moving", "MovingDrift", "MovingHead"]
+
+_ROUND_OFF = 1e-8  # relative: that |A| at some time may be above its bound
+
+
+@checked_fields
+@dataclass(frozen=True, eq=False)
+class Moving(OnGeometry, AnyInteraction):
+    """A sum of heads and of drifts that depend on time, on one geometry.
+
+    There is no energy. Along edges all is told by velocities, as what is a gradient at one time
+    need not be one at another.
+
+    Attributes:
+        heads: ``MovingHead``, or ``HeadMatrices`` of one that does not depend on time.
+        drifts: ``MovingDrift`` or ``Drift``, likewise.
+        All others are those of ``Composite``.
+
+    Raises:
+        InputError: matrices of another size, or too large.
+    """
+
+    heads: tuple[HeadMatrices | MovingHead, ...]
+    model: Literal["sa", "usa"]
+    d: int
+    geometry: str = "any"
+    method: str = "auto"
+    accuracy: float | None = None
+    drifts: tuple[Drift | MovingDrift, ...] = ()
+    dark: float = 1e3
+
+    def __post_init__(self) -> None:
+        for k, head in enumerate(self.heads):
+            if not isinstance(head, HeadMatrices | MovingHead):
+                raise InputError(
+                    f"heads[{k}]: found {as_found(head)}, expected HeadMatrices(A, V) or "
+                    "MovingHead(A, V)"
+                )
+            if head.d != self.d:
+                raise InputError(
+                    f"heads[{k}]: {head.d} x {head.d} matrices found, {self.d} x {self.d} expected"
+                )
+            if _largest(head) > LARGEST_NORM:
+                raise InputError(
+                    f"heads[{k}]: |A| up to {_largest(head):.6g} found, at most {LARGEST_NORM:g} "
+                    "expected"
+                )
+        for k, drift in enumerate(self.drifts):
+            if not isinstance(drift, Drift | MovingDrift):
+                raise InputError(
+                    f"drifts[{k}]: found {as_found(drift)}, expected a drift or MovingDrift(...)"
+                )
+            if drift.d != self.d:
+                raise InputError(
+                    f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
+                )
+        self.at(0.0)  # what it refuses
+
+    # ------------------------------------------------------------------ time
+
+    @cached_property
+    def _last(self) -> Last[Composite]:
+        return Last()
+
+    @cached_property
+    def _bound(self) -> Composite:
+        """What it is at all times: without heads, and with the largest |A|."""
+        largest = max([_largest(head) for head in self.heads], default=0.0)
+        return Composite(
+            (), self.model, self.d, self.geometry, self.method, self.accuracy, (), self.dark,
+            (1.0 + _ROUND_OFF) * largest, gradients=False,
+        )  # fmt: skip
+
+    @cached_property
+    def _fixed_series(self) -> Mapping[HeadMatrices, HeadSeries]:
+        """Series of the heads that do not depend on time."""
+        fixed = tuple(head for head in self.heads if isinstance(head, HeadMatrices))
+        if self.truncation is None:
+            return {}
+        return dict(zip(fixed, replace(self._bound, heads=fixed).series, strict=True))
+
+    @cached_property
+    def _parts(self) -> tuple[InTime, ...]:
+        """All values that depend on time."""
+        moving = (p for p in (*self.heads, *self.drifts) if isinstance(p, MovingHead | MovingDrift))
+        return tuple(v for part in moving for v in part.parts if isinstance(v, InTime))
+
+    @property
+    def moves(self) -> bool:
+        """Whether it depends on time."""
+        return bool(self._parts)
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether nothing changes between its jumps."""
+        return all(is_piecewise(part) for part in self._parts)
+
+    def next_jump(self, t: float) -> float:
+        """The first time after ``t`` at which it jumps, or has a kink."""
+        return next_jump_of(self._parts, t)
+
+    def at(self, t: float) -> Composite:
+        """The one at a time: the same object for the same values, if it was asked lately."""
+        heads = tuple(h.at(t) if isinstance(h, MovingHead) else h for h in self.heads)
+        drifts = tuple(x.at(t) if isinstance(x, MovingDrift) else x for x in self.drifts)
+
+        def make() -> Composite:
+            found = replace(self._bound, heads=heads, drifts=drifts)
+            return found.sharing(self._bound, self._fixed_series)
+
+        return self._last.of((*heads, *drifts), make)
+
+    def field_of_moments(
+        self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
+    ) -> CompositeField:
+        """The field at a time of known moments."""
+        return self.at(t).field_of_moments(moments, measure, t, comm)
+
+    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+        """That of the one at a time, where it has one."""
+        return self.at(t).pair_energy(measure, n, t)
+
+    # ------------------------------------------------------------------ points and transforms
+
+    @property
+    def epsilon(self) -> float:
+        return self._bound.epsilon
+
+    @property
+    def truncation(self) -> Truncation | None:
+        return self._bound.truncation
+
+    @property
+    def harmonics(self) -> Harmonics | None:
+        return self._bound.harmonics
+
+    def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
+        """The same, with another ``accuracy`` if one is given: the series ends by itself."""
+        return self if accuracy is None else replace(self, accuracy=accuracy)
+
+    def quiet(self, rtol: float) -> Self:
+        """The same with the noise of a velocity, at any point, not far above ``rtol``."""
+        accuracy = self._bound.quiet(rtol).accuracy
+        return self if accuracy == self.accuracy else replace(self, accuracy=accuracy)
+
+    def degree(self, tolerance: float, otherwise: int = 64) -> int:
+        """Degree of harmonics that carries the kernels of all times to ``tolerance``."""
+        return self._bound.degree(tolerance, otherwise)
+
+    @property
+    def series_ends(self) -> bool:
+        return True
+
+    @property
+    def exact_sums(self) -> bool:
+        return True
+
+    @property
+    def compiled_sums(self) -> bool:
+        return True
+
+    def kernel_norm(self, moments: Array) -> float:
+        return self._bound.kernel_norm(moments)
+
+    @property
+    def metric(self) -> Array:
+        return self._bound.metric
+
+    @property
+    def repels(self) -> Array:
+        return self._bound.repels
+
+    # ------------------------------------------------------------------ what is known about it
+
+    @property
+    def has_potential(self) -> bool:
+        return False
+
+    @property
+    def has_gradient(self) -> bool:
+        return False
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        return None
+
+    @property
+    def why_no_energy(self) -> str:
+        return "its parameters change in time"
+
+    @property
+    def convexity(self) -> Convexity | None:
+        return None
+
+    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
+        return self._bound.free_energy(energy, entropy, kappa)
+
+    @property
+    def has_double_energy(self) -> bool:
+        return self._bound.has_double_energy
+
+    def scaled(self, value: float) -> float:
+        return self._bound.scaled(value)
+
+    @property
+    def energy_label(self) -> str:
+        return self._bound.energy_label
+
+    @property
+    def dirac_energy(self) -> float:
+        return math.nan
+
+    @property
+    def leaves_out_self(self) -> bool:
+        return False
+
+    @cached_property
+    def _samples(self) -> tuple[Composite, ...]:
+        """The composites at a few times."""
+        return tuple(self.at(float(t)) for t in instants_of(self._parts))
+
+    def fastest_rate(self, degree: int) -> float:
+        """The largest at a few times: see ``Composite.fastest_rate``."""
+        return max(one.fastest_rate(degree) for one in self._samples)
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether clusters narrow without end, for what is as usual in time."""
+        return 2 * sum(one.sharpens for one in self._samples) >= len(self._samples)
+
+    @property
+    def sharpness(self) -> float:
+        return self._bound.sharpness
+
+    @property
+    def width(self) -> float:
+        return self._bound.width
+
+    @property
+    def factor_log(self) -> float:
+        return self._bound.factor_log
+
+    def refuse_overflow(self, highest: float = 600.0) -> None:
+        self._bound.refuse_overflow(highest)
+
+    def describe(self) -> str:
+        """A few words."""
+        words = []
+        if self.heads:
+            count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
+            words.append(f"{self.model}, {count}, |A| <= {self._bound.size:.4g}")
+        words += [drift.describe() for drift in self.at(0.0).drifts]
+        return "; ".join([*words, "in time"])
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """What names it in a table."""
+        return {"model": self.model, "heads": len(self.heads), "norm": self._bound.size}
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """The numbers that a branch or a sweep may vary: none."""
+        return {}
+
+
+def _largest(head: HeadMatrices | MovingHead) -> float:
+    return head.size if isinstance(head, HeadMatrices) else head.largest
