@@ -37,6 +37,9 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
         found += direct.pair_sums(x, x[::-1], m, beta)
     head = HeadMatrices(rng.standard_normal((d, d)), rng.standard_normal((d, d)))
     found += [part for part in sums.head_sums(head, x, x[::-1], m, 2, of_vectors(d)) if part.size]
+    many = sums.Stack.of([head, HeadMatrices(9.0 * head.V, head.A)])
+    found += [sums.summed_flow(many, x, x[::-1], m, unit) for unit in (None, 3.0)]
+    found.append(sums.summed_exponentials(many, x, x[::-1], m, np.array([0.3, -0.7])))
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
 
 n, width = 1300, 6
@@ -60,7 +63,8 @@ found.append(u)
 assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
 for compiled in (
-    direct._pair_sums, pairs._pull, sums._head_sums, sweep.emit, sweep.collect, drops.edge_drops,
+    direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
+    drops.edge_drops,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

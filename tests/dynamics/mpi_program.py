@@ -18,9 +18,10 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.interaction.attention import Attention
-from meanfield.interaction.composite import Composite, HeadMatrices
+from meanfield.interaction.composite import Composite, HeadMatrices, Moving, MovingHead
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.drifts import LinearDrift
+from meanfield.interaction.intime import TableInTime
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD
@@ -31,6 +32,9 @@ STAGES = Eulerian(stepper="ssprk3", field="stages")
 # One with a potential, one without.
 A, B, V = np.random.default_rng(8).standard_normal((3, 3, 3))
 HEADS = (HeadMatrices(A, 0.5 * A.T), HeadMatrices(B, V))
+# One that jumps, one that stays.
+STEPS = TableInTime(np.array([0.0, 0.07, 0.3]), np.array([A, B, 0.5 * A]))
+MOVING = (MovingHead(STEPS, V), HeadMatrices(B, V))
 # name: mesh, model, beta or heads, V, law, scheme, times relative to TIMES
 CASES = {
     "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Eulerian(), 1.0),
@@ -56,6 +60,7 @@ CASES = {
         lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Eulerian(), 1.0,
     ),
     "heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), Eulerian(), 0.5),
+    "moving": (lambda: icosphere(3), "sa", MOVING, 1, standard_density(), Eulerian(), 0.5),
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
 }  # fmt: skip
 
@@ -76,11 +81,14 @@ IMPLICIT = {
         lambda: zonal_interval(101, 8), "sa", 4.0, 1, Gegenbauer(8, (0.3, 0.2)), 0.05, TIGHT, 2.0,
     ),
     "implicit-heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), 0.0, TIGHT, 0.5),
+    "implicit-moving": (
+        lambda: icosphere(3), "sa", MOVING, 1, standard_density(), 0.1, TIGHT, 0.5,
+    ),
     "implicit-current": (
         lambda: icosphere(3), "usa", HEADS, 1, standard_density(), 0.1, TIGHT, 0.1,
     ),
 }  # fmt: skip
-SAVED = ("sphere-sa", "circle", "zonal", "heads", "implicit-noise")
+SAVED = ("sphere-sa", "circle", "zonal", "heads", "moving", "implicit-noise", "implicit-moving")
 
 
 def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInteraction:
@@ -89,7 +97,8 @@ def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInterac
     if not isinstance(beta, tuple):
         return Attention(model, beta, d, geometry, value)
     drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]
-    return Composite(beta, model, d, geometry, drifts=(LinearDrift(drift),))
+    kind = Moving if beta is MOVING else Composite
+    return kind(beta, model, d, geometry, drifts=(LinearDrift(drift),))
 
 
 def make(name: str) -> EulerianSolver | ImplicitSolver:

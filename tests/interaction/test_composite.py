@@ -15,6 +15,12 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
+from meanfield.interaction.composite.sums import (
+    Stack,
+    head_sums,
+    summed_exponentials,
+    summed_flow,
+)
 from meanfield.interaction.contract import DarkPoints
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.measure import Measure
@@ -223,6 +229,36 @@ def test_heads_add_up(model: str) -> None:
     assert np.max(np.abs(velocity(*heads) - velocity(*heads[::-1]))) <= 1e-14 * size
     apart = sum(velocity(head) for head in heads)
     assert np.max(np.abs(velocity(*heads) - apart)) <= 1e-12 * size
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_many_heads_in_one_call_are_the_sum_of_each(d: int) -> None:
+    rng = np.random.default_rng(d)
+    x, y = (rng.normal(size=(n, d)) for n in (30, 2100))
+    x, y = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x, y))
+    m = rng.random(2100) * (rng.random(2100) > 0.1) / 2100
+    matrices = rng.normal(size=(5, 2, d, d))
+    matrices[0] *= 90.0
+    heads = [HeadMatrices(a, v) for a, v in matrices]
+    on = Composite((), "sa", d).manifold
+    parts = [head_sums(head, x, y, m, 1, on) for head in heads]
+    stack, unit = Stack.of(heads), max(head.size for head in heads)
+    for given, scale in (
+        (None, [1.0 / p.z for p in parts]),
+        (unit, [np.exp(p.log_scale - unit) for p in parts]),
+    ):
+        expected = sum(p.flow * s[:, None] for p, s in zip(parts, scale, strict=True))  # type: ignore[operator]
+        found = summed_flow(stack, x, y, m, given)
+        assert np.abs(found - expected).max() <= 1e-13 * np.abs(expected).max()
+    factors = rng.normal(size=5)
+    exponentials = sum(
+        f * p.z * np.exp(p.log_scale - h.size)
+        for f, p, h in zip(factors, parts, heads, strict=True)
+    )
+    found = summed_exponentials(stack, x, y, m, factors)
+    assert np.abs(found - exponentials).max() <= 1e-13 * np.abs(exponentials).max()
+    nothing = summed_flow(stack, x, y, np.zeros(2100), unit)
+    assert not np.any(nothing)
 
 
 @pytest.mark.parametrize("model", ["sa", "usa"])

@@ -14,7 +14,7 @@ import numpy as np
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.series import largest_sums
-from meanfield.interaction.composite.sums import head_sums
+from meanfield.interaction.composite.sums import head_sums, summed_exponentials
 from meanfield.interaction.measure import Measure, plain
 
 __all__ = [
@@ -76,6 +76,9 @@ def energy_of_pairs(model: Heads, measure: Measure, sources: tuple[Array, Array]
         sources: points and masses of all ranks.
     """
     x, total = plain(measure.points), 0.0
+    if len(model.heads) > 1 and not model.manifold.latitudes:
+        z = summed_exponentials(model.stack, x, *sources, _factors(model))
+        return float(np.dot(measure.weights, z))
     for head, factor in zip(model.heads, _factors(model), strict=True):
         if factor == 0.0:
             continue

@@ -24,7 +24,7 @@ from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.composite.series import HeadSums
-from meanfield.interaction.composite.sums import head_sums
+from meanfield.interaction.composite.sums import Stack, head_sums, summed_flow
 from meanfield.interaction.contract import AnyField, DarkPoints
 from meanfield.interaction.drifts import Drift
 from meanfield.interaction.measure import Measure, moments_of, plain
@@ -117,6 +117,9 @@ class CompositeField(AnyField):
             velocity += factor * flow
             divergence += factor * bend
             of = ()
+        if self.moments is None and order == 1 and len(of) > 1 and not model.manifold.latitudes:
+            velocity += self._summed_flow(at.points, scaled, of)
+            of = ()
         for j in of:
             parts = self._head(j, at, order, seen)
             assert parts.flow is not None
@@ -134,6 +137,16 @@ class CompositeField(AnyField):
         for one in drifts:
             self._add_drift(one, at, order, scaled, velocity, divergence)
         return _Flow(velocity, divergence if order > 1 else None)
+
+    def _summed_flow(self, x: Array, scaled: bool, of: tuple[int, ...]) -> Array:
+        """Heads by sums over pairs, all at the same time, (n, d). Collective."""
+        model = self.interaction
+        stack = model.stack
+        if len(of) < len(model.heads):
+            stack = Stack(*(part[list(of)] for part in stack))
+        if model.normalised:
+            return summed_flow(stack, x, *self._sources, None)
+        return self._factor(scaled) * summed_flow(stack, x, *self._sources, model.size)
 
     def _add_drift(
         self, drift: Drift, at: Located, order: int, scaled: bool, velocity: Array,

@@ -69,12 +69,12 @@ class HeadMatrices:
     @cached_property
     def size(self) -> float:
         """|A|, the largest singular value: exponents are at most this."""
-        return float(np.linalg.norm(self.A, 2))
+        return float(np.linalg.svd(self.A, compute_uv=False)[0])
 
     @cached_property
     def strength(self) -> float:
         """|V|, the largest singular value: velocities of sa are at most this."""
-        return float(np.linalg.norm(self.V, 2))
+        return float(np.linalg.svd(self.V, compute_uv=False)[0])
 
     @property
     def is_weak(self) -> bool:

@@ -16,6 +16,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.interaction.composite.axial import axial
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.series import BEYOND, HeadSeries, Precision, series_degree
+from meanfield.interaction.composite.sums import Stack
 from meanfield.interaction.composite.ways import series_on
 from meanfield.interaction.contract import EnergyKind
 from meanfield.interaction.drifts import Drift
@@ -204,6 +205,11 @@ class Heads(OnGeometry):
     def size(self) -> float:
         """The largest |A|, or ``least``."""
         return max([self.least, *(head.size for head in self.heads)])
+
+    @cached_property
+    def stack(self) -> Stack:
+        """All heads, for sums over pairs of all of them at the same time."""
+        return Stack.of(self.heads)
 
     @property
     def drift_is_gradient(self) -> bool:

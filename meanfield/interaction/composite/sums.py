@@ -6,6 +6,8 @@ The reference for the transforms, and the way out where they lose Z in their noi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -18,7 +20,7 @@ from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.direct import weigh
 from meanfield.interaction.lanes import lane_max, lane_moments, lane_pull
 
-__all__ = ["head_sums", "tangential_divergence"]
+__all__ = ["Stack", "head_sums", "summed_exponentials", "summed_flow", "tangential_divergence"]
 
 _BLOCK = 1024  # sources at a time
 
@@ -58,6 +60,55 @@ def head_sums(
     bend = np.einsum("ij,ij->i", x @ head.V, second)
     divergence = tangential_divergence(x, flow, trace, bend)
     return HeadParts(scale, z, z, np.zeros(n), along, divergence, mean @ head.A)
+
+
+class Stack(NamedTuple):
+    """Many heads: A (h, d, d), V (h, d, d) and |A| (h,)."""
+
+    A: Array
+    V: Array
+    size: Array
+
+    @classmethod
+    def of(cls, heads: Sequence[HeadMatrices]) -> Stack:
+        """One head or more."""
+        sizes = np.array([head.size for head in heads])
+        return cls(np.stack([h.A for h in heads]), np.stack([h.V for h in heads]), sizes)
+
+
+def summed_flow(stack: Stack, x: Array, y: Array, m: Array, unit: float | None) -> Array:
+    """Flows of many heads, added: (n, d), as ``head_sums`` one by one, in one call.
+
+    Args:
+        stack: the heads.
+        x: (n, d) unit vectors; y: sources, (k, d), not zonal.
+        m: (k,) masses.
+        unit: None: each flow over its Z; else all times e^{-unit}.
+    """
+    log_factor = np.full(len(stack.A), 0.0 if unit is None else unit)
+    out = _summed(stack, x, y, m, np.ones(len(stack.A)), log_factor, unit is None, x.shape[1])
+    return tangent_project(x, out)
+
+
+def summed_exponentials(stack: Stack, x: Array, y: Array, m: Array, factors: Array) -> Array:
+    """sum_h f_h Z_h e^{-|A_h|} of many heads, (n,); arguments as for ``summed_flow``."""
+    return _summed(stack, x, y, m, factors, stack.size, False, 0)[:, 0]
+
+
+def _summed(
+    stack: Stack, x: Array, y: Array, m: Array, factors: Array, log_factor: Array,
+    normalised: bool, columns: int,
+) -> Array:  # fmt: skip
+    kept = np.flatnonzero(m)
+    yt = np.ascontiguousarray(np.asarray(y, dtype=np.float64)[kept].T)
+    masses = np.ascontiguousarray(np.asarray(m)[kept])
+    out = np.zeros((len(x), max(columns, 1)))
+    if masses.size:
+        _all_heads(
+            stack.A, stack.V, factors, log_factor, np.ascontiguousarray(x), yt, masses,
+            normalised, columns > 0, out,
+        )  # fmt: skip
+    return out
 
 
 def tangential_divergence(x: Array, vector: Array, trace: Array, bend: Array) -> Array:
@@ -116,3 +167,52 @@ def _head_sums(
             for k in range(d):
                 second[i, k] += lane_pull(e, yt[k, start:stop], 0.0, count)
         scale[i] = shift
+
+
+@nb.njit(parallel=True, fastmath={"contract"}, cache=True)
+def _all_heads(
+    a: Array, v: Array, factors: Array, log_factor: Array, x: Array, yt: Array, m: Array,
+    normalised: bool, flows: bool, out: Array,
+) -> None:  # fmt: skip
+    n, d = x.shape
+    size = m.size
+    for i in nb.prange(n):
+        t = np.empty(_BLOCK)
+        e = np.empty(_BLOCK)
+        mean = np.empty(d)
+        for h in range(a.shape[0]):
+            z = 0.0
+            mean[:] = 0.0
+            shift = -np.inf
+            for start in range(0, size, _BLOCK):
+                stop = min(size, start + _BLOCK)
+                count = stop - start
+                t[:count] = 0.0
+                for k in range(d):
+                    wk = 0.0
+                    for l in range(d):
+                        wk += a[h, k, l] * x[i, l]
+                    row = yt[k, start:stop]
+                    for j in range(count):
+                        t[j] += wk * row[j]
+                top = lane_max(t, 1.0, count)
+                if top > shift:
+                    factor = math.exp(shift - top)
+                    z *= factor
+                    for k in range(d):
+                        mean[k] *= factor
+                    shift = top
+                weigh(m[start:stop], t, 1.0, shift, e)
+                z += lane_moments(e, t, count)[0]
+                if flows:
+                    for k in range(d):
+                        mean[k] += lane_pull(e, yt[k, start:stop], 0.0, count)
+            scale = factors[h] / z if normalised else factors[h] * math.exp(shift - log_factor[h])
+            if not flows:
+                out[i, 0] += scale * z
+                continue
+            for k in range(d):
+                pull = 0.0
+                for l in range(d):
+                    pull += v[h, k, l] * mean[l]
+                out[i, k] += scale * pull

@@ -139,7 +139,7 @@ def asked(what: str, t: float, function: Callable[..., T], *arguments: object) -
 def largest_norm(values: Array) -> float:
     """The largest |value| among values (n, *shape); 2-norms of matrices."""
     if values.ndim == 3:
-        return float(np.max(np.linalg.norm(values, 2, axis=(1, 2)), initial=0.0))
+        return float(np.max(np.linalg.svd(values, compute_uv=False), initial=0.0))
     flat = values.reshape(len(values), -1)
     return float(np.max(np.linalg.norm(flat, axis=1), initial=0.0))
 
