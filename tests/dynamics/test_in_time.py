@@ -218,6 +218,23 @@ def test_transforms_and_sums_agree_at_any_time(model: Any) -> None:
     assert made.at(0.0).harmonics is made.at(0.5).harmonics is made.harmonics
 
 
+@pytest.mark.parametrize(("geometry", "d", "size"), [("circle", 2, 60), ("zonal", 5, 60)])
+def test_other_geometries(geometry: str, d: int, size: int, make_space: Make) -> None:
+    """Jumps of multiples of I, which all geometries have, against one beta after the other."""
+    value = TableInTime(np.array([0.0, 0.2]), np.array([2.0 * np.eye(d), -np.eye(d)]))
+    model = Moving((MovingHead(value, np.eye(d)),), "sa", d, geometry)
+    space = make_space(geometry, size, d)
+    rho = 1.0 + 0.5 * space.manifold.embed(space.points)[: space.n_owned, -1]
+    for make in (EulerianSolver, ImplicitSolver):
+        moving, expected = ran(make(space, model, rho), 0.4), rho
+        for beta, end in ((2.0, 0.2), (-1.0, 0.4)):
+            fixed = Composite((HeadMatrices(beta * np.eye(d), np.eye(d)),), "sa", d, geometry)
+            expected = ran(make(space, fixed, expected, t=end - 0.2), end).rho
+        # With potential drops there, with velocities here: to the error of the mesh.
+        assert np.abs(moving.rho - expected).max() <= 2e-3
+        assert np.abs(expected - rho).max() > 0.05
+
+
 def test_what_does_not_change_is_made_once() -> None:
     made = stepwise()
     (_, first), (_, second) = (made.at(t).series for t in (0.0, 0.15))
