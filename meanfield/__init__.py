@@ -81,6 +81,7 @@ _WHERE = {
     "meanfield.interaction.interaction": ("Interaction",),
     "meanfield.interaction.intime": (
         "Combined",
+        "EndlessPath",
         "FunctionInTime",
         "InTime",
         "TableInTime",
@@ -183,6 +184,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.interaction import Interaction
     from meanfield.interaction.intime import (
         Combined,
+        EndlessPath,
         FunctionInTime,
         InTime,
         TableInTime,

@@ -190,6 +190,8 @@ class Case:
         return isinstance(self.solver, Lagrangian) and self.solver.refine
 
     def _check_precision(self) -> None:
+        if not all(value.known for value in self.model.moving.values()):
+            return  # the record of a run, which none can be made of
         density = isinstance(self.solver, Density)
         size = self.model.on(self.geometry).factor_log
         if (
@@ -331,8 +333,7 @@ def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
-        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            for place, inner in enumerate(value):
-                yield from _flatten(inner, f"{prefix}{name}.{place}.")
+        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+            yield from _flatten({str(i): v for i, v in enumerate(value)}, f"{prefix}{name}.")
         else:
             yield prefix + name, value

@@ -7,28 +7,31 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from meanfield.arguments import checked_arguments
-from meanfield.case.matrices import Ensemble, Matrix, MatrixLike, resolved
+from meanfield.case.intime import (
+    Form,
+    MatrixInTime,
+    NumberInTime,
+    combined,
+    resolved,
+    written,
+)
+from meanfield.case.matrices import Ensemble
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.options import Field, Number, as_table, options
+from meanfield.interaction.intime import InTime, largest_of
+from meanfield.options import Field, as_table, options
 
 if TYPE_CHECKING:
-    from meanfield.interaction.composite import HeadMatrices
+    from meanfield.interaction.composite import HeadMatrices, MovingDrift, MovingHead
     from meanfield.interaction.drifts import LinearDrift
 
-__all__ = ["Drift", "Head", "head_matrices"]
+__all__ = ["Drift", "Head", "head_matrices", "number_in_words"]
 
 _LARGEST = {"sa": 700.0, "usa": 600.0}
 """Of |A|, by the kind of attention: weights and velocities are of size e^|A|."""
 
 Kind = Literal["sa", "usa"]
-
-
-def _table(options: object) -> dict[str, object]:
-    """Options with matrices as a table of a case file."""
-    table = as_table(options)
-    return {k: v.written() if isinstance(v, Matrix) else v for k, v in table.items()}
 
 
 def _refuse_product(name: str, matrix: object) -> None:
@@ -41,23 +44,24 @@ class Head:
     """One head of attention: tokens y pull x by weights e^{beta <Qx, Ky>}, along V y.
 
     A matrix is a list of rows (from Python also an array), the name of a file, that of an ensemble,
-    or a table that says more of the last two.
+    or a table that says more of the last two. Each of them, and beta, may be in time: a table such
+    as { times = [0.0, 1.0], values = [4.0, 9.0] } (``meanfield help in_time``).
     """
 
-    beta: Number | None = Field(default=None, examples=[4.0])
+    beta: NumberInTime | None = Field(default=None, examples=[4.0])
     """Inverse temperature; needed where ``A`` is not given."""
-    Q: MatrixLike | None = Field(default=None, examples=["identity"])
+    Q: MatrixInTime | None = Field(default=None, examples=["identity"])
     """Queries, (k, d) with any k; left out: the identity. Any matrix may be an array of a file,
     "weights.npz:Q0" or { file = "weights.npz", name = "Q0" } where it holds several; or an
     ensemble, { ensemble = "ginibre", seed = 3, scale = 0.5 }, whose name alone takes seed 0:
     ginibre (G: entries N(0, 1)), wigner (symmetric, N(0, 1) on and above the diagonal), goe
     ((G + G^T)/sqrt 2), psd (G^T G/d), rotation (Haar, det +1)."""
-    K: MatrixLike | None = Field(default=None, examples=["weights.npz:K0"])
+    K: MatrixInTime | None = Field(default=None, examples=["weights.npz:K0"])
     """Keys, (k, d) with the k of ``Q``; left out: the identity."""
-    V: MatrixLike | None = Field(default=None, examples=["Q^T K"])
+    V: MatrixInTime | None = Field(default=None, examples=["Q^T K"])
     """Values, (d, d): also "Q^T K" and "-Q^T K", of this head's own Q and K; left out: the
     identity."""
-    A: MatrixLike | None = Field(default=None, examples=[[[4.0, 1.0], [-1.0, 4.0]]])
+    A: MatrixInTime | None = Field(default=None, examples=[[[4.0, 1.0], [-1.0, 4.0]]])
     """A = beta K^T Q, (d, d), instead of the three."""
 
     def __post_init__(self) -> None:
@@ -77,8 +81,9 @@ class Head:
     def _check_alone(self) -> None:
         """Nothing of which A is made stands beside it."""
         if self.beta is not None:
+            found = number_in_words(self.beta)
             raise InputError(
-                f"beta: given twice, as {self.beta:g} and in A = beta K^T Q, expected one of them"
+                f"beta: given twice, as {found} and in A = beta K^T Q, expected one of them"
             )
         for name in ("Q", "K"):
             if getattr(self, name) is not None:
@@ -92,11 +97,11 @@ class Head:
 
     def table(self) -> dict[str, object]:
         """As a table of a case file."""
-        return _table(self)
+        return written(as_table(self))
 
     @checked_arguments
-    def matrices(self, d: int, kind: Kind, key: str = "model.heads") -> HeadMatrices:
-        """A and V on S^{d-1}.
+    def matrices(self, d: int, kind: Kind, key: str = "model.heads") -> HeadMatrices | MovingHead:
+        """A and V on S^{d-1}, in time where something of them is.
 
         Args:
             d: dimension of the ambient space.
@@ -108,36 +113,57 @@ class Head:
         """
         if d < 2:
             raise InputError(f"d = {d} found, a dimension of at least 2 expected")
+        square = Form(2, d, d)
+        product: tuple[InTime | Array, ...] = ()
         if self.A is not None:
-            A, product = resolved(f"{key}.A", self.A, d, d), None
+            A = resolved(f"{key}.A", self.A, square)
         else:
-            assert self.beta is not None
-            Q = resolved(f"{key}.Q", self.Q, d)
-            K = resolved(f"{key}.K", self.K, d, len(Q))
-            with np.errstate(over="ignore"):
-                A, product = self.beta * (K.T @ Q), (Q, K)
+            product = self._product(d, key)
+            beta = resolved(f"{key}.beta", self.beta, Form(0))
+            A = combined((beta, *product), _pull, (d, d))
         if isinstance(self.V, Ensemble) and self.V.is_product:
-            assert product is not None
-            V = self.V.product(*product)
+            V = combined(product, self.V.product, (d, d), abs(self.V.scale))
         else:
-            V = resolved(f"{key}.V", self.V, d, d)
+            V = resolved(f"{key}.V", self.V, square)
         return head_matrices(A, V, kind, key)
 
+    def _product(self, d: int, key: str) -> tuple[InTime | Array, InTime | Array]:
+        """Q and K."""
+        Q = resolved(f"{key}.Q", self.Q, Form(2, d))
+        return Q, resolved(f"{key}.K", self.K, Form(2, d, Q.shape[0]))
 
-def head_matrices(A: Array, V: Array, kind: Kind, key: str) -> HeadMatrices:
+
+def number_in_words(number: object) -> str:
+    """A number that may be in time, in a few words."""
+    return f"{number:g}" if isinstance(number, float) else "a value in time"
+
+
+def _pull(beta: Array, Q: Array, K: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(beta * (K.T @ Q))
+
+
+def head_matrices(
+    A: InTime | Array, V: InTime | Array, kind: Kind, key: str
+) -> HeadMatrices | MovingHead:
     """A head of two (d, d) matrices.
 
     Raises:
         InputError: weights e^{<Ax, y>} that no double holds.
     """
-    from meanfield.interaction.composite import HeadMatrices
-
-    size = float(np.linalg.norm(A, 2)) if np.all(np.isfinite(A)) else np.inf
+    size = largest_of(A) if isinstance(A, InTime) or np.all(np.isfinite(A)) else np.inf
     if size > _LARGEST[kind]:
+        when = " at some time" if isinstance(A, InTime) else ""
         raise InputError(
-            f"{key}: found |A| = {size:.6g} (2-norm of beta K^T Q), but attention is of size "
+            f"{key}: found |A| = {size:.6g}{when} (2-norm of beta K^T Q), but attention is of size "
             f'e^|A|: expected at most {_LARGEST[kind]:g} for "{kind}"'
         )
+    if isinstance(A, InTime) or isinstance(V, InTime):
+        from meanfield.interaction.composite import MovingHead
+
+        return MovingHead(A, V)
+    from meanfield.interaction.composite import HeadMatrices
+
     return HeadMatrices(A, V)
 
 
@@ -145,17 +171,17 @@ def head_matrices(A: Array, V: Array, kind: Kind, key: str) -> HeadMatrices:
 class Drift:
     """A linear drift: P_x(M x) is added to the velocity."""
 
-    matrix: MatrixLike = Field(examples=[[[0.0, -1.0], [1.0, 0.0]]])
-    """M, (d, d), given as those of heads are."""
+    matrix: MatrixInTime = Field(examples=[[[0.0, -1.0], [1.0, 0.0]]])
+    """M, (d, d), given as those of heads are, also in time."""
 
     def __post_init__(self) -> None:
         _refuse_product("matrix", self.matrix)
 
     def table(self) -> dict[str, object]:
         """As the section [model.drift] of a case file."""
-        return _table(self)
+        return written(as_table(self))
 
-    def on(self, d: int) -> LinearDrift:
+    def on(self, d: int) -> LinearDrift | MovingDrift:
         """On S^{d-1}.
 
         Raises:
@@ -163,4 +189,9 @@ class Drift:
         """
         from meanfield.interaction.drifts import LinearDrift
 
-        return LinearDrift(resolved("model.drift.matrix", self.matrix, d, d))
+        found = resolved("model.drift.matrix", self.matrix, Form(2, d, d))
+        if not isinstance(found, InTime):
+            return LinearDrift(found)
+        from meanfield.interaction.composite import MovingDrift
+
+        return MovingDrift((found,), LinearDrift)

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from meanfield.case.case import Case
+from meanfield.case.intime import IN_TIME
 from meanfield.case.reference import NESTED, SECTIONS, TOP
 from meanfield.checks import choice_in_words
 from meanfield.errors import InputError, suggest
@@ -14,8 +15,12 @@ from meanfield.options import Option, label_of, labels_of, options_of
 __all__ = ["help_keys", "help_on"]
 
 
+TABLES: dict[str, tuple[type, ...]] = {**SECTIONS, **NESTED, "in_time": IN_TIME}
+"""The classes of options by their sections; those of values in time stand in many."""
+
+
 def _sections() -> Iterator[tuple[str, type]]:
-    for section, kinds in (SECTIONS | NESTED).items():
+    for section, kinds in TABLES.items():
         for kind in kinds:
             yield section, kind
 
@@ -23,7 +28,7 @@ def _sections() -> Iterator[tuple[str, type]]:
 def _all_options() -> list[tuple[str, type, Option]]:
     found: list[tuple[str, type, Option]] = []
     found += [("", Case, option) for option in options_of(Case, "")]
-    for section, kinds in (SECTIONS | NESTED).items():
+    for section, kinds in TABLES.items():
         for kind in kinds:
             found += [(section, kind, option) for option in options_of(kind, section)]
         types = [label for kind in kinds for label in labels_of(kind)]
@@ -79,6 +84,9 @@ def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
     for section, kind in tables:
         types = " or ".join(f'"{label}"' for label in labels_of(kind))
         name = f"[[{section}]]" if section == "model.heads" else f"[{section}]"
+        if kind in IN_TIME:
+            inside = ", ".join(option.key.rpartition(".")[2] for option in options_of(kind))
+            name = f"in place of a number, a vector or a matrix: {{ {inside} }}"
         head = f"{name} type = {types}" if types else name
         lines += ["", head, *_wrapped(_about(kind), "  ")]
         for option in options_of(kind, section):

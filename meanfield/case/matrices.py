@@ -35,6 +35,7 @@ from meanfield.options import (
 )
 
 __all__ = [
+    "MATRIX_WORDS",
     "MAX_ENTRY",
     "PRODUCTS",
     "Ensemble",
@@ -42,6 +43,8 @@ __all__ = [
     "Matrix",
     "MatrixLike",
     "Rows",
+    "as_matrix",
+    "fitting",
     "resolved",
 ]
 
@@ -140,14 +143,23 @@ class Ensemble(Matrix):
 
 # ------------------------------------------------------------------ reading
 
-_WORDS = (
+MATRIX_WORDS = (
     f"a list of rows, a file ({', '.join(MATRIX_FILES)}) or the name of an ensemble ("
     f"{', '.join(ENSEMBLES)})"
 )
 
 
-def _matrix(value: object, info: ValidationInfo) -> Matrix:
-    """What a user may give, turned into what is kept."""
+def as_matrix(value: object, info: ValidationInfo, where: str | None = None) -> Matrix:
+    """What a user may give for a matrix, turned into what is kept.
+
+    Args:
+        value: rows, the name of a file or of an ensemble, or a table that says more of these.
+        info: of pydantic: the folder that files are found from.
+        where: name of the key, for messages about a table; None: of the field that is checked.
+
+    Raises:
+        InputError: it is none of these.
+    """
     if isinstance(value, Matrix):
         return value
     if isinstance(value, str) and value in (*ENSEMBLES, *PRODUCTS):
@@ -160,12 +172,12 @@ def _matrix(value: object, info: ValidationInfo) -> Matrix:
                 "found a table without ensemble or file; expected such as "
                 '{ ensemble = "ginibre", seed = 3 } or { file = "weights.npz", name = "K0" }'
             )
-        return made_from(kind, value, base, str(info.field_name))
+        return made_from(kind, value, base, where or str(info.field_name))
     if isinstance(value, str | os.PathLike):
         return _named_file(os.fspath(value), info)
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return _rows(value)
-    raise InputError(f"expected {_WORDS}, found {as_found(value)}")
+    raise InputError(f"expected {MATRIX_WORDS}, found {as_found(value)}")
 
 
 def _named_file(text: str, info: ValidationInfo) -> Matrix:
@@ -174,7 +186,7 @@ def _named_file(text: str, info: ValidationInfo) -> Matrix:
     given, name = split.groups() if split else (text, None)
     if not given.lower().endswith(MATRIX_FILES):
         near = suggest(text, [*ENSEMBLES, *PRODUCTS])
-        raise InputError(f"expected {_WORDS}, found {as_found(text)}{near}")
+        raise InputError(f"expected {MATRIX_WORDS}, found {as_found(text)}{near}")
     path = absolute(given, info)
     return InFile(file=path, name=array_name(path, name))
 
@@ -217,8 +229,10 @@ if TYPE_CHECKING:
 else:
     MatrixLike = Annotated[
         Matrix,
-        PlainValidator(_matrix, json_schema_input_type=list[list[float]] | str | Ensemble | InFile),
-        Expected(_WORDS),
+        PlainValidator(
+            as_matrix, json_schema_input_type=list[list[float]] | str | Ensemble | InFile
+        ),
+        Expected(MATRIX_WORDS),
     ]
 
 # ------------------------------------------------------------------ numbers
@@ -241,6 +255,15 @@ def resolved(key: str, matrix: object, d: int, rows: int | None = None) -> Array
         found = matrix.numbers(d)
     except InputError as error:
         raise InputError(f"{key}: {error}") from None
+    return fitting(key, found, d, rows)
+
+
+def fitting(key: str, found: Array, d: int, rows: int | None = None) -> Array:
+    """An array as a matrix on S^{d-1}: see ``resolved``.
+
+    Raises:
+        InputError: another shape, or numbers that cannot be.
+    """
     expected = f"{rows} x {d} matrix" if rows else f"matrix with {d} columns"
     if found.ndim != 2 or found.shape[1] != d or found.shape[0] != (rows or found.shape[0]):
         shape = " x ".join(map(str, found.shape)) or "a single number"

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 import numpy as np
 from pydantic import BeforeValidator, WrapValidator
 
-from meanfield.case.heads import Drift, Head, head_matrices
-from meanfield.case.terms import AnyPotential, Perceptron
+from meanfield.case.heads import Drift, Head, head_matrices, number_in_words
+from meanfield.case.intime import (
+    Form,
+    InCase,
+    combined,
+    moves,
+    moving_in,
+    number_in_time,
+    resolved,
+    written,
+)
+from meanfield.case.terms import AnyPotential, Perceptron, potential_on
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
@@ -19,6 +29,7 @@ from meanfield.options import Expected, Field, Number, a_list, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
+    from meanfield.case.intime import NumberInTime
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.zonal import Term
 
@@ -37,7 +48,10 @@ ALONE = ("drift", "perceptron", "potential")
 if TYPE_CHECKING:
     AnyKernel = Kernel
     Heads = Sequence[Head]
+    Beta = NumberInTime
 else:
+    _Beta = Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)]
+    Beta = Annotated[_Beta, number_in_time(_Beta)]
     Heads = Annotated[
         tuple[Head, ...],
         BeforeValidator(a_list, json_schema_input_type=list[Head]),
@@ -68,11 +82,10 @@ class Model:
     attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
     """Softmax self-attention "sa", or unnormalised "usa", of all heads; needed where there is no
     interaction."""
-    beta: Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)] | None = Field(
-        default=None, examples=[4.0]
-    )
+    beta: Beta | None = Field(default=None, examples=[4.0])
     """Inverse temperature, needed with ``attention`` where there are no heads; positive attracts
-    for value = +1, zero is the linear limit."""
+    for value = +1, zero is the linear limit. Also in time, as a table: see ``meanfield help
+    in_time``."""
     value: (
         Annotated[
             int,
@@ -118,6 +131,9 @@ class Model:
         self._need("attention", "beta")
         assert self.beta is not None
         set_checked(self, "value", 1 if self.value is None else self.value)
+        if moves(self.beta):
+            return
+        assert isinstance(self.beta, float)
         if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
             raise InputError(
                 f"beta: found {self.beta:g}, but usa velocities are of size e^|beta|, which "
@@ -127,7 +143,8 @@ class Model:
     def _check_heads(self) -> None:
         if self.beta is not None:
             raise InputError(
-                f"beta: given twice, as {self.beta:g} and in heads; expected it in each head"
+                f"beta: given twice, as {number_in_words(self.beta)} and in heads; expected it in "
+                "each head"
             )
         if self.value is not None:
             raise InputError(
@@ -152,17 +169,31 @@ class Model:
             raise InputError(f"interaction: {error}") from None
 
     @property
+    def moving(self) -> dict[str, InCase]:
+        """What is in time, by key paths."""
+        heads = {f"heads[{i}]": head for i, head in enumerate(self.heads)}
+        owners = {**heads, **{name: getattr(self, name) for name in ALONE}}
+        inside = {
+            f"model.{name}.{key}": value
+            for name, owner in owners.items()
+            for key, value in moving_in(owner).items()
+        }
+        return {f"model.{name}": value for name, value in moving_in(self).items()} | inside
+
+    @property
     def is_zonal(self) -> bool:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
-        return not self.heads and not self._alone
+        return not self.heads and not self._alone and not moves(self.beta)
 
     @property
     def term(self) -> Term:
         """Who pulls whom, as ``interaction.Interaction`` takes it.
 
         Raises:
-            InputError: heads, drifts and potentials are no zonal kernel.
+            InputError: heads, drifts and potentials are no zonal kernel, nor is what is in time.
         """
+        for key in self.moving:
+            raise InputError(f"{key}: found a value in time, stationary and branch need constants")
         if not self.is_zonal:
             key = "heads" if self.heads else self._alone[0]
             raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
@@ -174,7 +205,8 @@ class Model:
             return self.interaction
         from meanfield.interaction.attention import SelfAttention
 
-        assert self.attention is not None and self.beta is not None and self.value is not None
+        assert self.attention is not None and self.value is not None
+        assert isinstance(self.beta, float)
         return SelfAttention(self.attention, self.beta, self.value)
 
     def on(
@@ -192,36 +224,52 @@ class Model:
         return Interaction(self.term, geometry.d, geometry.kind, method, accuracy)
 
     def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
-        from meanfield.interaction.composite import Composite
+        from meanfield.interaction.composite import Composite, HeadMatrices, Moving
+        from meanfield.interaction.drifts import Drift as Fixed
 
         d, kind = geometry.d, self.attention or "sa"
         heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
         if self.beta is not None:  # the short form is one head
             values = np.diag(np.full(d, self.value, dtype=float))
-            heads.append(head_matrices(self.beta * np.eye(d), values, kind, "model.beta"))
-        drifts = [getattr(self, name).on(d) for name in self._alone]
+            beta = resolved("model.beta", self.beta, Form(0))
+            pull = combined([beta], lambda now: now * np.eye(d), (d, d))
+            heads.append(head_matrices(pull, values, kind, "model.beta"))
+        drifts = [part.on(d) for part in (self.drift, self.perceptron) if part is not None]
+        if self.potential is not None:
+            drifts.append(potential_on(self.potential, d))
+        rest = (kind, d, geometry.kind, method, accuracy)
         try:
-            return Composite(tuple(heads), kind, d, geometry.kind, method, accuracy, tuple(drifts))
+            if self.moving:
+                return Moving(tuple(heads), *rest, tuple(drifts))
+            fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
+            return Composite(fixed, *rest, tuple(x for x in drifts if isinstance(x, Fixed)))
         except InputError as error:  # it knows its own names only
-            raise InputError(f"model.{error}") from None
+            said = str(error)
+            raise InputError(said if said.startswith("model.") else f"model.{said}") from None
 
     def describe(self) -> str:
         """A few words."""
         if self.is_zonal:
             return self.term.describe()
-        words = [] if self.beta is None else [self._zonal.describe()]
+        words = []
+        if moves(self.beta):
+            words = [f"{self.attention}, beta in time"]
+        elif self.beta is not None:
+            words = [self._zonal.describe()]
         if self.heads:
-            betas = [f"{head.beta:g}" for head in self.heads if head.beta is not None]
+            betas = [f"{head.beta:g}" for head in self.heads if isinstance(head.beta, float)]
             number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
             words = [f"{self.attention}, {number}"]
             if len(betas) == len(self.heads):
                 words.append(f"beta = {shortened(', '.join(betas))}")
+            if any(moving_in(head) for head in self.heads):
+                words.append("in time")
         told = {"drift": "linear drift"}
         return ", ".join([*words, *(told.get(name, name) for name in self._alone)])
 
     def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""
-        table = as_table(self)
+        table = written(as_table(self))
         if not self.heads:
             del table["heads"]
         for name in ("interaction", *ALONE):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
+from meanfield.case.intime import IN_TIME
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
@@ -72,22 +73,31 @@ def key_paths() -> list[str]:
 
 
 _WITH_MATRICES = ("model.drift", "model.perceptron", "model.potential")
+_INSIDE = {*_names((Ensemble, InFile)), *_names(IN_TIME)}
+"""Names of tables that stand for a matrix, or for a value in time."""
 
 
 def _is_of_matrices(path: str) -> bool:
-    """Whether a case may have such a key below ``model.heads.0`` or what else has lists in it."""
+    """Whether a case may have such a key below ``model.heads.0`` or what else has lists in it.
+
+    What is in time has tables, lists of them, and lists in these, however deep.
+    """
     of_head = re.fullmatch(r"model\.heads\.\d+(?:\.(\w+)(\..+)?)?", path)
     other = re.fullmatch(r"(model\.\w+)\.(\w+)(\..+)?", path)
     if of_head:
         (name, rest), valid = of_head.groups(), {*_names((Head,)), None}
     elif other and other[1] in _WITH_MATRICES:
         name, rest, valid = other[2], other[3], {*_names(NESTED[other[1]])}
+    elif path.startswith("model.beta."):
+        name, rest, valid = None, path.removeprefix("model.beta"), {None}
+        if path.split(".")[2] not in _names(IN_TIME):
+            return False
     else:
         return False
-    if name not in valid:
+    inside = (rest or "").split(".")[1:]
+    if name not in valid or not all(word.isdigit() or word in _INSIDE for word in inside):
         return False
-    entry = re.fullmatch(r"\.\d+(\.\d+)?", rest or ".0")
-    return bool(entry) or (rest or "")[1:] in _names((Ensemble, InFile))
+    return not inside or not inside[0].isdigit() or len(inside) <= 2  # a list, or one of rows
 
 
 def is_key(path: str) -> bool:

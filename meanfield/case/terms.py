@@ -2,55 +2,122 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo, WrapValidator
 
-from meanfield.case.matrices import MAX_ENTRY, Matrix, MatrixLike, resolved
+from meanfield.case.intime import (
+    Form,
+    MatrixInTime,
+    in_time,
+    moving_in,
+    resolved,
+    vector_in_time,
+    written,
+)
+from meanfield.case.matrices import MAX_ENTRY
 from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.potentials import POTENTIALS, Potential
+from meanfield.interaction.intime import InTime, TableInTime
 from meanfield.options import Expected, Field, Number, a_list, as_table, options
 
 if TYPE_CHECKING:
+    from meanfield.interaction.composite import MovingDrift
     from meanfield.interaction.drifts import Drift
 
+__all__ = ["AnyPotential", "Perceptron", "potential_on"]
+
+
+def _potential(value: Any, read: Callable[[Any], object], info: ValidationInfo) -> object:
+    """A potential whose values in time have been read."""
+    if isinstance(value, Mapping):
+        return read({key: _read(v, info, key) for key, v in value.items()})
+    if isinstance(value, Potential):
+        names = [f.name for f in dataclasses.fields(value)]
+        changes = {
+            key: in_time(getattr(value, key), info, where=key)
+            for key in names
+            if isinstance(getattr(value, key), InTime)
+        }
+        return read(dataclasses.replace(value, **changes))  # type: ignore[arg-type]
+    return read(value)
+
+
+def _read(value: object, info: ValidationInfo, where: str) -> object:
+    """A key of a potential: what is in time has been read, the others are left to its class."""
+    if isinstance(value, Mapping | InTime):
+        return in_time(value, info, where=where) or value
+    return value
+
+
+if TYPE_CHECKING:
     AnyPotential = Potential
 else:
     AnyPotential = Annotated[
         Union[tuple(POTENTIALS.values())],  # noqa: UP007  # made at run time
         Field(discriminator="type"),
+        WrapValidator(_potential),
     ]
 
-__all__ = ["AnyPotential", "Perceptron"]
+
+def potential_on(potential: Potential, d: int) -> Drift | MovingDrift:
+    """A potential on S^{d-1}, made anew at each time where something of it is in time.
+
+    Raises:
+        InputError: directions of another dimension.
+    """
+    given = moving_in(potential)
+    if not given:
+        return potential.on(d)
+    from meanfield.interaction.composite import MovingDrift
+
+    parts = [value.on(f"model.potential.{name}", Form(d=d)) for name, value in given.items()]
+
+    def made(*values: Array) -> Drift:
+        changes = {name: value.tolist() for name, value in zip(given, values, strict=True)}
+        return dataclasses.replace(potential, **changes).on(d)
+
+    found = MovingDrift(tuple(parts), made)
+    for part in parts:  # each value of a table before it is needed
+        if isinstance(part, TableInTime):
+            for t in part.times:
+                found.at(float(t))
+    return found
+
+
+if TYPE_CHECKING:
+    Shifts = Array | tuple[float, ...] | InTime | Mapping[str, object]
+else:
+    Shifts = Annotated[
+        tuple[Annotated[Number, Field(ge=-MAX_ENTRY, le=MAX_ENTRY)], ...],
+        BeforeValidator(a_list, json_schema_input_type=list[float]),
+        Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
+        vector_in_time(list[float]),
+    ]
 
 
 @options("model.perceptron", kw_only=True)
 class Perceptron:
     """A perceptron: P_x(W sigma(B x + b)) is added to the velocity."""
 
-    W: MatrixLike = Field(examples=[[[1.0], [0.0], [0.0]]])
-    """(d, k), given as matrices of heads are."""
-    B: MatrixLike = Field(examples=[[[1.0, 0.0, 0.0]]])
+    W: MatrixInTime = Field(examples=[[[1.0], [0.0], [0.0]]])
+    """(d, k), given as matrices of heads are, also in time (as B and b)."""
+    B: MatrixInTime = Field(examples=[[[1.0, 0.0, 0.0]]])
     """(k, d)."""
-    b: (
-        Annotated[
-            tuple[Annotated[Number, Field(ge=-MAX_ENTRY, le=MAX_ENTRY)], ...],
-            BeforeValidator(a_list, json_schema_input_type=list[float]),
-            Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
-        ]
-        | None
-    ) = None
+    b: Shifts | None = None
     """k numbers; left out: zeros."""
     activation: Literal["relu", "gelu", "tanh"] = "relu"
     """sigma."""
 
     def table(self) -> dict[str, object]:
         """As the section [model.perceptron] of a case file."""
-        table = as_table(self)
-        return {k: v.written() if isinstance(v, Matrix) else v for k, v in table.items()}
+        return written(as_table(self))
 
-    def on(self, d: int) -> Drift:
+    def on(self, d: int) -> Drift | MovingDrift:
         """As a drift on S^{d-1}.
 
         Raises:
@@ -58,11 +125,23 @@ class Perceptron:
         """
         from meanfield.interaction.drifts import Perceptron as Made
 
-        inner = resolved("model.perceptron.B", self.B, d)
-        outer = resolved("model.perceptron.W", self.W, len(inner), d)
-        if self.b is not None and len(self.b) != len(inner):
+        key = "model.perceptron"
+        inner = resolved(f"{key}.B", self.B, Form(2, d))
+        outer = resolved(f"{key}.W", self.W, Form(2, inner.shape[0], d))
+        shifts: InTime | Array = np.zeros(inner.shape[0])
+        if self.b is not None:
+            shifts = resolved(f"{key}.b", self.b, Form(1))
+        if shifts.shape != inner.shape[:1]:
             raise InputError(
-                f"model.perceptron.b: expected {len(inner)} numbers, one for each row of B, found "
-                f"{len(self.b)}"
+                f"{key}.b: expected {inner.shape[0]} numbers, one for each row of B, found "
+                f"{shifts.shape[0]}"
             )
-        return Made(outer, inner, None if self.b is None else np.array(self.b), self.activation)
+
+        def made(W: Array, B: Array, b: Array) -> Drift:
+            return Made(W, B, b, self.activation)
+
+        if any(isinstance(part, InTime) for part in (outer, inner, shifts)):
+            from meanfield.interaction.composite import MovingDrift
+
+            return MovingDrift((outer, inner, shifts), made)
+        return made(*(part for part in (outer, inner, shifts) if not isinstance(part, InTime)))

@@ -118,6 +118,8 @@ def _told(place: _Place, said: str) -> str:
     if not path or said.startswith((*(f"{path}{c}" for c in ":.[ "), f"unknown key {path}")):
         return said
     inner = tagged(place.info.annotation) if place.info is not None else {}
+    if inner and said.startswith("unknown key "):  # of a table inside, which was read by itself
+        return f"{path}: {said}"
     if place.name is None or inner:  # of a whole class: it begins with the name of a field
         return f"{path}.{said}"
     if said.startswith(tuple(f"{place.name}{c}" for c in ":.[")):

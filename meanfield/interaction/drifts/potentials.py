@@ -1,13 +1,15 @@
 """External potentials U(x), X += -grad U: named ones, each a sum of functions of one direction.
 
 A new one is a class with its numbers here and a line in ``POTENTIALS``; in a case file it is
-[model.potential] with its ``type``.
+[model.potential] with its ``type``. Numbers that are marked by ``may_move`` may be values in time:
+then the potential is made anew for each time, with the numbers of that time.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -18,6 +20,7 @@ from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
 from meanfield.interaction.drifts.perceptron import Activation, Ridges
+from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
 from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
 
 __all__ = [
@@ -31,12 +34,26 @@ __all__ = [
 
 _LARGEST = 1e6  # of a number: as of the strength of a kernel
 
-Direction = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
-Directions = Annotated[
-    tuple[Direction, ...],
-    BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
-    Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
-]
+_Vector = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
+if TYPE_CHECKING:
+    Direction = tuple[float, ...]
+    Directions = tuple[Direction, ...]
+    Coefficients = tuple[float, ...]
+    Strength = float
+    Concentration = float
+else:
+    Direction = Annotated[_Vector, may_move(Sequence[float])]
+    Directions = Annotated[
+        tuple[_Vector, ...],
+        BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
+        Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
+        may_move(Sequence[Sequence[float]]),
+    ]
+    Coefficients = Annotated[Numbers, may_move(Sequence[float])]
+    _Strength = Annotated[Number, Field(ge=-_LARGEST, le=_LARGEST)]
+    Strength = Annotated[_Strength, number_may_move(_Strength)]
+    _Concentration = Annotated[Number, Field(gt=0.0, le=_LARGEST)]
+    Concentration = Annotated[_Concentration, number_may_move(_Concentration)]
 
 
 def _vector(numbers: tuple[float, ...], d: int, key: str) -> Array:
@@ -79,7 +96,8 @@ class Potential(ABC):
 
     def table(self) -> dict[str, object]:
         """As the table [model.potential] of a case file."""
-        return as_table(self)
+        table = as_table(self)
+        return {k: v.written() if isinstance(v, GivenInTime) else v for k, v in table.items()}
 
 
 @options("model.potential", kw_only=True)
@@ -103,7 +121,7 @@ class CapPotential(Potential):
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
-    strength: Number = Field(default=1.0, ge=-1e6, le=1e6)
+    strength: Strength = 1.0
     """Negative: it repels."""
     type: Literal["cap"] = "cap"
 
@@ -125,9 +143,9 @@ class BumpPotential(Potential):
 
     centres: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
     """Directions, each d numbers of any length."""
-    strength: Number = Field(default=1.0, ge=-1e6, le=1e6)
+    strength: Strength = 1.0
     """Depth of a well; negative: a hill."""
-    concentration: Number = Field(default=10.0, gt=0.0, le=1e6)
+    concentration: Concentration = 10.0
     """Its inverse width squared."""
     type: Literal["bumps"] = "bumps"
 
@@ -150,7 +168,7 @@ class HarmonicPotential(Potential):
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
-    coefficients: Numbers = Field(examples=[[0.0, 1.0]])
+    coefficients: Coefficients = Field(examples=[[0.0, 1.0]])
     """c_1, c_2, ...: where a harmonic is large, mass gathers if its coefficient is positive."""
     type: Literal["harmonic"] = "harmonic"
 

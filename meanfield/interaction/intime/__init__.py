@@ -14,10 +14,12 @@ from meanfield.interaction.intime.base import (
     next_jump_of,
 )
 from meanfield.interaction.intime.closed import Combined, FunctionInTime, WaveInTime
+from meanfield.interaction.intime.endless import EndlessPath
 from meanfield.interaction.intime.table import TableInTime, ornstein_uhlenbeck
 
 __all__ = [
     "Combined",
+    "EndlessPath",
     "FunctionInTime",
     "InTime",
     "TableInTime",
