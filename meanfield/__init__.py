@@ -101,6 +101,7 @@ _WHERE = {
         "Series",
     ),
     "meanfield.interaction.measure": ("Measure",),
+    "meanfield.interaction.together": ("Together",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.analysis.columns": ("Column", "View"),
@@ -204,6 +205,7 @@ if TYPE_CHECKING:
         Series,
     )
     from meanfield.interaction.measure import Measure
+    from meanfield.interaction.together import Together
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch

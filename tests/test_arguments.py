@@ -105,6 +105,7 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "Model heads": (lambda b: mf.Model(attention="sa", heads=b), set()),
     "Model drift": (lambda b: mf.Model(drift=b), set()),
     "Composite heads": (lambda b: mf.Composite(b, "sa", 3), set()),
+    "Together": (lambda b: mf.Together(b), set()),
     "HeadMatrices": (lambda b: mf.HeadMatrices(b, np.eye(2)), {"matrix"}),
     "Moving heads": (lambda b: mf.Moving(b, "sa", 3), set()),
     "MovingHead": (lambda b: mf.MovingHead(b, np.eye(2)), {"matrix"}),

@@ -43,7 +43,7 @@ SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
 
 ALONE = ("drift", "perceptron", "potential")
-"""Those of what may stand beside attention, or alone."""
+"""Those of what may stand beside an interaction, or alone."""
 
 if TYPE_CHECKING:
     AnyKernel = Kernel
@@ -76,7 +76,8 @@ class Model:
     """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
 
     Attention in its short form, with V = value * I; or by heads with any matrices; or any zonal
-    kernel. A linear drift, a perceptron, a potential may be added to attention, or stand alone.
+    kernel, alone or beside heads. A linear drift, a perceptron, a potential may be added, or stand
+    alone.
     """
 
     attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
@@ -96,11 +97,11 @@ class Model:
     ) = None
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
     interaction: AnyKernel | None = None
-    """Instead of these three, a kernel W(<x, y>)."""
+    """Instead of these three, a kernel W(<x, y>); heads, with their attention, add to it."""
     heads: Heads = ()
     """Instead of beta and value, heads of attention with any matrices; they add up."""
     drift: Drift | None = None
-    """A linear drift beside attention, or alone."""
+    """A linear drift beside an interaction, or alone."""
     perceptron: Perceptron | None = None
     """A perceptron, likewise."""
     potential: AnyPotential | None = None
@@ -153,14 +154,13 @@ class Model:
         self._need("attention")
 
     def _check_interaction(self) -> None:
-        given = [n for n in (*SHORT_FORM, *ALONE) if getattr(self, n) is not None]
-        if self.heads or given:
-            other = "heads" if self.heads else given[0]
+        if self.heads:
+            self._check_heads()
+        elif given := [n for n in SHORT_FORM if getattr(self, n) is not None]:
             raise InputError(
-                f"interaction: found together with model.{other}, expected one of the "
-                "two: attention, beta and value are the short form of an interaction"
-                if other in SHORT_FORM
-                else f"interaction: found together with model.{other}, expected one of the two"
+                f"interaction: found together with model.{given[0]}, expected one of the two: "
+                "attention, beta and value are the short form of an interaction; attention beside "
+                "a kernel is told by [[model.heads]]"
             )
         assert self.interaction is not None
         try:
@@ -217,11 +217,16 @@ class Model:
         Raises:
             InputError: one that this dimension does not have, such as a matrix of another shape.
         """
-        if not self.is_zonal:
+        if self.interaction is None and not self.is_zonal:
             return self._composite(geometry, method, accuracy)
         from meanfield.interaction.interaction import Interaction
 
-        return Interaction(self.term, geometry.d, geometry.kind, method, accuracy)
+        zonal = Interaction(self._zonal, geometry.d, geometry.kind, method, accuracy)
+        if self.is_zonal:
+            return zonal
+        from meanfield.interaction.together import Together
+
+        return Together((zonal, self._composite(geometry, method, accuracy)))
 
     def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
         from meanfield.interaction.composite import Composite, HeadMatrices, Moving
@@ -254,18 +259,18 @@ class Model:
         words = []
         if moves(self.beta):
             words = [f"{self.attention}, beta in time"]
-        elif self.beta is not None:
+        elif self.beta is not None or self.interaction is not None:
             words = [self._zonal.describe()]
         if self.heads:
             betas = [f"{head.beta:g}" for head in self.heads if isinstance(head.beta, float)]
             number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
-            words = [f"{self.attention}, {number}"]
+            words.append(f"{self.attention}, {number}")
             if len(betas) == len(self.heads):
                 words.append(f"beta = {shortened(', '.join(betas))}")
             if any(moving_in(head) for head in self.heads):
                 words.append("in time")
-        told = {"drift": "linear drift"}
-        return ", ".join([*words, *(told.get(name, name) for name in self._alone)])
+        names = {"drift": "linear drift"}
+        return ", ".join([*words, *(names.get(name, name) for name in self._alone)])
 
     def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""

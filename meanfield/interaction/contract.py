@@ -1,9 +1,9 @@
 """What solvers may ask of an interaction and of its field, whatever they are made of.
 
 An interaction turns a measure into a field; the solvers only differ in how they move mass along it.
-None of them knows beta, kernels, matrices or heads. Three interactions there are: ``Interaction``,
-of a zonal kernel, ``composite.Composite``, of heads with any matrices and of drifts, and
-``composite.Moving``, of those that depend on time.
+None of them knows beta, kernels, matrices or heads. Interactions are ``Interaction``, of a zonal
+kernel, ``composite.Composite``, of heads with any matrices and of drifts, ``composite.Moving``, of
+those that depend on time, and sums of them, ``together.Together``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +210,10 @@ class AnyInteraction(ABC):
     def quiet(self, rtol: float) -> Self:
         """The same with the noise of a velocity, at any point, not far above ``rtol``."""
 
+    def with_dark(self, dark: float) -> Self:
+        """The same with another ``dark``."""
+        return cast(Self, replace(cast(Any, self), dark=dark))  # a dataclass, as all are
+
     @abstractmethod
     def degree(self, tolerance: float, otherwise: int = 64) -> int:
         """Degree of harmonics that carries it to ``tolerance``; where none does, ``otherwise``."""
@@ -294,6 +298,11 @@ class AnyInteraction(ABC):
     # ---- what is known about it ------------------------------------------------------------------
 
     @property
+    def is_external(self) -> bool:
+        """Whether X does not hang on the measure at all."""
+        return False
+
+    @property
     @abstractmethod
     def has_potential(self) -> bool:
         """Whether X is a gradient, whatever the measure."""
@@ -324,6 +333,10 @@ class AnyInteraction(ABC):
     @abstractmethod
     def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
         """F = kappa H - drive E."""
+
+    def ascending(self, energy: float) -> float:
+        """An energy, scaled or not, with the sign and factor that it has in -F: its ``drive``."""
+        return -self.free_energy(energy, 0.0, 0.0)
 
     @property
     @abstractmethod

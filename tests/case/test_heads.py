@@ -348,13 +348,13 @@ BAD_MODELS: dict[str, tuple[dict[str, Any], str]] = {
         "model.beta: given twice, as 4 and in heads; expected it in each head",
     ),
     "value twice": ({"heads": [GOOD], "value": -1}, "model.value: found -1 together with heads"),
-    "a kernel": (
-        {"heads": [GOOD], "interaction": {"type": "onsager"}},
-        "model.interaction: found together with model.heads, expected one of the two",
+    "a kernel and heads of no attention": (
+        {"attention": None, "heads": [GOOD], "interaction": {"type": "onsager"}},
+        "model.attention is missing; add for",
     ),
-    "a kernel and a drift": (
-        {"attention": None, "drift": {"matrix": D3}, "interaction": {"type": "onsager"}},
-        "model.interaction: found together with model.drift, expected one of the two",
+    "a kernel and the short form": (
+        {"beta": 2.0, "interaction": {"type": "onsager"}},
+        "model.interaction: found together with model.attention, expected one of the two",
     ),
     "no attention": ({"attention": None, "heads": [GOOD]}, "model.attention is missing; add for"),
     "no heads": ({"heads": []}, "model.beta is missing"),

@@ -85,7 +85,15 @@ def test_a_perceptron_is_read_and_written() -> None:
         ({"perceptron": {"B": [[1.0, 0.0, 0.0]]}}, r"model\.perceptron\.W"),
         (
             {"interaction": {"type": "power", "k": 1}, "potential": {"type": "cap", "axis": [1.0]}},
-            r"model\.interaction: found together with model\.potential",
+            r"model\.potential\.axis: expected 3",
+        ),
+        (
+            {"interaction": {"type": "power", "k": 1}, "attention": "sa", "beta": 2.0},
+            r"interaction: found together with model\.attention, .* \[\[model\.heads\]\]",
+        ),
+        (
+            {"interaction": {"type": "power", "k": 1}, "heads": [{"beta": 2.0}]},
+            r"model\.attention is missing",
         ),
     ],
 )  # fmt: skip
@@ -94,6 +102,45 @@ def test_bad_input_is_one_line(model: dict[str, object], said: str) -> None:
         case = alone(**model)()
         case.model.on(case.geometry)
     assert "\n" not in str(caught.value)
+
+
+SIDE_BY_SIDE: list[dict[str, Any]] = [
+    {"potential": {"type": "linear", **POTENTIALS["linear"]}},
+    {"drift": {"matrix": [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]}},
+    {"perceptron": PERCEPTRON, "drift": {"matrix": [[1.0, 0, 0], [0, 0.5, 0], [0, 0, 0]]}},
+    {"attention": "sa", "heads": [{"beta": 2.0}, {"beta": 1.0, "V": "minus identity"}]},
+    {"attention": "usa", "heads": [{"beta": 2.0}], "potential": {"type": "cap", "axis": [0, 0, 1]}},
+]
+
+
+@pytest.mark.parametrize("beside", SIDE_BY_SIDE)
+@pytest.mark.parametrize("solver", ["eulerian", "implicit", "lagrangian", "particles"])
+def test_a_kernel_stands_beside_others(tmp_path: Path, beside: dict[str, Any], solver: str) -> None:
+    """It is read, written, told and run by each solver, and is the sum of the two."""
+    kernel = {"type": "power", "k": 2, "strength": 1.5}
+    kappa = 0.1 if solver in ("implicit", "particles") else 0.0
+    recipe = small_tokens if solver == "particles" else plain
+    more: dict[str, object] = {"number": 20} if solver == "particles" else {}
+    case = recipe.but(
+        model={"interaction": kernel, "kappa": kappa, **beside}, solver={"type": solver, **more},
+        time__end=0.1, output__figures=False,
+    )()  # fmt: skip
+    assert mf.Case.from_dict(tomllib.loads(case.to_toml())) == case
+    jsonschema.validate(case.to_dict(), case_schema())
+    assert case.model.describe().startswith("power, k = 2")
+    made = case.model.on(case.geometry)
+    assert isinstance(made, mf.Together)
+    x = np.array([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0], [0.8, 0.6, 0.0]])
+    mu = mf.Measure.equal(x)
+    alone_ = [
+        mf.Model(interaction=mf.Power(k=2, strength=1.5)),
+        recipe.but(model=beside)().model,
+    ]
+    parts = [model.on(case.geometry).field(mu).velocity(x) for model in alone_]
+    assert made.field(mu).velocity(x) == pytest.approx(parts[0] + parts[1], abs=1e-7)
+    result = mf.run(case, tmp_path / "out", progress=False)
+    assert result.stop_reason == "end"
+    assert ("energy_scaled" in result.series) == (made.energy_kind is not None)
 
 
 def test_layers_have_no_potential() -> None:

@@ -317,7 +317,7 @@ class LagrangianSolver(Solver):
         new = self.manifold.lift(mesh.points)[edges].sum(axis=1)
         new /= np.linalg.norm(new, axis=1, keepdims=True)
         # Steps are known, so that noise decides on none of them.
-        model: AnyInteraction = replace(self._precise, dark=self.interaction.dark)  # type: ignore[type-var]  # a dataclass, as all are
+        model = self._precise.with_dark(self.interaction.dark)
         followed = self._refinement.followed(new[own_share(self.comm, len(new))], model)
         if not self._setting.together(followed is not None):
             why = "new vertices came where the transforms do not resolve Z"

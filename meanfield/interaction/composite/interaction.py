@@ -103,6 +103,11 @@ class Composite(Heads, AnyInteraction):
     # ------------------------------------------------------------------ what is known about it
 
     @property
+    def is_external(self) -> bool:
+        """Whether there are drifts alone."""
+        return not self.acting
+
+    @property
     def convexity(self) -> Convexity | None:
         """Signs of the energy that grows, as a quadratic form of measures; None: no energy."""
         if self.energy_kind is None:
