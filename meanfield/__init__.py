@@ -71,11 +71,13 @@ _WHERE = {
         "MovingHead",
     ),
     "meanfield.interaction.drifts": ("LinearDrift",),
+    "meanfield.interaction.drifts.given": ("FunctionPotential", "MeshPotential"),
     "meanfield.interaction.drifts.potentials": (
         "BumpPotential",
         "CapPotential",
         "HarmonicPotential",
         "LinearPotential",
+        "UnitsPotential",
     ),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
@@ -175,11 +177,13 @@ if TYPE_CHECKING:
         MovingHead,
     )
     from meanfield.interaction.drifts import LinearDrift
+    from meanfield.interaction.drifts.given import FunctionPotential, MeshPotential
     from meanfield.interaction.drifts.potentials import (
         BumpPotential,
         CapPotential,
         HarmonicPotential,
         LinearPotential,
+        UnitsPotential,
     )
     from meanfield.interaction.field import Field
     from meanfield.interaction.interaction import Interaction

@@ -21,7 +21,8 @@ from meanfield.case.intime import (
 from meanfield.case.matrices import MAX_ENTRY
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.drifts.potentials import POTENTIALS, Potential
+from meanfield.interaction.drifts.potential import Potential
+from meanfield.interaction.drifts.potentials import POTENTIALS
 from meanfield.interaction.intime import InTime, TableInTime
 from meanfield.options import Expected, Field, Number, a_list, as_table, options
 

@@ -13,10 +13,12 @@ import pytest
 from cases import Recipe, plain, small_tokens
 
 import meanfield as mf
+from meanfield import cli
 from meanfield.case import Unmeshed, apply_overrides
 from meanfield.case.helptext import help_on
 from meanfield.case.schema import case_schema
 from meanfield.errors import InputError
+from meanfield.geometry.mesh import write_mesh
 
 PERCEPTRON = {
     "B": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
@@ -28,7 +30,14 @@ POTENTIALS: dict[str, dict[str, Any]] = {
     "linear": {"field": [0.0, 0.0, 5.0]},
     "cap": {"axis": [0.0, 0.0, 1.0], "strength": 2.0},
     "bumps": {"centres": [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], "strength": 0.5, "concentration": 4.0},
-    "harmonic": {"axis": [0.0, 1.0, 1.0], "coefficients": [0.0, 1.0]},
+    "harmonic": {"axis": [0.0, 1.0, 1.0], "coefficients": [0.0, 1.0], "strength": 0.5},
+    "units": {
+        "directions": [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]],
+        "weights": [2.0, -1.0],
+        "shifts": [0.0, 0.2],
+        "function": "softplus",
+        "strength": 2.0,
+    },
 }
 
 
@@ -49,6 +58,55 @@ def test_a_potential_is_read_and_written(kind: str) -> None:
         jsonschema.validate(alone(**model).table(), case_schema())
         made = case.model.on(Unmeshed(3))
         assert made.energy_kind == "gradient" and "potential" in case.model.describe()
+
+
+CODE = """\
+import numpy as np
+def potential(x):
+    return -np.maximum(x[:, 2], 0.0) ** 2
+def slope(x):
+    g = np.zeros_like(x)
+    g[:, 2] = -2.0 * np.maximum(x[:, 2], 0.0)
+    return g
+"""
+
+
+def test_potentials_of_files(tmp_path: Path) -> None:
+    """Found from the folder of the case file, written with their whole paths, known by content."""
+    (tmp_path / "code.py").write_text(CODE)
+    mesh = mf.icosphere(2)
+    write_mesh(tmp_path / "u.vtu", mesh, fields={"U": mesh.points[:, 2] ** 2})
+    x = np.array([[0.6, 0.0, 0.8], [0.0, 0.0, 1.0]])
+    for table, F in (
+        ({"type": "function", "path": "code.py", "gradient": "slope"}, [1.6, 2.0]),
+        ({"type": "mesh", "path": "u.vtu", "strength": 0.5}, [-0.8, -1.0]),
+    ):  # fmt: skip
+        recipe = alone(potential=table)
+        case = recipe(base=tmp_path)
+        path = str(tmp_path / str(table["path"]))
+        assert case.to_dict()["model"]["potential"]["path"] == path  # type: ignore[index]
+        again = mf.Case.from_dict(tomllib.loads(case.to_toml()))
+        assert again == case and list(case.file_digests()) == ["model.potential.path"]
+        jsonschema.validate(case.to_dict(), case_schema())
+        model = case.model.on(case.geometry)
+        tangential = np.array(F)[:, None] * (np.eye(3)[2] - x[:, 2:] * x)
+        assert model.field(mf.Measure.equal(x)).velocity(x) == pytest.approx(tangential, abs=1e-9)
+    with pytest.raises(InputError, match=r"model\.potential\.gradient: found no function 'grad'"):
+        alone(potential={"type": "function", "path": "code.py", "gradient": "grad"})(base=tmp_path)
+
+
+def test_code_of_a_potential_needs_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "code.py").write_text(CODE)
+    table = {"type": "function", "path": "code.py", "gradient": "slope"}
+    recipe = alone(potential=table, kappa=0.2).but(
+        solver="implicit", time__end=0.2, output__figures=False
+    )
+    path = recipe.write(tmp_path / "case.toml")
+    assert cli.main(["run", str(path), "-o", str(tmp_path / "out")]) == 2
+    assert "--trust" in capsys.readouterr().err
+    assert cli.main(["run", str(path), "-o", str(tmp_path / "out"), "--trust"]) == 0
 
 
 def test_a_perceptron_is_read_and_written() -> None:

@@ -22,7 +22,9 @@ from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.drifts import LinearDrift
-from meanfield.interaction.drifts.potentials import LinearPotential
+from meanfield.interaction.drifts.given import FunctionPotential
+from meanfield.interaction.drifts.potential import Potential
+from meanfield.interaction.drifts.potentials import LinearPotential, UnitsPotential
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import Power
 from meanfield.interaction.together import Together
@@ -74,6 +76,38 @@ def test_magnet_comes_to_rest_at_langevins_mean(
         return abs(found - m)
 
     rates(error, (1, 2, 3)).check(1.9, 2.2, last)
+
+
+def hill(x: Array) -> Array:
+    return np.asarray(-(np.maximum(x[:, 2], 0.0) ** 2))
+
+
+def hill_slope(x: Array) -> Array:
+    out = np.zeros_like(x)
+    out[:, 2] = -2.0 * np.maximum(x[:, 2], 0.0)
+    return out
+
+
+@pytest.mark.parametrize(
+    "potential",
+    [
+        UnitsPotential(directions=((0.0, 0.0, 1.0),), weights=(2.0,)),
+        FunctionPotential(function=hill, slope=hill_slope),
+    ],
+    ids=["units", "function"],
+)
+def test_units_of_a_squared_relu_at_rest(potential: Potential) -> None:
+    """U = -(omega/2)(a.x)_+^2, omega = 2, kappa = .2: <a.x> = .7836887665 of Gibbs' measure."""
+
+    def error(n: int) -> float:
+        space = P1Space(zonal_interval(n, 3))
+        model = Composite((), "sa", 3, "zonal", drifts=(potential.on(3),))
+        solver = ImplicitSolver(space, model, np.ones(space.n_owned), 0.2)
+        until(solver, 60.0)
+        assert solver.energy_violations == 0
+        return abs(float(solver.weights * solver.rho @ np.cos(space.points[:, 0])) - 0.7836887665)
+
+    rates(error, (40, 80, 160)).check(1.9, 2.2, 3e-5)
 
 
 def test_repulsion_in_a_field_is_implicit() -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,13 +17,16 @@ from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.geometry.laws.function import Function
 from meanfield.geometry.laws.tabulated import Source, TabulatedDensity, TabulatedProfile
 from meanfield.geometry.meshcheck import Notice
-from meanfield.geometry.meshcore import IntArray
+from meanfield.geometry.meshcore import IntArray, Mesh
 from meanfield.geometry.meshfiles import checked_surface, zonal_data
 from meanfield.geometry.meshread import Raw, read_by_turns
+from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.trust import refuse_code
 
-__all__ = ["LoadedFunction", "load_function", "read_tabulated"]
+__all__ = ["LoadedFunction", "load_function", "read_tabulated", "read_values"]
+
+Made = TypeVar("Made")
 
 _SAME_VALUE = 1e-6
 """Values at copies of one vertex may differ so much, relatively: they were written with digits."""
@@ -51,11 +55,84 @@ def read_tabulated(
     path = path.resolve()
     source: Source = (str(path), array) if time is None else (str(path), array, time)
 
-    def law(raw: Raw, notice: Notice) -> TabulatedDensity | TabulatedProfile:
+    def on_mesh(mesh: Mesh, values: Array) -> TabulatedDensity | TabulatedProfile:
+        return TabulatedDensity(mesh.points, mesh.cells, values, source)
+
+    def on_angles(theta: Array, values: Array) -> TabulatedDensity | TabulatedProfile:
+        return TabulatedProfile(d, theta, values, source)
+
+    return _read(path, array, d, time, on_mesh, on_angles)
+
+
+def read_values(path: Path, array: str, d: int, time: float | None = None) -> tuple[Array, Array]:
+    """Read values at points from a mesh file, as laws are read, or from a table of numbers.
+
+    Args:
+        path: a mesh file, see ``read_tabulated``; or .npy or .csv with d coordinates and the value
+            in each row (.csv: after at most one line of names).
+        array: name of the point data of a mesh file.
+        d: dimension of the surrounding space.
+        time: which one of the times of a VTKHDF file; None: the last.
+
+    Returns:
+        (n, d) unit vectors, of a zonal mesh (n, 1) angles; and (n,) values.
+
+    Raises:
+        InputError: no such file or array, or what are no numbers at unit vectors.
+    """
+    path = path.resolve()
+    if path.suffix.lower() in (".npy", ".csv"):
+        table = _rows_of(path, d)
+        return unit_vectors(table[:, :d], d, f"path: the points of {path}"), table[:, d]
+    found = _read(
+        path, array, d, time, lambda mesh, values: (mesh.points, values),
+        lambda theta, values: (theta[:, None], values),
+    )  # fmt: skip
+    if not np.all(np.isfinite(found[1])):
+        raise InputError(f"array: found values that are not finite in '{array}' of {path}")
+    return found
+
+
+def _rows_of(path: Path, d: int) -> Array:
+    """The rows of a table of numbers, (n, d + 1)."""
+    try:
+        if path.suffix.lower() == ".npy":
+            rows = np.load(path, allow_pickle=False)
+        else:
+            lines = path.read_text("utf-8-sig").splitlines()
+            named = bool(lines) and any(c.isalpha() and c not in "eE" for c in lines[0])
+            rows = np.loadtxt(lines[named:], delimiter=",", ndmin=2)
+    except FileNotFoundError:
+        raise InputError(f"path: found no file {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"path: {path} is no table of numbers: {' '.join(f'{error}'.split())}"
+        ) from None
+    if rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] != d + 1 or len(rows) < 2:
+        raise InputError(
+            f"path: found an array of shape {rows.shape} in {path}, expected (n, {d + 1}): {d} "
+            "coordinates and the value in each row"
+        )
+    if not np.all(np.isfinite(rows)):
+        raise InputError(f"path: found numbers that are not finite in {path}")
+    return rows.astype(np.float64)
+
+
+def _read(
+    path: Path, array: str, d: int, time: float | None, on_mesh: Callable[[Mesh, Array], Made],
+    on_angles: Callable[[Array, Array], Made],
+) -> Made:  # fmt: skip
+    """What is made of the point data of a mesh file: on a surface, or on the angles of a zonal one.
+
+    Raises:
+        InputError: see ``read_tabulated``.
+    """
+
+    def made_of(raw: Raw, notice: Notice) -> Made:
         values = _vertex_values(raw, path, array)
         zonal = zonal_data(raw, d)
         if zonal is not None:
-            return _profile(zonal, values, d, source)
+            return on_angles(*_profile(zonal, values, d, path))
         try:
             mesh, vertex = checked_surface(raw, notice, d)
         except InputError as error:
@@ -66,32 +143,32 @@ def read_tabulated(
                 f"path: found {', '.join(raw.counts())} cells in {path}, expected {wanted} (the "
                 f"geometry has d = {d}), or lines with point data 'theta' from 0 to pi"
             )
-        return TabulatedDensity(mesh.points, mesh.cells, _merged(values, vertex, path), source)
+        return on_mesh(mesh, _merged(values, vertex, path))
 
     if not path.exists():
         raise InputError(f"path: found no file {path}, expected a mesh file")
     try:
-        made, notes = read_by_turns(path, law, time)
+        made, notes = read_by_turns(path, made_of, time)
     except InputError as error:
         named = str(error).startswith(("path:", "array:", "values:", "theta:", "time:", "d:"))
         raise error if named else InputError(f"path: {error}") from None
     for note in notes:
-        warnings.warn(f"{path.name}: {note}", MeanfieldWarning, stacklevel=2)
+        warnings.warn(f"{path.name}: {note}", MeanfieldWarning, stacklevel=3)
     return made
 
 
 def _profile(
-    zonal: tuple[Array, Array, IntArray], values: Array, d: int, source: Source
-) -> TabulatedProfile:
-    """A law on the angles of a zonal mesh, whose vertices may come in any order."""
+    zonal: tuple[Array, Array, IntArray], values: Array, d: int, path: Path
+) -> tuple[Array, Array]:
+    """The angles of a zonal mesh, whose vertices may come in any order, rising; and the values."""
     theta, dimension, pairs = zonal
     if np.any(dimension != d):
         raise InputError(
-            f"path: found a zonal mesh for d = {dimension[0]:g} in {source[0]}, expected d = {d}"
+            f"path: found a zonal mesh for d = {dimension[0]:g} in {path}, expected d = {d}"
         )
     used = np.unique(pairs)
     order = used[np.argsort(theta[used])]
-    return TabulatedProfile(d, theta[order], values[order], source)
+    return theta[order], values[order]
 
 
 def _merged(values: Array, vertex: IntArray, path: Path) -> Array:

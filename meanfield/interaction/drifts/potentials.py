@@ -1,27 +1,35 @@
 """External potentials U(x), X += -grad U: named ones, each a sum of functions of one direction.
 
 A new one is a class with its numbers here and a line in ``POTENTIALS``; in a case file it is
-[model.potential] with its ``type``. Numbers that are marked by ``may_move`` may be values in time:
-then the potential is made anew for each time, with the numbers of that time.
+[model.potential] with its ``type``. Those of functions and files are in ``given``.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BeforeValidator
+from scipy import special
 
 from meanfield.arguments import checked_arguments
 from meanfield.errors import InputError
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
-from meanfield.interaction.drifts.perceptron import Activation, Ridges
-from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
-from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
+from meanfield.interaction.drifts.given import FunctionPotential, MeshPotential
+from meanfield.interaction.drifts.perceptron import ACTIVATIONS, Activation, Ridges
+from meanfield.interaction.drifts.potential import (
+    Coefficients,
+    Concentration,
+    Direction,
+    Directions,
+    Potential,
+    Strength,
+    bounded,
+    unit,
+    vector,
+)
+from meanfield.options import Field, options
 
 __all__ = [
     "POTENTIALS",
@@ -29,80 +37,13 @@ __all__ = [
     "CapPotential",
     "HarmonicPotential",
     "LinearPotential",
-    "Potential",
+    "UnitsPotential",
 ]
-
-_LARGEST = 1e6  # of a number: as of the strength of a kernel
-
-_Vector = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
-if TYPE_CHECKING:
-    Direction = tuple[float, ...]
-    Directions = tuple[Direction, ...]
-    Coefficients = tuple[float, ...]
-    Strength = float
-    Concentration = float
-else:
-    Direction = Annotated[_Vector, may_move(Sequence[float])]
-    Directions = Annotated[
-        tuple[_Vector, ...],
-        BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
-        Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
-        may_move(Sequence[Sequence[float]]),
-    ]
-    Coefficients = Annotated[Numbers, may_move(Sequence[float])]
-    _Strength = Annotated[Number, Field(ge=-_LARGEST, le=_LARGEST)]
-    Strength = Annotated[_Strength, number_may_move(_Strength)]
-    _Concentration = Annotated[Number, Field(gt=0.0, le=_LARGEST)]
-    Concentration = Annotated[_Concentration, number_may_move(_Concentration)]
-
-
-def _vector(numbers: tuple[float, ...], d: int, key: str) -> Array:
-    found = np.array(numbers, dtype=np.float64)
-    if found.shape != (d,):
-        raise InputError(f"model.potential.{key}: expected {d} numbers, found {found.size}")
-    return _bounded(found, key)
-
-
-def _bounded(found: Array, key: str) -> Array:
-    if np.max(np.abs(found), initial=0.0) > _LARGEST:
-        raise InputError(
-            f"model.potential.{key}: expected numbers up to {_LARGEST:g}, found larger ones"
-        )
-    return found
-
-
-def _unit(direction: tuple[float, ...], d: int, key: str) -> Array:
-    found = _vector(direction, d, key)
-    largest = float(np.max(np.abs(found)))
-    if largest == 0.0:
-        raise InputError(f"model.potential.{key}: expected a direction, found zeros")
-    found = found / largest
-    return found / float(np.linalg.norm(found))
-
-
-@options("model.potential", kw_only=True)
-class Potential(ABC):
-    """A potential U on the sphere: -grad U is added to X."""
-
-    type: str
-
-    @abstractmethod
-    def on(self, d: int) -> Drift:
-        """As a drift in dimension d.
-
-        Raises:
-            InputError: directions of another dimension.
-        """
-
-    def table(self) -> dict[str, object]:
-        """As the table [model.potential] of a case file."""
-        table = as_table(self)
-        return {k: v.written() if isinstance(v, GivenInTime) else v for k, v in table.items()}
 
 
 @options("model.potential", kw_only=True)
 class LinearPotential(Potential):
-    """U = -<h, x>: a field h, such as a magnetic one."""
+    """U = -strength <h, x>: a field h, such as a magnetic one."""
 
     field: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """h, d numbers."""
@@ -110,7 +51,7 @@ class LinearPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
-        h = _vector(self.field, d, "field")
+        h = self.strength * vector(self.field, d, "field")
         one = Activation(np.ones_like, np.zeros_like, np.array)
         return Ridges(h[None], h[:, None], np.zeros(1), one, "linear potential")
 
@@ -121,20 +62,13 @@ class CapPotential(Potential):
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
-    strength: Strength = 1.0
-    """Negative: it repels."""
     type: Literal["cap"] = "cap"
 
     @checked_arguments
     def on(self, d: int) -> Drift:
-        a = _unit(self.axis, d, "axis")
-        positive = Activation(
-            lambda t: np.maximum(t, 0.0),
-            lambda t: np.where(t > 0.0, 1.0, 0.0),
-            lambda t: 0.5 * np.maximum(t, 0.0) ** 2,
-        )
+        a = unit(self.axis, d, "axis")
         outputs = self.strength * a[:, None]
-        return Ridges(a[None], outputs, np.zeros(1), positive, "cap potential")
+        return Ridges(a[None], outputs, np.zeros(1), ACTIVATIONS["relu"], "cap potential")
 
 
 @options("model.potential", kw_only=True)
@@ -152,7 +86,7 @@ class BumpPotential(Potential):
     @checked_arguments
     def on(self, d: int) -> Drift:
         k = float(self.concentration)
-        centres = np.array([_unit(c, d, "centres") for c in self.centres]).reshape(-1, d)
+        centres = np.array([unit(c, d, "centres") for c in self.centres]).reshape(-1, d)
         bump = Activation(
             lambda t: k * np.exp(k * (t - 1.0)),
             lambda t: k * k * np.exp(k * (t - 1.0)),
@@ -164,7 +98,7 @@ class BumpPotential(Potential):
 
 @options("model.potential", kw_only=True)
 class HarmonicPotential(Potential):
-    """U = -sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta))."""
+    """U = -strength sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta))."""
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
@@ -174,13 +108,14 @@ class HarmonicPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
-        a = _unit(self.axis, d, "axis")
+        a = unit(self.axis, d, "axis")
         if not 1 <= len(self.coefficients) <= 200:
             raise InputError(
                 "model.potential.coefficients: expected 1 to 200 numbers, found "
                 f"{len(self.coefficients)}"
             )
-        c = np.concatenate([[0.0], _bounded(np.array(self.coefficients), "coefficients")])
+        c = bounded(np.array(self.coefficients), "coefficients")
+        c = np.concatenate([[0.0], self.strength * c])
         function = Activation(
             lambda t: _series(c, t, d, 1), lambda t: _series(c, t, d, 2),
             lambda t: _series(c, t, d, 0),
@@ -199,8 +134,58 @@ def _series(c: Array, t: Array, d: int, order: int) -> Array:
     return np.asarray(c @ gegenbauer(np.ravel(t), dimension, c.size - 1)).reshape(np.shape(t))
 
 
+def _softplus_bend(t: Array) -> Array:
+    s = special.expit(t)
+    return np.asarray(s * (1.0 - s))
+
+
+UNITS: dict[str, Activation] = {
+    "squared-relu": Activation(
+        lambda t: 2.0 * np.maximum(t, 0.0),
+        lambda t: np.where(t > 0.0, 2.0, 0.0),
+        lambda t: np.maximum(t, 0.0) ** 2,
+    ),
+    "square": Activation(lambda t: 2.0 * t, lambda t: np.full_like(t, 2.0), np.square),
+    "softplus": Activation(special.expit, _softplus_bend, lambda t: np.logaddexp(0.0, t)),
+}
+"""phi by its name: ``Activation`` of phi', phi'' and phi."""
+
+
+@options("model.potential", kw_only=True)
+class UnitsPotential(Potential):
+    """U = -(strength/2) sum_j omega_j phi(<a_j, x> + c_j): the energy of a layer of units."""
+
+    directions: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
+    """a_j, each d numbers, of any length."""
+    weights: Coefficients = Field(examples=[[2.0]])
+    """omega_j, one for each direction."""
+    shifts: Coefficients | None = None
+    """c_j; left out: zeros."""
+    function: Literal["squared-relu", "square", "softplus"] = "squared-relu"
+    """phi: t_+^2, t^2 or log(1 + e^t)."""
+    type: Literal["units"] = "units"
+
+    @checked_arguments
+    def on(self, d: int) -> Drift:
+        a = np.array([vector(row, d, "directions") for row in self.directions]).reshape(-1, d)
+        shifts = (0.0,) * len(a) if self.shifts is None else self.shifts
+        for key, numbers in (("weights", self.weights), ("shifts", shifts)):
+            if len(numbers) != len(a):
+                raise InputError(
+                    f"model.potential.{key}: expected {len(a)} numbers, one for each direction, "
+                    f"found {len(numbers)}"
+                )
+            bounded(np.array(numbers), key)
+        outputs = 0.5 * self.strength * np.array(self.weights) * a.T
+        name = f"potential of units ({self.function})"
+        return Ridges(a, outputs, np.array(shifts), UNITS[self.function], name)
+
+
 POTENTIALS: dict[str, type[Potential]] = {
     str(potential.type): potential
-    for potential in (LinearPotential, CapPotential, BumpPotential, HarmonicPotential)
-}
+    for potential in (
+        LinearPotential, CapPotential, BumpPotential, HarmonicPotential, UnitsPotential,
+        FunctionPotential, MeshPotential,
+    )
+}  # fmt: skip
 """Each potential by its ``type`` in [model.potential]."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, PlainValidator, ValidationInfo
+from pydantic import BeforeValidator, PlainValidator
 
-from meanfield.checks import as_found, called, set_checked
+from meanfield.checks import called, set_checked
 from meanfield.errors import InputError
-from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
+from meanfield.interaction.userfunctions import from_python, loaded
 from meanfield.options import (
     Expected,
     Field,
@@ -31,15 +31,6 @@ __all__ = ["FunctionKernel"]
 _STEP = 1e-3  # of the differences
 
 
-def _from_python(value: Any, info: ValidationInfo) -> Any:
-    if info.context:
-        raise InputError(
-            "a case file names a Python file, expected path (and call, the name of the function "
-            "in it)"
-        )
-    return value
-
-
 @options("model.interaction", kw_only=True)
 class FunctionKernel(Kernel):
     """W from Python, or from a Python file, which is run (``--trust``): use only what you trust.
@@ -51,7 +42,7 @@ class FunctionKernel(Kernel):
 
     function: Annotated[
         Callable[[Array], Array] | None,
-        PlainValidator(_from_python),
+        PlainValidator(from_python),
         FromElsewhere("the file"),
     ] = None
     """W, from an array of any shape to one of the same; None: from ``path``."""
@@ -76,25 +67,8 @@ class FunctionKernel(Kernel):
 
     def __post_init__(self) -> None:
         set_checked(self, "breaks", tuple(t for t in sorted(self.breaks) if -1.0 < t < 1.0))
-        if self.function is None:
-            if self.path is None:
-                raise InputError(
-                    "path: expected the name of a Python file with the kernel, found nothing"
-                )
-            try:
-                set_checked(self, "function", load_function(self.path, self.call))
-            except InputError as error:
-                key, _, rest = str(error).partition(": ")
-                key = {"name": "call"}.get(key, key)
-                raise InputError(f"{key}: {rest}") from None
-        elif not callable(self.function):
-            raise InputError(f"function: expected a function of t, found {as_found(self.function)}")
-        function = self.function
-        assert function is not None
-        try:
-            hash(function)
-        except TypeError:  # such as polynomials of NumPy's: known by identity then
-            set_checked(self, "function", _Wrapped(function))
+        function = loaded(self.function, "function", self.path, self.call, "kernel")
+        set_checked(self, "function", function)
         self._values(np.array([0.3, 1.0, 2.5]))
 
     def table(self) -> dict[str, object]:
@@ -156,16 +130,6 @@ class FunctionKernel(Kernel):
         first, second = _differences(self._values, theta, marks, True)
         sine = np.maximum(np.sin(theta), 1e-300)
         return -first / sine, (second - first * np.cos(theta) / sine) / (sine * sine)
-
-
-class _Wrapped:
-    """A function that has no hash."""
-
-    def __init__(self, function: Callable[[Array], Array]) -> None:
-        self._function = function
-
-    def __call__(self, x: Array) -> Array:
-        return self._function(x)
 
 
 def _differences(

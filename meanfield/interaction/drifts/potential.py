@@ -1,0 +1,116 @@
+"""What all external potentials are: options with a ``type``, which make a drift in a dimension.
+
+Numbers that are marked by ``may_move`` may be values in time: then the potential is made anew for
+each time, with the numbers of that time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.drifts.base import Drift
+from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
+from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
+
+__all__ = [
+    "Coefficients",
+    "Concentration",
+    "Direction",
+    "Directions",
+    "Potential",
+    "Strength",
+    "bounded",
+    "unit",
+    "vector",
+]
+
+LARGEST = 1e6  # of a number: as of the strength of a kernel
+
+_Vector = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
+if TYPE_CHECKING:
+    Direction = tuple[float, ...]
+    Directions = tuple[Direction, ...]
+    Coefficients = tuple[float, ...]
+    Strength = float
+    Concentration = float
+else:
+    Direction = Annotated[_Vector, may_move(Sequence[float])]
+    Directions = Annotated[
+        tuple[_Vector, ...],
+        BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
+        Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
+        may_move(Sequence[Sequence[float]]),
+    ]
+    Coefficients = Annotated[Numbers, may_move(Sequence[float])]
+    _Strength = Annotated[Number, Field(ge=-LARGEST, le=LARGEST)]
+    Strength = Annotated[_Strength, number_may_move(_Strength)]
+    _Concentration = Annotated[Number, Field(gt=0.0, le=LARGEST)]
+    Concentration = Annotated[_Concentration, number_may_move(_Concentration)]
+
+
+def vector(numbers: tuple[float, ...], d: int, key: str) -> Array:
+    """d numbers, as an array.
+
+    Raises:
+        InputError: another number of them, or larger ones than 1e6.
+    """
+    found = np.array(numbers, dtype=np.float64)
+    if found.shape != (d,):
+        raise InputError(f"model.potential.{key}: expected {d} numbers, found {found.size}")
+    return bounded(found, key)
+
+
+def bounded(found: Array, key: str) -> Array:
+    """The same numbers.
+
+    Raises:
+        InputError: larger ones than 1e6.
+    """
+    if np.max(np.abs(found), initial=0.0) > LARGEST:
+        raise InputError(
+            f"model.potential.{key}: expected numbers up to {LARGEST:g}, found larger ones"
+        )
+    return found
+
+
+def unit(direction: tuple[float, ...], d: int, key: str) -> Array:
+    """A direction scaled to length one.
+
+    Raises:
+        InputError: another number of components, or zeros.
+    """
+    found = vector(direction, d, key)
+    largest = float(np.max(np.abs(found)))
+    if largest == 0.0:
+        raise InputError(f"model.potential.{key}: expected a direction, found zeros")
+    found = found / largest
+    return found / float(np.linalg.norm(found))
+
+
+@options("model.potential", kw_only=True)
+class Potential(ABC):
+    """A potential U on the sphere: -grad U is added to X."""
+
+    type: str
+    strength: Strength = 1.0
+    """Factor of U; negative: it repels."""
+
+    @abstractmethod
+    def on(self, d: int) -> Drift:
+        """As a drift in dimension d.
+
+        Raises:
+            InputError: directions of another dimension.
+        """
+
+    def table(self) -> dict[str, object]:
+        """As the table [model.potential] of a case file."""
+        table = as_table(self)
+        return {k: v.written() if isinstance(v, GivenInTime) else v for k, v in table.items()}
