@@ -42,6 +42,11 @@ TOKEN_KINDS = ("iid", "quantised")
 TOKEN_FILES = (".npy", ".npz", ".csv", ".txt", ".vtp", ".vtu")
 """Files that tokens are read from."""
 
+_NO_TOKENS = {
+    "exclude_self": "at a point of a density there is no mass of its own that could be left out; "
+    "expected tokens (solver.type 'particles' or 'layers')"
+}
+
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
 Positive = Annotated[Number, Field(gt=0.0)]
 Pair = Literal["dop853", "dopri5"]
@@ -75,6 +80,8 @@ class Eulerian:
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["eulerian"] = "eulerian"
+
+    not_here: ClassVar[dict[str, str]] = _NO_TOKENS
 
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.
@@ -111,6 +118,8 @@ class Implicit:
     chosen by the model (with heads 1e-7)."""
     type: Literal["implicit"] = "implicit"
 
+    not_here: ClassVar[dict[str, str]] = _NO_TOKENS
+
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.
 
@@ -144,6 +153,8 @@ class Lagrangian:
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["lagrangian"] = "lagrangian"
+
+    not_here: ClassVar[dict[str, str]] = _NO_TOKENS
 
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.
@@ -187,7 +198,7 @@ Count = Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None
 Method = Literal["auto", "harmonics", "direct"]
 
 
-def _suits_tokens(solver: Particles | Layers, geometry: Geometry) -> None:
+def _suits_tokens(solver: Particles | Layers, geometry: Geometry, model: Model) -> None:
     if geometry.manifold.latitudes:
         raise InputError(
             f"geometry.type: tokens live on the whole sphere, found '{geometry.type}'; expected "
@@ -206,6 +217,17 @@ def _suits_tokens(solver: Particles | Layers, geometry: Geometry) -> None:
         raise InputError(
             "solver.interaction: harmonics exist for d = 2 and 3, found d = "
             f"{geometry.d}: expected 'auto' or 'direct'"
+        )
+    if solver.exclude_self and solver.interaction == "harmonics":
+        raise InputError(
+            "solver.exclude_self: found with harmonics, which leave no token's own term out: "
+            "expected solver.interaction = 'auto' or 'direct'"
+        )
+    kernel = model.interaction
+    if solver.exclude_self and kernel is not None and kernel.link == "log":
+        raise InputError(
+            "solver.exclude_self: found with a kernel with the log link, expected attention or the "
+            "identity as link"
         )
 
 
@@ -235,6 +257,9 @@ class Particles:
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
+    exclude_self: Flag = False
+    """Leave a token's own term out of the sums that move it, j != i; of softmax out of Z, too.
+    Sums are direct then, and no tokens are merged where it matters."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     merge: Flag = True
@@ -247,7 +272,7 @@ class Particles:
         Raises:
             InputError: with what would do.
         """
-        _suits_tokens(self, geometry)
+        _suits_tokens(self, geometry, model)
         if self.dt is not None and model.kappa == 0.0:
             raise InputError(
                 f"solver.dt: found {self.dt:g} with model.kappa = 0, where steps follow the "
@@ -272,6 +297,8 @@ class Layers:
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
+    exclude_self: Flag = False
+    """Leave a token's own term out of the sums that move it: as for particles."""
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     type: Literal["layers"] = "layers"
@@ -282,7 +309,7 @@ class Layers:
         Raises:
             InputError: with what would do.
         """
-        _suits_tokens(self, geometry)
+        _suits_tokens(self, geometry, model)
         if model.kappa != 0.0:
             raise InputError(f"model.kappa: found {model.kappa:g}, layers have no noise: 0")
         if model.potential is not None:

@@ -84,7 +84,7 @@ class LayerSolver(TokenSolver):
 
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""
-        return self.field().velocity(self.interaction.locate(self.x))
+        return self.field().own_velocity()
 
     def state(self) -> TokenState:
         """Everything that a restart needs."""

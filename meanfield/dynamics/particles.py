@@ -193,7 +193,9 @@ class ParticleSolver(TokenSolver):
         self.timings["noise"] = 0.0
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         group = np.arange(self.n)
-        if kappa == 0.0 and options.merge:
+        # Where own terms are left out, each point is one token.
+        self._merges = kappa == 0.0 and options.merge and not interaction.excludes_self
+        if self._merges:
             group = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
         self._set_points(x, group)
 
@@ -271,7 +273,7 @@ class ParticleSolver(TokenSolver):
 
     def _settle(self) -> None:
         few = len(self._points) <= _FEW
-        if self.kappa == 0.0 and self.options.merge and (few or self.step % _MERGE_EVERY == 0):
+        if self._merges and (few or self.step % _MERGE_EVERY == 0):
             self._merge()
 
     def _field_at(self, x: Array, t: float) -> Array:
@@ -280,7 +282,7 @@ class ParticleSolver(TokenSolver):
         with self._timed("field"):
             model = self._model
             at = model.locate(x)
-            return model.field(Measure(at, self._masses), self._within(t)).velocity(at)
+            return model.field(Measure(at, self._masses), self._within(t)).own_velocity()
 
     def _first_velocity(self) -> Array:
         if self._velocity is None:

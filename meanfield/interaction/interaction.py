@@ -314,6 +314,26 @@ class Interaction(Zonal, AnyInteraction):
 
     # ------------------------------------------------------------------ tokens
 
+    def excluding_self(self) -> AnyInteraction:
+        """With sums over all other tokens: see ``AnyInteraction.excluding_self``.
+
+        Without a division by Z an own term moves nothing: the same. Softmax attention becomes a
+        head, whose sums leave it out.
+
+        Raises:
+            InputError: another kernel with the log link.
+        """
+        if self.link == "identity":
+            return self
+        kernel = self.kernel
+        if not isinstance(kernel, Exponential) or self.term is kernel:
+            return super().excluding_self()
+        from meanfield.interaction.composite import Composite, HeadMatrices
+
+        one = np.eye(self.d)
+        head = HeadMatrices(kernel.beta * one, self.gain * one)
+        return Composite((head,), "sa", self.d, self.geometry, exclude_self=True)
+
     @checked_arguments
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.

@@ -64,6 +64,23 @@ class Together(AnyInteraction):
     def _each(self, parts: list[AnyInteraction]) -> Self:
         return type(self)(tuple(parts))
 
+    # ------------------------------------------------------------------ time
+
+    @property
+    def moves(self) -> bool:
+        return any(part.moves for part in self.parts)
+
+    @property
+    def piecewise(self) -> bool:
+        return all(part.piecewise for part in self.parts)
+
+    def at(self, t: float) -> AnyInteraction:
+        """The sum of those at a time."""
+        return self._each([part.at(t) for part in self.parts]) if self.moves else self
+
+    def next_jump(self, t: float) -> float:
+        return min(part.next_jump(t) for part in self.parts)
+
     # ------------------------------------------------------------------ points and transforms
 
     @property
@@ -276,6 +293,13 @@ class Together(AnyInteraction):
     @property
     def leaves_out_self(self) -> bool:
         return any(part.leaves_out_self for part in self.parts)
+
+    @property
+    def excludes_self(self) -> bool:
+        return any(part.excludes_self for part in self.parts)
+
+    def excluding_self(self) -> AnyInteraction:
+        return self._each([part.excluding_self() for part in self.parts])
 
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         pairs = zip(self._acting, self._units, strict=True)

@@ -73,6 +73,11 @@ class TogetherField(AnyField):
             out += self._factor(share, scaled) * share.field.velocity(at, scaled, seen)
         return out
 
+    def own_velocity(self, scaled: bool = False) -> Array:
+        return np.asarray(
+            sum(self._factor(one, scaled) * one.field.own_velocity(scaled) for one in self.shares)
+        )
+
     def velocity_and_divergence(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
     ) -> tuple[Array, Array]:
@@ -127,8 +132,14 @@ class TogetherField(AnyField):
 
     def dissipation_density(self, points: Array | Located) -> Array:
         """Scaled |X|^2, (n,): see ``AnyField``. Collective."""
+        return self._squared(self.velocity(points, scaled=True))
+
+    def own_dissipation_density(self) -> Array:
+        return self._squared(self.own_velocity(scaled=True))
+
+    def _squared(self, v: Array) -> Array:
+        """|X|^2 of scaled velocities, scaled as energies are."""
         model = self.interaction
-        v = self.velocity(points, scaled=True)
         with np.errstate(over="ignore"):
             factor = np.exp(2.0 * model.factor_log) * model.scaled(1.0)
             return np.asarray(factor * np.sum(v * v, axis=1))

@@ -140,6 +140,9 @@ def _unknown(place: _Place, names: list[str], in_file: bool) -> str:
         found = ", ".join(names) + (f": {hint}" if hint else "")
         kind = f"{section}: type '{label_of(owner)}'" if section else owner.__name__
         return f"{kind} takes no other keys, found {found}"
+    reason = getattr(owner, "not_here", {}).get(place.name)
+    if reason is not None:
+        return f"{place.path}: {table} has none: {reason}"
     return (
         f"unknown key {place.path}{suggest(place.name or '', valid)}; {table} takes "
         + ", ".join(valid)

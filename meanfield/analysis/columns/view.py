@@ -77,8 +77,7 @@ class View(ABC):
     def dissipation(self) -> float:
         """d/dt of the energy that the flow increases; scaled, >= 0."""
         field = self.field
-        points, weights, _ = field.measure
-        local = np.dot(weights, field.dissipation_density(points))
+        local = np.dot(field.measure.weights, field.own_dissipation_density())
         return float(sum_over_ranks(self.solver.comm, np.array([float(local)]))[0])
 
     def falling(self, energy: float, entropy: float) -> float:

@@ -76,13 +76,14 @@ def energy_of_pairs(model: Heads, measure: Measure, sources: tuple[Array, Array]
         sources: points and masses of all ranks.
     """
     x, total = plain(measure.points), 0.0
-    if len(model.heads) > 1 and not model.manifold.latitudes:
+    if len(model.heads) > 1 and not (model.manifold.latitudes or model.exclude_self):
         z = summed_exponentials(model.stack, x, *sources, _factors(model))
         return float(np.dot(measure.weights, z))
     for head, factor in zip(model.heads, _factors(model), strict=True):
         if factor == 0.0:
             continue
-        parts = head_sums(head, x, *sources, 0, model.manifold)
+        own = np.arange(len(x)) if model.exclude_self else None
+        parts = head_sums(head, x, *sources, 0, model.manifold, own)
         z = np.exp(parts.log_scale - head.size) * parts.z
         total += float(factor) * float(np.dot(measure.weights, z))
     return total

@@ -72,11 +72,19 @@ class CompositeField(AnyField):
         of = model.harmonics.degree
         return tuple(series.sums(moments, of, model.precision) for series in model.series)
 
-    def _head(self, k: int, at: Located, order: int, seen: DarkPoints | None) -> HeadParts:
-        """Sums of one head, each target to ``accuracy`` of its own Z. Collective (sa)."""
+    def _head(
+        self, k: int, at: Located, order: int, seen: DarkPoints | None, own: bool = False
+    ) -> HeadParts:
+        """Sums of one head, each target to ``accuracy`` of its own Z. Collective (sa).
+
+        ``own``: the targets are the tokens themselves, in their order.
+        """
         model = self.interaction
         if self.moments is None:
-            return head_sums(model.heads[k], at.points, *self._sources, order, model.manifold)
+            itself = np.arange(len(at.points)) if own and model.exclude_self else None
+            return head_sums(
+                model.heads[k], at.points, *self._sources, order, model.manifold, itself
+            )
         parts = self.sums[k].parts(at, order)
         if not model.normalised:
             return parts
@@ -103,7 +111,7 @@ class CompositeField(AnyField):
 
     def _flow(
         self, at: Located, order: int, scaled: bool, seen: DarkPoints | None,
-        of: tuple[int, ...], drifts: tuple[Drift, ...],
+        of: tuple[int, ...], drifts: tuple[Drift, ...], own: bool = False,
     ) -> _Flow:  # fmt: skip
         """The heads ``of`` and ``drifts``, together. Collective."""
         model = self.interaction
@@ -117,14 +125,15 @@ class CompositeField(AnyField):
             velocity += factor * flow
             divergence += factor * bend
             of = ()
-        if self.moments is None and order == 1 and len(of) > 1 and not model.manifold.latitudes:
+        together = self.moments is None and order == 1 and not model.manifold.latitudes
+        if together and len(of) > 1 and not model.exclude_self:
             velocity += self._summed_flow(at.points, scaled, of)
             of = ()
         for j in of:
-            parts = self._head(j, at, order, seen)
+            parts = self._head(j, at, order, seen, own)
             assert parts.flow is not None
             if model.normalised:
-                scale = 1.0 / parts.z
+                scale = _inverse(parts.z) if own else 1.0 / parts.z
             else:
                 scale = self._factor(scaled) * np.exp(parts.log_scale - model.size)
             part = parts.flow * scale[:, None]
@@ -171,6 +180,11 @@ class CompositeField(AnyField):
     ) -> Array:
         """X(x), tangent vectors (n, gdim); zonal: d theta/dt, (n, 1)."""
         return self._whole(self._located(points), 1, scaled, seen).velocity
+
+    def own_velocity(self, scaled: bool = False) -> Array:
+        """X at the tokens, (n, gdim); without their own terms, if these are left out."""
+        at, model = self._located(self.measure.points), self.interaction
+        return self._flow(at, 1, scaled, None, self._every, model.drifts, own=True).velocity
 
     def velocity_and_divergence(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
@@ -274,7 +288,7 @@ class CompositeField(AnyField):
     def energy_excess(self) -> float:
         """Scaled E - E_uniform; nan where that is not known (direct sums, d > 3)."""
         model = self.interaction
-        if model.energy_kind is None:
+        if model.energy_kind is None or model.exclude_self:
             return math.nan
         of_drift = self.drift_energy() - model.scaled(model.mean_potential) * self.mass
         if self.moments is not None:
@@ -293,13 +307,20 @@ class CompositeField(AnyField):
 
     def dissipation_density(self, points: Array | Located) -> Array:
         """Scaled |X|^2, or Z |X|^2 for a head of sa, (n,): see ``AnyField``. Collective."""
+        return self._dissipation(self._located(points), own=False)
+
+    def own_dissipation_density(self) -> Array:
+        """The same at the tokens. Collective."""
+        return self._dissipation(self._located(self.measure.points), own=True)
+
+    def _dissipation(self, at: Located, own: bool) -> Array:
         model = self.interaction
         if model.normalised and model.acting:
-            parts = self._head(model.acting[0], self._located(points), 1, None)
+            parts = self._head(model.acting[0], at, 1, None, own)
             assert parts.flow is not None
-            scale = np.exp(parts.log_scale - model.size) / parts.z
+            scale = np.exp(parts.log_scale - model.size) * _inverse(parts.z)
             return np.asarray(scale * np.sum(parts.flow**2, axis=1))
-        v = self.velocity(points, scaled=True)
+        v = self._flow(at, 1, True, None, self._every, model.drifts, own).velocity
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(model.size) * np.sum(v * v, axis=1))
 
@@ -310,3 +331,8 @@ class CompositeField(AnyField):
     def tail_share(self) -> float:
         """0: the series ends."""
         return 0.0
+
+
+def _inverse(z: Array) -> Array:
+    """1/Z; 0 of a token that is alone."""
+    return np.divide(1.0, z, out=np.zeros_like(z), where=z > 0.0)

@@ -30,7 +30,16 @@ class Composite(Heads, AnyInteraction):
     """A sum of heads and of drifts, on one geometry; attributes of ``Heads``."""
 
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
-        """The same, with another ``accuracy`` if one is given: the series ends by itself."""
+        """The same, with another ``accuracy`` if one is given: the series ends by itself.
+
+        Raises:
+            InputError: a density has no tokens whose own terms could be left out.
+        """
+        if self.exclude_self:
+            raise InputError(
+                "exclude_self: found for a density, expected tokens: at a point of a density there "
+                "is no mass of its own that could be left out"
+            )
         return self if accuracy is None else replace(self, accuracy=accuracy)
 
     def quiet(self, rtol: float) -> Self:
@@ -150,15 +159,25 @@ class Composite(Heads, AnyInteraction):
 
     @property
     def leaves_out_self(self) -> bool:
-        """Whether sums over pairs leave a token's term with itself out: no."""
-        return False
+        """Whether sums over pairs leave a token's term with itself out: if asked to."""
+        return self.exclude_self
+
+    @property
+    def excludes_self(self) -> bool:
+        """Whether what moves a token leaves its own term out."""
+        return self.exclude_self
+
+    def excluding_self(self) -> AnyInteraction:
+        """The same with sums over all other tokens."""
+        return replace(self, exclude_self=True) if self.acting else self
 
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law."""
         if n < 2:
             raise InputError(f"n = {n}: expected two tokens or more")
         field = self.field(measure, t)
-        own, single = field.own_energy(), field.drift_energy()
+        own = 0.0 if self.exclude_self else field.own_energy()
+        single = field.drift_energy()
         pairs = field.energy(scaled=True) - single
         return (pairs - own / n) / (1.0 - 1.0 / n) + single
 

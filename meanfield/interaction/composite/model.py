@@ -52,6 +52,8 @@ class Heads(OnGeometry):
             the same transforms and units.
         gradients: whether along edges what is a gradient is told by its potential; else by its
             velocity.
+        exclude_self: leave a token's own term out of what moves it and of energies: sums over pairs
+            alone, of tokens in space.
 
     Raises:
         InputError: matrices of another size, or that a zonal geometry does not have.
@@ -67,6 +69,7 @@ class Heads(OnGeometry):
     dark: float = 1e3
     least: float = 0.0
     gradients: bool = True
+    exclude_self: bool = False
 
     def __post_init__(self) -> None:
         if self.model not in ("sa", "usa"):
@@ -99,6 +102,12 @@ class Heads(OnGeometry):
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
+        if self.exclude_self and (self.manifold.latitudes or self.method == "harmonics"):
+            found = "harmonics" if self.method == "harmonics" else "the zonal geometry"
+            raise InputError(
+                f"exclude_self: found with {found}, expected direct sums over tokens in space: no "
+                "transform leaves the own term of each token out"
+            )
         if self.manifold.latitudes:
             for k, head in enumerate(self.heads):
                 axial(head, f"heads[{k}]")
@@ -146,7 +155,7 @@ class Heads(OnGeometry):
     @cached_property
     def truncation(self) -> Truncation | None:
         """What is kept of the series in transforms; None: they are not used."""
-        if not self.manifold.has_harmonics or self.method == "direct":
+        if not self.manifold.has_harmonics or self.method == "direct" or self.exclude_self:
             return None
         return Truncation(self._degree + BEYOND, True, 0.0)
 

@@ -62,6 +62,7 @@ class Moving(OnGeometry, AnyInteraction):
     accuracy: float | None = None
     drifts: tuple[Drift | MovingDrift, ...] = ()
     dark: float = 1e3
+    exclude_self: bool = False
 
     def __post_init__(self) -> None:
         for k, head in enumerate(self.heads):
@@ -102,7 +103,7 @@ class Moving(OnGeometry, AnyInteraction):
         largest = max([_largest(head) for head in self.heads], default=0.0)
         return Composite(
             (), self.model, self.d, self.geometry, self.method, self.accuracy, (), self.dark,
-            (1.0 + _ROUND_OFF) * largest, gradients=False,
+            (1.0 + _ROUND_OFF) * largest, gradients=False, exclude_self=self.exclude_self,
         )  # fmt: skip
 
     @cached_property
@@ -246,7 +247,15 @@ class Moving(OnGeometry, AnyInteraction):
 
     @property
     def leaves_out_self(self) -> bool:
-        return False
+        return self.exclude_self
+
+    @property
+    def excludes_self(self) -> bool:
+        return self.exclude_self
+
+    def excluding_self(self) -> AnyInteraction:
+        """The same with sums over all other tokens."""
+        return replace(self, exclude_self=True) if self.heads else self
 
     @cached_property
     def _samples(self) -> tuple[Composite, ...]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array, tangent_project
@@ -26,8 +27,9 @@ _BLOCK = 1024  # sources at a time
 
 
 def head_sums(
-    head: HeadMatrices, x: Array, y: Array, m: Array, order: int, on: Manifold
-) -> HeadParts:
+    head: HeadMatrices, x: Array, y: Array, m: Array, order: int, on: Manifold,
+    own: NDArray[np.int64] | None = None,
+) -> HeadParts:  # fmt: skip
     """Sums over the masses m at y, for each x: see ``HeadParts``.
 
     Args:
@@ -35,9 +37,15 @@ def head_sums(
         x: (n, d) unit vectors, zonal: (n, 1) colatitudes; y: sources, (k, d) or (k, 1).
         m: (k,) masses.
         order: 0: Z; 1: and the flow; 2: and what its divergence takes.
-        on: the geometry of the points.
+        on: the geometry of the points (not zonal with ``own``).
+        own: (n,) the number of the source that a target is itself, left out of its sums.
     """
     kept = np.flatnonzero(m)
+    itself = np.full(len(x), -1)
+    if own is not None:
+        place = np.full(len(m), -1)
+        place[kept] = np.arange(kept.size)
+        itself = place[own]
     y, m = np.asarray(y)[kept], np.ascontiguousarray(np.asarray(m)[kept])
     if on.latitudes:
         return zonal_head_sums(head, x[:, 0], y[:, 0], m, order, on.d)
@@ -50,7 +58,7 @@ def head_sums(
     if order > 1:
         local = np.ascontiguousarray(np.einsum("ij,ij->i", y, y @ (head.A @ head.V).T))
     if m.size:
-        _head_sums(w, yt, m, local, order, scale, z, mean, second, trace)
+        _head_sums(w, yt, m, local, itself, order, scale, z, mean, second, trace)
     if order == 0:
         return HeadParts(scale, z, z, np.zeros(n))
     flow = mean @ head.V.T
@@ -125,8 +133,8 @@ def tangential_divergence(x: Array, vector: Array, trace: Array, bend: Array) ->
 # The order of sums is that of ``lanes``: the same in each process.
 @nb.njit(parallel=True, fastmath={"contract"}, cache=True)
 def _head_sums(
-    w: Array, yt: Array, m: Array, local: Array, order: int, scale: Array, z: Array, mean: Array,
-    second: Array, trace: Array,
+    w: Array, yt: Array, m: Array, local: Array, itself: NDArray[np.int64], order: int,
+    scale: Array, z: Array, mean: Array, second: Array, trace: Array,
 ) -> None:  # fmt: skip
     n, d = w.shape
     size = m.size
@@ -143,6 +151,11 @@ def _head_sums(
                 row = yt[k, start:stop]
                 for j in range(count):
                     t[j] += wk * row[j]
+            skip = itself[i] - start
+            if 0 <= skip < count:
+                if count == 1:
+                    continue
+                t[skip] = t[0] if skip > 0 else t[1]
             top = lane_max(t, 1.0, count)
             if top > shift:  # a larger exponent than so far: rescale what has been summed
                 factor = math.exp(shift - top)
@@ -154,6 +167,8 @@ def _head_sums(
                     second[i, k] *= factor
                 shift = top
             weigh(m[start:stop], t, 1.0, shift, e)
+            if 0 <= skip < count:
+                e[skip] = 0.0
             z[i] += lane_moments(e, t, count)[0]
             if order < 1:
                 continue
@@ -166,7 +181,7 @@ def _head_sums(
                 e[j] *= t[j]
             for k in range(d):
                 second[i, k] += lane_pull(e, yt[k, start:stop], 0.0, count)
-        scale[i] = shift
+        scale[i] = shift if shift > -np.inf else 0.0
 
 
 @nb.njit(parallel=True, fastmath={"contract"}, cache=True)

@@ -130,5 +130,6 @@ def _series_record(interaction: AnyInteraction) -> dict[str, object]:
         tail = cut.tail if math.isfinite(cut.tail) else None
         record["truncation"] = {"degree": cut.degree, "tail_l2": tail}
     if interaction.leaves_out_self and interaction.harmonics is None:
-        record["self_term"] = "left out: the kernel is infinite at t = 1"
+        why = "as asked for" if interaction.excludes_self else "the kernel is infinite at t = 1"
+        record["self_term"] = f"left out: {why}"
     return record

@@ -38,7 +38,8 @@ def make_interaction(case: Case) -> AnyInteraction:
     """The interaction of a case, as its solver takes it."""
     solver = case.solver
     if isinstance(solver, Tokens):
-        return case.model.on(case.geometry, solver.interaction, solver.tolerance)
+        made = case.model.on(case.geometry, solver.interaction, solver.tolerance)
+        return made.excluding_self() if solver.exclude_self else made
     return case.model.on(case.geometry)
 
 
