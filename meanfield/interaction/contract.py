@@ -128,10 +128,13 @@ class AnyInteraction(ABC):
             refuse_other("t", t, float)
             refuse_other("comm", comm, Communicator | None)
             measure = checked_on(self.manifold, measure, comm=comm)
-        moments = None
-        if self.harmonics is not None:
-            moments = moments_of(self.harmonics, measure, comm)
+        moments = None if self.harmonics is None else self.moments_of(measure, comm)
         return self.field_of_moments(moments, measure, t, comm)
+
+    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
+        """All that its fields by transforms take of a measure: first its moments. Collective."""
+        assert self.harmonics is not None
+        return moments_of(self.harmonics, measure, comm)
 
     @abstractmethod
     def field_of_moments(

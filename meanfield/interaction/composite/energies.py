@@ -18,7 +18,7 @@ from meanfield.interaction.composite.sums import head_sums, summed_exponentials
 from meanfield.interaction.measure import Measure, plain
 
 __all__ = [
-    "energy_noise",
+    "energy_bound",
     "energy_of_pairs",
     "energy_of_uniform",
     "excess_of_heads",
@@ -98,19 +98,16 @@ def own_energy(model: Heads, measure: Measure) -> float:
     return total
 
 
-def energy_noise(model: Heads, moments: Array | None, mass: float, masses: float) -> float:
-    """What E may be wrong by without meaning anything.
+def energy_bound(model: Heads, moments: Array | None, mass: float) -> float:
+    """A bound on the potential whose mean over the measure is E.
 
     Args:
         model: the heads.
         moments: of the measure, or None.
         mass: of it.
-        masses: what its masses may be wrong by, in the 1-norm.
     """
     bounds = mass * np.ones(len(model.heads))
     if moments is not None and model.harmonics is not None and model.heads:
         sizes = np.array([head.size for head in model.heads])
         bounds = largest_sums(sizes, model.harmonics.power(moments), model.d)
-    potential = 2.0 * float(np.sum(np.abs(_factors(model)) * bounds))
-    potential += model.scaled(sum(drift.size for drift in model.drifts))
-    return (masses + 1e-15 + 4.0 * model.epsilon) * potential
+    return 2.0 * float(np.sum(np.abs(_factors(model)) * bounds))

@@ -1,4 +1,4 @@
-"""Heads with any matrices, and drifts: what solvers may ask."""
+"""Heads of any kind of attention, with any matrices, and drifts: what solvers may ask."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Self
 import numpy as np
 
 from meanfield.arguments import checked_fields
+from meanfield.checks import as_found
 from meanfield.collective import Communicator
-from meanfield.errors import InputError
+from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.field import CompositeField
+from meanfield.interaction.composite.kind import Kind
+from meanfield.interaction.composite.kinds import KINDS
+from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
-from meanfield.interaction.contract import AnyInteraction
-from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.contract import AnyInteraction, EnergyKind
+from meanfield.interaction.expansion import Convexity, Truncation
 from meanfield.interaction.measure import Measure
 
 __all__ = ["Composite"]
@@ -26,8 +29,38 @@ __all__ = ["Composite"]
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Composite(Heads, AnyInteraction):
+class Composite(Heads):
     """A sum of heads and of drifts, on one geometry; attributes of ``Heads``."""
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of attention.
+
+        Raises:
+            InputError: there is none of this name.
+        """
+        if isinstance(self.model, Kind):
+            return self.model
+        if not isinstance(self.model, str) or self.model not in KINDS:
+            *names, last = (f"'{name}'" for name in KINDS)
+            what = f"'{self.model}'" if isinstance(self.model, str) else as_found(self.model)
+            raise InputError(
+                f"attention {what} found, {', '.join(names)} or {last} expected"
+                f"{suggest(str(self.model), KINDS)}"
+            )
+        return KINDS[self.model]()
+
+    def __post_init__(self) -> None:
+        _ = self.kind
+        super().__post_init__()
+
+    def _refuse_head(self, head: HeadMatrices, name: str) -> None:
+        self.kind.refuse(head, name)
+
+    def _refuse_tilted(self, head: HeadMatrices, name: str) -> None:
+        self.kind.refuse_tilted(head, name)
+
+    # ------------------------------------------------------------------ points and transforms
 
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
         """The same, with another ``accuracy`` if one is given: the series ends by itself.
@@ -50,22 +83,39 @@ class Composite(Heads, AnyInteraction):
 
     def degree(self, tolerance: float, otherwise: int = 64) -> int:
         """Degree of harmonics that carries the kernels to ``tolerance``."""
-        return self.degree_of(tolerance)
+        return max([1, *(self.kind.degree(head, self.d, tolerance) for head in self.at_most)])
+
+    @cached_property
+    def truncation(self) -> Truncation | None:
+        """What is kept of the series in transforms; None: they are not used."""
+        if not self.manifold.has_harmonics or self.method == "direct" or self.exclude_self:
+            return None
+        return Truncation(self.degree(1e-15) + self.kind.beyond, True, 0.0)
+
+    @cached_property
+    def epsilon(self) -> float:
+        """Accuracy of the transforms."""
+        return self.kind.epsilon(self)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether sums are divided by what noise may hide: Z of softmax."""
+        return self.kind.normalised
 
     @property
     def series_ends(self) -> bool:
-        """Whether the series ends at round-off: it does."""
-        return True
+        """Whether the series ends at round-off, for any measure."""
+        return self.kind.series_ends
 
     @property
     def exact_sums(self) -> bool:
-        """Whether sums over pairs are to round-off: they are."""
-        return True
+        """Whether sums over pairs are to round-off."""
+        return self.kind.exact_sums
 
     @property
     def compiled_sums(self) -> bool:
-        """Whether sums over pairs with all derivatives are compiled: they are."""
-        return True
+        """Whether sums over pairs with all derivatives are compiled."""
+        return self.kind.compiled_sums
 
     # ------------------------------------------------------------------ fields
 
@@ -81,20 +131,22 @@ class Composite(Heads, AnyInteraction):
         self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> CompositeField:
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
-        return CompositeField(self, measure, moments, t, comm)
+        return self.kind.field(self, measure, moments, t, comm)
+
+    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
+        """All that its fields by transforms take of a measure: see ``AnyInteraction``."""
+        return self.kind.moments_of(self, measure, comm)
 
     @cached_property
-    def largest_series(self) -> Array:
-        """(L + 1,): lam_l(s) e^{-s} of the largest |A| = s: bounds those of all targets."""
+    def _weights(self) -> Array:
+        """(n_coefficients,) what each moment does to a field."""
         assert self.harmonics is not None
-        size = np.array([self.size])
-        return exponential_series(size, self.harmonics.degree, self.d)[0]
+        return self.kind.weights(self, self.harmonics.degree)[self.harmonics.degrees]
 
     @cached_property
     def metric(self) -> Array:
         """(n_coefficients,) weights of squared moments, largest 1."""
-        assert self.harmonics is not None
-        part = self.largest_series[self.harmonics.degrees].copy()
+        part = self._weights.copy()
         part[0] = 0.0
         return part / max(float(part.max()), 1e-300)
 
@@ -104,10 +156,8 @@ class Composite(Heads, AnyInteraction):
         return np.zeros(self.metric.size, dtype=bool)
 
     def kernel_norm(self, moments: Array) -> float:
-        """Norm of moments with the weights lam_l, l = 0 among them."""
-        assert self.harmonics is not None
-        lam = self.largest_series[self.harmonics.degrees]
-        return math.sqrt(float(np.dot(lam, moments**2)))
+        """Norm of moments with the weights of their degrees, l = 0 among them."""
+        return math.sqrt(float(np.dot(self._weights, moments**2)))
 
     # ------------------------------------------------------------------ what is known about it
 
@@ -117,45 +167,76 @@ class Composite(Heads, AnyInteraction):
         return not self.acting
 
     @property
+    def has_potential(self) -> bool:
+        """Whether X is a gradient, told as one: all heads, and all drifts."""
+        if not (self.gradients and self.drift_is_gradient):
+            return False
+        return all(self.kind.is_gradient(head) for head in self.heads)
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether X or a part of it is told as a potential."""
+        if not self.gradients:
+            return False
+        some = any(self.kind.is_gradient(head) for head in self.heads)
+        some = some or any(drift.is_gradient for drift in self.drifts)
+        return some or self.has_potential
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        """As its kind has one, where all drifts are gradients."""
+        if not self.drift_is_gradient:
+            return None
+        return self.kind.energy_kind(self) if self.heads else "gradient"
+
+    @property
+    def why_no_energy(self) -> str:
+        """In a few words; "" where there is one."""
+        if self.energy_kind is not None:
+            return ""
+        if not self.drift_is_gradient:
+            return "the drift is no gradient"
+        return self.kind.why_no_energy(self)
+
+    @property
     def convexity(self) -> Convexity | None:
-        """Signs of the energy that grows, as a quadratic form of measures; None: no energy."""
+        """Signs of the energy that grows, as a functional of measures; None: no energy."""
         if self.energy_kind is None:
             return None
-        signs = set()
-        for head in self.heads:
-            low = head.eigenvalues[0]
-            factor = head.gradient_factor or 0.0
-            noise = 1e-13 * head.size
-            if factor == 0.0 or head.size == 0.0:
-                continue
-            if low >= -noise:
-                signs.add("positive" if factor > 0.0 else "negative")
-            else:
-                signs.add("mixed")
-        if len(signs) <= 1:
-            return signs.pop() if signs else "positive"  # type: ignore[return-value]
-        return "mixed"
+        return self.kind.convexity(self) if self.heads else "positive"
 
     def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
         """F = kappa H - E."""
         return kappa * entropy - energy
 
     @property
+    def factor_log(self) -> float:
+        """log of the factor in *scaled* velocities."""
+        return self.kind.factor_log(self)
+
+    @property
+    def energy_log(self) -> float:
+        """log of the factor that scaled energies are without."""
+        return self.kind.energy_log(self)
+
+    @property
+    def has_double_energy(self) -> bool:
+        """Whether energies in their own unit are doubles; scaled ones always are."""
+        return self.energy_log <= 700.0
+
+    def scaled(self, value: float) -> float:
+        """A number in the unit of scaled energies."""
+        return value * math.exp(-self.energy_log)
+
+    @property
     def energy_label(self) -> str:
         """How a scaled energy is written."""
-        return "E e^-|A|" if self.size else "E"
+        return self.kind.energy_label(self)
 
     @property
     def dirac_energy(self) -> float:
         """Scaled E of all mass at one point, the largest there is; nan: not known."""
-        if self.energy_kind is None or len(self.heads) != 1 or self.drifts:
-            return math.nan
-        (head,) = self.heads
-        assert head.gradient_factor is not None
-        low, high = float(head.eigenvalues[0]), float(head.eigenvalues[-1])
-        if head.gradient_factor < 0.0 or -low > high:  # no point, or not one alone, has the most
-            return math.nan
-        return 0.5 * head.gradient_factor * math.exp(high - self.size)
+        return math.nan if self.energy_kind is None else self.kind.dirac_energy(self)
 
     @property
     def leaves_out_self(self) -> bool:
@@ -168,7 +249,13 @@ class Composite(Heads, AnyInteraction):
         return self.exclude_self
 
     def excluding_self(self) -> AnyInteraction:
-        """The same with sums over all other tokens."""
+        """The same with sums over all other tokens.
+
+        Raises:
+            InputError: a kind of attention that has none.
+        """
+        if self.acting and not self.kind.excludes_self:
+            return super().excluding_self()
         return replace(self, exclude_self=True) if self.acting else self
 
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
@@ -182,26 +269,20 @@ class Composite(Heads, AnyInteraction):
         return (pairs - own / n) / (1.0 - 1.0 / n) + single
 
     def fastest_rate(self, degree: int) -> float:
-        """A bound, in its order, on rates at the uniform state: |V| of sa, |V| Z of usa; drifts."""
-        total = sum(drift.rate for drift in self.drifts)
-        for head in self.heads:
-            z = 1.0
-            if not self.normalised:
-                lam0 = exponential_series(np.array([head.size]), 0, self.d)[0, 0]
-                z = lam0 * math.exp(min(head.size, 700.0))
-            total += head.strength * z
-        return total
+        """A bound, in its order, on rates at the uniform state: of heads and of drifts."""
+        drifts = sum(drift.rate for drift in self.drifts)
+        return drifts + sum(self.kind.rate(head, self.d) for head in self.heads)
 
     @property
     def sharpens(self) -> bool:
-        """Whether clusters narrow without end: V A and the drifts attract on average."""
+        """Whether clusters narrow without end: heads and drifts attract on average."""
         total = sum(drift.average for drift in self.drifts)
-        return total + sum(float(np.trace(h.V @ h.A)) / self.d for h in self.heads) >= 0.0
+        return total + sum(self.kind.average(head, self.d) for head in self.heads) >= 0.0
 
     @property
     def sharpness(self) -> float:
-        """1/width^2 of the smallest cluster that it makes: 1 + |A|."""
-        return 1.0 + self.size
+        """1/width^2 of the smallest cluster that it makes."""
+        return self.kind.sharpness(self)
 
     @property
     def width(self) -> float:
@@ -212,18 +293,25 @@ class Composite(Heads, AnyInteraction):
         """Refuse velocities that are no doubles.
 
         Raises:
-            InputError: usa with |A| above ``highest``.
+            InputError: they are not (usa with a large |A|).
         """
-        if not self.normalised and self.size > highest:
-            raise InputError(
-                f"usa with |A| = {self.size:g} found, |A| <= {highest:g} expected: velocities are "
-                "of size e^|A|; take sa"
-            )
+        self.kind.refuse_overflow(self, highest)
+
+    def describe(self) -> str:
+        """A few words."""
+        words = []
+        if self.heads:
+            sizes = ", ".join(f"{head.size:.4g}" for head in self.heads[:4])
+            more = ", ..." if len(self.heads) > 4 else ""
+            count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
+            words.append(f"{self.kind.describe()}, {count}, |A| = {sizes}{more}")
+        words += [drift.describe() for drift in self.drifts]
+        return "; ".join(words) or "no interaction"
 
     @property
     def columns(self) -> Mapping[str, object]:
         """What names it in a table."""
-        return {"model": self.model, "heads": len(self.heads), "norm": self.size}
+        return {"model": self.kind.name, "heads": len(self.heads), "norm": self.size}
 
     @property
     def parameters(self) -> Mapping[str, float]:

@@ -5,22 +5,22 @@ For this package only: everyone else asks a ``Composite``.
 
 from __future__ import annotations
 
-import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import Self
+
+import numpy as np
 
 from meanfield.checks import as_found
-from meanfield.errors import InputError, suggest
-from meanfield.interaction.composite.axial import axial
+from meanfield.errors import InputError
 from meanfield.interaction.composite.matrices import HeadMatrices
-from meanfield.interaction.composite.series import BEYOND, HeadSeries, Precision, series_degree
+from meanfield.interaction.composite.series import HeadSeries, Precision
 from meanfield.interaction.composite.sums import Stack
 from meanfield.interaction.composite.ways import series_on
-from meanfield.interaction.contract import EnergyKind
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.drifts import Drift
-from meanfield.interaction.expansion import Truncation
 from meanfield.interaction.ongeometry import OnGeometry
 
 __all__ = ["LARGEST_NORM", "Heads"]
@@ -28,16 +28,15 @@ __all__ = ["LARGEST_NORM", "Heads"]
 LARGEST_NORM = 2e3
 """Of A."""
 
-_SINGLE = 1e-14  # accuracy of transforms that are divided by Z
-
 
 @dataclass(frozen=True, eq=False)
-class Heads(OnGeometry):
+class Heads(OnGeometry, AnyInteraction):
     """A sum of heads and of drifts, on one geometry.
 
     Attributes:
         heads: any number of them.
-        model: "sa" (softmax: each head over its own Z) or "usa".
+        model: kind of attention, by its name or itself: "sa" (softmax: each head over its own Z),
+            "usa", or another one of ``kinds.KINDS``.
         d: dimension of the ambient space.
         geometry: "sphere", "circle", "zonal" (where matrices commute with the rotations about the
             axis) or "any".
@@ -60,7 +59,7 @@ class Heads(OnGeometry):
     """
 
     heads: tuple[HeadMatrices, ...]
-    model: Literal["sa", "usa"]
+    model: object
     d: int
     geometry: str = "any"
     method: str = "auto"
@@ -72,9 +71,6 @@ class Heads(OnGeometry):
     exclude_self: bool = False
 
     def __post_init__(self) -> None:
-        if self.model not in ("sa", "usa"):
-            hint = suggest(str(self.model), ("sa", "usa"))
-            raise InputError(f"attention '{self.model}' found, 'sa' or 'usa' expected{hint}")
         self._refuse_ways()
         object.__setattr__(self, "heads", tuple(self.heads))
         for k, head in enumerate(self.heads):
@@ -83,10 +79,7 @@ class Heads(OnGeometry):
                     f"heads[{k}]: found {as_found(head)}, expected HeadMatrices(A, V), which "
                     "mf.Head(...).matrices(d, kind) gives"
                 )
-            if head.size > LARGEST_NORM:
-                raise InputError(
-                    f"heads[{k}]: |A| = {head.size:.6g} found, at most {LARGEST_NORM:g} expected"
-                )
+            self._refuse_head(head, f"heads[{k}]")
             if head.d != self.d:
                 raise InputError(
                     f"heads[{k}]: {head.d} x {head.d} matrices found, {self.d} x {self.d} expected"
@@ -110,15 +103,35 @@ class Heads(OnGeometry):
             )
         if self.manifold.latitudes:
             for k, head in enumerate(self.heads):
-                axial(head, f"heads[{k}]")
+                self._refuse_tilted(head, f"heads[{k}]")
             for drift in self.drifts:
                 drift.refuse_tilted()
+
+    @abstractmethod
+    def _refuse_head(self, head: HeadMatrices, name: str) -> None:
+        """Refuse a head that the kind of attention does not have."""
+
+    @abstractmethod
+    def _refuse_tilted(self, head: HeadMatrices, name: str) -> None:
+        """Refuse what a zonal geometry does not have."""
+
+    # ------------------------------------------------------------------ what a kind decides
+
+    @property
+    @abstractmethod
+    def normalised(self) -> bool:
+        """Whether sums are divided by what noise may hide."""
+
+    @property
+    @abstractmethod
+    def energy_log(self) -> float:
+        """log of the factor that scaled energies are without."""
 
     # ------------------------------------------------------------------ points and transforms
 
     @cached_property
     def series(self) -> tuple[HeadSeries, ...]:
-        """The heads as transforms take them."""
+        """The heads as transforms take them, for the weights e^{<A x, y>}."""
         return tuple(series_on(self.manifold, head) for head in self.heads)
 
     @property
@@ -126,73 +139,15 @@ class Heads(OnGeometry):
         """How exact sums by transforms have to be."""
         return Precision(self.epsilon, self.relative if self.normalised else None)
 
-    @property
-    def normalised(self) -> bool:
-        """Whether each head is divided by its Z."""
-        return self.model == "sa"
-
     @cached_property
     def relative(self) -> float:
         """Accuracy of the field relative to Z."""
         return 1e-7 if self.accuracy is None else self.accuracy
 
     @cached_property
-    def epsilon(self) -> float:
-        """Accuracy of the transforms."""
-        return _SINGLE if self.normalised else max(1e-14, min(1e-12, 1e-4 * self.relative))
-
-    @cached_property
-    def _degree(self) -> int:
-        return self.degree_of()
-
-    def degree_of(self, tolerance: float = 1e-15) -> int:
-        """Degree of harmonics that carries the kernels of all heads to ``tolerance``."""
-        sizes = [head.size for head in self.heads]
-        if self.least > 0.0:
-            sizes.append(self.least)
-        return max([1, *(series_degree(size, self.d, tolerance) for size in sizes)])
-
-    @cached_property
-    def truncation(self) -> Truncation | None:
-        """What is kept of the series in transforms; None: they are not used."""
-        if not self.manifold.has_harmonics or self.method == "direct" or self.exclude_self:
-            return None
-        return Truncation(self._degree + BEYOND, True, 0.0)
-
-    @cached_property
     def with_transforms(self) -> Self:
         """The same by harmonics."""
         return self if self.truncation is not None else self.by("harmonics")
-
-    @property
-    def factor_log(self) -> float:
-        """log of the factor in *scaled* velocities: the largest |A| for usa."""
-        return 0.0 if self.normalised else self.size
-
-    @property
-    def has_double_energy(self) -> bool:
-        """Whether energies in their own unit are doubles; scaled ones always are."""
-        return self.size <= 700.0
-
-    def scaled(self, value: float) -> float:
-        """A number in the unit of scaled energies, e^{|A|} of the largest A."""
-        return value * math.exp(-self.size)
-
-    def describe(self) -> str:
-        """A few words."""
-        words = []
-        if self.heads:
-            sizes = ", ".join(f"{head.size:.4g}" for head in self.heads[:4])
-            more = ", ..." if len(self.heads) > 4 else ""
-            count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
-            words.append(f"{self.model}, {count}, |A| = {sizes}{more}")
-        words += [drift.describe() for drift in self.drifts]
-        return "; ".join(words) or "no interaction"
-
-    @cached_property
-    def mean_potential(self) -> float:
-        """Mean over the sphere of the potential of the drifts; only where all have one."""
-        return sum(drift.mean_potential() for drift in self.drifts)
 
     def sharing(self, other: Heads, series: Mapping[HeadMatrices, HeadSeries]) -> Self:
         """Itself, with the transforms of another one, which are the same, and series of heads.
@@ -215,10 +170,22 @@ class Heads(OnGeometry):
         """The largest |A|, or ``least``."""
         return max([self.least, *(head.size for head in self.heads)])
 
+    @property
+    def at_most(self) -> tuple[HeadMatrices, ...]:
+        """The heads and, of ``least``, one whose |A| this is."""
+        one = np.eye(self.d)
+        more = (HeadMatrices(self.least * one, one),) if self.least > 0.0 else ()
+        return (*self.heads, *more)
+
     @cached_property
     def stack(self) -> Stack:
         """All heads, for sums over pairs of all of them at the same time."""
         return Stack.of(self.heads)
+
+    @cached_property
+    def mean_potential(self) -> float:
+        """Mean over the sphere of the potential of the drifts; only where all have one."""
+        return sum(drift.mean_potential() for drift in self.drifts)
 
     @property
     def drift_is_gradient(self) -> bool:
@@ -229,47 +196,3 @@ class Heads(OnGeometry):
     def acting(self) -> tuple[int, ...]:
         """The numbers of the heads that do anything: V is not 0."""
         return tuple(k for k, head in enumerate(self.heads) if head.strength > 0.0)
-
-    @property
-    def has_potential(self) -> bool:
-        """Whether X is a gradient: all V = c A^T, and all drifts."""
-        if not (self.gradients and self.drift_is_gradient):
-            return False
-        return all(head.gradient_factor is not None for head in self.heads)
-
-    @property
-    def has_gradient(self) -> bool:
-        """Whether X or a part of it is told as a potential."""
-        if not self.gradients:
-            return False
-        some = any(head.gradient_factor is not None for head in self.heads)
-        some = some or any(drift.is_gradient for drift in self.drifts)
-        return some or self.has_potential
-
-    @property
-    def energy_kind(self) -> EnergyKind | None:
-        """ "gradient": usa (or no head), all V = c A with A symmetric, all drifts gradients.
-
-        "monotone": one such head of sa and no drift. None: there is no energy.
-        """
-        if not self.drift_is_gradient or not all(head.has_energy for head in self.heads):
-            return None
-        if self.model == "usa" or not self.heads:
-            return "gradient"
-        return "monotone" if len(self.acting) <= 1 and not self.drifts else None
-
-    @property
-    def why_no_energy(self) -> str:
-        """In a few words; "" where there is one."""
-        if self.energy_kind is not None:
-            return ""
-        if not self.drift_is_gradient:
-            return "the drift is no gradient"
-        for k, head in enumerate(self.heads):
-            if 0.0 < head.strength and not head.symmetric:
-                return f"A of heads[{k}] is not symmetric"
-            if 0.0 < head.strength and head.is_weak:
-                return f"A of heads[{k}] is too small to tell it by"
-            if head.gradient_factor is None:
-                return f"V of heads[{k}] is no multiple of A"
-        return "softmax heads that are added, or a drift beside one, have none"
