@@ -21,6 +21,7 @@ from meanfield.interaction.measure import Measure, moments_of
 
 __all__ = ["Kind"]
 
+
 class Kind(ABC):
     """A kind of attention; its options, if it has any, are its attributes.
 

@@ -149,9 +149,7 @@ class ExponentialField(CompositeField):
             stack = Stack(*(part[list(of)] for part in stack))
         if model.normalised:
             return Flow(summed_flow(stack, x, *self._sources, None), None)
-        return Flow(
-            self._factor(scaled) * summed_flow(stack, x, *self._sources, model.size), None
-        )
+        return Flow(self._factor(scaled) * summed_flow(stack, x, *self._sources, model.size), None)
 
     def _flow_of_each(
         self, of: tuple[int, ...], at: Located, order: int, scaled: bool,
