@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -26,12 +26,29 @@ if TYPE_CHECKING:
     from meanfield.interaction.composite import HeadMatrices, MovingDrift, MovingHead
     from meanfield.interaction.drifts import LinearDrift
 
-__all__ = ["Drift", "Head", "head_matrices", "number_in_words"]
+__all__ = [
+    "EXPONENTIAL",
+    "KINDS",
+    "Attention",
+    "Drift",
+    "Head",
+    "head_matrices",
+    "number_in_words",
+    "without_beta",
+]
 
-_LARGEST = {"sa": 700.0, "usa": 600.0}
-"""Of |A|, by the kind of attention: weights and velocities are of size e^|A|."""
+Attention = Literal["sa", "usa", "linear", "hardmax", "l2", "sigmoid", "sinkhorn"]
+"""Kinds of attention: those of ``interaction.composite.kinds``, told here to keep cases light."""
 
-Kind = Literal["sa", "usa"]
+KINDS: tuple[str, ...] = get_args(Attention)
+
+EXPONENTIAL = ("sa", "usa")
+"""Those that are zonal kernels in their short form."""
+
+
+def without_beta(attention: str | None) -> bool:
+    """Whether a kind of attention has no inverse temperature."""
+    return attention == "hardmax"
 
 
 def _refuse_product(name: str, matrix: object) -> None:
@@ -49,7 +66,7 @@ class Head:
     """
 
     beta: NumberInTime | None = Field(default=None, examples=[4.0])
-    """Inverse temperature; needed where ``A`` is not given."""
+    """Inverse temperature; needed where ``A`` is not given; hardmax has none."""
     Q: MatrixInTime | None = Field(default=None, examples=["identity"])
     """Queries, (k, d) with any k; left out: the identity. Any matrix may be an array of a file,
     "weights.npz:Q0" or { file = "weights.npz", name = "Q0" } where it holds several; or an
@@ -66,7 +83,7 @@ class Head:
 
     def __post_init__(self) -> None:
         if self.A is None:
-            if self.beta is None:
+            if self.beta is None and self.Q is None and self.K is None:
                 raise InputError("beta is missing; add for example beta = 4.0, or A")
             for name in ("Q", "K"):
                 if getattr(self, name) is None:
@@ -99,8 +116,29 @@ class Head:
         """As a table of a case file."""
         return written(as_table(self))
 
+    def refuse_beta(self, kind: str, key: str = "") -> None:
+        """Refuse an inverse temperature that is missing, or that a kind does not have.
+
+        Args:
+            kind: of attention.
+            key: path of this table, which messages begin with.
+
+        Raises:
+            InputError: it is missing, or given in vain.
+        """
+        if without_beta(kind):
+            if self.beta is not None:
+                raise InputError(
+                    f"{key}beta: found {number_in_words(self.beta)} together with {kind} "
+                    "attention, which is beta = inf; expected none"
+                )
+        elif self.A is None and self.beta is None:
+            raise InputError(f"{key}beta is missing; add for example beta = 4.0, or A")
+
     @checked_arguments
-    def matrices(self, d: int, kind: Kind, key: str = "model.heads") -> HeadMatrices | MovingHead:
+    def matrices(
+        self, d: int, kind: Attention, key: str = "model.heads"
+    ) -> HeadMatrices | MovingHead:
         """A and V on S^{d-1}, in time where something of them is.
 
         Args:
@@ -113,19 +151,25 @@ class Head:
         """
         if d < 2:
             raise InputError(f"d = {d} found, a dimension of at least 2 expected")
+        self.refuse_beta(kind, f"{key}.")
         square = Form(2, d, d)
         product: tuple[InTime | Array, ...] = ()
+        keys: InTime | Array | None = None
         if self.A is not None:
+            if kind == "l2":
+                raise InputError(f"{key}.A: found with l2 attention, expected beta, Q and K")
             A = resolved(f"{key}.A", self.A, square)
         else:
             product = self._product(d, key)
-            beta = resolved(f"{key}.beta", self.beta, Form(0))
+            beta = resolved(f"{key}.beta", 1.0 if self.beta is None else self.beta, Form(0))
             A = combined((beta, *product), _pull, (d, d))
+            if kind == "l2":
+                keys = combined((beta, product[1], product[1]), _pull, (d, d))
         if isinstance(self.V, Ensemble) and self.V.is_product:
             V = combined(product, self.V.product, (d, d), abs(self.V.scale))
         else:
             V = resolved(f"{key}.V", self.V, square)
-        return head_matrices(A, V, kind, key)
+        return head_matrices(A, V, kind, key, keys)
 
     def _product(self, d: int, key: str) -> tuple[InTime | Array, InTime | Array]:
         """Q and K."""
@@ -144,27 +188,29 @@ def _pull(beta: Array, Q: Array, K: Array) -> Array:
 
 
 def head_matrices(
-    A: InTime | Array, V: InTime | Array, kind: Kind, key: str
+    A: InTime | Array, V: InTime | Array, kind: str, key: str, keys: InTime | Array | None = None
 ) -> HeadMatrices | MovingHead:
-    """A head of two (d, d) matrices.
+    """A head of two (d, d) matrices, and of a third one where its kind has one.
 
     Raises:
-        InputError: weights e^{<Ax, y>} that no double holds.
+        InputError: an |A| that this kind does not have, such as weights e^{<Ax, y>} that no double
+            holds.
     """
+    from meanfield.interaction import composite
+
     size = largest_of(A) if isinstance(A, InTime) or np.all(np.isfinite(A)) else np.inf
-    if size > _LARGEST[kind]:
+    largest = composite.KINDS[kind].largest
+    if size > largest:
         when = " at some time" if isinstance(A, InTime) else ""
+        why = "but attention is of size e^|A|: " if kind in EXPONENTIAL else ""
         raise InputError(
-            f"{key}: found |A| = {size:.6g}{when} (2-norm of beta K^T Q), but attention is of size "
-            f'e^|A|: expected at most {_LARGEST[kind]:g} for "{kind}"'
+            f"{key}: found |A| = {size:.6g}{when} (2-norm of beta K^T Q), {why}expected at most "
+            f'{largest:g} for "{kind}"'
         )
     if isinstance(A, InTime) or isinstance(V, InTime):
-        from meanfield.interaction.composite import MovingHead
-
-        return MovingHead(A, V)
-    from meanfield.interaction.composite import HeadMatrices
-
-    return HeadMatrices(A, V)
+        return composite.MovingHead(A, V)
+    assert not isinstance(keys, InTime)  # of which A is made, too
+    return composite.HeadMatrices(A, V, keys)
 
 
 @options("model.drift", kw_only=True)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 import numpy as np
 from pydantic import BeforeValidator, WrapValidator
 
-from meanfield.case.heads import Drift, Head, head_matrices, number_in_words
+from meanfield.case.heads import (
+    EXPONENTIAL,
+    Attention,
+    Drift,
+    Head,
+    head_matrices,
+    number_in_words,
+    without_beta,
+)
 from meanfield.case.intime import (
     Form,
     InCase,
@@ -25,6 +33,7 @@ from meanfield.case.terms import AnyPotential, Perceptron, potential_on
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
+from meanfield.interaction.strength import STRENGTHS, Strength
 from meanfield.options import Expected, Field, Number, a_list, as_table, options, options_of
 
 if TYPE_CHECKING:
@@ -42,11 +51,15 @@ MAX_BETA_USA = 600.0
 SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
 
+OPTIONS = {"bias": "sigmoid", "tolerance": "sinkhorn"}
+"""Keys of [model] that one kind of attention has, which has the same option."""
+
 ALONE = ("drift", "perceptron", "potential")
 """Those of what may stand beside an interaction, or alone."""
 
 if TYPE_CHECKING:
     AnyKernel = Kernel
+    AnyStrength = Strength
     Heads = Sequence[Head]
     Beta = NumberInTime
 else:
@@ -56,6 +69,10 @@ else:
         tuple[Head, ...],
         BeforeValidator(a_list, json_schema_input_type=list[Head]),
         Expected("tables [[model.heads]]"),
+    ]
+    AnyStrength = Annotated[
+        Union[tuple(STRENGTHS.values())],  # noqa: UP007  # made at run time
+        Field(discriminator="type"),
     ]
     # A kernel made in Python is taken as it is, also one that no registry knows.
     AnyKernel = Annotated[
@@ -80,13 +97,16 @@ class Model:
     alone.
     """
 
-    attention: Literal["sa", "usa"] | None = Field(default=None, examples=["sa"])
+    attention: Attention | None = Field(default=None, examples=["sa"])
     """Softmax self-attention "sa", or unnormalised "usa", of all heads; needed where there is no
-    interaction."""
+    interaction. Further kinds: "linear" (weights <Ax, y>, not normalised), "hardmax" (beta = inf:
+    tokens follow the maximiser of <Ax, y> among all, densities that over the sphere), "l2"
+    (weights e^{-beta |Qx - Ky|^2/2}, normalised), "sigmoid" (weights 1/(1 + e^{-<Ax, y> - bias}),
+    not normalised), "sinkhorn" (doubly stochastic weights)."""
     beta: Beta | None = Field(default=None, examples=[4.0])
-    """Inverse temperature, needed with ``attention`` where there are no heads; positive attracts
-    for value = +1, zero is the linear limit. Also in time, as a table: see ``meanfield help
-    in_time``."""
+    """Inverse temperature, needed with ``attention`` where there are no heads (hardmax has none);
+    positive attracts for value = +1, zero is the linear limit. Also in time, as a table: see
+    ``meanfield help in_time``."""
     value: (
         Annotated[
             int,
@@ -96,6 +116,12 @@ class Model:
         | None
     ) = None
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
+    bias: Annotated[Number, Field(ge=-1e3, le=1e3)] | None = Field(default=None, examples=[-7.0])
+    """Of sigmoid attention, for all heads: 0 where it is left out; -log n in practice."""
+    tolerance: Annotated[Number, Field(ge=1e-13, le=1e-3)] | None = Field(
+        default=None, examples=[1e-10]
+    )
+    """Of the scalings of sinkhorn attention: 1e-9 where it is left out."""
     interaction: AnyKernel | None = None
     """Instead of these three, a kernel W(<x, y>); heads, with their attention, add to it."""
     heads: Heads = ()
@@ -106,10 +132,24 @@ class Model:
     """A perceptron, likewise."""
     potential: AnyPotential | None = None
     """An external potential U, likewise: -grad U is added to the velocity."""
+    strength: AnyStrength | None = None
+    """nu(|m|), m the mean of the tokens, by which the velocity of attention or of an interaction is
+    multiplied: as in alignment models."""
     kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
 
     def __post_init__(self) -> None:
+        if self.strength is not None and self._alone:
+            raise InputError(
+                f"strength: found together with model.{self._alone[0]}, expected attention or an "
+                "interaction alone"
+            )
+        for name, kind in OPTIONS.items():
+            value = getattr(self, name)
+            if value is not None and self.attention != kind:
+                raise InputError(
+                    f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
+                )
         if self.interaction is not None:
             self._check_interaction()
         elif self.heads:
@@ -129,10 +169,17 @@ class Model:
                 raise InputError(f"model.{name} is missing; add for example {name} = {example}")
 
     def _check_attention(self) -> None:
-        self._need("attention", "beta")
-        assert self.beta is not None
+        self._need("attention")
+        if without_beta(self.attention):
+            if self.beta is not None:
+                raise InputError(
+                    f"beta: found {number_in_words(self.beta)} together with {self.attention} "
+                    "attention, which is beta = inf; expected none"
+                )
+        else:
+            self._need("beta")
         set_checked(self, "value", 1 if self.value is None else self.value)
-        if moves(self.beta):
+        if moves(self.beta) or self.beta is None:
             return
         assert isinstance(self.beta, float)
         if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
@@ -152,6 +199,9 @@ class Model:
                 f"value: found {self.value} together with heads, expected V in each head"
             )
         self._need("attention")
+        assert self.attention is not None
+        for i, head in enumerate(self.heads):
+            head.refuse_beta(self.attention, f"heads[{i}].")
 
     def _check_interaction(self) -> None:
         if self.heads:
@@ -183,7 +233,9 @@ class Model:
     @property
     def is_zonal(self) -> bool:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
-        return not self.heads and not self._alone and not moves(self.beta)
+        kernel = self.attention is None or self.attention in EXPONENTIAL
+        more = self.heads or self._alone or self.strength is not None or moves(self.beta)
+        return kernel and not more
 
     @property
     def term(self) -> Term:
@@ -195,7 +247,8 @@ class Model:
         for key in self.moving:
             raise InputError(f"{key}: found a value in time, stationary and branch need constants")
         if not self.is_zonal:
-            key = "heads" if self.heads else self._alone[0]
+            others = [*self._alone, "strength" if self.strength is not None else "attention"]
+            key = "heads" if self.heads else others[0]
             raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
         return self._zonal
 
@@ -205,9 +258,9 @@ class Model:
             return self.interaction
         from meanfield.interaction.attention import SelfAttention
 
-        assert self.attention is not None and self.value is not None
+        assert self.attention in EXPONENTIAL and self.value is not None
         assert isinstance(self.beta, float)
-        return SelfAttention(self.attention, self.beta, self.value)
+        return SelfAttention(self.attention, self.beta, self.value)  # type: ignore[arg-type]
 
     def on(
         self, geometry: Geometry, method: str = "auto", accuracy: float | None = None
@@ -217,6 +270,11 @@ class Model:
         Raises:
             InputError: one that this dimension does not have, such as a matrix of another shape.
         """
+        if self.strength is not None:
+            from meanfield.interaction.strong import Strong
+
+            base = dataclasses.replace(self, strength=None).on(geometry, method, accuracy)
+            return Strong(base, self.strength)
         if self.interaction is None and not self.is_zonal:
             return self._composite(geometry, method, accuracy)
         from meanfield.interaction.interaction import Interaction
@@ -229,21 +287,23 @@ class Model:
         return Together((zonal, self._composite(geometry, method, accuracy)))
 
     def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
-        from meanfield.interaction.composite import Composite, HeadMatrices, Moving
+        from meanfield.interaction.composite import KINDS, Composite, HeadMatrices, Moving
         from meanfield.interaction.drifts import Drift as Fixed
 
         d, kind = geometry.d, self.attention or "sa"
         heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
-        if self.beta is not None:  # the short form is one head
+        if self.value is not None:  # the short form is one head
             values = np.diag(np.full(d, self.value, dtype=float))
-            beta = resolved("model.beta", self.beta, Form(0))
+            beta = resolved("model.beta", 1.0 if self.beta is None else self.beta, Form(0))
             pull = combined([beta], lambda now: now * np.eye(d), (d, d))
-            heads.append(head_matrices(pull, values, kind, "model.beta"))
+            keys = pull if kind == "l2" else None
+            heads.append(head_matrices(pull, values, kind, "model.beta", keys))
         drifts = [part.on(d) for part in (self.drift, self.perceptron) if part is not None]
         if self.potential is not None:
             drifts.append(potential_on(self.potential, d))
-        rest = (kind, d, geometry.kind, method, accuracy)
+        given = {n: getattr(self, n) for n in OPTIONS if getattr(self, n) is not None}
         try:
+            rest = (KINDS[kind](**given), d, geometry.kind, method, accuracy)
             if self.moving:
                 return Moving(tuple(heads), *rest, tuple(drifts))
             fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
@@ -254,13 +314,16 @@ class Model:
 
     def describe(self) -> str:
         """A few words."""
+        if self.strength is not None:
+            base = dataclasses.replace(self, strength=None)
+            return f"{base.describe()}, {self.strength.describe()}"
         if self.is_zonal:
             return self.term.describe()
         words = []
         if moves(self.beta):
             words = [f"{self.attention}, beta in time"]
-        elif self.beta is not None or self.interaction is not None:
-            words = [self._zonal.describe()]
+        elif self.value is not None or self.interaction is not None:
+            words = [self._short()]
         if self.heads:
             betas = [f"{head.beta:g}" for head in self.heads if isinstance(head.beta, float)]
             number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
@@ -272,12 +335,20 @@ class Model:
         names = {"drift": "linear drift"}
         return ", ".join([*words, *(names.get(name, name) for name in self._alone)])
 
+    def _short(self) -> str:
+        """The short form, or the kernel, in words."""
+        if self.interaction is not None or self.attention in EXPONENTIAL:
+            return self._zonal.describe()
+        named = [(n, getattr(self, n)) for n in ("beta", *OPTIONS)]
+        numbers = [f"{name} = {value:g}" for name, value in named if value is not None]
+        return ", ".join([str(self.attention), *numbers, "V = +I" if self.value == 1 else "V = -I"])
+
     def table(self) -> dict[str, object]:
         """As the section [model] of a case file."""
         table = written(as_table(self))
         if not self.heads:
             del table["heads"]
-        for name in ("interaction", *ALONE):
+        for name in ("interaction", "strength", *ALONE):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()
         if self.heads:

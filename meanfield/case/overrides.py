@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from meanfield.case.heads import without_beta
 from meanfield.case.model import ALONE, SHORT_FORM
 from meanfield.case.reference import is_key, key_paths
 from meanfield.case.solvers import Eulerian
@@ -124,6 +125,8 @@ def _change_model(table: dict[str, object], name: str, value: object) -> None:
             table["interaction"] = {}
     elif name == "attention":
         table.pop("interaction", None)
+        if isinstance(value, str) and without_beta(value):
+            table.pop("beta", None)
     elif name == "potential.type":
         old = table.get("potential")
         if isinstance(old, dict) and old.get("type") != value:

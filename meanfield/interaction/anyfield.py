@@ -42,7 +42,8 @@ class AnyField(ABC):
 
     Attributes:
         measure: whose field it is; t: the time.
-        moments: of the measure, over all ranks; None for direct sums.
+        moments: of the measure, over all ranks, and what else ``AnyInteraction.moments_of`` gives;
+            None for direct sums.
     """
 
     def __init__(

@@ -131,10 +131,20 @@ class AnyInteraction(ABC):
         moments = None if self.harmonics is None else self.moments_of(measure, comm)
         return self.field_of_moments(moments, measure, t, comm)
 
+    @property
+    def plain_moments(self) -> bool:
+        """Whether fields by transforms take the moments of the measure, and nothing else."""
+        return True
+
     def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
         """All that its fields by transforms take of a measure: first its moments. Collective."""
         assert self.harmonics is not None
         return moments_of(self.harmonics, measure, comm)
+
+    def earlier_moments(self, moments: Array) -> Array | None:
+        """Moments (..., n) of a checkpoint as ``moments_of`` gives them; None: they are others."""
+        assert self.harmonics is not None
+        return self.harmonics.from_earlier(moments)
 
     @abstractmethod
     def field_of_moments(

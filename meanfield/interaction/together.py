@@ -60,6 +60,11 @@ class Together(AnyInteraction):
                     f"parts[{k}]: one on '{part.geometry}' (d = {part.d}) found, on "
                     f"'{first.geometry}' (d = {first.d}) expected, as the first is"
                 )
+            if not part.plain_moments:
+                raise InputError(
+                    f"parts[{k}]: found {part.describe()}, which takes more of a measure than its "
+                    "moments; expected another kind of attention beside others"
+                )
 
     def _each(self, parts: list[AnyInteraction]) -> Self:
         return type(self)(tuple(parts))

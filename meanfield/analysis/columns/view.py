@@ -197,7 +197,7 @@ class DensityView(View):
             x = space.points[: space.n_owned]
             moments = sum_over_ranks(space.comm, harmonics.moments(x, weights - quadrature))
             moments = moments + harmonics.uniform()
-        return harmonics.power(moments)[: POWER_DEGREE + 1]
+        return harmonics.power(moments[: harmonics.degrees.size])[: POWER_DEGREE + 1]
 
     @cached_property
     def clusters(self) -> int:

@@ -84,13 +84,13 @@ class Refinement:
         if not math.isnan(until[0]):
             # Its history is gone: what is inserted now would not have followed the flow.
             self.until, self.active = until, False
-        steps, harmonics = len(history), model.harmonics
+        steps = len(history)
         if history.shape[1] <= 2 or not steps:
             return
         self._history = list(history)
-        if harmonics is None:
+        if model.harmonics is None:
             return
-        moments = harmonics.from_earlier(history[:, 2:].reshape(steps, self._stages, -1))
+        moments = model.earlier_moments(history[:, 2:].reshape(steps, self._stages, -1))
         if moments is None:
             self.stop(t, "the moments in its checkpoint are of another interaction")
         else:

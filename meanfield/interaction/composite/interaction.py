@@ -90,7 +90,7 @@ class Composite(Heads):
         """What is kept of the series in transforms; None: they are not used."""
         if not self.manifold.has_harmonics or self.method == "direct" or self.exclude_self:
             return None
-        return Truncation(self.degree(1e-15) + self.kind.beyond, True, 0.0)
+        return Truncation(self.degree(self.kind.cut(self)) + self.kind.beyond, True, 0.0)
 
     @cached_property
     def epsilon(self) -> float:
@@ -133,26 +133,39 @@ class Composite(Heads):
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
         return self.kind.field(self, measure, moments, t, comm)
 
+    @property
+    def plain_moments(self) -> bool:
+        """Whether fields by transforms take the moments of the measure, and nothing else."""
+        return self.kind.blocks(self) == 0
+
     def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
         """All that its fields by transforms take of a measure: see ``AnyInteraction``."""
         return self.kind.moments_of(self, measure, comm)
 
+    def earlier_moments(self, moments: Array) -> Array | None:
+        """What ``moments_of`` gave, from a checkpoint: see ``AnyInteraction``."""
+        blocks = self.kind.blocks(self)
+        if not blocks:
+            return super().earlier_moments(moments)
+        return moments if moments.shape[-1] == self.metric.size else None
+
     @cached_property
     def _weights(self) -> Array:
-        """(n_coefficients,) what each moment does to a field."""
+        """(n,) what each moment does to a field, for all that ``moments_of`` gives."""
         assert self.harmonics is not None
-        return self.kind.weights(self, self.harmonics.degree)[self.harmonics.degrees]
+        own = self.kind.weights(self, self.harmonics.degree)[self.harmonics.degrees]
+        return np.tile(own, 1 + self.kind.blocks(self))
 
     @cached_property
     def metric(self) -> Array:
-        """(n_coefficients,) weights of squared moments, largest 1."""
+        """(n,) weights of squared moments, largest 1."""
         part = self._weights.copy()
         part[0] = 0.0
         return part / max(float(part.max()), 1e-300)
 
     @cached_property
     def repels(self) -> Array:
-        """(n_coefficients,) none: no part of the potential is taken of the new density."""
+        """(n,) none: no part of the potential is taken of the new density."""
         return np.zeros(self.metric.size, dtype=bool)
 
     def kernel_norm(self, moments: Array) -> float:
@@ -259,10 +272,15 @@ class Composite(Heads):
         return replace(self, exclude_self=True) if self.acting else self
 
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
-        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law."""
+        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
+
+        E itself where that is no sum over pairs.
+        """
         if n < 2:
             raise InputError(f"n = {n}: expected two tokens or more")
         field = self.field(measure, t)
+        if not self.kind.pairwise:
+            return field.energy(scaled=True)
         own = 0.0 if self.exclude_self else field.own_energy()
         single = field.drift_energy()
         pairs = field.energy(scaled=True) - single

@@ -31,20 +31,28 @@ class Kind(ABC):
 
     Attributes:
         name: in a case.
+        needs_beta: whether a head has an inverse temperature.
+        largest: |A| that a case may have.
         normalised: whether sums are divided by what noise may hide: values at dark points come
             from direct sums, and all ranks ask together.
         series_ends, exact_sums, compiled_sums: see ``AnyInteraction``.
         beyond: degrees of moments that are needed beyond those of the series.
         excludes_self: whether tokens may leave their own terms out.
+        moves: whether matrices may depend on time.
+        pairwise: whether an energy is a sum over pairs.
     """
 
     name: ClassVar[str]
+    needs_beta: ClassVar[bool] = True
+    largest: ClassVar[float] = 2e3
     normalised: ClassVar[bool] = False
     series_ends: ClassVar[bool] = True
     exact_sums: ClassVar[bool] = True
     compiled_sums: ClassVar[bool] = True
     beyond: ClassVar[int] = 0
     excludes_self: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
+    pairwise: ClassVar[bool] = True
 
     # ------------------------------------------------------------------ one head
 
@@ -71,6 +79,10 @@ class Kind(ABC):
     def degree(self, head: HeadMatrices, d: int, tolerance: float = 1e-15) -> int:
         """Degree of harmonics that carries a head to ``tolerance``."""
 
+    def cut(self, model: Heads) -> float:
+        """To which the series of heads are carried: to round-off, where they end soon."""
+        return 1e-15
+
     @abstractmethod
     def is_gradient(self, head: HeadMatrices) -> bool:
         """Whether a head is a gradient, whatever the measure."""
@@ -96,6 +108,10 @@ class Kind(ABC):
         """All that a field by transforms takes of a measure: first its moments. Collective."""
         assert model.harmonics is not None
         return moments_of(model.harmonics, measure, comm)
+
+    def blocks(self, model: Heads) -> int:
+        """How many further moments of the same degrees ``moments_of`` gives."""
+        return 0
 
     def weights(self, model: Heads, degree: int) -> Array:
         """(degree + 1,) what moments of each degree do to a field, as a bound."""

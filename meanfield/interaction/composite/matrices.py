@@ -45,6 +45,7 @@ class HeadMatrices:
     Attributes:
         A: (d, d), beta K^T Q.
         V: (d, d).
+        keys: (d, d), beta K^T K, for the kinds of attention that need it; else None.
 
     Raises:
         InputError: no square matrices of one size with finite entries.
@@ -52,14 +53,17 @@ class HeadMatrices:
 
     A: Array
     V: Array
+    keys: Array | None = None
 
     def __post_init__(self) -> None:
-        for name in ("A", "V"):
-            object.__setattr__(self, name, square_matrix(getattr(self, name), name))
-        if self.A.shape != self.V.shape:
-            raise InputError(
-                f"V: a matrix of shape {self.V.shape} found, that of A expected: {self.A.shape}"
-            )
+        for name in ("A", "V") if self.keys is None else ("A", "V", "keys"):
+            matrix = square_matrix(getattr(self, name), name)
+            object.__setattr__(self, name, matrix)
+            if self.A.shape != matrix.shape:
+                raise InputError(
+                    f"{name}: a matrix of shape {matrix.shape} found, that of A expected: "
+                    f"{self.A.shape}"
+                )
 
     @property
     def d(self) -> int:
@@ -100,6 +104,11 @@ class HeadMatrices:
     def symmetric(self) -> bool:
         """Whether A = A^T."""
         return float(np.linalg.norm(self.A - self.A.T)) <= _SAME * float(np.linalg.norm(self.A))
+
+    @cached_property
+    def skew(self) -> bool:
+        """Whether A = -A^T."""
+        return float(np.linalg.norm(self.A + self.A.T)) <= _SAME * float(np.linalg.norm(self.A))
 
     @cached_property
     def has_energy(self) -> bool:

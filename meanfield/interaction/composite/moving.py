@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Self
 
 from meanfield.arguments import checked_fields
 from meanfield.checks import as_found
@@ -55,7 +55,7 @@ class Moving(OnGeometry, AnyInteraction):
     """
 
     heads: tuple[HeadMatrices | MovingHead, ...]
-    model: Literal["sa", "usa"]
+    model: object
     d: int
     geometry: str = "any"
     method: str = "auto"
@@ -89,6 +89,10 @@ class Moving(OnGeometry, AnyInteraction):
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
+        if not self._bound.kind.moves:
+            raise InputError(
+                f"{self._bound.kind.name} attention with values in time found, constants expected"
+            )
         self.at(0.0)  # what it refuses
 
     # ------------------------------------------------------------------ time
@@ -291,14 +295,15 @@ class Moving(OnGeometry, AnyInteraction):
         words = []
         if self.heads:
             count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
-            words.append(f"{self.model}, {count}, |A| <= {self._bound.size:.4g}")
+            kind = self._bound.kind.describe()
+            words.append(f"{kind}, {count}, |A| <= {self._bound.size:.4g}")
         words += [drift.describe() for drift in self.at(0.0).drifts]
         return "; ".join([*words, "in time"])
 
     @property
     def columns(self) -> Mapping[str, object]:
         """What names it in a table."""
-        return {"model": self.model, "heads": len(self.heads), "norm": self._bound.size}
+        return {**self._bound.columns, "heads": len(self.heads)}
 
     @property
     def parameters(self) -> Mapping[str, float]:

@@ -97,15 +97,19 @@ class SphereHead(HeadSeries):
         l = places(degree).l
         return [here[:, of].T @ (there[:, of] * series[:, l[of]]) for of in self._classes]
 
+    @cached_property
+    def round_series(self) -> Array:
+        """(degree + 1,) of the kernel for an A that is round: one |A x| for all targets."""
+        size = float(np.abs(self.head.frames.sizes[0]))
+        return np.asarray(exponential_series(np.array([size]), self.degree, 3)[0])
+
     def _applied(self, moments: Array) -> Array:
         """T times columns of moments in the frame of y: coefficients in the frame of x."""
         sizes = self.head.frames.sizes
         if self.head.frames.is_round:
-            size = float(np.abs(sizes[0]))
-            series = exponential_series(np.array([size]), self.degree, 3)[0]
             l, m, _ = places(self.degree)
             mirrored = (-1.0) ** (l + m) if sizes[2] < 0.0 else 1.0
-            return np.asarray((series[l] * mirrored)[:, None] * moments)
+            return np.asarray((self.round_series[l] * mirrored)[:, None] * moments)
         out = np.empty_like(moments)
         for of, block in zip(self._classes, self._blocks, strict=True):
             out[of] = block @ moments[of]

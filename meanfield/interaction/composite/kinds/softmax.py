@@ -179,13 +179,14 @@ class ExponentialField(CompositeField):
         head = model.heads[k]
         c = head.gradient_factor
         assert c is not None
+        if model.normalised:
+            return np.asarray(c * self.log_z(k, at, seen))
         parts = self._head(k, at, 0, seen)
-        if not model.normalised:
-            return np.asarray(c * np.exp(parts.log_scale) * parts.excess)
-        return np.asarray(c * self._log_z(head, parts))
+        return np.asarray(c * np.exp(parts.log_scale) * parts.excess)
 
-    def _log_z(self, head: HeadMatrices, parts: HeadParts) -> Array:
-        """log Z, relative to that of the uniform measure where this is a constant."""
+    def log_z(self, k: int, at: Located, seen: DarkPoints | None = None) -> Array:
+        """log Z of a head, (n,); of one with V = c A^T that rests, relative to that. Collective."""
+        head, parts = self.interaction.heads[k], self._head(k, at, 0, seen)
         whole = parts.log_scale + np.log(np.maximum(parts.z, 1e-300))
         if not head.rests:
             return np.asarray(whole)
@@ -326,6 +327,7 @@ class Softmax(Exponential):
     """Each head over its own Z."""
 
     name: ClassVar[str] = "sa"
+    largest: ClassVar[float] = 700.0  # weights are of size e^|A|
     normalised: ClassVar[bool] = True
 
     def epsilon(self, model: Heads) -> float:
@@ -347,6 +349,7 @@ class Unnormalised(Exponential):
     """Heads that are not divided by their Z."""
 
     name: ClassVar[str] = "usa"
+    largest: ClassVar[float] = 600.0
 
     def factor_log(self, model: Heads) -> float:
         return model.size

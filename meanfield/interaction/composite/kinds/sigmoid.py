@@ -1,0 +1,302 @@
+"""Sigmoid attention: X = sum_h P_x V_h int s(<A_h x, y> + b) y dmu, s(t) = 1/(1 + e^{-t}).
+
+It is not normalised. b is the same for all heads: 0, or -log n as in practice. A head with
+V = c A^T is the gradient of c int log(1 + e^{<A x, y> + b}) dmu; where A is symmetric,
+E = (c/2) iint log(1 + e^{<x, A y> + b}) dmu dmu increases at the rate int |X|^2 dmu.
+
+By harmonics where A is a multiple of an orthogonal matrix on S^2: one radius |A x|, one series
+(Funk-Hecke). Otherwise by sums over pairs: of the points, or, for a density, of a grid that carries
+the moments of the measure to the degree of the kernel, whose series ends by the ``accuracy``.
+Source: Ramapuram et al., arXiv 2409.04431.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from meanfield.collective import Communicator
+from meanfield.errors import InputError
+from meanfield.geometry.manifolds import S2, Located, Manifold
+from meanfield.geometry.manifolds.algebra import tangential
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.field import CompositeField, Flow
+from meanfield.interaction.composite.kind import Kind
+from meanfield.interaction.composite.logistic import (
+    logistic,
+    logistic_degree,
+    logistic_sums,
+    softplus,
+)
+from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.model import Heads
+from meanfield.interaction.composite.series import BEYOND
+from meanfield.interaction.composite.sphere import SphereHead
+from meanfield.interaction.contract import DarkPoints, EnergyKind
+from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.funkhecke import project
+from meanfield.interaction.measure import Measure, plain
+
+__all__ = ["Sigmoid"]
+
+_LARGEST = 300  # degree of the series of a density
+
+
+class _Round(SphereHead):
+    """A head with one radius on S^2: kernel s (slope) or its antiderivative."""
+
+    def __init__(self, head: HeadMatrices, bias: float, degree: int, slope: bool) -> None:
+        self.head, self.degree = head, degree
+        self._bias, self._function = bias, logistic if slope else softplus
+
+    @cached_property
+    def round_series(self) -> Array:
+        size = float(np.abs(self.head.frames.sizes[0]))
+        return project(lambda t, u: self._function(size * t + self._bias), self.degree, 3, (), 24)
+
+
+_ROUND: WeakKeyDictionary[HeadMatrices, dict[tuple[float, int], tuple[_Round, _Round]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _round_heads(head: HeadMatrices, bias: float, degree: int) -> tuple[_Round, _Round]:
+    known = _ROUND.setdefault(head, {})
+    if (bias, degree) not in known:
+        slope, value = (_Round(head, bias, degree, slope) for slope in (True, False))
+        known[bias, degree] = slope, value
+    return known[bias, degree]
+
+
+def _grid_size(on: Manifold, degree: int) -> int:
+    """Of a grid that integrates products of two harmonics of this degree."""
+    return 2 * degree + 2 if on.closed else degree + 1
+
+
+class SigmoidField(CompositeField):
+    """Heads with the weights s(<A x, y> + b)."""
+
+    def __init__(
+        self, bias: float, model: Heads, measure: Measure, moments: Array | None, t: float,
+        comm: Communicator | None,
+    ) -> None:  # fmt: skip
+        super().__init__(model, measure, moments, t, comm)
+        self.bias = bias
+
+    def is_gradient(self, head: HeadMatrices) -> bool:
+        return head.gradient_factor is not None
+
+    # ------------------------------------------------------------------ what is summed over
+
+    @cached_property
+    def _on_grid(self) -> tuple[Array, Array, Array]:
+        """Nodes, their masses, and those less the uniform part, for the moments of the measure."""
+        model = self.interaction
+        assert self.moments is not None and model.harmonics is not None
+        degree = model.harmonics.degree
+        grid = model.manifold.grid(degree, _grid_size(model.manifold, degree))
+        whole = grid.weights * grid.synthesise(self.moments)
+        return grid.points, whole, whole - self.moments[0] * grid.weights
+
+    def _masses(self, head: HeadMatrices) -> tuple[Array, Array]:
+        if self.moments is None:
+            return self._sources
+        points, whole, apart = self._on_grid
+        return points, apart if head.rests else whole
+
+    def _round(self, head: HeadMatrices) -> tuple[_Round, _Round] | None:
+        """Its series, where it has one radius."""
+        model = self.interaction
+        if self.moments is None or not isinstance(model.manifold, S2) or not head.frames.is_round:
+            return None
+        assert model.harmonics is not None
+        return _round_heads(head, self.bias, model.harmonics.degree - BEYOND)
+
+    def _apart(self, head: HeadMatrices) -> Array:
+        """Moments less the uniform part, where the head is at rest under that."""
+        assert self.moments is not None
+        out = self.moments.copy()
+        if head.rests:
+            out[0] = 0.0
+        return out
+
+    # ------------------------------------------------------------------ heads
+
+    def heads_flow(
+        self, of: tuple[int, ...], at: Located, order: int, scaled: bool, seen: DarkPoints | None
+    ) -> Flow:
+        """See ``CompositeField``. Collective for direct sums."""
+        model = self.interaction
+        velocity, divergence = np.zeros(at.points.shape), np.zeros(len(at.points))
+        for k in of:
+            head = model.heads[k]
+            found = self._by_series(head, at, order)
+            if found is None:
+                sums = logistic_sums(
+                    head, self.bias, at.points, *self._masses(head), order, model.manifold
+                )
+                assert sums.flow is not None
+                found = Flow(sums.flow, sums.divergence)
+            velocity += found.velocity
+            if order > 1:
+                assert found.divergence is not None
+                divergence += found.divergence
+        return Flow(velocity, divergence if order > 1 else None)
+
+    def _by_series(self, head: HeadMatrices, at: Located, order: int) -> Flow | None:
+        series = self._round(head)
+        if series is None:
+            return None
+        model = self.interaction
+        assert model.harmonics is not None
+        degree = series[0].degree
+        _, flow = series[0].flow(self._apart(head), model.harmonics.degree)
+        phi, psi, bend = tangential(flow, degree)
+        transforms = model.manifold.harmonics(degree + 1, model.epsilon)
+        velocity = transforms.tangent(phi, psi, at)  # type: ignore[attr-defined]  # on S^2
+        return Flow(velocity, transforms.values(bend, at) if order > 1 else None)
+
+    def head_potential(self, k: int, at: Located, seen: DarkPoints | None) -> Array:
+        """c int log(1 + e^{<A x, y> + b}) dmu, up to a constant."""
+        head = self.interaction.heads[k]
+        assert head.gradient_factor is not None
+        return head.gradient_factor * self._value(head, at)
+
+    def _value(self, head: HeadMatrices, at: Located) -> Array:
+        """int log(1 + e^{<A x, y> + b}) dmu, less that of the uniform part at rest."""
+        model, series = self.interaction, self._round(head)
+        if series is None:
+            sums = logistic_sums(head, self.bias, at.points, *self._masses(head), 0, model.manifold)
+            assert sums.z is not None
+            return sums.z
+        assert model.harmonics is not None
+        c = series[1].applied(self._apart(head), model.harmonics.degree)
+        return model.manifold.harmonics(series[1].degree, model.epsilon).values(c, at)
+
+    # ------------------------------------------------------------------ energies
+
+    def _pairs(self, x: Array, left: Array, y: Array, right: Array) -> float:
+        """sum_h c_h/2 iint log(1 + e^{<x, A_h y> + b}) of two measures."""
+        total = 0.0
+        for head in self.interaction.heads:
+            factor = 0.5 * (head.gradient_factor or 0.0)
+            if factor != 0.0:
+                sums = logistic_sums(head, self.bias, x, y, right, 0, self.interaction.manifold)
+                assert sums.z is not None
+                total += factor * float(np.dot(left, sums.z))
+        return total
+
+    @cached_property
+    def _excess(self) -> float:
+        """E less that of the uniform measure, without cancellation: see ``energies``."""
+        points, whole, apart = self._on_grid
+        return self._pairs(points, apart, points, 2.0 * whole - apart)
+
+    def heads_excess(self) -> float:
+        return math.nan if self.moments is None else self._excess
+
+    @cached_property
+    def _energy(self) -> float:
+        if self.moments is not None:
+            points, whole, apart = self._on_grid
+            uniform = whole - apart
+            return self._excess + self._pairs(points, uniform, points, uniform)
+        x = plain(self.measure.points)
+        return self._over_ranks(self._pairs(x, self.measure.weights, *self._sources))
+
+    def heads_energy(self) -> float:
+        """sum_h c_h/2 iint log(1 + e^{<x, A_h y> + b}) dmu dmu. Collective for direct sums."""
+        return self._energy
+
+    def own_energy(self) -> float:
+        x, total = self.interaction.manifold.embed(plain(self.measure.points)), 0.0
+        for head in self.interaction.heads:
+            inner = np.einsum("ni,ij,nj->n", x, head.A, x)
+            values = softplus(inner + self.bias)
+            total += 0.5 * (head.gradient_factor or 0.0) * float(self.measure.weights @ values)
+        return total
+
+    def energy_bound(self) -> float:
+        heads = self.interaction.heads
+        most = [float(softplus(np.array(head.size + self.bias))) for head in heads]
+        factors = [abs(head.gradient_factor or 0.0) for head in heads]
+        return self.mass * float(np.dot(factors, most))
+
+
+@dataclass(frozen=True)
+class Sigmoid(Kind):
+    """Weights s(<A x, y> + b), not normalised.
+
+    Attributes:
+        bias: b, -1e3 to 1e3.
+    """
+
+    name: ClassVar[str] = "sigmoid"
+    beyond: ClassVar[int] = BEYOND
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not -1e3 <= self.bias <= 1e3:
+            raise InputError(f"bias = {self.bias:g} found, -1e3 to 1e3 expected")
+
+    def degree(self, head: HeadMatrices, d: int, tolerance: float = 1e-15) -> int:
+        return logistic_degree(head.size, self.bias, tolerance)
+
+    def cut(self, model: Heads) -> float:
+        return max(1e-15, 1e-2 * model.relative)
+
+    def is_gradient(self, head: HeadMatrices) -> bool:
+        return head.gradient_factor is not None
+
+    def rate(self, head: HeadMatrices, d: int) -> float:
+        return head.strength * max(1.0, 0.25 * head.size)
+
+    def field(
+        self, model: Heads, measure: Measure, moments: Array | None, t: float,
+        comm: Communicator | None,
+    ) -> CompositeField:  # fmt: skip
+        if model.harmonics is not None and model.harmonics.degree > _LARGEST:
+            raise InputError(
+                f"sigmoid attention with |A| = {model.size:.4g} found, which has harmonics up to "
+                f"degree {model.harmonics.degree}: at most {_LARGEST} expected; take tokens, or an "
+                "accuracy that is less"
+            )
+        return SigmoidField(self.bias, model, measure, moments, t, comm)
+
+    def weights(self, model: Heads, degree: int) -> Array:
+        """Of the size of the series of s."""
+        rho = math.exp(math.log(4e15) / (logistic_degree(model.size, self.bias, 1e-15) - 1))
+        return np.asarray(rho ** -np.arange(degree + 1.0))
+
+    def energy_kind(self, model: Heads) -> EnergyKind | None:
+        """ "gradient": all V = c A with A symmetric."""
+        return "gradient" if all(head.has_energy for head in model.heads) else None
+
+    def why_no_energy(self, model: Heads) -> str:
+        for k, head in enumerate(model.heads):
+            if 0.0 < head.strength and not head.symmetric:
+                return f"A of heads[{k}] is not symmetric"
+            if head.gradient_factor is None:
+                return f"V of heads[{k}] is no multiple of A"
+        return ""
+
+    def convexity(self, model: Heads) -> Convexity:
+        return "mixed" if model.acting else "positive"
+
+    def dirac_energy(self, model: Heads) -> float:
+        if len(model.heads) != 1 or model.drifts:
+            return math.nan
+        (head,) = model.heads
+        factor = head.gradient_factor or 0.0
+        low, high = float(head.eigenvalues[0]), float(head.eigenvalues[-1])
+        if factor <= 0.0 or -low > high:
+            return math.nan
+        return 0.5 * factor * float(softplus(np.array(high + self.bias)))
+
+    def describe(self) -> str:
+        return self.name if self.bias == 0.0 else f"{self.name}, b = {self.bias:.4g}"

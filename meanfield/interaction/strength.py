@@ -1,0 +1,161 @@
+"""nu(|m|): the strength of an interaction by the length of the mean m = int y dmu.
+
+A new one is a class with its numbers here and a line in ``STRENGTHS``; in a case file it is
+[model.strength] with its ``type``. Source: alignment models, Degond, Frouvelle, Liu, ARMA 216
+(2015), with nu = |m|^k.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import PlainValidator, ValidationInfo
+
+from meanfield.checks import as_found, called, set_checked
+from meanfield.errors import InputError
+from meanfield.geometry.laws.files import load_function
+from meanfield.geometry.sphere import Array
+from meanfield.options import (
+    Expected,
+    Field,
+    FromElsewhere,
+    InputFile,
+    Number,
+    Text,
+    as_table,
+    options,
+)
+
+__all__ = ["STRENGTHS", "FunctionStrength", "PowerStrength", "Strength"]
+
+
+class Strength(ABC):
+    """A function nu >= 0 of |m|, 0 <= |m| <= 1, that velocities are multiplied by."""
+
+    type: str
+
+    @abstractmethod
+    def values(self, s: Array) -> Array:
+        """nu at lengths (n,)."""
+
+    def at(self, s: float) -> float:
+        """nu at one length."""
+        return float(self.values(np.array([min(max(s, 0.0), 1.0)]))[0])
+
+    def mean(self, s: float) -> float:
+        """(2/s^2) int_0^s nu(r) r dr, nu(0) at s = 0: what energies are multiplied by."""
+        nodes, weights = np.polynomial.legendre.leggauss(64)
+        q = 0.5 * (nodes + 1.0)
+        return float(np.dot(weights * q, self.values(min(max(s, 0.0), 1.0) * q)))
+
+    @property
+    def largest(self) -> float:
+        """The largest nu that there is, on a grid."""
+        return float(np.max(self.values(np.linspace(0.0, 1.0, 201))))
+
+    @property
+    def convex(self) -> bool:
+        """Whether nu(s) s does not decrease, on a grid: its integral is convex."""
+        s = np.linspace(0.0, 1.0, 201)
+        rising = np.diff(self.values(s) * s)
+        return bool(np.all(rising >= -1e-14 * self.largest))
+
+    @abstractmethod
+    def describe(self) -> str:
+        """A few words."""
+
+    def table(self) -> dict[str, object]:
+        """As the table [model.strength] of a case file."""
+        return as_table(self)
+
+
+@options("model.strength", kw_only=True)
+class PowerStrength(Strength):
+    """nu = factor |m|^exponent."""
+
+    exponent: Number = Field(default=1.0, ge=0.0, le=100.0)
+    """Its power."""
+    factor: Number = Field(default=1.0, ge=0.0, le=1e6)
+    """nu at |m| = 1."""
+    type: Literal["power"] = "power"
+
+    def values(self, s: Array) -> Array:
+        return np.asarray(self.factor * np.asarray(s, dtype=np.float64) ** self.exponent)
+
+    def describe(self) -> str:
+        factor = "" if self.factor == 1.0 else f"{self.factor:g} "
+        return f"strength {factor}|m|^{self.exponent:g}"
+
+
+def _from_python(value: object, info: ValidationInfo) -> object:
+    if info.context:
+        raise InputError(
+            "a case file names a Python file, expected path (and call, the name of the function "
+            "in it)"
+        )
+    return value
+
+
+@options("model.strength", kw_only=True)
+class FunctionStrength(Strength):
+    """nu from Python, or from a Python file, which is run (``--trust``): take only your own."""
+
+    function: Annotated[
+        Callable[[Array], Array] | None,
+        PlainValidator(_from_python),
+        FromElsewhere("the file"),
+    ] = None
+    """nu, from an array of lengths to one of the same shape; None: from ``path``."""
+    path: Annotated[InputFile, Expected("the name of a Python file with nu")] | None = Field(
+        default=None, examples=["strength.py"]
+    )
+    """A Python file, found from the folder of the case file."""
+    call: Text = "strength"
+    """Name of the function in it."""
+    type: Literal["function"] = "function"
+
+    def __post_init__(self) -> None:
+        if self.function is None:
+            if self.path is None:
+                raise InputError("path: expected the name of a Python file with nu, found nothing")
+            try:
+                set_checked(self, "function", load_function(self.path, self.call))
+            except InputError as error:
+                key, _, rest = str(error).partition(": ")
+                raise InputError(f"{'call' if key == 'name' else key}: {rest}") from None
+        elif not callable(self.function):
+            raise InputError(
+                f"function: expected a function of |m|, found {as_found(self.function)}"
+            )
+        found = self.values(np.linspace(0.0, 1.0, 201))
+        if not np.all(np.isfinite(found)) or np.any(found < 0.0):
+            wrong = found[~(np.isfinite(found) & (found >= 0.0))][0]
+            raise InputError(f"function: expected nu >= 0 for 0 <= |m| <= 1, found {wrong:g}")
+
+    def values(self, s: Array) -> Array:
+        assert self.function is not None
+        s = np.asarray(s, dtype=np.float64)
+        found = called("model.strength.function", "the strength", self.function, s)
+        if found.shape not in ((), s.shape):
+            raise InputError(
+                f"model.strength.function: found shape {found.shape} for an array of shape "
+                f"{s.shape}, expected the same"
+            )
+        return np.array(np.broadcast_to(found, s.shape), dtype=np.float64)
+
+    def table(self) -> dict[str, object]:
+        table = super().table()
+        if self.path is None:
+            name = getattr(self.function, "__name__", "function")
+            table["path"] = f"(made in Python: {name})"
+        return table
+
+    def describe(self) -> str:
+        return "strength by a function of |m|"
+
+
+STRENGTHS: dict[str, type[Strength]] = {"power": PowerStrength, "function": FunctionStrength}
+"""By the name in a case."""

@@ -1,0 +1,342 @@
+"""An interaction whose strength hangs on the order there is: X = nu(|m|) X_0, m = int y dmu.
+
+X_0 is that of any other interaction. Where its potential is linear in x (W = t), X is the gradient
+flow of E = (2/|m|^2) int_0^|m| nu(r) r dr E_0, which is a function of |m| alone; else E_0 itself
+increases, without diffusion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from meanfield.arguments import checked_fields
+from meanfield.collective import Communicator, sum_over_ranks
+from meanfield.geometry.manifolds import Harmonics, Located, Manifold
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints, EnergyKind
+from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.measure import Measure, plain
+from meanfield.interaction.strength import Strength
+
+__all__ = ["Strong"]
+
+
+class StrongField(AnyField):
+    """The field of another interaction, times nu."""
+
+    def __init__(
+        self, model: Strong, base: AnyField, measure: Measure, t: float, comm: Communicator | None
+    ) -> None:
+        super().__init__(measure, base.moments, t, comm)
+        self.interaction, self._base = model, base
+
+    @cached_property
+    def order(self) -> float:
+        """|m|. Collective for direct sums."""
+        model = self.interaction
+        if self.moments is not None:
+            harmonics = model.harmonics
+            assert harmonics is not None
+            first = self.moments[: harmonics.degrees.size][harmonics.degrees == 1]
+            return math.sqrt(float(np.sum(first**2)) / model.d)
+        points = model.manifold.moments_of(plain(self.measure.points))
+        mean = sum_over_ranks(self._comm, self.measure.weights @ points)
+        return float(np.linalg.norm(mean))
+
+    @cached_property
+    def factor(self) -> float:
+        """nu(|m|). Collective for direct sums."""
+        return self.interaction.strength.at(self.order)
+
+    def velocity(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> Array:
+        return self.factor * self._base.velocity(points, scaled, seen)
+
+    def own_velocity(self, scaled: bool = False) -> Array:
+        return self.factor * self._base.own_velocity(scaled)
+
+    def velocity_and_divergence(
+        self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
+    ) -> tuple[Array, Array]:
+        velocity, divergence = self._base.velocity_and_divergence(points, scaled, seen)
+        return self.factor * velocity, self.factor * divergence
+
+    def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
+        return self.factor * self._base.along_edges(points, seen)
+
+    @cached_property
+    def _gain(self) -> float:
+        """What E_0 is multiplied by."""
+        model = self.interaction
+        return model.strength.mean(self.order) if model.is_linear else 1.0
+
+    def energy(self, scaled: bool = False) -> float:
+        base = self._base.energy(scaled)
+        if self._gain == 1.0 or not math.isfinite(base):
+            return base
+        return self._gain * base
+
+    def energy_excess(self) -> float:
+        return self._gain * self._base.energy_excess()
+
+    def ascent(self) -> float:
+        return self._gain * self._base.ascent()
+
+    @property
+    def _rate(self) -> float:
+        return self.factor**2 if self.interaction.is_linear else self.factor
+
+    def dissipation_density(self, points: Array | Located) -> Array:
+        return self._rate * self._base.dissipation_density(points)
+
+    def own_dissipation_density(self) -> Array:
+        return self._rate * self._base.own_dissipation_density()
+
+    def energy_noise(self, masses: float = 0.0) -> float:
+        return max(1.0, self.interaction.strength.largest) * self._base.energy_noise(masses)
+
+    def tail_share(self) -> float:
+        return self._base.tail_share()
+
+
+@checked_fields
+@dataclass(frozen=True, eq=False)
+class Strong(AnyInteraction):
+    """Another interaction, times nu(|m|).
+
+    Attributes:
+        base: the other one.
+        strength: nu, >= 0.
+    """
+
+    base: AnyInteraction
+    strength: Strength
+
+    def _with(self, base: AnyInteraction) -> Self:
+        return self if base is self.base else replace(self, base=base)
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether the potential is linear in x, so that E is a function of |m| alone."""
+        return self.base.energy_kind == "gradient" and self.base.degree(1e-15) == 1
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    @property
+    def moves(self) -> bool:
+        return self.base.moves
+
+    @property
+    def piecewise(self) -> bool:
+        return self.base.piecewise
+
+    def at(self, t: float) -> AnyInteraction:
+        return self._with(self.base.at(t))
+
+    def next_jump(self, t: float) -> float:
+        return self.base.next_jump(t)
+
+    # ---- points and transforms -------------------------------------------------------------------
+
+    @property
+    def d(self) -> int:  # type: ignore[override]
+        """Dimension."""
+        return self.base.d
+
+    @property
+    def geometry(self) -> str:  # type: ignore[override]
+        """Coordinates of the points."""
+        return self.base.geometry
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        """How fields are summed."""
+        return self.base.method
+
+    @property
+    def accuracy(self) -> float | None:  # type: ignore[override]
+        """Of the transforms."""
+        return self.base.accuracy
+
+    @property
+    def dark(self) -> float:  # type: ignore[override]
+        """That of the other one."""
+        return self.base.dark
+
+    def with_dark(self, dark: float) -> Self:
+        return self._with(self.base.with_dark(dark))
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.base.manifold
+
+    @property
+    def harmonics(self) -> Harmonics | None:
+        return self.base.harmonics
+
+    @property
+    def epsilon(self) -> float:
+        return self.base.epsilon
+
+    @property
+    def truncation(self) -> Truncation | None:
+        return self.base.truncation
+
+    def locate(self, points: Array) -> Located:
+        return self.base.locate(points)
+
+    def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
+        return self._with(self.base.on_mesh(vertices, accuracy))
+
+    def by(self, method: str) -> Self:
+        return self._with(self.base.by(method))
+
+    def quiet(self, rtol: float) -> Self:
+        return self._with(self.base.quiet(rtol))
+
+    def degree(self, tolerance: float, otherwise: int = 64) -> int:
+        return self.base.degree(tolerance, otherwise)
+
+    @property
+    def series_ends(self) -> bool:
+        return self.base.series_ends
+
+    @property
+    def exact_sums(self) -> bool:
+        return self.base.exact_sums
+
+    @property
+    def compiled_sums(self) -> bool:
+        return self.base.compiled_sums
+
+    # ---- fields ----------------------------------------------------------------------------------
+
+    @property
+    def plain_moments(self) -> bool:
+        return self.base.plain_moments
+
+    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
+        return self.base.moments_of(measure, comm)
+
+    def earlier_moments(self, moments: Array) -> Array | None:
+        return self.base.earlier_moments(moments)
+
+    def field_of_moments(
+        self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
+    ) -> StrongField:
+        base = self.base.field_of_moments(moments, measure, t, comm)
+        return StrongField(self, base, measure, t, comm)
+
+    def kernel_norm(self, moments: Array) -> float:
+        return self.base.kernel_norm(moments)
+
+    @property
+    def metric(self) -> Array:
+        return self.base.metric
+
+    @property
+    def repels(self) -> Array:
+        return self.base.repels
+
+    # ---- what is known about it ------------------------------------------------------------------
+
+    @property
+    def has_potential(self) -> bool:
+        return self.base.has_potential
+
+    @property
+    def has_gradient(self) -> bool:
+        return self.base.has_gradient
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        """ "gradient" where the potential is linear in x; else "monotone", E_0, if there is one."""
+        if self.base.energy_kind is None:
+            return None
+        return "gradient" if self.is_linear else "monotone"
+
+    @property
+    def why_no_energy(self) -> str:
+        return self.base.why_no_energy
+
+    @property
+    def convexity(self) -> Convexity | None:
+        """That of E_0, where E is a convex function of it or E_0 itself."""
+        base = self.base.convexity
+        return base if base is None or not self.is_linear or self.strength.convex else "mixed"
+
+    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
+        return self.base.free_energy(energy, entropy, kappa)
+
+    @property
+    def has_double_energy(self) -> bool:
+        return self.base.has_double_energy
+
+    def scaled(self, value: float) -> float:
+        return self.base.scaled(value)
+
+    @property
+    def energy_label(self) -> str:
+        return self.base.energy_label
+
+    @property
+    def dirac_energy(self) -> float:
+        gain = self.strength.mean(1.0) if self.is_linear else 1.0
+        return gain * self.base.dirac_energy
+
+    @property
+    def leaves_out_self(self) -> bool:
+        return self.base.leaves_out_self
+
+    @property
+    def excludes_self(self) -> bool:
+        return self.base.excludes_self
+
+    def excluding_self(self) -> AnyInteraction:
+        return self._with(self.base.excluding_self())
+
+    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+        """That of the other one, without nu; where E is no sum over pairs, E itself."""
+        if self.is_linear:
+            return self.field(measure, t).energy(scaled=True)
+        return self.base.pair_energy(measure, n, t)
+
+    def fastest_rate(self, degree: int) -> float:
+        return self.strength.largest * self.base.fastest_rate(degree)
+
+    @property
+    def sharpens(self) -> bool:
+        return self.base.sharpens
+
+    @property
+    def sharpness(self) -> float:
+        return self.base.sharpness
+
+    @property
+    def width(self) -> float:
+        return self.base.width
+
+    @property
+    def factor_log(self) -> float:
+        return self.base.factor_log
+
+    def refuse_overflow(self, highest: float = 600.0) -> None:
+        self.base.refuse_overflow(highest)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}; {self.strength.describe()}"
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        return {**self.base.columns, "strength": self.strength.type}
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return {}
