@@ -24,7 +24,8 @@ from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.interaction import direct, pairs
-from meanfield.interaction.composite import HeadMatrices, sums
+from meanfield.interaction.composite import HeadMatrices, logistic, sums
+from meanfield.interaction.composite.kinds import hardmax
 from meanfield.interaction.kernels import Riesz
 
 rng = np.random.default_rng(1)
@@ -40,6 +41,12 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     many = sums.Stack.of([head, HeadMatrices(9.0 * head.V, head.A)])
     found += [sums.summed_flow(many, x, x[::-1], m, unit) for unit in (None, 3.0)]
     found.append(sums.summed_exponentials(many, x, x[::-1], m, np.array([0.3, -0.7])))
+    on = of_vectors(d)
+    found.append(logistic.logistic_sums(head, -0.5, x, x[::-1], m, 0, on).z)
+    found += logistic.logistic_sums(head, -0.5, x, x[::-1], m, 2, on)[1:]
+    best = np.zeros((n, d))
+    hardmax._maximisers(x @ head.A.T, x, m, best)
+    found.append(best)
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
 
 n, width = 1300, 6
@@ -64,7 +71,7 @@ assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
 for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
-    drops.edge_drops,
+    drops.edge_drops, logistic._logistic_sums, hardmax._maximisers,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

@@ -303,7 +303,8 @@ class Model:
             drifts.append(potential_on(self.potential, d))
         given = {n: getattr(self, n) for n in OPTIONS if getattr(self, n) is not None}
         try:
-            rest = (KINDS[kind](**given), d, geometry.kind, method, accuracy)
+            made = KINDS[kind](**given) if given else kind
+            rest = (made, d, geometry.kind, method, accuracy)
             if self.moving:
                 return Moving(tuple(heads), *rest, tuple(drifts))
             fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
