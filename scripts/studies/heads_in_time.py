@@ -9,7 +9,11 @@ is compared with that of very many heads: the mean over t of the squared distanc
 seeds, falls like 1/H where all heads are independent, and stays where all of them have one path.
 
     scripts/env python scripts/studies/heads_in_time.py [--heads 1 10 100] [--reference 1000]
-        [--seeds 20] [--tokens 200] [--end 20] [--layers 10] [--beta 0.25] [--common]
+        [--seeds 20] [--tokens 200] [--end 20] [--layers 10] [--beta 0.05] [--common]
+
+The mean has a gap above the width of the entries, and tokens begin around its axis, so that they
+become one cluster whatever H is: where one head may have one cluster and many have two, distances
+are those of these two states, and fall faster.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ import meanfield as mf
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.geometry.sphere import Array
 
-MEAN = np.diag([4.0, 0.0, 0.0])
+MEAN = np.diag([6.0, 0.0, 0.0])
+START = mf.VonMisesFisher((1.0, 0.0, 0.0), 2.0)
 
 
 def heads_in_time(number: int, beta: float, end: float, first_seed: int, common: bool) -> mf.Moving:
@@ -55,7 +60,7 @@ def distances(
     beta: float, common: bool,
 ) -> Array:  # fmt: skip
     """(numbers, seeds) mean over t of the squared distance to the energy of the reference."""
-    x = mf.Uniform(3).sample(tokens, np.random.default_rng(0))
+    x = START.sample(tokens, np.random.default_rng(0))
     far = 10**6  # seeds of the reference: independent of all others
     known = energies(heads_in_time(reference, beta, end, far, False), x, end, layers)
     out = np.empty((len(numbers), seeds))
@@ -90,7 +95,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--end", type=float, default=20.0)
     parser.add_argument("--layers", type=int, default=10, help="in a unit of time")
-    parser.add_argument("--beta", type=float, default=0.25)
+    parser.add_argument("--beta", type=float, default=0.05)
     parser.add_argument("--common", action="store_true", help="one path for all heads")
     given = parser.parse_args()
     begun = time.perf_counter()

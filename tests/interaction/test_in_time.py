@@ -17,7 +17,11 @@ from meanfield.interaction.intime import (
     TableInTime,
     WaveInTime,
     at_time,
+    instants_of,
     is_moving,
+    is_piecewise,
+    largest_of,
+    next_jump_of,
     ornstein_uhlenbeck,
 )
 
@@ -107,6 +111,21 @@ def test_what_moves() -> None:
     wave = WaveInTime(np.array(1.0), np.array(2.0), 4.0)
     assert is_moving(wave) and not is_moving(TURN)
     assert at_time(wave, 0.0) == 3.0 and at_time(TURN, 5.0) is TURN
+
+
+def test_which_values_are_taken_and_whether_they_stay_between_jumps() -> None:
+    steps = TableInTime(np.arange(200.0), np.arange(200.0) % 7.0)
+    lines = TableInTime(np.array([2.0, 3.0]), np.ones(2), "linear")
+    wave = WaveInTime(np.array(1.0), np.array(2.0), 4.0)
+    assert [is_piecewise(v) for v in (TURN, steps, lines, wave)] == [True, True, False, False]
+    assert is_piecewise(Combined((steps, TURN), lambda a, b: a * b, (2, 2), 99.0))
+    assert not is_piecewise(Combined((steps, wave), lambda a, b: a * b, (), 99.0))
+    found = instants_of([TURN, steps, wave])
+    assert found[0] == 0.0 and found[-1] == 199.0 and len(found) < 60
+    assert {wave.at(float(t)).item() for t in found} >= {3.0, -1.0}
+    assert np.array_equal(instants_of([lines]), [0.0, 2.0, 3.0])
+    assert next_jump_of([TURN, steps, lines, wave], 2.0) == 3.0
+    assert [largest_of(v) for v in (TURN, wave, steps)] == [1.0, 3.0, 6.0]
 
 
 def test_fingerprints_tell_values_apart() -> None:
