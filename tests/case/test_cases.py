@@ -14,6 +14,7 @@ from processes import ROOT
 import meanfield as mf
 from meanfield import cli
 from meanfield.analysis import exact
+from meanfield.dynamics.tokens import initial_tokens
 
 CASES = sorted((ROOT / "scripts" / "cases").glob("*.toml"))
 
@@ -277,6 +278,38 @@ def test_rotation(tmp_path: Path) -> None:
     t, series = result.series["t"], result.series
     angle = np.unwrap(np.arctan2(series["mean_2"], series["mean_1"]))
     assert np.all(np.diff(angle[t < 20.0]) < 0.0) and angle[-1] < angle[0] - np.pi
+
+
+@pytest.mark.slow
+def test_heads_in_time(tmp_path: Path) -> None:
+    result = full_run("heads_in_time", tmp_path)
+    assert "energy" not in result.series and result.series["clusters"][-1] == 1.0
+    assert at(result, 10.0, "mean_norm") == pytest.approx(0.487, abs=0.02)
+    path = ROOT / "scripts" / "cases" / "heads_in_time.toml"
+    head = mf.Case.from_toml(path).to_dict()["model"]["heads"][0]  # type: ignore[index]
+    alone = {**head, "K": {**head["K"], "seed": 0}, "V": "Q^T K"}
+    for name, K, t in (("one", alone["K"], 4.0), ("mean", alone["K"]["mean"], 10.0)):
+        changes = {"model.heads": [{**alone, "K": K}], "time.end": t}
+        found = mf.run(mf.Case.from_toml(path, changes), tmp_path / name, progress=False)
+        assert found.series["clusters"][-1] == 2.0
+        x = found.solver.x
+        ends = x[np.abs(x @ x[0]) > 0.9]
+        assert len(ends) > 0.9 * len(x) and np.ptp(np.sign(ends @ x[0])) == 2.0
+
+
+@pytest.mark.slow
+def test_stack(tmp_path: Path) -> None:
+    result = full_run("stack", tmp_path)
+    assert result.steps == 24
+    with np.load(ROOT / "scripts" / "cases" / "stack.npz") as data:
+        Q, K, V = (data[name].astype(float) for name in "QKV")
+    x = initial_tokens(mf.Case.from_toml(ROOT / "scripts/cases/stack.toml").initial, 64, 1, "iid")
+    for q, k, v in zip(Q, K, V, strict=True):
+        weights = np.exp((x @ q.T) @ (x @ k.T).T)
+        pull = (weights @ x) / weights.sum(axis=1, keepdims=True) @ v.T
+        x = x + (pull - np.sum(pull * x, axis=1, keepdims=True) * x) / 8.0
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(result.solver.x, x, atol=1e-12)
 
 
 @pytest.mark.slow

@@ -135,6 +135,11 @@ def test_a_random_path_does_not_hang_on_when_it_is_asked() -> None:
     for t, value in zip((0.0, 3.7, 15.99, 16.01, 80.0), early, strict=True):
         np.testing.assert_array_equal(long.at(t), value)
     np.testing.assert_array_equal(short.at(500.0), late)
+    t, nodes = -0.1, []
+    while t < 1.0:
+        t = short.next_jump(t)
+        nodes.append(t)
+    assert nodes == [k / 32.0 for k in range(33)]
     # The law: entries about the mean, with their variance and correlations.
     path = mf.EndlessPath(np.array(1.0), 2.0, 0.5, 7)
     found = np.array([float(path.at(0.25 * k)) for k in range(16_000)]) - 1.0

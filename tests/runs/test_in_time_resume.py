@@ -14,7 +14,7 @@ from meanfield import cli
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 
-PATH = {"mean": "identity", "variance": 0.5, "seed": 3, "symmetric": True}
+PATH = {"mean": "identity", "variance": 0.5, "seed": 3, "symmetric": True, "step": 0.25}
 HEADS: list[dict[str, Any]] = [
     {"beta": {"path": "weights.py", "largest": 3.0}, "V": "v.npy"},
     {"beta": 1.0, "K": PATH, "V": {"ensemble": "Q^T K", "scale": 0.5}},

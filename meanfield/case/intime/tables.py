@@ -185,7 +185,7 @@ class RandomPath(InCase):
     """Whether the entries below the diagonal of a matrix are those above it."""
     step: Annotated[Number, Field(gt=0.0)] | None = None
     """Between the times at which it is drawn (by the exact law), with straight lines between; left
-    out: 1/64 of 1/rate."""
+    out: 1/32 of 1/rate. Steps of a solver end there."""
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         yield "mean", self.mean

@@ -15,7 +15,8 @@ from meanfield.interaction.intime.table import TableInTime, ornstein_uhlenbeck
 __all__ = ["EndlessPath"]
 
 _FIRST = 16.0  # correlation times that are drawn at once
-_NODES = 64  # of the broken line in a correlation time
+_NODES = 32  # of the broken line in a correlation time
+_COUNTED = 1e15  # nodes that doubles can tell from each other
 _TAIL = 6.0  # deviations: a value beyond is met once in 1e7 correlation times
 
 
@@ -24,15 +25,15 @@ class EndlessPath(InTime):
 
     It is drawn as far as it is asked for, and later parts do not change those before. A bound holds
     for all times: the mean, the size of the random part and six deviations; the rare values
-    beyond are scaled back to it.
+    beyond are scaled back to it. Steps of solvers end where it is drawn: it has kinks there.
 
     Args:
         mean: a number or an array.
         rate: of the decay of correlations, > 0.
         variance: of each entry, >= 0.
         seed: >= 0; equal seeds give equal paths.
-        step: between the times at which it is drawn; None: 1/64 of 1/rate, so that the variance
-            between two of them falls short of that of the law by 0.4 % at most.
+        step: between the times at which it is drawn; None: 1/32 of 1/rate, so that the variance
+            between two of them falls short of that of the law by 0.8 % at most.
         symmetric: a matrix whose entries on and above the diagonal are drawn, and mirrored.
 
     Raises:
@@ -86,7 +87,13 @@ class EndlessPath(InTime):
         return np.arange(_FIRST) / self.rate
 
     def next_jump(self, t: float) -> float:
-        return math.inf
+        """The next node: a step of high order that has a kink inside is made short many times."""
+        if not t / self.step < _COUNTED:
+            return math.inf
+        k = math.floor(t / self.step)
+        while self.step * k <= t:
+            k += 1
+        return max(self.step * k, 0.0)
 
     def fingerprint(self) -> str:
         numbers = np.array([self.rate, self.variance, self.step, float(self.symmetric)])
