@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Union
@@ -39,6 +40,7 @@ from meanfield.options import Expected, Field, Number, a_list, as_table, options
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
     from meanfield.case.intime import NumberInTime
+    from meanfield.interaction.composite import Moving
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.zonal import Term
 
@@ -47,6 +49,7 @@ __all__ = ["ALONE", "SHORT_FORM", "Model"]
 MAX_BETA = 2000.0
 MAX_KAPPA = 1e6  # as of the strength of a kernel: all is uniform at once
 MAX_BETA_USA = 600.0
+_AHEAD = 100  # jumps at which a zonal geometry looks at what comes
 
 SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
@@ -80,6 +83,17 @@ else:
         Field(discriminator="type"),
         WrapValidator(lambda value, read: value if isinstance(value, Kernel) else read(value)),
     ]
+
+
+def _looked_ahead(moving: Moving) -> Moving:
+    """The same, once it is known that a zonal geometry takes what comes: no run ends for it."""
+    t = 0.0
+    for _ in range(_AHEAD if moving.manifold.latitudes else 0):
+        t = moving.next_jump(t)
+        if t == math.inf:
+            break
+        moving.at(t)
+    return moving
 
 
 def _sign(value: object) -> int:
@@ -306,7 +320,7 @@ class Model:
             made = KINDS[kind](**given) if given else kind
             rest = (made, d, geometry.kind, method, accuracy)
             if self.moving:
-                return Moving(tuple(heads), *rest, tuple(drifts))
+                return _looked_ahead(Moving(tuple(heads), *rest, tuple(drifts)))
             fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
             return Composite(fixed, *rest, tuple(x for x in drifts if isinstance(x, Fixed)))
         except InputError as error:  # it knows its own names only

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from cases import small_tokens
+from cases import plain, small_tokens
 
 import meanfield as mf
 from meanfield import cli
@@ -467,6 +467,27 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("model", "said"), BAD, ids=[said for _, said in BAD])
 def test_bad_values_in_time(model: dict[str, Any], said: str, here: Path) -> None:
     assert refused(lambda: small_tokens(model=model, base=here)).startswith(said)
+
+
+def test_a_zonal_geometry_looks_at_what_comes() -> None:
+    along, across = np.diag([1.0, 1.0, 1.0, 1.0, 2.0]), np.eye(5)
+    across[0, 4] = 1.0
+    zonal: dict[str, object] = {"geometry": {"type": "zonal", "d": 5, "vertices": 65}}
+    zonal |= {"initial": {"type": "uniform"}}
+
+    def drift(*values: Array) -> mf.Case:
+        table = {"times": list(range(len(values))), "values": [v.tolist() for v in values]}
+        return plain(zonal, model={"drift": {"matrix": table}})
+
+    moving(drift(along, np.eye(5)))
+    said = refused(lambda: drift(along, np.eye(5), across))
+    assert said.startswith("model.drift: a matrix that does not commute"), said
+
+
+def test_a_potential_by_itself_is_of_one_time() -> None:
+    potential = mf.CapPotential(axis=(0.0, 0.0, 1.0), strength=mf.WaveInTime(2.0, 1.0, 4.0))  # type: ignore[arg-type]
+    said = refused(lambda: potential.on(3))
+    assert said.startswith("model.potential.strength: found a value in time"), said
 
 
 def test_bad_input_on_the_command_line(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.sphere import Array, tangent_project, uniform_points
 from meanfield.interaction.drifts.base import Drift, tilted
 from meanfield.interaction.drifts.expanded import Expanded, fitted, projected, turned
-from meanfield.interaction.drifts.potential import Potential
+from meanfield.interaction.drifts.potential import Potential, of_one_time
 from meanfield.interaction.userfunctions import from_python, loaded
 from meanfield.options import Expected, Field, FromElsewhere, InputFile, Number, Text, options
 
@@ -244,6 +244,7 @@ class FunctionPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         function = self.function
         assert function is not None
         if self.slope is not None:
@@ -275,6 +276,7 @@ class MeshPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         try:
             about = os.stat(self.path)
             state = about.st_mtime_ns, about.st_size

@@ -6,6 +6,7 @@ each time, with the numbers of that time.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from pydantic import BeforeValidator
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
+from meanfield.interaction.intime import InTime
 from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
 from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
 
@@ -27,6 +29,7 @@ __all__ = [
     "Potential",
     "Strength",
     "bounded",
+    "of_one_time",
     "unit",
     "vector",
 ]
@@ -107,10 +110,24 @@ class Potential(ABC):
         """As a drift in dimension d.
 
         Raises:
-            InputError: directions of another dimension.
+            InputError: directions of another dimension, or a value in time.
         """
 
     def table(self) -> dict[str, object]:
         """As the table [model.potential] of a case file."""
         table = as_table(self)
         return {k: v.written() if isinstance(v, GivenInTime) else v for k, v in table.items()}
+
+
+def of_one_time(potential: Potential) -> None:
+    """Refuse a potential with values in time, which is of no use before their time is known.
+
+    Raises:
+        InputError: it has some.
+    """
+    for part in dataclasses.fields(potential):
+        if isinstance(getattr(potential, part.name), InTime | GivenInTime):
+            raise InputError(
+                f"model.potential.{part.name}: found a value in time, expected that of one time "
+                "(a Model takes it as it is)"
+            )

@@ -26,6 +26,7 @@ from meanfield.interaction.drifts.potential import (
     Potential,
     Strength,
     bounded,
+    of_one_time,
     unit,
     vector,
 )
@@ -51,6 +52,7 @@ class LinearPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         h = self.strength * vector(self.field, d, "field")
         one = Activation(np.ones_like, np.zeros_like, np.array)
         return Ridges(h[None], h[:, None], np.zeros(1), one, "linear potential")
@@ -66,6 +68,7 @@ class CapPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         a = unit(self.axis, d, "axis")
         outputs = self.strength * a[:, None]
         return Ridges(a[None], outputs, np.zeros(1), ACTIVATIONS["relu"], "cap potential")
@@ -85,6 +88,7 @@ class BumpPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         k = float(self.concentration)
         centres = np.array([unit(c, d, "centres") for c in self.centres]).reshape(-1, d)
         bump = Activation(
@@ -108,6 +112,7 @@ class HarmonicPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         a = unit(self.axis, d, "axis")
         if not 1 <= len(self.coefficients) <= 200:
             raise InputError(
@@ -167,6 +172,7 @@ class UnitsPotential(Potential):
 
     @checked_arguments
     def on(self, d: int) -> Drift:
+        of_one_time(self)
         a = np.array([vector(row, d, "directions") for row in self.directions]).reshape(-1, d)
         shifts = (0.0,) * len(a) if self.shifts is None else self.shifts
         for key, numbers in (("weights", self.weights), ("shifts", shifts)):
