@@ -118,6 +118,11 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "WaveInTime": (lambda b: mf.WaveInTime(1.0, 1.0, b), {"five", "scalar"}),
     "FunctionInTime": (lambda b: mf.FunctionInTime(b, (), 1.0).at(3.0), set()),
     "Combined": (lambda b: mf.Combined(b, abs, (), 1.0), set()),
+    "EndlessPath mean": (
+        lambda b: mf.EndlessPath(b, 1.0, 1.0),
+        {"five", "negative", "list", "matrix", "scalar"},
+    ),
+    "EndlessPath rate": (lambda b: mf.EndlessPath(1.0, b, 1.0), {"five", "scalar"}),
     "ornstein_uhlenbeck": (
         lambda b: mf.ornstein_uhlenbeck(b, 1.0, 1.0, 0, 1.0, 0.1),
         {"five", "negative", "list", "matrix", "scalar"},

@@ -14,7 +14,7 @@ from meanfield.interaction.intime.table import TableInTime, ornstein_uhlenbeck
 
 __all__ = ["EndlessPath"]
 
-_FIRST = 16.0  # correlation times that are drawn at once
+_FIRST = 16.0  # correlation times that are drawn when one after 0 is asked for
 _NODES = 32  # of the broken line in a correlation time
 _COUNTED = 1e15  # nodes that doubles can tell from each other
 _TAIL = 6.0  # deviations: a value beyond is met once in 1e7 correlation times
@@ -56,7 +56,7 @@ class EndlessPath(InTime):
             raise InputError(f"rate: found {rate:g}, expected a finite number > 0")
         self.rate, self.variance, self.seed, self.symmetric = rate, variance, seed, symmetric
         self.step = 1.0 / (_NODES * rate) if step is None else step
-        self._table = self._drawn(_FIRST / rate)
+        self._table = self._drawn(0.0)
         self.largest = largest_norm(self.mean[None]) + math.sqrt(variance) * self._spread()
         self._table = self._bounded(self._table)
 
@@ -80,7 +80,7 @@ class EndlessPath(InTime):
 
     def at(self, t: float) -> Array:
         if t > self._table.times[-1]:
-            self._table = self._bounded(self._drawn(2.0 * t))
+            self._table = self._bounded(self._drawn(max(2.0 * t, _FIRST / self.rate)))
         return self._table.at(t)
 
     def instants(self) -> Array:
