@@ -32,6 +32,7 @@ _WHERE = {
     "meanfield.case": (
         "Case",
         "Circle",
+        "Diffusion",
         "Drift",
         "Eulerian",
         "Every",
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     from meanfield.case import (
         Case,
         Circle,
+        Diffusion,
         Drift,
         Eulerian,
         Every,

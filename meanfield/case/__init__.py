@@ -28,7 +28,7 @@ from meanfield.case.solvers import (
     Particles,
     Tokens,
 )
-from meanfield.case.terms import Perceptron
+from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import MAX_OUTPUTS, Every, Geometric, Time
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Case",
     "Circle",
     "Density",
+    "Diffusion",
     "Drift",
     "Eulerian",
     "Every",

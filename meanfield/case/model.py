@@ -30,7 +30,7 @@ from meanfield.case.intime import (
     resolved,
     written,
 )
-from meanfield.case.terms import AnyPotential, Perceptron, potential_on
+from meanfield.case.terms import AnyPotential, Diffusion, Perceptron, potential_on
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import KERNELS, Kernel
@@ -106,6 +106,7 @@ def _sign(value: object) -> int:
 class Model:
     """The equation d_t mu + div(X[mu] mu) = kappa Laplace(mu): who pulls whom, and the diffusion.
 
+    With an exponent m in ``diffusion`` the right-hand side is (kappa/m) Laplace(rho^m).
     Attention in its short form, with V = value * I; or by heads with any matrices; or any zonal
     kernel, alone or beside heads. A linear drift, a perceptron, a potential may be added, or stand
     alone.
@@ -151,6 +152,8 @@ class Model:
     multiplied: as in alignment models."""
     kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
+    diffusion: Diffusion | None = None
+    """What kind of diffusion kappa is of; left out: linear."""
 
     def __post_init__(self) -> None:
         if self.strength is not None and self._alone:
@@ -243,6 +246,11 @@ class Model:
             for key, value in moving_in(owner).items()
         }
         return {f"model.{name}": value for name, value in moving_in(self).items()} | inside
+
+    @property
+    def exponent(self) -> float:
+        """m of the diffusion; 1: it is linear."""
+        return 1.0 if self.diffusion is None else self.diffusion.exponent
 
     @property
     def is_zonal(self) -> bool:
@@ -363,7 +371,7 @@ class Model:
         table = written(as_table(self))
         if not self.heads:
             del table["heads"]
-        for name in ("interaction", "strength", *ALONE):
+        for name in ("interaction", "strength", *ALONE, "diffusion"):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()
         if self.heads:

@@ -12,7 +12,7 @@ from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian, Layers, Particles
-from meanfield.case.terms import Perceptron
+from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import Every, Geometric, Time
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
@@ -37,6 +37,7 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.heads": (Head,),
     "model.drift": (Drift,),
     "model.perceptron": (Perceptron,),
+    "model.diffusion": (Diffusion,),
     "model.potential": tuple(POTENTIALS.values()),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),

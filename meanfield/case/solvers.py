@@ -56,15 +56,19 @@ Limited = Literal["log-muscl"]
 
 def _no_diffusion(model: Model, solver: str) -> None:
     if model.kappa != 0.0:
+        others = ' (or "particles")' if model.exponent == 1.0 else ""
         raise InputError(
             f"model.kappa: found {model.kappa:g}, but the {solver} solver has kappa = 0 only: "
-            'expected solver.type = "implicit" (or "particles")'
+            f'expected solver.type = "implicit"{others}'
         )
 
 
 @options("solver", kw_only=True)
 class Eulerian:
-    """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step."""
+    """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step.
+
+    With diffusion only of an exponent above 1 (``model.diffusion``), in steps of the order of h^2.
+    """
 
     scheme: Literal[Limited, "upwind"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth), or "upwind" (first order, the energy
@@ -90,12 +94,18 @@ class Eulerian:
             InputError: with what would do.
         """
         needs_mesh(geometry, self.type)
-        _no_diffusion(model, self.type)
+        if model.exponent < 1.0 and model.kappa != 0.0:
+            raise InputError(
+                f"model.diffusion.exponent: found {model.exponent:g}, which fills empty regions at "
+                'once: expected solver.type = "implicit", or an exponent above 1'
+            )
+        if model.exponent == 1.0:
+            _no_diffusion(model, self.type)
 
 
 @options("solver", kw_only=True)
 class Implicit:
-    """Finite elements on a fixed mesh, linear-implicit in time: any diffusion, any step."""
+    """Finite elements on a fixed mesh, implicit in time: any diffusion, any step."""
 
     scheme: Literal[Limited, "fitted"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth, also where drift dominates), or "fitted"
@@ -273,6 +283,11 @@ class Particles:
             InputError: with what would do.
         """
         _suits_tokens(self, geometry, model)
+        if model.kappa != 0.0 and model.exponent != 1.0:
+            raise InputError(
+                f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
+                'linear diffusion: expected solver.type = "implicit" (or exponent = 1)'
+            )
         if self.dt is not None and model.kappa == 0.0:
             raise InputError(
                 f"solver.dt: found {self.dt:g} with model.kappa = 0, where steps follow the "

@@ -1,4 +1,4 @@
-"""[model.potential] and [model.perceptron]: what moves tokens whatever the others do."""
+"""[model.potential], [model.perceptron], [model.diffusion]: what acts whatever the others do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.composite import MovingDrift
     from meanfield.interaction.drifts import Drift
 
-__all__ = ["AnyPotential", "Perceptron", "potential_on"]
+__all__ = ["AnyPotential", "Diffusion", "Perceptron", "potential_on"]
 
 
 def _potential(value: Any, read: Callable[[Any], object], info: ValidationInfo) -> object:
@@ -99,6 +99,22 @@ else:
         Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
         vector_in_time(list[float]),
     ]
+
+MAX_EXPONENT = 20.0  # densities of 1e15 have powers then that are doubles
+
+
+@options("model.diffusion", kw_only=True)
+class Diffusion:
+    """Diffusion (kappa/m) Laplace rho^m of a density: of H(rho) = (rho^m - rho)/(m(m - 1))."""
+
+    exponent: Number = Field(default=1.0, gt=0.0, le=MAX_EXPONENT)
+    """m: 1 is linear diffusion, H = rho log rho; above 1 supports spread at finite speed (porous
+    medium), below 1 tails are wide (fast diffusion). The uniform state has the same rates, and
+    kappa the same critical values, for every m."""
+
+    def table(self) -> dict[str, object]:
+        """As the section [model.diffusion] of a case file."""
+        return as_table(self)
 
 
 @options("model.perceptron", kw_only=True)

@@ -49,6 +49,8 @@ def mesh_words(case: Case) -> str:
 def model_words(model: Model, geometry: Geometry, kappa: float) -> str:
     """Words for the interaction on a geometry, and for the noise if there is some."""
     noise = f", kappa = {kappa:g}" if kappa else ""
+    if kappa and model.exponent != 1.0:
+        noise += f", m = {model.exponent:g}"
     return f"{model.on(geometry).describe()}{noise}"
 
 

@@ -14,7 +14,10 @@ import numpy as np
 
 from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
+from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift, EdgeDrift
+from meanfield.dynamics.fluxes import dissipation
+from meanfield.dynamics.porous import porous_dissipation
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import at_most_threads, sweep_threads
@@ -53,16 +56,18 @@ class DensitySolver(Solver):
         t: initial time.
         accuracy: of the transforms; None: the mesh's.
         watch: of the energy.
+        diffusion: as a number kappa, linear.
 
     Attributes:
         rho: (n_owned,) density.
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
-        kappa: diffusion.
+        diffusion: kappa and what it does to a density; kappa: the number.
         initial_mass_error: mass of ``rho`` as given, minus one.
         All others are those of ``Solver``.
 
     Raises:
-        InputError: a density that is negative, not finite or zero everywhere, on any rank.
+        InputError: a density that is negative, not finite or zero everywhere, on any rank; a
+            negative kappa.
     """
 
     def __init__(
@@ -73,7 +78,10 @@ class DensitySolver(Solver):
         t: float = 0.0,
         accuracy: float | None = None,
         watch: EnergyWatch | None = None,
+        diffusion: Diffusion | float = 0.0,
     ) -> None:
+        self.diffusion = Diffusion.of(diffusion)
+        self.kappa = self.diffusion.kappa
         if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
@@ -159,6 +167,40 @@ class DensitySolver(Solver):
 
     def _flow(self) -> tuple[Array, Array]:
         return self.velocity(), self.weights * self.rho
+
+    def speed(self) -> float:
+        """Root mean square velocity of the mass: of X - kappa grad H'(rho), zero at rest.
+
+        (H' = log rho for linear diffusion.) For kappa = 0 that of X itself. A steady state through
+        which mass goes round, of a field that is no gradient, is not at rest. Collective.
+        """
+        if self.kappa == 0.0:
+            return super().speed()
+        rho = self.space.with_ghosts(self.rho).copy()
+        drift, stars = self.drift_of(self.field()), self.space.stars
+        lost = dissipation if self.diffusion.is_linear else porous_dissipation
+        pressure = log_of(rho) if self.diffusion.is_linear else self.diffusion.pressure(rho)
+        local = lost(
+            stars.neighbour, stars.coefficient, drift.xi, drift.drops, self.kappa, rho, pressure
+        )
+        (total,) = self.space.sum(local)
+        return math.sqrt(total)
+
+    def free_energy_excess(self) -> float:
+        """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
+        return self._functional(self.rho, self.field())
+
+    def _functional(self, rho: Array, field: AnyField) -> float:
+        entropy = 0.0
+        if self.kappa > 0.0:
+            local = self.weights * rho
+            if self.diffusion.is_linear:
+                (entropy,) = self.space.sum(float(np.dot(local, log_of(rho))))
+            else:
+                h = self.diffusion.specific_entropy(rho)
+                (entropy,) = self.space.sum(float(np.dot(local, h)))
+        kappa = self.interaction.scaled(self.kappa)
+        return self.interaction.free_energy(field.energy_excess(), entropy, kappa)
 
     def check(self) -> None:
         """Refuse a density that is none; see ``Solver``. Collective."""

@@ -1,4 +1,4 @@
-"""The Eulerian finite-element solver: P1 density, edge fluxes along the drift, kappa = 0.
+"""The Eulerian finite-element solver: P1 density, explicit edge fluxes along the drift.
 
 Mass m_i = w_i rho_i moves along edges: dm_i/dt = -sum_j c_ij F(rho_i, rho_j, u_ij), u_ij the drop
 of the drift along the edge: xi_j - xi_i of a potential, else as in ``drops`` (upwind-type fluxes of
@@ -7,6 +7,12 @@ construction. Where the field has an energy the sign of its change, proved for E
 upwinding where it is convex, is checked each step and a violation recorded. Where it is not convex
 such a step is first tried again, shorter: near rest the longest stable step grows without bound,
 while what it may be for the energy does not.
+
+Nonlinear diffusion with fronts (m > 1) is a part of the drop, v_ij = u_ij - kappa (H'_j - H'_i), of
+the density at each stage; the density on an edge is then the mean of its ends, at most twice the
+upwind one (``dynamics.porous``). Steps are of the order of h^2: for short runs. Here the free
+energy, which falls in continuous time, is watched. (Linear and fast diffusion fill empty regions
+at once: their explicit rates have no bound there.)
 
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
@@ -20,12 +26,15 @@ import numpy as np
 
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
+from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.limiters import limiter
+from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, grown_step
 from meanfield.dynamics.sweep import collect, emit, emit_to_halo
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.options import chosen
@@ -33,6 +42,7 @@ from meanfield.options import chosen
 __all__ = ["EulerianSolver", "EulerianState"]
 
 _PREDICTION = 2e-3  # largest relative error of the extrapolated drift over one step
+_WITH_DIFFUSION = 4.0 / 9.0  # of ``cfl``: explicit diffusion is stable up to one
 _TRIES = 12  # of a step after which the energy is too low, each half as long
 
 
@@ -63,13 +73,15 @@ class EulerianSolver(DensitySolver):
             normalised to mass one.
         options: choices of the discretisation.
         t: initial time.
+        diffusion: none, or one that spreads at finite speed (an exponent above 1).
 
     Attributes:
         refused: steps tried again for their energy.
         timings: seconds spent in "field" and "sweep"; all others are those of ``DensitySolver``.
 
     Raises:
-        InputError: a density that is negative, not finite or zero everywhere, on any rank.
+        InputError: a density that is negative, not finite or zero everywhere, on any rank; a
+            diffusion that has no fronts.
     """
 
     state_kind = EulerianState
@@ -81,18 +93,27 @@ class EulerianSolver(DensitySolver):
         rho: Array,
         options: Eulerian | None = None,
         t: float = 0.0,
+        diffusion: Diffusion | float = 0.0,
     ) -> None:
         self.options = chosen(Eulerian, options)
         watch = EnergyWatch(MASS_TOLERANCE)
-        super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
+        super().__init__(space, interaction, rho, t, self.options.tolerance, watch, diffusion)
+        self._spreads = self.diffusion.has_fronts
+        if self.kappa > 0.0 and not self._spreads:
+            raise InputError(
+                f"kappa = {self.kappa:g} with exponent {self.diffusion.exponent:g} found, explicit "
+                "steps take an exponent above 1: others fill empty regions at once"
+            )
+        scheme = self.options.scheme
         self._stages = STEPPERS[self.options.stepper]
-        self._limiter = limiter(self.options.scheme)
+        self._limiter = limiter("mean" if self._spreads and scheme != "upwind" else scheme)
         self.timings["sweep"] = 0.0
         self.refused = 0
         interaction = self.interaction  # cut to the mesh
         self._tries = 1
-        if interaction.energy_kind is not None and interaction.convexity != "positive":
-            self._tries = _TRIES
+        self._free_energy: float | None = None  # seen last, with diffusion
+        if not self._spreads and interaction.energy_kind is not None:
+            self._tries = 1 if interaction.convexity == "positive" else _TRIES
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0
@@ -127,6 +148,7 @@ class EulerianSolver(DensitySolver):
             numbers = state.allowed, state.rate, state.history_times.tolist(), history.shape[1]
         self._allowed, self._rate, times, count = self.space.comm.bcast(numbers, root=0)
         self.rho = self.space.scatter(None if state is None else state.rho)
+        self._free_energy = None
         self._history = History()
         for k, t in enumerate(times):
             rows: Array = np.empty((count, self.space.n_local))
@@ -143,7 +165,10 @@ class EulerianSolver(DensitySolver):
 
     def _take(self, t_end: float) -> float:
         rows = self._rows_now()
-        self._see_energy(self.field())
+        if self._spreads:
+            self._see_free_energy()
+        else:
+            self._see_energy(self.field())
         longest = min(self._longest_by_cfl(rows), self._allowed)
         for left in reversed(range(self._tries)):
             dt, rho, rate = self._stable(rows, longest, t_end)
@@ -189,7 +214,7 @@ class EulerianSolver(DensitySolver):
             else:
                 stage_time = self._within(self.t + stage.offset * dt)
                 stage_rows = self._rows_of(self._field_of(rho, stage_time))
-            drift = self._edges.of(stage_rows)
+            drift = self._spread(self._edges.of(stage_rows), rho)
             with self._timed("sweep"):
                 rho = self._euler(rho, drift, dt, stage.keep, old)
                 rate = max(rate, float(np.max(self._outrate, initial=0.0)))
@@ -220,10 +245,43 @@ class EulerianSolver(DensitySolver):
     def _longest_by_cfl(self, rows: Array) -> float:
         if self._rate == 0.0:
             with self._timed("sweep"):
-                self._emit(self.rho, self._edges.of(rows), 0.0, limited=False)
+                drift = self._spread(self._edges.of(rows), self.rho)
+                self._emit(self.rho, drift, 0.0, limited=False)
                 self._rate = float(np.max(self._outrate, initial=0.0))
-        (rate,) = self.space.max(self._rate)
-        return self.options.cfl / rate if rate > 0.0 else math.inf
+        (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion()))
+        share = _WITH_DIFFUSION if self._spreads else 1.0
+        return share * self.options.cfl / rate if rate > 0.0 else math.inf
+
+    def _spread(self, drift: Drift, rho: Array) -> Drift:
+        """A drift with what diffusion of this density (n_owned,) adds to it. Collective."""
+        if not self._spreads:
+            return drift
+        pressure = self.kappa * self.diffusion.pressure(self.space.with_ghosts(rho))
+        if drift.is_gradient:
+            return Drift(drift.xi - pressure, drift.drops)
+        n = self.space.n_owned
+        return Drift(drift.xi, drift.drops - (pressure[self.space.stars.neighbour] - pressure[:n]))
+
+    def _rate_of_diffusion(self) -> float:
+        if not self._spreads:
+            return 0.0
+        stars, mobility = (
+            self.space.stars,
+            self.diffusion.mobility(self.space.with_ghosts(self.rho)),
+        )
+        return diffusive_rates(stars.neighbour, stars.coefficient, self.weights, mobility)
+
+    def _see_free_energy(self) -> None:
+        """Note a step in which the free energy has risen, where it is one that falls."""
+        if self.interaction.energy_kind != "gradient":
+            return
+        now, before = self.free_energy_excess(), self._free_energy
+        if before is not None:
+            scale = abs(self.field().energy(scaled=True)) + abs(now)
+            noise = self._energy.noise(self.field(), scale, self.interaction.scaled(self.kappa))
+            if now - before > noise:
+                self._energy.record(now - before, scale)
+        self._free_energy = now
 
     def _emit(self, rho: Array, drift: Drift, dt: float, limited: bool) -> None:
         stars = self.space.stars

@@ -32,7 +32,7 @@ Knows stars and rates, not what they stand for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,13 @@ from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["EdgeSystem", "Rates", "Solution"]
+__all__ = ["Correction", "EdgeSystem", "Rates", "Solution"]
 
 _SHORT = 300.0  # dt times the fastest rate up to which incomplete LU is tried
 _SHORT_ITERATIONS = 60
 _TRIES = 3  # of a Krylov solver, each to a smaller tolerance
 _FACTORED_UP_TO = 600_000  # vertices; LU at level 8 needs 4 GB
+_CORRECTION = 1e-6  # of the right side: what Newton's method may find left of it
 _LEVEL = 1e-12  # of the right side: what may be left of it, if round-off is less
 _ROUND_OFF = 64 * np.finfo(float).eps
 
@@ -84,6 +85,13 @@ class Solution:
     residual: float
     iterations: int
     method: str
+
+
+class Correction(NamedTuple):
+    """What a step of Newton's method adds (n_owned,), and the Krylov iterations that it took."""
+
+    delta: Array
+    iterations: int
 
 
 class EdgeSystem:
@@ -162,6 +170,39 @@ class EdgeSystem:
             f"the linear solver left {residual}, {self.tolerance:.1e} expected, for a step of "
             f"{dt:.3g}"
         )
+
+    def correct(self, rates: Rates, right: Array, dt: float) -> Correction | None:
+        """delta (n_owned,) with (W + dt A) delta = right, of any signs; None: no solver gets there.
+
+        For the corrections of Newton's method. Nothing is put right: sum w delta is sum right only
+        as far as the residual tells, 1e-6 of the right side or round-off.
+        """
+        self._refresh(rates, dt)
+        space, stars = self.space, self.space.stars
+        for name in self._candidates(rates, dt):
+            solver = self._solver(name)
+            if solver is None:
+                continue
+            solver.setOperators(self._matrix)
+            solver.setTolerances(rtol=0.1 * _CORRECTION)
+            self._b.array[:], self._x.array[:] = right / self.weights, 0.0
+            try:
+                solver.solve(self._b, self._x)
+                delta = self._x.array.copy()
+            except self._petsc.Error:
+                delta = np.full_like(right, np.nan)
+            terms = (self.weights + dt * rates.leaving) * delta
+            left = right - terms
+            left += dt * np.sum(rates.arriving * space.with_ghosts(delta)[stars.neighbour], axis=0)
+            wrong, wanted, size = space.sum(*(float(np.abs(a).sum()) for a in (left, right, terms)))
+            if wrong <= max(_CORRECTION * wanted, _ROUND_OFF * size):  # false for NaN, too
+                return Correction(delta, 0 if name == "lu" else solver.getIterationNumber())
+            # It may never work again, and may have left its vectors locked: make them anew.
+            self._solvers.pop(name).destroy()
+            self._x, self._b = self._matrix.createVecs()
+            if name == "ilu":
+                self._short = min(self._short, 0.5 * dt * rates.fastest)
+        return None
 
     def potential(self, right: Array) -> Array:
         """p (n_owned,) with sum_j c_ij (p_i - p_j) = right_i, to round-off, up to a constant.

@@ -13,14 +13,15 @@ COLUMNS = (
     Column(
         "entropy",
         "1",
-        "int rho log rho dsigma >= 0, zero for the uniform density.",
+        "int rho log rho dsigma >= 0, zero for the uniform density; with an exponent m of the "
+        "diffusion int (rho^m - rho)/(m(m - 1)) dsigma.",
         lambda view: view.entropy,
         frozenset({"density"}),
     ),
     Column(
         "free_energy",
         "energy",
-        "F = kappa H - E (repulsive attention: + E), which never increases: with diffusion and the "
+        "F = kappa H - E, H the entropy (repulsive attention: + E), never increases: diffusion and "
         "identity as link (usa, kernels) only. No such functional is known for sa.",
         _free_energy,
         frozenset({"density", "free energy", "double energy"}),

@@ -18,7 +18,6 @@ import numpy as np
 from meanfield.analysis.peaks import PeakCounter, moved_clusters
 from meanfield.collective import on_root, sum_over_ranks
 from meanfield.dynamics.density import DensitySolver
-from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.particles import TokenSolver
 from meanfield.dynamics.solver import Solver
@@ -38,7 +37,7 @@ _CLUSTER_MASS = 0.01  # tokens that are a cluster hold this share at least
 
 
 class _Totals(NamedTuple):
-    """Integrals over mu: of 1, log rho (0 for tokens), x and x x^T."""
+    """Integrals over mu: of 1, H/rho (log rho; 0 for tokens), x and x x^T."""
 
     mass: float
     entropy: float
@@ -102,7 +101,7 @@ class View(ABC):
 
     @property
     def entropy(self) -> float:
-        """int rho log rho dsigma."""
+        """int H dsigma, of the diffusion; H = rho log rho where it is linear, or there is none."""
         return self._totals.entropy
 
     @property
@@ -159,7 +158,7 @@ class DensityView(View):
         falls = solver.kappa > 0.0 and solver.interaction.energy_kind == "gradient"
         noise = {"noise"} if solver.kappa > 0.0 else set()
         free = {"free energy"} if falls else set()
-        if falls and isinstance(solver, ImplicitSolver):
+        if falls:
             free.add("dissipation")
         self.offers = frozenset({"density", "harmonics"} | noise | free | _energies(solver))
         self.directions = solver.space.manifold.moments
@@ -167,7 +166,7 @@ class DensityView(View):
     def _totals_of(self) -> _Totals:
         solver, space, rho = self.solver, self.solver.space, self.solver.rho
         x, m = space.manifold.moments_of(space.points[: space.n_owned]), solver.weights * rho
-        return _totals(x, m, np.log(np.where(rho > 0.0, rho, 1.0)), solver)
+        return _totals(x, m, solver.diffusion.specific_entropy(rho), solver)
 
     @cached_property
     def dissipation(self) -> float:
@@ -318,10 +317,13 @@ def _energies(solver: Solver) -> set[str]:
     return {"energy"} | double | ({"dissipation"} if solver.kappa == 0.0 else set())
 
 
-def _totals(x: Array, m: Array, log_rho: Array, shared: DensitySolver | None = None) -> _Totals:
-    """Integrals over points x (n, k) with masses m: of all ranks, where a solver shares them."""
+def _totals(x: Array, m: Array, entropy: Array, shared: DensitySolver | None = None) -> _Totals:
+    """Integrals over points x (n, k) with masses m and entropies for each mass (n,).
+
+    Of all ranks, where a solver shares them.
+    """
     k = x.shape[1]
-    local = np.concatenate([[m.sum(), np.dot(m, log_rho)], m @ x, ((x * m[:, None]).T @ x).ravel()])
+    local = np.concatenate([[m.sum(), np.dot(m, entropy)], m @ x, ((x * m[:, None]).T @ x).ravel()])
     totals = local if shared is None else sum_over_ranks(shared.comm, local)
     mean, second = totals[2 : 2 + k], totals[2 + k :].reshape(k, k)
     return _Totals(float(totals[0]), float(totals[1]), mean, second)

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
-from meanfield.dynamics.density import DensitySolver, DensityState, log_of
+from meanfield.dynamics.density import DensitySolver, DensityState
+from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift
-from meanfield.dynamics.fluxes import dissipation
 from meanfield.dynamics.implicit.control import StepControl, allowed_error
 from meanfield.dynamics.implicit.exchange import Exchange
+from meanfield.dynamics.implicit.newton import NewtonSteps, Pull, Root
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.options import chosen
@@ -64,7 +65,7 @@ class _Trial:
 
 
 class _Euler(NamedTuple):
-    """An implicit Euler step: the density after it, and the linear solves that it took."""
+    """Implicit Euler steps: the density after them, and the linear solves that they took."""
 
     rho: Array
     solves: int
@@ -75,14 +76,14 @@ class ImplicitSolver(DensitySolver):
 
     Args:
         space, interaction, rho, t: as for ``DensitySolver``.
-        kappa: diffusion, >= 0.
+        kappa: diffusion: a number >= 0, linear, or a ``Diffusion``.
         options: choices of the discretisation.
 
     Attributes:
         rejected: steps refused for their error; refused: for their energy.
         lowered: steps for which the extrapolation moved the energy the wrong way, and was left out.
         residual: largest 1-norm of a linear residual so far (masses).
-        failed: steps whose fixed point was not found.
+        failed: steps whose fixed point, or whose root in Newton's method, was not found.
         iterations: Krylov iterations so far; solves: number of linear solves by method.
         timings: seconds in "field", "fluxes" and "linear".
         All others are those of ``DensitySolver``.
@@ -98,18 +99,15 @@ class ImplicitSolver(DensitySolver):
         space: P1Space,
         interaction: AnyInteraction,
         rho: Array,
-        kappa: float = 0.0,
+        kappa: Diffusion | float = 0.0,
         options: Implicit | None = None,
         t: float = 0.0,
     ) -> None:
-        if not 0.0 <= kappa < math.inf:
-            raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
         self.options = chosen(Implicit, options)
         # A step is as good as its linear solve.
         wrong = self.options.linear_tolerance
         watch = EnergyWatch(wrong, 1e-13 + wrong)
-        super().__init__(space, interaction, rho, t, self.options.tolerance, watch)
-        self.kappa = float(kappa)
+        super().__init__(space, interaction, rho, t, self.options.tolerance, watch, kappa)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
         self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
         self.residual = 0.0
@@ -119,6 +117,10 @@ class ImplicitSolver(DensitySolver):
         )
         self._control = StepControl(implicit=float(self.options.potential == "implicit"))
         self._exchange = Exchange(space, self.weights, self.kappa, self.options.scheme)
+        self._newton: NewtonSteps | None = None
+        if not self.diffusion.is_linear:
+            centred = self.options.scheme != "fitted"
+            self._newton = NewtonSteps(space, self.weights, self.diffusion, self._system, centred)
         interaction = self.interaction  # cut to the mesh
         kind = interaction.energy_kind
         self._watched = kind == "gradient" or (kind == "monotone" and self.kappa == 0.0)
@@ -145,56 +147,24 @@ class ImplicitSolver(DensitySolver):
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._field = None
 
-    def speed(self) -> float:
-        """Root mean square velocity of the mass: of X - kappa grad log rho, zero at rest.
-
-        For kappa = 0 that of X itself. A steady state through which mass goes round, of a field
-        that is no gradient, is not at rest. Collective.
-        """
-        if self.kappa == 0.0:
-            return super().speed()
-        rho = self.space.with_ghosts(self.rho).copy()
-        drift = self.drift_of(self.field())
-        local = dissipation(
-            self.space.stars.neighbour,
-            self.space.stars.coefficient,
-            drift.xi,
-            drift.drops,
-            self.kappa,
-            rho,
-            log_of(rho),
-        )
-        (total,) = self.space.sum(local)
-        return math.sqrt(total)
-
-    def free_energy_excess(self) -> float:
-        """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
-        return self._functional(self.rho, self.field())
-
-    def _functional(self, rho: Array, field: AnyField) -> float:
-        entropy = 0.0
-        if self.kappa > 0.0:
-            (entropy,) = self.space.sum(float(np.dot(self.weights * rho, log_of(rho))))
-        kappa = self.interaction.scaled(self.kappa)
-        return self.interaction.free_energy(field.energy_excess(), entropy, kappa)
-
     # ------------------------------------------------------------------ stepping
 
     def _take(self, t_end: float) -> float:
-        rates = self._rates(self.drift_of(self.field()), self.rho)
+        pull = self._rates(self.drift_of(self.field()), self.rho)
         fixed, control = self.options.dt, self._control
         if control.step == 0.0:
-            control.explicit_step = control.implicit_step = self._first_step(rates)
+            control.explicit_step = control.implicit_step = self._first_step(pull)
         longest = control.step if fixed is None else fixed
         before = self._functional(self.rho, self.field()) if self._watched else 0.0
         for attempt in range(_REFUSALS + 1):
             dt = self._fitted(t_end, longest)
-            trial = self._try(rates, dt)
+            trial = self._try(pull, dt)
             if trial is None:
                 self.failed += 1
                 if fixed is not None and not self._control.implicit:
+                    what = "the repulsive part of " if self._newton is None else ""
                     raise BrokenInvariantError(
-                        f"the repulsive part of a fixed step of {dt:.3g} was not solved for after "
+                        f"{what}a fixed step of {dt:.3g} was not solved for after "
                         f"t = {self.t:.6g}: take a smaller dt, or none to control it"
                     )
                 longest = 0.5 * dt
@@ -224,20 +194,25 @@ class ImplicitSolver(DensitySolver):
         self.rho, self._field = rho, field
         return dt
 
-    def _first_step(self, rates: Rates) -> float:
+    def _first_step(self, pull: Rates | Pull) -> float:
         """A step over which little of the mass moves."""
+        if isinstance(pull, Pull):
+            assert self._newton is not None
+            rates = self._newton.rates(pull)
+        else:
+            rates = pull
         (moved,) = self.space.sum(float(np.dot(self.rho, rates.leaving)))
         fastest = max(min(moved, rates.fastest), self._linear_rate, 1e-300)
         return 0.1 * math.sqrt(self.options.rtol) / fastest
 
-    def _try(self, rates: Rates, dt: float) -> _Trial | None:
-        """A step of ``dt``; None if there is no fixed point to be found."""
+    def _try(self, pull: Rates | Pull, dt: float) -> _Trial | None:
+        """A step of ``dt``; None if there is no fixed point, or no root, to be found."""
         options, w = self.options, self.weights
         if options.order == 1 and options.dt is not None:
-            once = self._euler(rates, self.rho, dt, self.field())
+            once = self._euler(pull, self.rho, dt, self.field())
             return None if once is None else _Trial([once.rho], 0.0, 1.0, 0.0, once.solves)
-        full = self._euler(rates, self.rho, dt, self.field())
-        half = None if full is None else self._euler(rates, self.rho, 0.5 * dt, self.field())
+        full = self._euler(pull, self.rho, dt, self.field())
+        half = None if full is None else self._euler(pull, self.rho, 0.5 * dt, self.field())
         if full is None or half is None:
             return None
         field = self._field_of(half.rho, self._within(self.t + 0.5 * dt))
@@ -253,35 +228,40 @@ class ImplicitSolver(DensitySolver):
         densities = [best] if options.order == 1 else [self._extrapolated(full.rho, best), best]
         return _Trial(densities, error, allowed_error(options.rtol, change), change, solves)
 
-    def _euler(self, rates: Rates, old: Array, dt: float, field: AnyField) -> _Euler | None:
-        """One implicit Euler step from ``old``, which has these ``rates`` and this ``field``.
+    def _euler(self, pull: Rates | Pull, old: Array, dt: float, field: AnyField) -> _Euler | None:
+        """One implicit Euler step from ``old``, with this ``pull`` and this ``field``.
 
         With an implicit potential a fixed point of the moments of the new density, at the time
         where the step ends: None if it is not found.
         """
         everything = bool(self._control.implicit)
         start, end = field.moments, self._within(field.t + dt)
-        assert start is not None
         if everything and self.interaction.moves:  # moments that stay say nothing of the rates
-            rates = self._rates(self._drift_at(start, old, end), old)
-        rho = self._solve(rates, old, dt)
-        if not everything and not np.any(self._implicit):
-            return _Euler(rho, 1)
+            assert start is not None
+            pull = self._rates(self._drift_at(start, old, end), old)
+        step = self._solve(pull, old, dt)
+        if step is None or (not everything and not np.any(self._implicit)):
+            return step
+        assert start is not None
         weights = self.interaction.metric
         if not everything:
             weights = np.where(self._implicit, weights, 0.0)
         anderson = Anderson(np.sqrt(weights))
-        moments = start
-        for solves in range(1, _ITERATIONS + 1):
-            found = self._field_of(rho, end)
+        moments, solves = start, step.solves
+        for _ in range(_ITERATIONS):
+            found = self._field_of(step.rho, end)
             assert found.moments is not None
             moments, moved = anderson.next(moments, found.moments)
             # Moments of degree l are as large as the root of the number of harmonics.
             change = anderson.norm(moments - start)
             if moved <= _FIXED_POINT * allowed_error(self.options.rtol, change):
-                return _Euler(rho, solves)
+                return _Euler(step.rho, solves)
             mixed = moments if everything else np.where(self._implicit, moments, start)
-            rho = self._solve(self._rates(self._drift_at(mixed, rho, end), old), old, dt)
+            guess = self._rates(self._drift_at(mixed, step.rho, end), old)
+            step = self._solve(guess, old, dt, step.rho)
+            if step is None:
+                return None
+            solves += step.solves
         return None
 
     def _drift_at(self, moments: Array, rho: Array, t: float) -> Drift:
@@ -319,14 +299,29 @@ class ImplicitSolver(DensitySolver):
         self._energy.record(after - before, scale)
         return rho, field
 
-    def _rates(self, drift: Drift, rho: Array) -> Rates:
+    def _rates(self, drift: Drift, rho: Array) -> Rates | Pull:
+        """What a step from ``rho`` in a drift is made of."""
         with self._timed("fluxes"):
+            if self._newton is not None:
+                return self._newton.pull(drift, rho)
             return self._exchange.rates(drift, rho)
 
-    def _solve(self, rates: Rates, old: Array, dt: float) -> Array:
+    def _solve(
+        self, pull: Rates | Pull, old: Array, dt: float, guess: Array | None = None
+    ) -> _Euler | None:
+        """A step in a given drift; None if Newton's method finds none. Collective."""
         with self._timed("linear"):
-            solution: Solution = self._system.solve(rates, old, dt)
-        self.iterations += solution.iterations
-        self.residual = max(self.residual, solution.residual)
-        self.solves[solution.method] = self.solves.get(solution.method, 0) + 1
-        return solution.rho
+            if isinstance(pull, Pull):
+                assert self._newton is not None
+                root = self._newton.solve(pull, dt, guess, self.options.dt is not None)
+                if root is None:
+                    return None
+                step: Root | Solution = root
+                solves, method = root.solves, "newton"
+            else:
+                step = solution = self._system.solve(pull, old, dt)
+                solves, method = 1, solution.method
+        self.iterations += step.iterations
+        self.residual = max(self.residual, step.residual)
+        self.solves[method] = self.solves.get(method, 0) + solves
+        return _Euler(step.rho, solves)

@@ -15,6 +15,7 @@ from meanfield.case import (
 )
 from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.density import DensitySolver
+from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
@@ -98,9 +99,10 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
         lambda: case.initial.density(space.manifold.embed(space.points[: space.n_owned])),
     )
     solver: DensitySolver
+    diffusion = Diffusion(case.model.kappa, case.model.exponent)
     if isinstance(options, Implicit):
-        solver = ImplicitSolver(space, make_interaction(case), rho, case.model.kappa, options)
+        solver = ImplicitSolver(space, make_interaction(case), rho, diffusion, options)
     else:
         assert isinstance(options, Eulerian)
-        solver = EulerianSolver(space, make_interaction(case), rho, options)
+        solver = EulerianSolver(space, make_interaction(case), rho, options, diffusion=diffusion)
     return DensityTrack(case, solver, mesh)

@@ -1,0 +1,127 @@
+"""Diffusion of a density, linear or not: what F gains by it is kappa int H(rho) dsigma.
+
+The flux is -kappa rho grad H'(rho), with
+
+    H(rho) = (rho^m - rho)/(m (m - 1)),     H = rho log rho for m = 1;     H'' = rho^{m-2}
+
+So d_t rho = ... + (kappa/m) Laplace rho^m: the porous-medium equation for m > 1, whose supports
+spread at finite speed, and fast diffusion for m < 1. By this normalisation the uniform state,
+rho = 1, has the same rates for every m: l(l + d - 2) kappa.
+
+Knows numbers and arrays only. Solvers ask for what it says of a density, never for m.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.arguments import checked_fields
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Diffusion"]
+
+_NEAR_ONE = 1.1  # exponent up to which H' is told as (rho^{m-1} - 1)/(m - 1), which has a limit
+_STEEPEST = 1e-14  # density below which H'' of 1 < m < 2 rises no more
+_LOG_TINY = math.log(1e-300)
+_NEXT_TO_NOTHING, _SPREAD = 1e-6, 1e-2
+_DIGITS = 100.0  # decimal digits of the largest H'' of m <= 1
+
+
+@checked_fields
+@dataclass(frozen=True)
+class Diffusion:
+    """kappa int H(rho) dsigma in the free energy.
+
+    Attributes:
+        kappa: diffusion, >= 0.
+        exponent: m > 0; 1 is linear diffusion.
+
+    Raises:
+        InputError: numbers out of their range.
+    """
+
+    kappa: float = 0.0
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.kappa < math.inf:
+            raise InputError(f"kappa = {self.kappa:g} found, a finite number >= 0 expected")
+        if not 0.0 < self.exponent < math.inf:
+            raise InputError(f"exponent = {self.exponent:g} found, a finite number > 0 expected")
+
+    @classmethod
+    def of(cls, diffusion: Diffusion | float) -> Diffusion:
+        """As given; a number is the kappa of linear diffusion.
+
+        Raises:
+            InputError: a number out of its range.
+        """
+        return diffusion if isinstance(diffusion, Diffusion) else cls(float(diffusion))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether its flux is kappa grad rho, or there is none."""
+        return self.exponent == 1.0 or self.kappa == 0.0
+
+    @property
+    def has_fronts(self) -> bool:
+        """Whether a support spreads at finite speed: the flux vanishes with the density."""
+        return self.kappa > 0.0 and self.exponent > 1.0
+
+    @property
+    def smallest(self) -> float:
+        """Density below which it is not told from this: 0, if H' is finite there."""
+        m = self.exponent
+        return 0.0 if m > 1.0 else 10.0 ** (-_DIGITS / (2.0 - m))
+
+    @property
+    def keeps(self) -> float:
+        """Share of a density that one Newton step leaves at least: 0, if H'' is finite at 0."""
+        return 0.0 if self.exponent >= 2.0 else 0.05
+
+    def begun(self, rho: Array) -> Array:
+        """Where Newton's method begins its search for the density that follows on this one.
+
+        Fast diffusion fills empty places in any time. There the search begins above what it will
+        find, which it gets down to by way of ``keeps``: from below it would multiply a density by
+        (2 - m)/(1 - m) a step.
+        """
+        return rho if self.exponent > 1.0 else np.where(rho < _NEXT_TO_NOTHING, _SPREAD, rho)
+
+    def entropy(self, rho: Array) -> Array:
+        """H(rho) of densities >= 0."""
+        return rho * self.specific_entropy(rho)
+
+    def specific_entropy(self, rho: Array) -> Array:
+        """H(rho)/rho, an entropy for each mass; log rho for m = 1. 0 where nothing is."""
+        log_rho = np.log(np.where(rho > 0.0, rho, 1.0))
+        if self.exponent == 1.0:
+            return log_rho
+        a = self.exponent - 1.0
+        return np.expm1(a * np.maximum(log_rho, _LOG_TINY)) / (a * self.exponent)
+
+    def pressure(self, rho: Array) -> Array:
+        """H'(rho), up to a constant, of densities >= 0."""
+        a = self.exponent - 1.0
+        if a == 0.0:
+            return np.log(np.maximum(rho, self.smallest))
+        if self.exponent > _NEAR_ONE:
+            return rho**a / a
+        with np.errstate(divide="ignore"):
+            return np.expm1(a * np.log(np.maximum(rho, self.smallest))) / a
+
+    def stiffness(self, rho: Array) -> Array:
+        """H''(rho), finite, of densities >= 0."""
+        m = self.exponent
+        if m == 2.0:
+            return np.ones_like(rho)
+        floor = self.smallest if m <= 1.0 else (_STEEPEST if m < 2.0 else 0.0)
+        return np.maximum(rho, floor) ** (m - 2.0)
+
+    def mobility(self, rho: Array) -> Array:
+        """kappa rho H''(rho): the coefficient in a flux -mobility grad rho."""
+        return self.kappa * np.maximum(rho, self.smallest) ** (self.exponent - 1.0)
