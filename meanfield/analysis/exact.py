@@ -116,7 +116,7 @@ def growth_rate(
         beta: inverse temperature, any real; 0 is the linear limit, where only l = 1 is driven.
         d: dimension of R^d.
         degree: l >= 0.
-        kappa: diffusion coefficient.
+        kappa: diffusion coefficient, whatever the exponent of the diffusion.
         value: V = value * I.
 
     Returns:

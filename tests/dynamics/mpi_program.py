@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.case import Eulerian, Implicit
+from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.space import P1Space
@@ -62,7 +63,10 @@ CASES = {
     "heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), Eulerian(), 0.5),
     "moving": (lambda: icosphere(3), "sa", MOVING, 1, standard_density(), Eulerian(), 0.5),
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
+    # Empty beyond the cap: fronts, across ranks
+    "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
 }  # fmt: skip
+DIFFUSION = {"porous": Diffusion(0.1, 2.0)}
 
 # Linear solves agree to their tolerance only, and so do steps that follow errors.
 TIGHT = Implicit(linear_tolerance=1e-14)
@@ -87,6 +91,14 @@ IMPLICIT = {
     "implicit-current": (
         lambda: icosphere(3), "usa", HEADS, 1, standard_density(), 0.1, TIGHT, 0.1,
     ),
+    "implicit-porous": (
+        lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Diffusion(0.1, 2.0), TIGHT,
+        1.0,
+    ),
+    "implicit-fast": (
+        lambda: zonal_interval(101, 8), "usa", 2.0, 1, Gegenbauer(8, (0.3, 0.2)),
+        Diffusion(0.2, 0.5), TIGHT, 1.0,
+    ),
 }  # fmt: skip
 SAVED = ("sphere-sa", "circle", "zonal", "heads", "moving", "implicit-noise", "implicit-moving")
 
@@ -109,7 +121,9 @@ def make(name: str) -> EulerianSolver | ImplicitSolver:
     # Only rank 0's mesh counts: give the others another one.
     space = P1Space(build() if COMM.rank == 0 else icosphere(0), COMM)
     rho = law.density(space.manifold.embed(space.points[: space.n_owned]))
-    return EulerianSolver(space, interaction(model, beta, value, space), rho, scheme)
+    diffusion = DIFFUSION.get(name, 0.0)
+    pulls = interaction(model, beta, value, space)
+    return EulerianSolver(space, pulls, rho, scheme, diffusion=diffusion)
 
 
 def make_implicit(name: str) -> ImplicitSolver:

@@ -25,11 +25,11 @@ pytestmark = [
 PROGRAM = Path(__file__).parent / "mpi_program.py"
 CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
-    "linear", "negative-beta", "heads", "turning",
+    "linear", "negative-beta", "heads", "turning", "porous",
 )  # fmt: skip
 IMPLICIT = (
     "implicit-noise", "implicit-usa", "implicit-drift", "implicit-circle", "implicit-zonal",
-    "implicit-heads", "implicit-current",
+    "implicit-heads", "implicit-current", "implicit-porous", "implicit-fast",
 )  # fmt: skip
 
 

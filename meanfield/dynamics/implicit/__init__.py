@@ -1,4 +1,4 @@
-"""The linear-implicit solver of a density with or without diffusion: any step, kappa >= 0.
+"""The implicit solver of a density with or without diffusion: any step, kappa >= 0.
 
     (W + dt A(u^n)) rho^{n+1} = W rho^n,        A: edge fluxes of ``dynamics.fluxes``
 
@@ -31,6 +31,15 @@ mix in a logarithm, and heads whose symmetric matrices have eigenvalues below 0,
 not part by signs. The log link with noise has no known Lyapunov functional, and a field that is no
 gradient has none: nothing is watched.
 
+Nonlinear diffusion, H'' = rho^{m-2} (``dynamics.diffusion``): the drop and the diffusion make one
+velocity v_ij = u_ij - kappa (H'(rho'_j) - H'(rho'_i)) with the *new* density, and the flux takes
+the new density from upwind, times g of the old one (``dynamics.porous``). All of the above holds,
+for every dt: F_ij has the sign of mu_i - mu_j, mu = kappa H'(rho') - xi, as upwinding has; with v
+given the matrix is an M-matrix with zero column sums; any g > 0, other from i to j than from j to
+i as well, keeps both. At rest mu is constant on the support and no less beyond it. The step is
+solved by Newton's method to round-off; where that does not converge the step is refused, a fixed
+one led up to by shorter ones.
+
 Second order in time: one step of dt (giving f) and two of dt/2 (giving h) are combined to h^2/f,
 the extrapolation of log rho: positive whatever the step, and equal to the Richardson extrapolation
 2h - f up to (h - f)^2/f = O(dt^4); its mass, 1 + O(dt^4), is divided out. h/f is kept within 1/2
@@ -52,7 +61,7 @@ the smaller of 1 and 100 times the change of the density over the step. The latt
 hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
 only if steps resolve it. Changes below 1e-8 are not looked at: steps then double.
 
-exchange: the rates A; control: the next step and its potential; solver: steps.
+exchange: the rates A; newton: steps of nonlinear diffusion; control: the next step and its potential; solver: steps.
 """
 
 from __future__ import annotations
