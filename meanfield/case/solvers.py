@@ -71,8 +71,8 @@ class Eulerian:
     """
 
     scheme: Literal[Limited, "upwind"] = "log-muscl"
-    """Fluxes: "log-muscl" (second order where smooth), or "upwind" (first order, the energy
-    monotone by proof)."""
+    """Fluxes: "log-muscl" (second order where smooth; with diffusion means of neighbours), or
+    "upwind" (first order, the energy monotone by proof)."""
     stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
     """Runge-Kutta method."""
     cfl: Number = Field(default=0.9, gt=0.0, le=1.0)
@@ -109,7 +109,8 @@ class Implicit:
 
     scheme: Literal[Limited, "fitted"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth, also where drift dominates), or "fitted"
-    (exponentially fitted alone: upwind for kappa = 0)."""
+    (exponentially fitted alone: upwind for kappa = 0). With an exponent of the diffusion other than
+    1 the means of neighbours, or upwind."""
     order: Whole = Field(default=2, ge=1, le=2)
     """Of the steps in time: 2 (extrapolated) or 1."""
     rtol: Number = Field(default=1e-3, ge=1e-9, le=1e-1)

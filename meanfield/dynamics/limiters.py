@@ -32,7 +32,7 @@ from numba.extending import intrinsic
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["LIMITERS", "Limit", "Limiter", "limit_at", "limiter", "steep"]
+__all__ = ["LIMITERS", "Limit", "Limiter", "limit_at", "limiter", "mean", "steep"]
 
 Limit = Callable[[Array, Array, Array], None]
 """limit(forward, along, p): writes ``p``; all three are (n,), contiguous, and do not overlap."""

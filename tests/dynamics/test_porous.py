@@ -22,6 +22,8 @@ from meanfield.case import Eulerian, Implicit
 from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
+from meanfield.dynamics.limiters import mean
+from meanfield.dynamics.linear import EdgeSystem
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.interaction.composite import Composite
@@ -196,6 +198,65 @@ def test_without_a_potential(make_space: Make) -> None:
         mean = (solver.weights * solver.rho) @ space.points[: space.n_owned]
         angle = math.atan2(mean[1], mean[0]) - math.atan2(0.36, 0.48)
         assert angle == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_shorter_step_leads_to_a_longer_one(make_space: Make) -> None:
+    # Newton's method alone finds no root here: ||G|| grows from 1e10 to 1e18.
+    space = make_space("zonal", 60, 8)
+    check_any_step(space, 3.0, ("lognormal",), (1e3,))
+    interaction = Interaction(Series(coefficients=(0.0, 0.6, 0.3)), 8, "zonal")
+    solver = implicit(interaction, space, rough("lognormal", space), Diffusion(0.02, 3.0), dt=1e3)
+    newton = solver._newton
+    assert newton is not None
+    pull = newton.pull(solver.drift_of(solver.field()), solver.rho)
+    assert newton.solve(pull, 1e3, None, patient=False) is None
+    found = newton.solve(pull, 1e3, None, patient=True)
+    assert found is not None and found.residual < 1e-6
+
+
+@pytest.mark.parametrize("method", ["lu", "ilu", "amg"])
+def test_corrections_of_any_sign(method: str, make_space: Make) -> None:
+    space = make_space("sphere", 3)
+    solver = implicit(linear(space), space, gathered(space), Diffusion(0.2, 2.0))
+    newton = solver._newton
+    assert newton is not None
+    rates = newton.rates(newton.pull(solver.drift_of(solver.field()), solver.rho))
+    right = solver.weights * np.random.default_rng(5).standard_normal(space.n_owned)
+    correction = EdgeSystem(space, solver.weights, method=method).correct(rates, right, 0.05)
+    assert correction is not None
+    delta, stars = correction.delta, space.stars
+    around = np.sum(rates.arriving * delta[stars.neighbour], axis=0)
+    left = right - solver.weights * delta - 0.05 * (rates.leaving * delta - around)
+    assert np.sum(np.abs(left)) < 1e-6 * np.sum(np.abs(right))
+    # Columns sum to w: what is added is the right side.
+    assert float(solver.weights @ delta) == pytest.approx(float(np.sum(right)), abs=1e-6)
+    assert np.min(delta) < 0.0 < np.max(delta)
+
+
+@pytest.mark.parametrize("m", slow_but([1], [1.5, 2.0, 3.0]))
+@meshes
+def test_explicit_steps_on_rough_data(which: Any, m: float, make_space: Make) -> None:
+    space = make_space(*which)
+    for name in ("holes", "cap", "peak"):
+        solver = EulerianSolver(
+            space, linear(space), rough(name, space), diffusion=Diffusion(0.1, m)
+        )
+        before = solver.free_energy_excess()
+        for _ in range(25):
+            solver.advance(1e9)
+            after = solver.free_energy_excess()
+            assert np.all(solver.rho >= 0.0)
+            assert abs(mass(solver) - 1.0) < 1e-13
+            assert after <= before + 1e-13 * abs(before)
+            before = after
+        assert solver.energy_violations == 0
+
+
+def test_edges_have_the_mean_density() -> None:
+    down = np.array([0.0, 0.2, 1.0, 2.5, 3.0, 100.0])  # upwind: 1
+    p = np.empty(6)
+    mean(np.clip(np.log(np.maximum(down, 1e-9)), -20.0, 20.0), np.zeros(6), p)
+    np.testing.assert_allclose(np.exp(0.5 * p), np.minimum(0.5 * (1.0 + down), 2.0), rtol=1e-8)
 
 
 # ------------------------------------------------------------------ stationary states
