@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
-import numpy as np
 from pydantic import BeforeValidator, WrapValidator
 
+from meanfield.case.built import OPTIONS
 from meanfield.case.heads import (
     EXPONENTIAL,
     Attention,
     Drift,
     Head,
-    head_matrices,
     number_in_words,
     without_beta,
 )
 from meanfield.case.intime import (
-    Form,
     InCase,
-    combined,
     moves,
     moving_in,
     number_in_time,
-    resolved,
     written,
 )
-from meanfield.case.terms import AnyPotential, Diffusion, Perceptron, potential_on
+from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
-from meanfield.interaction.kernels import KERNELS, Kernel
+from meanfield.interaction.kernels import KERNELS, Kernel, Power
 from meanfield.interaction.strength import STRENGTHS, Strength
 from meanfield.options import Expected, Field, Number, a_list, as_table, options, options_of
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
     from meanfield.case.intime import NumberInTime
-    from meanfield.interaction.composite import Moving
     from meanfield.interaction.contract import AnyInteraction
+    from meanfield.interaction.external import External
     from meanfield.interaction.zonal import Term
 
 __all__ = ["ALONE", "SHORT_FORM", "Model"]
@@ -49,13 +44,9 @@ __all__ = ["ALONE", "SHORT_FORM", "Model"]
 MAX_BETA = 2000.0
 MAX_KAPPA = 1e6  # as of the strength of a kernel: all is uniform at once
 MAX_BETA_USA = 600.0
-_AHEAD = 100  # jumps at which a zonal geometry looks at what comes
 
 SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
-
-OPTIONS = {"bias": "sigmoid", "tolerance": "sinkhorn"}
-"""Keys of [model] that one kind of attention has, which has the same option."""
 
 ALONE = ("drift", "perceptron", "potential")
 """Those of what may stand beside an interaction, or alone."""
@@ -83,17 +74,6 @@ else:
         Field(discriminator="type"),
         WrapValidator(lambda value, read: value if isinstance(value, Kernel) else read(value)),
     ]
-
-
-def _looked_ahead(moving: Moving) -> Moving:
-    """The same, once it is known that a zonal geometry takes what comes: no run ends for it."""
-    t = 0.0
-    for _ in range(_AHEAD if moving.manifold.latitudes else 0):
-        t = moving.next_jump(t)
-        if t == math.inf:
-            break
-        moving.at(t)
-    return moving
 
 
 def _sign(value: object) -> int:
@@ -156,9 +136,9 @@ class Model:
     """What kind of diffusion kappa is of; left out: linear."""
 
     def __post_init__(self) -> None:
-        if self.strength is not None and self._alone:
+        if self.strength is not None and self.beside:
             raise InputError(
-                f"strength: found together with model.{self._alone[0]}, expected attention or an "
+                f"strength: found together with model.{self.beside[0]}, expected attention or an "
                 "interaction alone"
             )
         for name, kind in OPTIONS.items():
@@ -171,12 +151,12 @@ class Model:
             self._check_interaction()
         elif self.heads:
             self._check_heads()
-        elif not self._alone or any(getattr(self, n) is not None for n in SHORT_FORM):
+        elif not self.beside or any(getattr(self, n) is not None for n in SHORT_FORM):
             self._check_attention()
 
     @property
-    def _alone(self) -> list[str]:
-        """What is given of what needs no interaction."""
+    def beside(self) -> list[str]:
+        """The keys that are given of what needs no interaction: drifts, and a potential."""
         return [name for name in ALONE if getattr(self, name) is not None]
 
     def _need(self, *names: str) -> None:
@@ -256,23 +236,33 @@ class Model:
     def is_zonal(self) -> bool:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
         kernel = self.attention is None or self.attention in EXPONENTIAL
-        more = self.heads or self._alone or self.strength is not None or moves(self.beta)
+        more = self.heads or self.beside or self.strength is not None or moves(self.beta)
         return kernel and not more
 
     @property
     def term(self) -> Term:
-        """Who pulls whom, as ``interaction.Interaction`` takes it.
+        """Who pulls whom, as ``interaction.Interaction`` takes it, potentials left aside.
 
         Raises:
-            InputError: heads, drifts and potentials are no zonal kernel, nor is what is in time.
+            InputError: heads and other kinds of attention are no zonal kernel, nor is what is in
+                time.
         """
         for key in self.moving:
             raise InputError(f"{key}: found a value in time, stationary and branch need constants")
-        if not self.is_zonal:
-            others = [*self._alone, "strength" if self.strength is not None else "attention"]
-            key = "heads" if self.heads else others[0]
+        other = self.attention is not None and self.attention not in EXPONENTIAL
+        given = {"heads": bool(self.heads), "strength": self.strength is not None,
+                 "attention": other}  # fmt: skip
+        for key in (name for name, there in given.items() if there):
             raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
+        if self.interaction is None and self.beta is None:
+            return Power(k=1, strength=0.0)  # nobody pulls anybody
         return self._zonal
+
+    def external(self, d: int) -> External | None:
+        """-U beside ``term``: see ``built.external_of``."""
+        from meanfield.case.built import external_of
+
+        return external_of(self, d)
 
     @property
     def _zonal(self) -> Term:
@@ -297,43 +287,18 @@ class Model:
 
             base = dataclasses.replace(self, strength=None).on(geometry, method, accuracy)
             return Strong(base, self.strength)
-        if self.interaction is None and not self.is_zonal:
-            return self._composite(geometry, method, accuracy)
+        from meanfield.case.built import composite_of
         from meanfield.interaction.interaction import Interaction
+
+        if self.interaction is None and not self.is_zonal:
+            return composite_of(self, geometry, method, accuracy)
 
         zonal = Interaction(self._zonal, geometry.d, geometry.kind, method, accuracy)
         if self.is_zonal:
             return zonal
         from meanfield.interaction.together import Together
 
-        return Together((zonal, self._composite(geometry, method, accuracy)))
-
-    def _composite(self, geometry: Geometry, method: str, accuracy: float | None) -> AnyInteraction:
-        from meanfield.interaction.composite import KINDS, Composite, HeadMatrices, Moving
-        from meanfield.interaction.drifts import Drift as Fixed
-
-        d, kind = geometry.d, self.attention or "sa"
-        heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(self.heads)]
-        if self.value is not None:  # the short form is one head
-            values = np.diag(np.full(d, self.value, dtype=float))
-            beta = resolved("model.beta", 1.0 if self.beta is None else self.beta, Form(0))
-            pull = combined([beta], lambda now: now * np.eye(d), (d, d))
-            keys = pull if kind == "l2" else None
-            heads.append(head_matrices(pull, values, kind, "model.beta", keys))
-        drifts = [part.on(d) for part in (self.drift, self.perceptron) if part is not None]
-        if self.potential is not None:
-            drifts.append(potential_on(self.potential, d))
-        given = {n: getattr(self, n) for n in OPTIONS if getattr(self, n) is not None}
-        try:
-            made = KINDS[kind](**given) if given else kind
-            rest = (made, d, geometry.kind, method, accuracy)
-            if self.moving:
-                return _looked_ahead(Moving(tuple(heads), *rest, tuple(drifts)))
-            fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
-            return Composite(fixed, *rest, tuple(x for x in drifts if isinstance(x, Fixed)))
-        except InputError as error:  # it knows its own names only
-            said = str(error)
-            raise InputError(said if said.startswith("model.") else f"model.{said}") from None
+        return Together((zonal, composite_of(self, geometry, method, accuracy)))
 
     def describe(self) -> str:
         """A few words."""
@@ -356,7 +321,7 @@ class Model:
             if any(moving_in(head) for head in self.heads):
                 words.append("in time")
         names = {"drift": "linear drift"}
-        return ", ".join([*words, *(names.get(name, name) for name in self._alone)])
+        return ", ".join([*words, *(names.get(name, name) for name in self.beside)])
 
     def _short(self) -> str:
         """The short form, or the kernel, in words."""
@@ -379,11 +344,16 @@ class Model:
         return table
 
     def replaced(self, parameter: str, value: float) -> Model:
-        """The model with another kappa, or another number of its interaction.
+        """The model with another kappa, or a number of its interaction ("strength", "beta").
+
+        Or of its potential ("potential.strength").
 
         Raises:
             InputError: there is no such parameter, or the value is out of its range.
         """
+        head, _, name = parameter.partition(".")
+        if head == "potential" and self.potential is not None:
+            return dataclasses.replace(self, potential=self.potential.replaced({name: value}))
         if parameter == "kappa" or self.interaction is None:
             return dataclasses.replace(self, **{parameter: value})  # type: ignore[arg-type]
         return dataclasses.replace(self, interaction=self.interaction.replaced({parameter: value}))
@@ -395,4 +365,7 @@ class Model:
         Raises:
             InputError: there are no branches, see ``term``.
         """
-        return ("kappa", *self.term.parameters)
+        term = self.term
+        known = [] if self.interaction is None and self.beta is None else term.parameters
+        more = {} if self.potential is None else self.potential.parameters
+        return ("kappa", *known, *(f"potential.{name}" for name in more))

@@ -115,11 +115,13 @@ def find_branches(
     The uniform state is a state for every parameter; where it changes its stability is found from
     its computed spectrum. The other branch starts at the state to which ``law`` leads at ``start``
     or, if that is uniform, at the first such critical value, along its critical mode. It is
-    followed around folds until it leaves the interval or joins the uniform branch.
+    followed around folds until it leaves the interval or joins the uniform branch. Beside a
+    potential no state is uniform, and the branch of the state at ``start`` is all.
 
     Args:
         equation: the other parameters; that of ``parameter`` is not used.
-        parameter: "kappa", or a number of the interaction ("beta"; "strength", ... of kernels).
+        parameter: "kappa", or a number of the interaction ("beta"; "strength", ... of kernels) or
+            of the potential ("potential.strength", ...).
         start, end: the interval, in the order in which it is followed.
         law: a law symmetric about e_d, or zonal moments, see ``find_stationary``.
         step: largest arclength of a step (0.03: about 100 points for a hysteresis loop).
@@ -134,6 +136,8 @@ def find_branches(
     """
     first, interval = first_equation(equation, parameter, (start, end)), (start, end)
     report = report or silent
+    if first.external is not None:
+        return _beside_potential(first, parameter, interval, law, step, report)
     critical = critical_values(equation, parameter, interval)
     branches = [uniform_branch(Curve(first, parameter, interval), critical, report)]
     state = find_stationary(first, law, "zonal")
@@ -154,6 +158,23 @@ def find_branches(
         met += [e.parameter for e in branches[-1].events if e.kind == "uniform"]
     values = tuple(sorted(p for p, _ in critical))
     return Diagram(first, parameter, interval, tuple(branches), values, AXIAL)
+
+
+def _beside_potential(
+    first: Equation,
+    parameter: str,
+    interval: tuple[float, float],
+    law: Law | Array,
+    step: float,
+    report: Report,
+) -> Diagram:
+    """The one branch that is followed where no state is uniform: from that at the start."""
+    curve = Curve(first, parameter, interval)
+    state = find_stationary(first, law, "zonal")
+    x = _settle(curve, curve.unknowns(state.moments, interval[0]))
+    along = curve.uniform(math.copysign(1.0, interval[1] - interval[0]))
+    found = follow(curve, "aligned", x, along, step, report)
+    return Diagram(first, parameter, interval, (found,), ())
 
 
 def _settle(curve: Curve, x: Array) -> Array:
@@ -224,7 +245,8 @@ def follow(
 ) -> Branch:
     """Follow one branch from a solution (or from a branch point on the uniform state)."""
     walk = _Walk(curve, name, report)
-    at_uniform = curve.amplitude(x) < _SMALL
+    free = curve.equation.external is None  # else no state is uniform
+    at_uniform = free and curve.amplitude(x) < _SMALL
     walk.add(x, kind="uniform" if at_uniform else "")
     tangent = along if at_uniform else curve.tangent(x, along)
     if not at_uniform and tangent[-1] * along[-1] < 0.0:
@@ -249,7 +271,7 @@ def follow(
             tangent /= curve.length(tangent)
             continue
         past = curve.outside(new)
-        if not past and not at_uniform and _joins(curve, x, new):
+        if free and not past and not at_uniform and _joins(curve, x, new):
             walk.add(curve.meeting(x, new), kind="uniform")
             return walk.ended("the uniform state")
         if past:
@@ -317,13 +339,14 @@ def _between(
     """What happens between two neighbouring points: solutions, rows and kinds along the curve."""
     tests: list[tuple[str, Callable[[Array], float]]] = []
     leading, excess = COLUMNS.index("leading"), COLUMNS.index("free_energy_excess")
-    if min(curve.amplitude(x), curve.amplitude(new)) > _SMALL:
+    apart = min(curve.amplitude(x), curve.amplitude(new)) > _SMALL  # from the uniform state
+    if apart or curve.equation.external is not None:
         if tangent[-1] * curve.tangent(new, tangent)[-1] < 0.0:
             tests.append(("fold", lambda y: float(curve.tangent(y, tangent)[-1])))
         elif before[leading] * row[leading] < 0.0:
             tests.append(("branch point", lambda y: curve.spectrum(y).leading))
         falls = curve.equation.interaction.energy_kind == "gradient"
-        if falls and before[excess] * row[excess] < 0.0:
+        if falls and curve.equation.external is None and before[excess] * row[excess] < 0.0:
             tests.append(("equal free energy", lambda y: curve.state(y).free_energy_excess))
     found = []
     for kind, test in tests:

@@ -16,8 +16,9 @@ from scipy import linalg, optimize
 
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
-from meanfield.steady.equation import Equation, MomentMap, Point, StationaryState, with_parameter
+from meanfield.steady.equation import Equation, MomentMap, Point, with_parameter
 from meanfield.steady.spectrum import Spectrum
+from meanfield.steady.state import StationaryState
 from meanfield.steady.symmetry import AXIAL, Symmetry
 
 __all__ = ["Curve"]

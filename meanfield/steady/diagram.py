@@ -83,7 +83,7 @@ class Diagram:
         equation: the equation at the start of the interval.
         parameter: "kappa", or a number of the interaction.
         interval: from, to.
-        branches: the uniform one first.
+        branches: the uniform one first, where there is one (no potential).
         critical: values of the parameter in the interval where the uniform state changes its
             stability, from the computed spectrum; another symmetry than axial: where one of its
             harmonics does.
@@ -101,6 +101,16 @@ class Diagram:
     def order_name(self) -> str:
         """What the order parameter of states without a mean is called."""
         return f"c_{self.symmetry.degree}"
+
+    @property
+    def uniform(self) -> Branch | None:
+        """The uniform branch; None: there is a potential."""
+        return self.branches[0] if self.branches[0].name == "uniform" else None
+
+    @property
+    def others(self) -> tuple[Branch, ...]:
+        """The branches that are not uniform."""
+        return self.branches if self.uniform is None else self.branches[1:]
 
     def events(self, kind: str) -> tuple[Event, ...]:
         """All special points of a kind, branch by branch."""

@@ -10,7 +10,9 @@ interaction's harmonics, to round-off; a series that does not end is taken until
 says nothing), so that these moments are the unknowns: a = T(a), where T takes moments to the
 density that they exert and back to its moments.
 
-Owns the equation, T and what is read off a state. How a state is found is ``newton``, its stability
+A potential U beside it stands in the exponent, (xi - U)/kappa; there is no uniform state then.
+
+Owns the equation and T. What a state is tells ``state``, how it is found ``newton``, its stability
 ``spectrum``. Knows nothing of cases, files, meshes and time steppers.
 """
 
@@ -26,18 +28,16 @@ import numpy as np
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.manifolds import Grid, MatrixGrid
-from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.interaction.external import External
 from meanfield.interaction.interaction import Interaction
-from meanfield.interaction.measure import Measure
 from meanfield.interaction.zonal import Term
 
-__all__ = ["UNIFORM", "Equation", "MomentMap", "Point", "StationaryState", "with_parameter"]
+__all__ = ["Equation", "MomentMap", "Point", "with_parameter"]
 
-UNIFORM = 1e-7
-"""Moments below which a state is uniform."""
 _LOG_MAX = 690.0
 _FIRST_DEGREE, _MOST_DEGREE = 32, 512  # of a series that does not end
+_STILL = 1e-9  # of the gradient of U: what a rotation changes it by, that leaves it as it is
 _LAST_SHARE = 1e-13  # of its last quarter, see ``MomentMap.last_share``, that is none
 
 
@@ -49,6 +49,7 @@ class Equation:
         term: who pulls whom: a ``SelfAttention`` or a ``Kernel``.
         kappa: diffusion, positive.
         d: dimension of R^d.
+        external: -U, added to xi; None: there is none.
 
     Raises:
         InputError: a parameter out of its range.
@@ -57,6 +58,7 @@ class Equation:
     term: Term
     kappa: float
     d: int
+    external: External | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.kappa) and self.kappa > 0.0):
@@ -96,12 +98,13 @@ class Equation:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """What may be varied, with its value: kappa, and what the interaction has."""
-        return {"kappa": self.kappa, **self.interaction.parameters}
+        """What may be varied, with its value: kappa, and what interaction and potential have."""
+        more = {} if self.external is None else self.external.parameters
+        return {"kappa": self.kappa, **self.interaction.parameters, **more}
 
 
 def with_parameter(equation: Equation, parameter: str, value: float) -> Equation:
-    """The equation with another kappa, or another number of the interaction.
+    """The equation with another kappa, or another number of the interaction or the potential.
 
     Raises:
         InputError: there is no such parameter, or the value is out of its range.
@@ -109,6 +112,8 @@ def with_parameter(equation: Equation, parameter: str, value: float) -> Equation
     if parameter == "kappa":
         return replace(equation, kappa=value)
     a_parameter(parameter, tuple(equation.parameters))
+    if equation.external is not None and parameter in equation.external.parameters:
+        return replace(equation, external=equation.external.replaced({parameter: value}))
     return replace(equation, term=equation.term.replaced({parameter: value}))
 
 
@@ -144,15 +149,53 @@ class MomentMap:
     """
 
     def __init__(self, equation: Equation, grid: Grid) -> None:
+        if equation.external is not None and grid.manifold.latitudes:
+            equation.external.refuse_tilted()
         self.equation = equation
         self.grid = grid
         self.multiplier = equation.interaction.multipliers(grid.degree)[grid.degrees]
         self.scale = 1.0 / np.sqrt(harmonic_dimension(grid.degree, grid.d))[grid.degrees]
 
+    @property
+    def free(self) -> bool:
+        """Whether there is no potential, so that the uniform state is one."""
+        return self.equation.external is None
+
+    @cached_property
+    def lift(self) -> Array:
+        """(n,) -U/kappa at the nodes."""
+        external = self.equation.external
+        if external is None:
+            return np.zeros(self.grid.weights.size)
+        return external.value(self.grid.unit_vectors) / self.equation.kappa
+
+    @cached_property
+    def slant(self) -> Array:
+        """(k, n) its gradient."""
+        x = self.grid.unit_vectors
+        external = self.equation.external
+        vector = np.zeros(x.shape) if external is None else external.vector(x)
+        return self.grid.in_frame(vector) / self.equation.kappa
+
+    @cached_property
+    def free_turns(self) -> Array:
+        """(r, rotations) orthonormal: rotations that leave U as it is."""
+        turned = self.grid.generators(self.slant)
+        if self.equation.external is None or not len(turned):
+            return np.eye(len(turned))
+        axes, sizes, _ = np.linalg.svd(turned * np.sqrt(self.grid.weights), full_matrices=False)
+        return np.asarray(axes.T[sizes <= _STILL * float(np.max(np.abs(self.slant)))])
+
+    def gradient(self, point: Point) -> Array:
+        """(k, n) of the exponent."""
+        pull = self.grid.gradient(self.multiplier * point.moments)
+        return np.asarray(point.slope * pull + self.slant)
+
     def at(self, moments: Array) -> Point:
         """Evaluate T at some moments."""
         q = self.grid.synthesise(self.multiplier * moments)
         phi, slope = self.equation.exponent(q)
+        phi = phi + self.lift
         top = float(phi.max())
         log_norm = top + math.log(float(self.grid.weights @ np.exp(phi - top)))
         log_rho = phi - log_norm
@@ -187,11 +230,15 @@ class MomentMap:
         At most to 1e-10. Each moment counts by its part in the kernel: those of the largest degrees
         hardly matter, and have lost digits in the recurrence of their polynomials.
         """
+        return self.unresolved(point) <= min(10.0 * self.round_off(point), 1e-10)
+
+    def unresolved(self, point: Point) -> float:
+        """What T(a) is wrong by, against a grid of twice the size; see ``resolves``."""
         finer = MomentMap(self.equation, self.grid.resized(self.grid.degree, 2 * self.grid.size))
         error = (finer.at(point.moments).image - point.image) * self.scale
         part = np.abs(self.multiplier) / self.scale**2
         error *= part / part.max()
-        return float(np.abs(error).max()) <= min(10.0 * self.round_off(point), 1e-10)
+        return float(np.abs(error).max())
 
     def residual(self, point: Point) -> float:
         """max_l |c_l - T(c)_l|."""
@@ -221,158 +268,9 @@ class MomentMap:
         return np.asarray(covariance * self.multiplier)
 
     def rotations(self, point: Point) -> Array:
-        """Derivatives of the moments T(a) under the rotations of the sphere, (rotations, k)."""
+        """Derivatives of the moments T(a) under the rotations that U allows, (r, k)."""
         gradient = self.grid.gradient(self.multiplier * point.moments)
-        turned = self.grid.generators(gradient) * (point.rho * point.slope)
+        turned = self.free_turns @ self.grid.generators(gradient) * (point.rho * point.slope)
         return np.array([self.grid.analyse(row) for row in turned]).reshape(
             len(turned), point.moments.size
         )
-
-
-@dataclass(frozen=True)
-class StationaryState:
-    """A stationary state on one geometry.
-
-    Attributes:
-        equation: what it is a state of.
-        grid: nodes that resolve it to round-off.
-        moments: (k,) its moments against the grid's orthonormal harmonics.
-        log_rho: (n,) log density w.r.t. sigma at the nodes.
-        residual: max_l |c_l - T(c)_l|, c_l = int P_l dmu or its like (harmonics scaled to 1).
-        iterations: fixed-point steps and Newton steps taken.
-    """
-
-    equation: Equation
-    grid: Grid
-    moments: Array
-    log_rho: Array
-    residual: float
-    iterations: tuple[int, int]
-
-    @classmethod
-    def of(
-        cls, moment_map: MomentMap, point: Point, iterations: tuple[int, int] = (0, 0)
-    ) -> StationaryState:
-        """The state of a solution."""
-        return cls(
-            moment_map.equation, moment_map.grid, point.moments, point.log_rho,
-            moment_map.residual(point), iterations,
-        )  # fmt: skip
-
-    @cached_property
-    def _map(self) -> MomentMap:
-        return MomentMap(self.equation, self.grid)
-
-    @cached_property
-    def _mass(self) -> Array:
-        """(n,) masses at the nodes."""
-        return self.grid.weights * np.exp(self.log_rho)
-
-    @property
-    def point(self) -> Point:
-        """The state with its derivatives."""
-        return self._map.at(self.moments)
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether this is the uniform state: all moments below 1e-7."""
-        return float(np.max(np.abs(self.moments * self._map.scale)[1:])) < UNIFORM
-
-    @cached_property
-    def mean(self) -> Array:
-        """int x dmu, (d,); zonal: along the axis e_d."""
-        along = self._mass @ self.grid.manifold.moments_of(self.grid.points)
-        return np.concatenate([np.zeros(self.grid.d - len(along)), along])
-
-    @property
-    def mean_norm(self) -> float:
-        """|m| = c_1, the order parameter."""
-        return float(np.linalg.norm(self.mean))
-
-    @cached_property
-    def axis(self) -> Array:
-        """Unit vector of the mean, or of the largest second moment if the mean vanishes, (d,)."""
-        if self.grid.manifold.latitudes:
-            return np.eye(self.grid.d)[-1]
-        if self.mean_norm > UNIFORM:
-            return self.mean / self.mean_norm
-        x = self.grid.points
-        values, vectors = np.linalg.eigh((x * self._mass[:, None]).T @ x)
-        odd = int(np.argmax(np.abs(values - np.median(values))))
-        return np.asarray(vectors[:, odd])
-
-    @property
-    def _heights(self) -> Array:
-        """<x, axis> at the nodes."""
-        x = self.grid.manifold.moments_of(self.grid.points)
-        return np.asarray(x @ self.axis[-x.shape[1] :])
-
-    @property
-    def c2(self) -> float:
-        """int P_2(<x, axis>) dmu, P_2 = (d t^2 - 1)/(d - 1)."""
-        t, d = self._heights, self.grid.d
-        return float(self._mass @ ((d * t * t - 1.0) / (d - 1.0)))
-
-    @cached_property
-    def _excess(self) -> float:
-        """1/2 int q dmu, scaled."""
-        return 0.5 * float(np.sum(self._map.multiplier * self.moments**2))
-
-    @property
-    def energy_excess(self) -> float:
-        """E - E_uniform (attention: E increases along the flow for V = +I)."""
-        return self.equation.interaction.energy_of(self._excess)
-
-    @property
-    def energy(self) -> float:
-        """E: (1/2 beta) iint e^{beta <x, y>} dmu dmu (attention), 1/2 iint W dmu dmu (kernels)."""
-        return self.energy_excess + self.equation.interaction.uniform_energy
-
-    @property
-    def entropy(self) -> float:
-        """H = int rho log rho dsigma, 0 for the uniform state."""
-        return float(self.grid.weights @ (np.exp(self.log_rho) * self.log_rho))
-
-    @property
-    def free_energy_excess(self) -> float:
-        """F - F_uniform, F = kappa H - E (V = -I: + E): 0 if uniform, falls along the flow.
-
-        With the identity as link (usa, kernels); nan for others (sa), for which no functional that
-        falls is known with noise.
-        """
-        equation = self.equation
-        if equation.interaction.energy_kind != "gradient":
-            return math.nan
-        return equation.interaction.free_energy(self.energy_excess, self.entropy, equation.kappa)
-
-    @cached_property
-    def is_axially_symmetric(self) -> bool:
-        """Whether the density is symmetric about ``axis`` (circle: even about it)."""
-        if self.grid.manifold.latitudes or self.is_uniform:
-            return True
-        gradient = self.grid.gradient(self._map.multiplier * self.moments)
-        if self.grid.manifold.dimension == 2:
-            turned = self.axis @ self.grid.generators(gradient)
-            size = float(np.abs(gradient).max())
-            return float(np.abs(turned).max()) < 1e-6 * size
-        phi = math.atan2(self.axis[1], self.axis[0])
-        k = np.arange(1, self.grid.degree + 1)
-        sines = self.moments[2::2] * np.cos(k * phi) - self.moments[1::2] * np.sin(k * phi)
-        return float(np.abs(sines).max()) < 1e-6
-
-    def zonal_moments(self) -> Array:
-        """Orthonormal moments of the state about its axis, as those of a zonal grid, (L + 1,)."""
-        if self.grid.manifold.latitudes:
-            return self.moments
-        f, _ = zonal_functions(self.grid.d, 0, self.grid.degree, self._heights)
-        return np.asarray(f @ self._mass)
-
-    def density(self, points: Array) -> Array:
-        """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
-        equation, grid = self.equation, self.grid
-        model = replace(equation.on(grid.manifold.name), most=grid.degree)
-        field = model.field(Measure(grid.points, self._mass, grid.weights))
-        # The constant is that of the grid: log_rho = Phi - log_norm.
-        phi, _ = equation.exponent(self.point.q)
-        log_norm = float(np.max(phi)) - float(self.log_rho[int(np.argmax(phi))])
-        return np.exp(field.potential(points) / equation.kappa - log_norm)

@@ -20,9 +20,9 @@ from meanfield.results.folder import RunFolder
 from meanfield.software import provenance, utc_now
 from meanfield.steady.branch import Report
 from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
-from meanfield.steady.equation import StationaryState
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum
+from meanfield.steady.state import StationaryState
 from meanfield.whole import save_arrays, write_table
 
 __all__ = [
@@ -96,6 +96,7 @@ def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFol
         "kappa": equation.kappa,
         "d": equation.d,
         **last,
+        **({} if equation.external is None else equation.external.parameters),
         "c_1": state.mean_norm,
         "c_2": state.c2,
         "energy": state.energy,

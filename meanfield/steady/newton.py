@@ -7,6 +7,7 @@ and of branches of states.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,14 +15,16 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Grid, MatrixGrid, manifold
 from meanfield.geometry.sphere import Array
-from meanfield.steady.equation import UNIFORM, Equation, MomentMap, Point, StationaryState
+from meanfield.steady.equation import Equation, MomentMap, Point
+from meanfield.steady.state import UNIFORM, StationaryState
 
 __all__ = ["find_stationary", "newton"]
 
+_KINKED = 1e-8
 _ITERATIONS = {1: 20_000, 2: 4_000}  # by the dimension of the grid, which sets their cost
 
 
@@ -117,7 +120,7 @@ def find_stationary(
         The state, with residual at round-off level.
 
     Raises:
-        InputError: the peak is too narrow for the largest grid.
+        InputError: the peak is too narrow for the largest grid, or zonal a tilted potential.
         BrokenInvariantError: no convergence.
     """
     degree, on = equation.first_degree, manifold(geometry, equation.d)
@@ -129,13 +132,13 @@ def find_stationary(
         moment_map = MomentMap(equation, on.grid(degree, size))
         if moments is None:
             moments = _without_noise(_start(start, moment_map.grid), moment_map)
-        if not np.any(moments[1:]):  # always a state, not to be left by round-off
+        if moment_map.free and not np.any(moments[1:]):  # always a state, not to be left
             point = replace(moment_map.at(moments), log_rho=np.zeros(moment_map.grid.weights.size))
             return StationaryState.of(moment_map, point)
-        free = _free(moments, moment_map.grid)
+        free = _free(moments, moment_map)
         point, done = _iterate(moment_map, moments, free, progress)
         fixed, newtons = fixed + done[0], newtons + done[1]
-        if not moment_map.resolves(point):
+        if not (moment_map.resolves(point) or _as_far_as_goes(moment_map, point)):
             moments, size = point.moments, 2 * size
         elif moment_map.cut_short(point.moments):
             degree *= 2
@@ -175,10 +178,32 @@ def _start(start: Law | Array, grid: Grid) -> Array:
     return np.asarray(moments / moments[0])
 
 
-def _free(moments: Array, grid: Grid) -> Array:
-    """(k,) which moments may change: the odd ones of a law that is even stay zero."""
+def _free(moments: Array, moment_map: MomentMap) -> Array:
+    """(k,) which moments may change: the odd ones of a law that is even stay zero, if U is even."""
+    grid, external = moment_map.grid, moment_map.equation.external
     odd = grid.degrees % 2 == 1
-    return ~odd | bool(np.any(moments[odd]))
+    pushed = external is not None and not external.is_even(grid.unit_vectors)
+    return ~odd | bool(np.any(moments[odd]) or pushed)
+
+
+def _as_far_as_goes(moment_map: MomentMap, point: Point) -> bool:
+    """Whether this is the largest grid, good to 1e-8, and there is a potential, perhaps with kinks.
+
+    Warns of that.
+    """
+    grid = moment_map.grid
+    if moment_map.equation.external is None or 2 * grid.size <= grid.most_size:
+        return False
+    error = moment_map.unresolved(point)
+    if error > _KINKED:
+        return False
+    warnings.warn(
+        f"moments of the state are known to {error:.1e}: that is what the largest grid makes of a "
+        "potential with kinks",
+        MeanfieldWarning,
+        stacklevel=3,
+    )
+    return True
 
 
 def _iterate(

@@ -122,14 +122,14 @@ class Problem:
         """The resolved case as TOML."""
         return emit_toml(dict(self.table))
 
-    def equation(self, **changes: float) -> Equation:
-        """The stationary equation, with kappa or numbers of the interaction changed.
+    def equation(self, changes: Mapping[str, float] | None = None) -> Equation:
+        """The stationary equation, with kappa or other ``parameters`` of the model changed.
 
         Raises:
             InputError: kappa is not positive, or a number is out of its range.
         """
         model = self.model
-        for name, value in changes.items():
+        for name, value in (changes or {}).items():
             model = model.replaced(name, value)
         if model.kappa == 0.0:
             raise InputError(
@@ -142,7 +142,7 @@ class Problem:
                 "for linear diffusion (exponent = 1) only: expected `meanfield run` with "
                 "time.stationary"
             )
-        return Equation(model.term, model.kappa, self.geometry.d)
+        return Equation(model.term, model.kappa, self.geometry.d, model.external(self.geometry.d))
 
     @property
     def manifold(self) -> Manifold:

@@ -31,7 +31,8 @@ from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
-from meanfield.steady.equation import Equation, MomentMap, Point, StationaryState
+from meanfield.steady.equation import Equation, MomentMap, Point
+from meanfield.steady.state import StationaryState
 
 __all__ = ["NEUTRAL", "Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
@@ -101,7 +102,7 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
 
     Axially symmetric states on S^{d-1}, d >= 3: perturbations by their azimuthal order about the
     axis, see ``zonal_spectrum`` (d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
-    dense. Other states on the sphere: all perturbations, by Arnoldi iteration.
+    dense. Other states on the sphere, or beside a potential: all, by Arnoldi iteration.
 
     Args:
         state: the state.
@@ -113,7 +114,8 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     grid = state.grid
     if isinstance(grid, CircleGrid):
         return Spectrum((_circle_mode(state, grid, count),))
-    if isinstance(grid, SphereGrid) and not state.is_axially_symmetric:
+    turns = state.is_axially_symmetric and state.equation.external is None  # to e_d
+    if isinstance(grid, SphereGrid) and not turns:
         return arnoldi_spectrum(state, count)
     zonal = ZonalGrid(grid.degree, grid.size, grid.d)
     moment_map = MomentMap(state.equation, zonal)
@@ -135,11 +137,13 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
     t = fine.cosines
     sine = np.sqrt((1.0 - t) * (1.0 + t))
     at, dphi, dark = _light_up(moment_map.equation, fine, at)
+    tied = moment_map.equation.external is not None  # to its axis
     modes: list[Mode] = []
     for order in range(2 if d == 2 else max(grid.degree, 2) + 1):
         if order > 2:
             before, last = (float(mode.eigenvalues[0].real) for mode in modes[-2:])
-            uniform = not modes[1].rotations.size  # then all orders have the same eigenvalues
+            # At the uniform state all orders have the same eigenvalues.
+            uniform = not (modes[1].rotations.size or tied)
             if uniform or last < min(0.0, before):
                 break
         f, df = zonal_functions(d, order, degree, t)
@@ -148,7 +152,7 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
             parts.append(math.sqrt(order * (order + d - 3)) * f / sine)
         stiffness = sum((part * fine.weights) @ part.T for part in parts)
         kept = np.arange(order, grid.degree + 1)
-        turn = np.sqrt(at.rho) * dphi if order == 1 else None
+        turn = np.sqrt(at.rho) * dphi if order == 1 and not tied else None
         kernel = moment_map.equation.interaction.between_latitudes(order, t) if dark else None
         modes.append(
             _dense_mode(
@@ -182,7 +186,8 @@ def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
     part = df - 0.5 * f * dphi
     stiffness = (part * fine.weights) @ part.T
     kept = grid.degrees
-    turn = None if state.is_uniform else (np.sqrt(at.rho) * dphi)[None]
+    still = state.is_uniform or not len(moment_map.free_turns)
+    turn = None if still else (np.sqrt(at.rho) * dphi)[None]
     kernel = None
     if dark:
         kernel = state.equation.interaction.between_points(fine.points)
@@ -200,8 +205,8 @@ def _light_up(
     Returns:
         The point with log_rho and slope put right, dPhi (n,), and whether that was necessary.
     """
-    p = equation.interaction.multipliers(grid.degree)[grid.degrees]
-    dphi = at.slope * grid.gradient(p * at.moments)[0]
+    moment_map = MomentMap(equation, grid)
+    dphi = moment_map.gradient(at)[0]
     if equation.interaction.is_linear:
         return at, dphi, False
     steep = np.abs(at.slope)  # like 1/Z
@@ -211,6 +216,7 @@ def _light_up(
         equation.on(grid.manifold.name).direct().field(Measure(grid.points, grid.weights * at.rho))
     )
     xi, slope = (values / equation.kappa for values in field.exponent(grid.points))
+    xi = xi + moment_map.lift
     light = int(np.argmax(at.log_rho))
     log_rho = xi - xi[light] + at.log_rho[light]
     velocity = field.velocity(grid.points) / equation.kappa
@@ -219,6 +225,7 @@ def _light_up(
         dphi = x[:, 0] * velocity[:, 1] - x[:, 1] * velocity[:, 0]
     else:
         dphi = velocity[:, 0]
+    dphi = dphi + moment_map.slant[0]
     return replace(at, log_rho=log_rho, slope=slope), np.asarray(dphi), True
 
 
@@ -318,17 +325,17 @@ class _Matrixless:
         self.multiplier = moment_map.multiplier
         at = moment_map.at(state.moments)
         self.root, self.slope = np.sqrt(at.rho), at.slope
-        gradient = self.low.gradient(self.multiplier * state.moments)
-        self.dphi = at.slope * gradient
+        self.dphi = moment_map.gradient(at)
         self.mass = basis.analyse(self.root)
         self.mass /= np.linalg.norm(self.mass)
         self.size = self.mass.size
         self.turned = np.zeros((0, self.size))
-        if not state.is_uniform:
-            turns = self.low.generators(gradient)
-            rows = np.array([basis.analyse(row * self.root * at.slope) for row in turns])
-            _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
-            self.turned = axes[sizes > 1e-6 * sizes[0]]
+        if not state.is_uniform and len(moment_map.free_turns):
+            every = np.array([
+                basis.analyse(row * self.root) for row in self.low.generators(self.dphi)
+            ])  # fmt: skip
+            _, sizes, axes = np.linalg.svd(moment_map.free_turns @ every, full_matrices=False)
+            self.turned = axes[sizes > 1e-6 * np.linalg.norm(every, 2)]
         self.lost = not _symmetric(moment_map) and bool(
             at.slope.max() > at.slope.min() / _DARK_SPHERE
         )

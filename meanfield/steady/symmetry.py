@@ -17,8 +17,9 @@ import numpy as np
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.groups import GROUPS
 from meanfield.geometry.manifolds import InvariantGrid, MatrixGrid, PolygonGrid, ZonalGrid
-from meanfield.steady.equation import MomentMap, Point, StationaryState
+from meanfield.steady.equation import MomentMap, Point
 from meanfield.steady.spectrum import Spectrum, arnoldi_spectrum, spectrum, zonal_spectrum
+from meanfield.steady.state import StationaryState
 
 __all__ = ["AXIAL", "SYMMETRIES", "Symmetry", "symmetry_named"]
 

@@ -14,20 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from meanfield.arguments import checked_arguments
 from meanfield.case import GivenCase
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError
-from meanfield.geometry.laws import Law
-from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.steady.branch import Report, find_branches
 from meanfield.steady.diagram import Diagram
-from meanfield.steady.equation import Equation, StationaryState
+from meanfield.steady.equation import Equation
 from meanfield.steady.folder import (
     branch_table,
     finish,
@@ -39,8 +35,8 @@ from meanfield.steady.folder import (
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
-from meanfield.steady.symmetric import find_symmetric_branches
-from meanfield.steady.symmetry import Symmetry
+from meanfield.steady.start import direction, follower, order_words
+from meanfield.steady.state import StationaryState
 from meanfield.surroundings import is_terminal
 
 __all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
@@ -102,13 +98,9 @@ def describe(state: StationaryState) -> str:
         return "uniform"
     if not state.is_axially_symmetric:
         return "not uniform, without an axis of symmetry"
-    where = f"e_{state.grid.d}" if state.grid.manifold.latitudes else _direction(state.axis)
+    where = f"e_{state.grid.d}" if state.grid.manifold.latitudes else direction(state.axis)
     odd = "" if state.mean_norm > 1e-7 else ", even (its mean vanishes)"
     return f"not uniform, symmetric about {where}{odd}"
-
-
-def _direction(axis: Array) -> str:
-    return f"({', '.join(f'{c:.4g}' for c in np.where(np.abs(axis) < 1e-9, 0.0, axis))})"
 
 
 def verdict(found: Spectrum) -> str:
@@ -205,10 +197,13 @@ class BranchResult:
         at = "changes its stability at" if diagram.symmetry.has_mean else (
             f"changes its stability against {diagram.symmetry.name} perturbations at"
         )  # fmt: skip
-        rows.append(("uniform", f"{at} {critical}" if critical else
-                     f"{'stable' if bool(diagram.branches[0].stable[0]) else 'unstable'} "
-                     "on the whole interval"))  # fmt: skip
-        for found in diagram.branches[1:]:
+        if diagram.uniform is None:
+            rows.append(("uniform", "no state: there is a potential"))
+        else:
+            rows.append(("uniform", f"{at} {critical}" if critical else
+                         f"{'stable' if bool(diagram.uniform.stable[0]) else 'unstable'} "
+                         "on the whole interval"))  # fmt: skip
+        for found in diagram.others:
             p = found.column("parameter")
             rows.append(
                 (found.name, f"{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}; "
@@ -237,10 +232,10 @@ class BranchResult:
     def _transition(self) -> str:
         """What happens at the critical value, from the state next to it on the branch."""
         diagram, name = self.diagram, self.diagram.parameter
-        if len(diagram.branches) == 1:
+        if not diagram.others:
             return "no state but the uniform one was found on the interval"
         folds = [event.parameter for event in diagram.events("fold")]
-        for found in diagram.branches[1:]:
+        for found in diagram.others:
             leading = found.column("leading")
             for end, beside in ((0, 1), (-1, -2)):
                 joins = any(abs(found.table[end, 0] - p) <= 1e-9 * abs(p) for p in diagram.critical)
@@ -285,7 +280,8 @@ def branch(
 
     Args:
         problem: a case, the path of its file, or what remains of it.
-        parameter: "kappa", or a number of the interaction ("beta", or of a kernel).
+        parameter: "kappa", or a number of the interaction ("beta", or of a kernel) or of the
+            potential ("potential.strength").
         start, end: the interval, followed from start to end.
         folder, overwrite, progress, announce: as for ``stationary``.
 
@@ -299,7 +295,7 @@ def branch(
     on = problem.manifold
     with RunFolder.claimed(folder, "branch"):
         RunFolder.check(folder, overwrite)
-        follow, note = _walk(equation, problem, on)
+        follow, note = follower(equation, problem, on)
         about = {"kind": "branch", "parameter": parameter, "from": start, "to": end,
                  "symmetry": problem.symmetry.name,
                  "order_degree": problem.symmetry.degree}  # fmt: skip
@@ -314,7 +310,7 @@ def branch(
 
             def report(name: str, row: Array) -> None:
                 write(name, row)
-                order = _order(problem.symmetry, row)
+                order = order_words(problem.symmetry, row)
                 bar.set_postfix_str(f"{name}: {parameter} = {row[0]:.5g}, {order}", refresh=False)
                 bar.update()
 
@@ -334,51 +330,13 @@ def _first_equation(problem: Problem, parameter: str, start: float, end: float) 
         )
     if parameter == "kappa" and min(start, end) <= 0.0:
         raise InputError(f"kappa from {start:g} to {end:g} found, positive numbers expected")
-    equation = problem.equation(**{parameter: start})
-    problem.equation(**{parameter: end})
-    return equation
-
-
-def _order(symmetry: Symmetry, row: Array) -> str:
-    """Words for the order parameter of a point of a branch."""
-    if symmetry.has_mean:
-        return f"|m| = {abs(row[1]):.4f}"
-    return f"c_{symmetry.degree} = {row[2]:.4f}"
-
-
-def _walk(
-    equation: Equation, problem: Problem, on: Manifold
-) -> tuple[Callable[[str, float, float, Report], Diagram], str]:
-    """What follows the branches of a problem's symmetry, and a note on where they begin."""
-    if not problem.symmetry.from_law:
-        note = f"{problem.symmetry.name}: branches from the uniform state, whatever the initial law"
-        return (
-            lambda name, start, end, report: find_symmetric_branches(
-                equation, name, start, end, problem.symmetry, report=report
+    equation = problem.equation({parameter: start})
+    problem.equation({parameter: end})
+    if equation.external is not None:
+        equation.external.refuse_tilted()
+        if not problem.symmetry.from_law:
+            raise InputError(
+                f"symmetry: found {problem.symmetry.name} beside a potential or a drift, which "
+                "break it; expected axial"
             )
-        ), note
-    law, note = _zonal_start(equation, problem.initial, on)
-    return (
-        lambda name, start, end, report: find_branches(
-            equation, name, start, end, law, report=report
-        )
-    ), note
-
-
-def _zonal_start(equation: Equation, law: Law, on: Manifold) -> tuple[Law | Array, str]:
-    """A zonal law, or the moments about its axis of the state on the circle or sphere."""
-    if on.latitudes:
-        return law, ""
-    state = find_stationary(equation, law, on.name)
-    if not state.is_axially_symmetric:
-        raise InputError(
-            f"the state found on the {on.name} has no axis of symmetry (|m| = "
-            f"{state.mean_norm:.4g}): expected one that has, to be continued in that symmetry; "
-            "start from another law"
-        )
-    if state.is_uniform:
-        note = f"the uniform state on the {on.name}; continued about e_{equation.d}"
-    else:
-        axis = _direction(state.axis)
-        note = f"the state on the {on.name} is symmetric about {axis}: continued in that symmetry"
-    return state.zonal_moments(), note
+    return equation

@@ -310,8 +310,8 @@ def test_questions_to_a_model_with_heads() -> None:
     for asked in (lambda: model.term, lambda: model.parameters):
         with pytest.raises(InputError, match=r"model\.heads: stationary and branch need a zonal"):
             asked()
-    with pytest.raises(InputError, match=r"model\.drift: stationary and branch need a zonal"):
-        _ = mf.Model(drift=mf.Drift(matrix=R)).term
+    with pytest.raises(InputError, match=r"model\.drift: found one that is no gradient"):
+        mf.Model(drift=mf.Drift(matrix=R)).external(3)
 
 
 @pytest.mark.parametrize(

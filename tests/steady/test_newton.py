@@ -15,8 +15,9 @@ from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.interaction.attention import Attention, SelfAttention
 from meanfield.interaction.measure import Measure
-from meanfield.steady.equation import Equation, MomentMap, StationaryState
+from meanfield.steady.equation import Equation, MomentMap
 from meanfield.steady.newton import find_stationary
+from meanfield.steady.state import StationaryState
 
 
 def bump(d: int, concentration: float = 2.0) -> VonMisesFisher:

@@ -300,6 +300,10 @@ class Grid(Basis):
         """Components (k, n) of the surface gradient in an orthonormal frame at the nodes."""
 
     @abstractmethod
+    def in_frame(self, vectors: Array) -> Array:
+        """Components (k, n) of vectors (n, d) at ``unit_vectors`` in the frame of ``gradient``."""
+
+    @abstractmethod
     def analyse_gradient(self, vectors: Array) -> Array:
         """int <grad Y_k, v> dsigma from components (k, n): the adjoint of ``gradient``."""
 

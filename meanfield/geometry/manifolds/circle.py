@@ -215,6 +215,10 @@ class CircleGrid(_Circular, MatrixGrid):
         df[1::2], df[2::2] = -k * sine, k * cosine
         return f, df
 
+    def in_frame(self, vectors: Array) -> Array:
+        x = self.points
+        return np.asarray(x[:, 0] * vectors[:, 1] - x[:, 1] * vectors[:, 0])[None]
+
     def generators(self, gradient: Array) -> Array:
         return gradient
 

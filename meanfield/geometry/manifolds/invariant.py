@@ -159,6 +159,9 @@ class InvariantGrid(MatrixGrid):
     def gradient(self, coefficients: Array) -> Array:
         return np.asarray(coefficients @ self._slopes)
 
+    def in_frame(self, vectors: Array) -> Array:
+        return np.stack([np.sum(vectors * along, axis=1) for along in self._frame])
+
     def analyse_gradient(self, vectors: Array) -> Array:
         return np.asarray(np.einsum("ckn,cn->k", self._slopes, self.weights * vectors))
 
@@ -257,6 +260,10 @@ class PolygonGrid(MatrixGrid):
         k = self.degrees[:, None]
         norm = np.where(k > 0, math.sqrt(2.0), 1.0)
         return norm * np.cos(k * self._angles), -norm * k * np.sin(k * self._angles)
+
+    def in_frame(self, vectors: Array) -> Array:
+        x = self.points
+        return np.asarray(x[:, 0] * vectors[:, 1] - x[:, 1] * vectors[:, 0])[None]
 
     def generators(self, gradient: Array) -> Array:
         return np.zeros((0, self.weights.size))  # no turn by a small angle keeps the symmetry

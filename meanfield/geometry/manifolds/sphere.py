@@ -293,6 +293,9 @@ class SphereGrid(_Spherical, Grid):
         )  # fmt: skip
         return np.asarray(field).reshape(2, -1)
 
+    def in_frame(self, vectors: Array) -> Array:
+        return np.stack([np.sum(vectors * along, axis=1) for along in self._frame])
+
     def analyse_gradient(self, vectors: Array) -> Array:
         alm = load_ducc0().sht.adjoint_synthesis_2d(
             map=self._map(vectors), spin=1, lmax=self.degree, geometry="GL", nthreads=1,

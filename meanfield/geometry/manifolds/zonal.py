@@ -272,6 +272,9 @@ class ZonalGrid(_AxiallySymmetric, MatrixGrid):
     def functions(self) -> tuple[Array, Array]:
         return zonal_functions(self.dimension, 0, self.degree, self.cosines)
 
+    def in_frame(self, vectors: Array) -> Array:
+        return np.asarray(self.manifold.components(self.points, vectors).T)
+
     def generators(self, gradient: Array) -> Array:
         return np.zeros((0, self.size))  # the axis is fixed
 

@@ -1,0 +1,93 @@
+"""What a model is made of, as interactions take it: heads, drifts and potentials on a geometry."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield.case.heads import head_matrices
+from meanfield.case.intime import Form, combined, resolved
+from meanfield.case.terms import potential_on
+from meanfield.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield.case.geometry import Geometry
+    from meanfield.case.model import Model
+    from meanfield.interaction.composite import Moving
+    from meanfield.interaction.contract import AnyInteraction
+    from meanfield.interaction.external import External
+
+__all__ = ["OPTIONS", "composite_of", "external_of"]
+
+_AHEAD = 100  # jumps at which a zonal geometry looks at what comes
+
+OPTIONS = {"bias": "sigmoid", "tolerance": "sinkhorn"}
+"""Keys of [model] that one kind of attention has, which has the same option."""
+
+
+def composite_of(
+    model: Model, geometry: Geometry, method: str, accuracy: float | None
+) -> AnyInteraction:
+    """The heads of a model, and what stands beside them, on a geometry.
+
+    Raises:
+        InputError: what this dimension, or a kind of attention, does not have.
+    """
+    from meanfield.interaction.composite import KINDS, Composite, HeadMatrices, Moving
+    from meanfield.interaction.drifts import Drift as Fixed
+
+    d, kind = geometry.d, model.attention or "sa"
+    heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(model.heads)]
+    if model.value is not None:  # the short form is one head
+        values = np.diag(np.full(d, model.value, dtype=float))
+        beta = resolved("model.beta", 1.0 if model.beta is None else model.beta, Form(0))
+        pull = combined([beta], lambda now: now * np.eye(d), (d, d))
+        keys = pull if kind == "l2" else None
+        heads.append(head_matrices(pull, values, kind, "model.beta", keys))
+    drifts = [part.on(d) for part in (model.drift, model.perceptron) if part is not None]
+    if model.potential is not None:
+        drifts.append(potential_on(model.potential, d))
+    given = {n: getattr(model, n) for n in OPTIONS if getattr(model, n) is not None}
+    try:
+        made = KINDS[kind](**given) if given else kind
+        rest = (made, d, geometry.kind, method, accuracy)
+        if model.moving:
+            return _looked_ahead(Moving(tuple(heads), *rest, tuple(drifts)))
+        fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
+        return Composite(fixed, *rest, tuple(x for x in drifts if isinstance(x, Fixed)))
+    except InputError as error:  # it knows its own names only
+        said = str(error)
+        raise InputError(said if said.startswith("model.") else f"model.{said}") from None
+
+
+def _looked_ahead(moving: Moving) -> Moving:
+    """The same, once it is known that a zonal geometry takes what comes: no run ends for it."""
+    t = 0.0
+    for _ in range(_AHEAD if moving.manifold.latitudes else 0):
+        t = moving.next_jump(t)
+        if t == math.inf:
+            break
+        moving.at(t)
+    return moving
+
+
+def external_of(model: Model, d: int) -> External | None:
+    """-U beside ``Model.term``: of the potential, and of drifts that are gradients; None: nothing.
+
+    Raises:
+        InputError: a drift that is no gradient.
+    """
+    if not model.beside:
+        return None
+    from meanfield.interaction.external import External
+
+    drifts = {name: getattr(model, name).on(d) for name in model.beside if name != "potential"}
+    for name, drift in drifts.items():
+        if not drift.is_gradient:
+            raise InputError(
+                f"model.{name}: found one that is no gradient, whose stationary states carry a "
+                "flux; stationary and branch need a gradient (of a drift: a symmetric matrix)"
+            )
+    return External(d, tuple(drifts.values()), model.potential)

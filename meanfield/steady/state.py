@@ -1,0 +1,201 @@
+"""A stationary state on one geometry, and what is read off it.
+
+Knows nothing of how it was found, nor of its stability.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from meanfield.geometry.manifolds import Grid
+from meanfield.geometry.polynomials import zonal_functions
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
+from meanfield.steady.equation import Equation, MomentMap, Point
+
+__all__ = ["UNIFORM", "StationaryState"]
+
+UNIFORM = 1e-7
+"""Moments below which a state is uniform."""
+
+
+@dataclass(frozen=True)
+class StationaryState:
+    """A stationary state on one geometry.
+
+    Attributes:
+        equation: what it is a state of.
+        grid: nodes that resolve it to round-off.
+        moments: (k,) its moments against the grid's orthonormal harmonics.
+        log_rho: (n,) log density w.r.t. sigma at the nodes.
+        residual: max_l |c_l - T(c)_l|, c_l = int P_l dmu or its like (harmonics scaled to 1).
+        iterations: fixed-point steps and Newton steps taken.
+    """
+
+    equation: Equation
+    grid: Grid
+    moments: Array
+    log_rho: Array
+    residual: float
+    iterations: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, moment_map: MomentMap, point: Point, iterations: tuple[int, int] = (0, 0)
+    ) -> StationaryState:
+        """The state of a solution."""
+        return cls(
+            moment_map.equation, moment_map.grid, point.moments, point.log_rho,
+            moment_map.residual(point), iterations,
+        )  # fmt: skip
+
+    @cached_property
+    def _map(self) -> MomentMap:
+        return MomentMap(self.equation, self.grid)
+
+    @cached_property
+    def _mass(self) -> Array:
+        """(n,) masses at the nodes."""
+        return self.grid.weights * np.exp(self.log_rho)
+
+    @property
+    def point(self) -> Point:
+        """The state with its derivatives."""
+        return self._map.at(self.moments)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether this is the uniform state: all moments below 1e-7, and no potential."""
+        if self.equation.external is not None:
+            return False
+        return float(np.max(np.abs(self.moments * self._map.scale)[1:])) < UNIFORM
+
+    @cached_property
+    def mean(self) -> Array:
+        """int x dmu, (d,); zonal: along the axis e_d."""
+        along = self._mass @ self.grid.manifold.moments_of(self.grid.points)
+        return np.concatenate([np.zeros(self.grid.d - len(along)), along])
+
+    @property
+    def mean_norm(self) -> float:
+        """|m| = c_1, the order parameter."""
+        return float(np.linalg.norm(self.mean))
+
+    @cached_property
+    def axis(self) -> Array:
+        """Unit vector of the mean, or of the largest second moment if the mean vanishes, (d,)."""
+        if self.grid.manifold.latitudes:
+            return np.eye(self.grid.d)[-1]
+        if self.mean_norm > UNIFORM:
+            return self.mean / self.mean_norm
+        x = self.grid.points
+        values, vectors = np.linalg.eigh((x * self._mass[:, None]).T @ x)
+        odd = int(np.argmax(np.abs(values - np.median(values))))
+        return np.asarray(vectors[:, odd])
+
+    @property
+    def _heights(self) -> Array:
+        """<x, axis> at the nodes."""
+        x = self.grid.manifold.moments_of(self.grid.points)
+        return np.asarray(x @ self.axis[-x.shape[1] :])
+
+    @property
+    def c2(self) -> float:
+        """int P_2(<x, axis>) dmu, P_2 = (d t^2 - 1)/(d - 1)."""
+        t, d = self._heights, self.grid.d
+        return float(self._mass @ ((d * t * t - 1.0) / (d - 1.0)))
+
+    @cached_property
+    def _excess(self) -> float:
+        """1/2 int q dmu, scaled."""
+        return 0.5 * float(np.sum(self._map.multiplier * self.moments**2))
+
+    @property
+    def energy_excess(self) -> float:
+        """E - E_uniform (attention: E increases along the flow for V = +I).
+
+        With a potential E is what increases: that of the interaction with its sign, - int U dmu.
+        """
+        model, external = self.equation.interaction, self.equation.external
+        found = model.energy_of(self._excess)
+        if external is None:
+            return found
+        return model.ascending(found) + self._external_energy - external.mean
+
+    @property
+    def _external_energy(self) -> float:
+        """- int U dmu."""
+        return float(self._mass @ self._map.lift) * self.equation.kappa
+
+    @property
+    def energy(self) -> float:
+        """E: (1/2 beta) iint e^{beta <x, y>} dmu dmu (attention), 1/2 iint W dmu dmu (kernels)."""
+        model, external = self.equation.interaction, self.equation.external
+        if external is None:
+            return self.energy_excess + model.uniform_energy
+        return self.energy_excess + model.ascending(model.uniform_energy) + external.mean
+
+    @property
+    def entropy(self) -> float:
+        """H = int rho log rho dsigma, 0 for the uniform state."""
+        return float(self.grid.weights @ (np.exp(self.log_rho) * self.log_rho))
+
+    @property
+    def free_energy_excess(self) -> float:
+        """F - F_uniform, F = kappa H - E (V = -I: + E): 0 if uniform, falls along the flow.
+
+        With the identity as link (usa, kernels); nan for others (sa), for which no functional that
+        falls is known with noise.
+        """
+        equation = self.equation
+        if equation.interaction.energy_kind != "gradient":
+            return math.nan
+        if equation.external is not None:
+            return equation.kappa * self.entropy - self.energy_excess
+        return equation.interaction.free_energy(self.energy_excess, self.entropy, equation.kappa)
+
+    @cached_property
+    def is_axially_symmetric(self) -> bool:
+        """Whether the density is symmetric about ``axis`` (circle: even about it)."""
+        if self.grid.manifold.latitudes or self.is_uniform:
+            return True
+        gradient = self._map.gradient(self.point)
+        if self.grid.manifold.dimension == 2:
+            turned = self.axis @ self.grid.generators(gradient)
+            size = float(np.abs(gradient).max())
+            return float(np.abs(turned).max()) < 1e-6 * size
+        phi = math.atan2(self.axis[1], self.axis[0])
+        if (external := self.equation.external) is not None:
+            x = self.grid.points
+            mirrored = 2.0 * np.outer(x @ self.axis, self.axis) - x
+            wrong = np.abs(external.value(mirrored) - external.value(x))
+            if float(wrong.max()) > 1e-6 * external.size:
+                return False
+        k = np.arange(1, self.grid.degree + 1)
+        sines = self.moments[2::2] * np.cos(k * phi) - self.moments[1::2] * np.sin(k * phi)
+        return float(np.abs(sines).max()) < 1e-6
+
+    def zonal_moments(self) -> Array:
+        """Orthonormal moments of the state about its axis, as those of a zonal grid, (L + 1,)."""
+        if self.grid.manifold.latitudes:
+            return self.moments
+        f, _ = zonal_functions(self.grid.d, 0, self.grid.degree, self._heights)
+        return np.asarray(f @ self._mass)
+
+    def density(self, points: Array) -> Array:
+        """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
+        equation, grid = self.equation, self.grid
+        model = replace(equation.on(grid.manifold.name), most=grid.degree)
+        field = model.field(Measure(grid.points, self._mass, grid.weights))
+        # The constant is that of the grid: log_rho = Phi - log_norm.
+        phi = equation.exponent(self.point.q)[0] + self._map.lift
+        log_norm = float(np.max(phi)) - float(self.log_rho[int(np.argmax(phi))])
+        xi = field.potential(points)
+        if equation.external is not None:
+            on = grid.manifold
+            xi = xi + equation.external.value(on.embed(on.checked(points)))
+        return np.exp(xi / equation.kappa - log_norm)
