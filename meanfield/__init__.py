@@ -104,6 +104,8 @@ _WHERE = {
         "Series",
     ),
     "meanfield.interaction.measure": ("Measure",),
+    "meanfield.interaction.strength": ("FunctionStrength", "PowerStrength"),
+    "meanfield.interaction.strong": ("Strong",),
     "meanfield.interaction.together": ("Together",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
@@ -211,6 +213,8 @@ if TYPE_CHECKING:
         Series,
     )
     from meanfield.interaction.measure import Measure
+    from meanfield.interaction.strength import FunctionStrength, PowerStrength
+    from meanfield.interaction.strong import Strong
     from meanfield.interaction.together import Together
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields

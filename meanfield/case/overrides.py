@@ -127,10 +127,11 @@ def _change_model(table: dict[str, object], name: str, value: object) -> None:
         table.pop("interaction", None)
         if isinstance(value, str) and without_beta(value):
             table.pop("beta", None)
-    elif name == "potential.type":
-        old = table.get("potential")
+    elif name in ("potential.type", "strength.type"):
+        part = name.partition(".")[0]
+        old = table.get(part)
         if isinstance(old, dict) and old.get("type") != value:
-            table["potential"] = {}
+            table[part] = {}
     elif name == "heads":  # all of them at once
         for key in ("beta", "value", "interaction"):
             table.pop(key, None)

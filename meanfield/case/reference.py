@@ -18,6 +18,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
 from meanfield.interaction.drifts.potentials import POTENTIALS
 from meanfield.interaction.kernels import KERNELS
+from meanfield.interaction.strength import STRENGTHS
 from meanfield.options import label_of, options_of
 
 __all__ = ["NESTED", "SECTIONS", "check_top_level", "is_key", "key_paths"]
@@ -39,6 +40,7 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.perceptron": (Perceptron,),
     "model.diffusion": (Diffusion,),
     "model.potential": tuple(POTENTIALS.values()),
+    "model.strength": tuple(STRENGTHS.values()),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }

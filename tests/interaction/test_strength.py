@@ -175,6 +175,13 @@ def test_a_case_with_a_strength(tmp_path: Path) -> None:
     assert isinstance(made, Strong) and made.strength.at(0.5) == 1.5
 
 
+def test_another_strength_takes_the_place_of_the_first() -> None:
+    one = small.but(model__strength={"type": "power", "exponent": 2.0})
+    assert one({"model.strength.exponent": 3.0}).model.strength == PowerStrength(exponent=3.0)
+    with pytest.raises(mf.InputError, match=r"model\.strength\.path: expected the name"):
+        one({"model.strength.type": "function"})
+
+
 @pytest.mark.parametrize(
     ("strength", "words"),
     [
