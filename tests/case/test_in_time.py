@@ -424,6 +424,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
      "model.beta: function: raised ZeroDivisionError"),
     (short({"path": "weights.py", "largest": 3}), "model.beta: function: a value of size 5 found"),
     (short({"path": "weights.py", "largest": 9, "call": "turn"}), "model.beta: function: "),
+    (head(beta={**WAVE, "mean": 1e308}),
+     "model.heads[0].beta.mean: expected numbers up to 1e+06, found 1e+308"),
     (short(math.cos), "model.beta: found a function, expected FunctionInTime"),
     (head(beta={"times": [0, 1], "values": [2, 900]}), "model.heads[0]: found |A| = 900"),
     (head(V={"times": [0, 1], "values": ["goe", [[1, 2], [3, 4]]]}),
@@ -467,6 +469,34 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("model", "said"), BAD, ids=[said for _, said in BAD])
 def test_bad_values_in_time(model: dict[str, Any], said: str, here: Path) -> None:
     assert refused(lambda: small_tokens(model=model, base=here)).startswith(said)
+
+
+JUNK: list[Any] = [
+    None, True, 10**400, 1e308, "", "\0.npy", b"x", [], [[]], [1, [2]], {}, {"file": 3}, math.nan,
+    1j, object(), np.array(["a"]), np.zeros((0, 3)), [None], [{"file": 1}], int,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{**STEPS, "interpolate": "step"}, {**WAVE, "phase": 0.1}, {**PATH, "mean": 1.0, "step": 0.5},
+     {"path": "none.py", "call": "f", "largest": 1.0, "jumps": [1.0]},
+     {"python": "f", "fingerprint": "ab", "shape": [], "largest": 3.0}],
+    ids=["table", "wave", "path", "function", "python"],
+)  # fmt: skip
+def test_whatever_is_wrong_is_told_in_one_line(given: dict[str, Any], inside: Path) -> None:
+    told = 0
+    for key in given:
+        for junk in JUNK:
+            table = {**given, key: junk}
+            for model in (short(table), head(K=table), {"drift": {"matrix": table}},
+                          {"potential": {"type": "linear", "field": table}}):  # fmt: skip
+                try:
+                    of(**model)
+                except InputError as error:
+                    told += 1
+                    assert "\n" not in str(error) and str(error).startswith(("model.", "unknown"))
+    assert told > 60 * len(given)
 
 
 def test_a_zonal_geometry_looks_at_what_comes() -> None:

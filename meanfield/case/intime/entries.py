@@ -12,7 +12,16 @@ from typing import TypeGuard
 import numpy as np
 from pydantic import ValidationInfo
 
-from meanfield.case.matrices import Ensemble, InFile, Matrix, Rows, as_matrix, fitting, resolved
+from meanfield.case.matrices import (
+    MAX_ENTRY,
+    Ensemble,
+    InFile,
+    Matrix,
+    Rows,
+    as_matrix,
+    fitting,
+    resolved,
+)
 from meanfield.checks import as_found
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
@@ -118,9 +127,13 @@ def _is_number(value: object) -> TypeGuard[float]:
 def _finite(place: str, value: object) -> float:
     if not _is_number(value):
         raise InputError(f"{place}: expected a number, found {as_found(value)}")
-    if not math.isfinite(value):
-        raise InputError(f"{place}: expected a finite number, found {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{place}: expected a finite number, found {as_found(value)}")
+    return number
 
 
 def read_stack(value: object, info: ValidationInfo) -> Stack:
@@ -169,15 +182,21 @@ def numbers_of(place: str, entry: Entry | Array, form: Form) -> Array:
     """The numbers of an entry, of a form.
 
     Raises:
-        InputError: it has another one.
+        InputError: it has another one, or numbers that are too large.
     """
     if isinstance(entry, Matrix):
         if form.rank == 2:
             return resolved(place, entry, form.d, form.rows)
         if isinstance(entry, Ensemble):
             raise InputError(f"{place}: expected numbers, found {entry_in_words(entry)}")
-        return form.checked(place, entry.numbers(form.d))
-    return form.checked(place, np.asarray(entry, dtype=np.float64))
+        found = form.checked(place, entry.numbers(form.d))
+    else:
+        found = form.checked(place, np.asarray(entry, dtype=np.float64))
+    if np.max(np.abs(found), initial=0.0) > MAX_ENTRY:
+        raise InputError(
+            f"{place}: expected numbers up to {MAX_ENTRY:g}, found {np.max(np.abs(found)):g}"
+        )
+    return found
 
 
 def written_entry(entry: Entry, in_list: bool = False) -> object:
