@@ -126,12 +126,14 @@ def test_explicit_steps_need_fronts(make_space: Make) -> None:
 
 
 def check_any_step(space: Any, m: float, names: Any, steps: Any) -> None:
+    if m < 1.0 - 2.0 / (space.d - 1):
+        # So fast a diffusion does not hold clusters apart: all mass gathers in one vertex, from
+        # where no fixed step leads on.
+        m = 0.8
     for number, name in enumerate(names):
         rng = np.random.default_rng(number)
         lam = (0.0, *rng.random(6).tolist())  # attraction: the proof needs no more
-        # Less of a fast diffusion lets all mass gather in one vertex (d = 8), which no fixed step
-        # of 1e3 is solved with.
-        kappa = (0.01 if m > 1.0 else 0.3) + 0.3 * float(rng.random())
+        kappa = 0.01 + 0.3 * float(rng.random())
         interaction = Interaction(Series(coefficients=lam), space.d, space.geometry)
         for dt in steps:
             solver = implicit(
