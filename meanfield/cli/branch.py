@@ -44,7 +44,8 @@ def add_to(verbs: Verbs) -> None:
     add = parser.add_argument
     add("case", metavar="CASE", help="a TOML case file")
     add("--parameter", required=True, metavar="NAME",
-        help="what is varied: kappa, or a number of the interaction such as beta")  # fmt: skip
+        help="what is varied: kappa, or a number of the interaction such as beta, or of the "
+             "potential, potential.strength")  # fmt: skip
     add("--from", dest="start", type=float, required=True, metavar="A",
         help="start of the interval")  # fmt: skip
     add("--to", dest="end", type=float, required=True, metavar="B", help="end of the interval")
