@@ -104,6 +104,7 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "Drift": (lambda b: mf.Drift(matrix=b), {"matrix"}),
     "Model heads": (lambda b: mf.Model(attention="sa", heads=b), set()),
     "Model drift": (lambda b: mf.Model(drift=b), set()),
+    "Composite model": (lambda b: mf.Composite((), b, 3), set()),
     "Composite heads": (lambda b: mf.Composite(b, "sa", 3), set()),
     "FunctionPotential": (lambda b: mf.FunctionPotential(function=b), {"function", "type"}),
     "UnitsPotential": (lambda b: mf.UnitsPotential(directions=b, weights=(1.0,)).on(3), set()),

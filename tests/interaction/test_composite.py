@@ -596,7 +596,7 @@ def test_bad_input_is_one_line() -> None:
         Composite((), "sa", 3, drifts=(mf.Drift(matrix=np.eye(3)),))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"heads\[0\]: \|A\| = 3000 found, at most 2000"):
         Composite((HeadMatrices(3000.0 * np.eye(3), np.eye(3)),), "sa", 3)
-    with pytest.raises(InputError, match="'sah' found, 'sa' or 'usa' expected"):
+    with pytest.raises(InputError, match=r"'sah' found, 'sa', 'usa', .* \(did you mean 'sa'\?\)"):
         Composite((head,), "sah", 3)  # type: ignore[arg-type]
 
 

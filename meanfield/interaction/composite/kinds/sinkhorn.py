@@ -40,6 +40,7 @@ from meanfield.interaction.measure import Measure, moments_of
 __all__ = ["Sinkhorn"]
 
 _START: WeakKeyDictionary[Heads, dict[int, Array]] = WeakKeyDictionary()
+_BOTH: WeakKeyDictionary[Heads, dict[int, Heads]] = WeakKeyDictionary()
 _UNIFORM: WeakKeyDictionary[Heads, float] = WeakKeyDictionary()
 
 
@@ -138,7 +139,7 @@ class Sinkhorn(Reweighted):
         start = known.get(k)
         if start is None or start.shape != m.shape:
             start = np.zeros(m.shape)
-        log_z = self._log_means(model, head, measure, comm)
+        log_z = self._log_means(model, k, measure, comm)
 
         def averaged(f: Array) -> Array:
             return np.asarray(0.5 * (f - log_z(f, 0)))
@@ -151,16 +152,24 @@ class Sinkhorn(Reweighted):
         known[k] = found
         return np.asarray(found - log_integral(found, m, comm))
 
+    def _both(self, model: Heads, k: int) -> Heads:
+        """A and A^T of a head as softmax attention; kept, as series of them are dear."""
+        known = _BOTH.setdefault(model, {})
+        if k not in known:
+            head = model.heads[k]
+            heads = (HeadMatrices(head.A, head.A.T), HeadMatrices(head.A.T, head.A))
+            accuracy = max(1e-13, min(model.relative, self.tolerance))
+            known[k] = replace(
+                model, heads=heads[:1] if head.symmetric else heads, model="sa", drifts=(),
+                accuracy=accuracy,
+            )  # fmt: skip
+        return known[k]
+
     def _log_means(
-        self, model: Heads, head: HeadMatrices, measure: Measure, comm: Communicator | None
+        self, model: Heads, k: int, measure: Measure, comm: Communicator | None
     ) -> Callable[[Array, int], Array]:
         """(f, 0) -> log int e^{<A x, y> + f(y)} dmu(y) at the points; (f, 1): with A^T."""
-        heads = (HeadMatrices(head.A, head.A.T), HeadMatrices(head.A.T, head.A))
-        accuracy = max(1e-13, min(model.relative, self.tolerance))
-        both = replace(
-            model, heads=heads[:1] if head.symmetric else heads, model="sa", drifts=(),
-            accuracy=accuracy,
-        )  # fmt: skip
+        both = self._both(model, k)
         points, m, rule = measure
         at = points if isinstance(points, Located) else both.locate(points)
 
