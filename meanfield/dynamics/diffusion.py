@@ -27,7 +27,7 @@ __all__ = ["Diffusion"]
 _NEAR_ONE = 1.1  # exponent up to which H' is told as (rho^{m-1} - 1)/(m - 1), which has a limit
 _STEEPEST = 1e-14  # density below which H'' of 1 < m < 2 rises no more
 _LOG_TINY = math.log(1e-300)
-_NEXT_TO_NOTHING, _SPREAD = 1e-6, 1e-2
+_NEXT_TO_NOTHING, _SPREAD = 1e-16, 1e-2
 _DIGITS = 100.0  # decimal digits of the largest H'' of m <= 1
 
 

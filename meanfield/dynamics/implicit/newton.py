@@ -25,10 +25,13 @@ from meanfield.geometry.sphere import Array
 
 __all__ = ["NewtonSteps", "Pull", "Root"]
 
-_ITERATIONS = 40
-_SHORTEST = 1.0 / 64.0  # share of a correction that is taken even if ||G|| does not fall
-_FALL = 1e-4  # share of a correction by which ||G|| has to fall, relatively
+_ITERATIONS = 60
+# Shares of a correction are tried down to this one: fluxes have kinks where the drop vanishes, with
+# slopes as different as the densities at its two ends, and roots lie next to them. Where H'' is
+# finite at 0 (and may vanish there) more is found by taking the last one, come what may.
+_SHORTEST, _TAKEN = 2.0**-40, 2.0**-6
 _LOST = 100.0  # growth of ||G|| from which there is no way back
+_FALL = 1e-4  # share of a correction by which ||G|| has to fall, relatively
 _ROUND_OFF = 8 * np.finfo(float).eps
 _STALLED = 100.0  # times round-off: what may be left where no iteration gets further
 _SHRINK, _LEADS = 8.0, 30  # of continuation: its factor, and how often it is applied
@@ -148,6 +151,7 @@ class NewtonSteps:
 
     def _newton(self, pull: Pull, start: Array, dt: float) -> _Guess | None:
         now = self._guess(pull, self._diffusion.begun(start), dt)
+        taken = self._diffusion.keeps == 0.0
         for _ in range(_ITERATIONS):
             rates, size = self._linearised(pull, now)
             floor = _ROUND_OFF * (1.0 + dt * size)
@@ -162,13 +166,14 @@ class NewtonSteps:
             while True:
                 now = self._guess(pull, self._moved(before, share * correction.delta), dt)
                 falls = now.norm < before.norm * (1.0 - _FALL * share)
-                if falls or share <= _SHORTEST:
+                if falls or share <= (_TAKEN if taken else _SHORTEST):
                     break
                 share *= 0.5
-            if not (falls or now.norm < _LOST * before.norm):  # true for NaN, too
+            best = now if falls else before
+            if not now.norm < 0.5 * before.norm and best.norm <= _STALLED * floor:
+                return best
+            if not (falls or (taken and now.norm < _LOST * before.norm)):
                 return None
-            if now.norm > 0.5 * before.norm and min(now.norm, before.norm) <= _STALLED * floor:
-                return now if now.norm < before.norm else before
         return None
 
     def _moved(self, before: _Guess, delta: Array) -> Array:
