@@ -4,7 +4,7 @@ A class made by ``options`` is a pydantic dataclass. Its fields say type, range,
 and, in the text below them, what they mean; from that come the checks (of a case file and of a
 Python call alike), the messages, ``meanfield help`` and the JSON schema. Rooms: ``values`` (types),
 ``classes`` (making and reading them), ``fields`` (what they say), ``faults`` (what is wrong, in one
-line). Knows no option.
+line), ``varied`` (numbers to be varied). Knows no option.
 """
 
 from dataclasses import field
@@ -33,6 +33,7 @@ from meanfield.options.values import (
     a_list,
     absolute,
 )
+from meanfield.options.varied import Varied
 
 __all__ = [
     "Expected",
@@ -44,6 +45,7 @@ __all__ = [
     "Numbers",
     "Option",
     "Text",
+    "Varied",
     "Whole",
     "a_list",
     "absolute",

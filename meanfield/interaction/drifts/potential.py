@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import BeforeValidator
 
-from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
 from meanfield.interaction.intime import InTime
 from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
-from meanfield.options import Expected, Field, Number, Numbers, a_list, as_table, options
+from meanfield.options import Expected, Field, Number, Numbers, Varied, a_list, as_table, options
 
 __all__ = [
     "Coefficients",
@@ -99,7 +98,7 @@ def unit(direction: tuple[float, ...], d: int, key: str) -> Array:
 
 
 @options("model.potential", kw_only=True)
-class Potential(ABC):
+class Potential(Varied, ABC):
     """A potential U on the sphere: -grad U is added to X."""
 
     type: str
@@ -113,26 +112,6 @@ class Potential(ABC):
         Raises:
             InputError: directions of another dimension, or a value in time.
         """
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The numbers that a branch or a sweep may vary."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {
-            name: float(value)
-            for name, value in found.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-
-    def replaced(self, changes: Mapping[str, float]) -> Potential:
-        """The same potential with other numbers.
-
-        Raises:
-            InputError: it has no such number, or the value is out of its range.
-        """
-        for name in changes:
-            a_parameter(name, tuple(self.parameters))
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # numbers all
 
     def table(self) -> dict[str, object]:
         """As the table [model.potential] of a case file."""

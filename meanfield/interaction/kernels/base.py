@@ -10,16 +10,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from meanfield.checks import a_parameter
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.parts import Parts
-from meanfield.options import Field, Number, as_table, options
+from meanfield.options import Field, Number, Varied, as_table, options
 
 __all__ = ["Kernel", "Link"]
 
@@ -27,7 +25,7 @@ Link = Literal["identity", "log"]
 
 
 @options("model.interaction", kw_only=True)
-class Kernel(ABC):
+class Kernel(Varied, ABC):
     """An interaction by W(<x, y>): X = grad xi with xi = ``strength`` times link(W * mu).
 
     With the identity it is the Wasserstein gradient flow of F = -1/2 iint W dmu dmu (+ kappa H):
@@ -181,27 +179,7 @@ class Kernel(ABC):
         plain = {k: v for k, v in values.items() if isinstance(v, str | int | float)}
         return {"model": plain.pop("type"), **plain}
 
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The numbers that a branch or a sweep may vary."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {
-            name: float(value)
-            for name, value in found.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-
-    def replaced(self, changes: Mapping[str, float]) -> Kernel:
-        """The same kernel with other numbers.
-
-        Raises:
-            InputError: it has no such number, or the value is out of its range.
-        """
-        for name in changes:
-            a_parameter(name, tuple(self.parameters))
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # numbers all
-
-    def refuse_overflow(self, highest: float = 600.0) -> None:  # noqa: B027  # few have to
+    def refuse_overflow(self, highest: float = 600.0) -> None:  # few have to
         """Refuse velocities that are no doubles.
 
         Raises:
