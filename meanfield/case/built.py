@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from meanfield.case.heads import head_matrices
+from meanfield.case.heads import Attention, Drift, Head, head_matrices
 from meanfield.case.intime import Form, combined, resolved
-from meanfield.case.terms import potential_on
+from meanfield.case.terms import Perceptron, potential_on
 from meanfield.errors import InputError
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
-    from meanfield.case.model import Model
+    from meanfield.case.intime import NumberInTime
     from meanfield.interaction.composite import Moving
     from meanfield.interaction.contract import AnyInteraction
+    from meanfield.interaction.drifts.potential import Potential
     from meanfield.interaction.external import External
 
 __all__ = ["OPTIONS", "composite_of", "external_of"]
@@ -27,8 +29,41 @@ OPTIONS = {"bias": "sigmoid", "tolerance": "sinkhorn"}
 """Keys of [model] that one kind of attention has, which has the same option."""
 
 
+class Parts(Protocol):
+    """What of a ``Model`` is made into heads, drifts and potentials: see its keys."""
+
+    @property
+    def attention(self) -> Attention | None: ...
+
+    @property
+    def beta(self) -> NumberInTime | None: ...
+
+    @property
+    def value(self) -> int | None: ...
+
+    @property
+    def heads(self) -> Sequence[Head]: ...
+
+    @property
+    def drift(self) -> Drift | None: ...
+
+    @property
+    def perceptron(self) -> Perceptron | None: ...
+
+    @property
+    def potential(self) -> Potential | None: ...
+
+    @property
+    def moving(self) -> Mapping[str, object]:
+        """What is in time, by key paths."""
+
+    @property
+    def beside(self) -> list[str]:
+        """The keys that are given of what needs no interaction."""
+
+
 def composite_of(
-    model: Model, geometry: Geometry, method: str, accuracy: float | None
+    model: Parts, geometry: Geometry, method: str, accuracy: float | None
 ) -> AnyInteraction:
     """The heads of a model, and what stands beside them, on a geometry.
 
@@ -73,7 +108,7 @@ def _looked_ahead(moving: Moving) -> Moving:
     return moving
 
 
-def external_of(model: Model, d: int) -> External | None:
+def external_of(model: Parts, d: int) -> External | None:
     """-U beside ``Model.term``: of the potential, and of drifts that are gradients; None: nothing.
 
     Raises:

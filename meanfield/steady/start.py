@@ -1,6 +1,6 @@
 """Where the branches of a case begin: at the state to which its law leads, or at the uniform one.
 
-Knows a problem; nothing of folders and of the command line.
+Knows laws and symmetries; nothing of cases, folders and of the command line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from meanfield.steady.branch import Report, find_branches
 from meanfield.steady.diagram import Diagram
 from meanfield.steady.equation import Equation
 from meanfield.steady.newton import find_stationary
-from meanfield.steady.problem import Problem
 from meanfield.steady.symmetric import find_symmetric_branches
 from meanfield.steady.symmetry import Symmetry
 
@@ -39,19 +38,21 @@ def order_words(symmetry: Symmetry, row: Array) -> str:
     return f"c_{symmetry.degree} = {row[2]:.4f}"
 
 
-def follower(equation: Equation, problem: Problem, on: Manifold) -> tuple[Follower, str]:
-    """What follows the branches of a problem's symmetry, and a note on where they begin."""
-    if not problem.symmetry.from_law:
-        note = f"{problem.symmetry.name}: branches from the uniform state, whatever the initial law"
+def follower(
+    equation: Equation, law: Law, symmetry: Symmetry, on: Manifold
+) -> tuple[Follower, str]:
+    """What follows the branches of a symmetry, and a note on where they begin."""
+    if not symmetry.from_law:
+        note = f"{symmetry.name}: branches from the uniform state, whatever the initial law"
         return (
             lambda name, start, end, report: find_symmetric_branches(
-                equation, name, start, end, problem.symmetry, report=report
+                equation, name, start, end, symmetry, report=report
             )
         ), note
-    law, note = _zonal_start(equation, problem.initial, on)
+    at, note = _zonal_start(equation, law, on)
     return (
         lambda name, start, end, report: find_branches(
-            equation, name, start, end, law, report=report
+            equation, name, start, end, at, report=report
         )
     ), note
 

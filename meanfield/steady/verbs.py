@@ -292,10 +292,9 @@ def branch(
     """
     problem = problem if isinstance(problem, Problem) else Problem.of(problem)
     equation = _first_equation(problem, parameter, start, end)
-    on = problem.manifold
     with RunFolder.claimed(folder, "branch"):
         RunFolder.check(folder, overwrite)
-        follow, note = follower(equation, problem, on)
+        follow, note = follower(equation, problem.initial, problem.symmetry, problem.manifold)
         about = {"kind": "branch", "parameter": parameter, "from": start, "to": end,
                  "symmetry": problem.symmetry.name,
                  "order_degree": problem.symmetry.degree}  # fmt: skip
