@@ -53,6 +53,11 @@ def porous_edge(kappa: float, exponent: float, d: int = 3) -> float:
         return mean / q - kappa
 
     low, high = (1.0 / _FAR, _FAR) if exponent < 2.0 else (1.0 + 1e-13, _FAR)
+    if excess(low) * excess(high) > 0.0:
+        raise InputError(
+            f"kappa = {kappa:g} found: no state with an edge is known for exponent = {exponent:g}, "
+            f"d = {d}; mass gathers in a point"
+        )
     z = float(optimize.brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
     return 1.0 - 2.0 / z if exponent > 1.0 else 1.0 + z
 

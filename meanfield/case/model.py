@@ -209,6 +209,11 @@ class Model:
                 "attention, beta and value are the short form of an interaction; attention beside "
                 "a kernel is told by [[model.heads]]"
             )
+        if self.attention == "sinkhorn":
+            raise InputError(
+                'attention: found "sinkhorn" beside model.interaction, which takes more of a '
+                "measure than its moments; expected another kind"
+            )
         assert self.interaction is not None
         try:
             self.interaction.refuse_overflow(MAX_BETA_USA)
@@ -307,11 +312,8 @@ class Model:
             return f"{base.describe()}, {self.strength.describe()}"
         if self.is_zonal:
             return self.term.describe()
-        words = []
-        if moves(self.beta):
-            words = [f"{self.attention}, beta in time"]
-        elif self.value is not None or self.interaction is not None:
-            words = [self._short()]
+        told = self.value is not None or self.interaction is not None
+        words = [self._short()] if told else []
         if self.heads:
             betas = [f"{head.beta:g}" for head in self.heads if isinstance(head.beta, float)]
             number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
@@ -320,15 +322,22 @@ class Model:
                 words.append(f"beta = {shortened(', '.join(betas))}")
             if any(moving_in(head) for head in self.heads):
                 words.append("in time")
-        names = {"drift": "linear drift"}
-        return ", ".join([*words, *(names.get(name, name) for name in self.beside)])
+        for name in self.beside:
+            word = "linear drift" if name == "drift" else name
+            words.append(f"{word} in time" if moving_in(getattr(self, name)) else word)
+        return ", ".join(words)
 
     def _short(self) -> str:
         """The short form, or the kernel, in words."""
-        if self.interaction is not None or self.attention in EXPONENTIAL:
+        kernel = self.interaction is not None or self.attention in EXPONENTIAL
+        if kernel and not moves(self.beta):
             return self._zonal.describe()
         named = [(n, getattr(self, n)) for n in ("beta", *OPTIONS)]
-        numbers = [f"{name} = {value:g}" for name, value in named if value is not None]
+        numbers = [
+            f"{name} in time" if moves(value) else f"{name} = {value:g}"
+            for name, value in named
+            if value is not None
+        ]
         return ", ".join([str(self.attention), *numbers, "V = +I" if self.value == 1 else "V = -I"])
 
     def table(self) -> dict[str, object]:

@@ -163,7 +163,8 @@ class Time:
     """Seconds after which the run stops by itself and can be resumed."""
     stationary: Annotated[Number, Field(gt=0.0)] | None = None
     """Stop when the root mean square speed falls below this; that of the total flux,
-    X - kappa grad log rho (H'(rho) with an exponent), for a density with diffusion."""
+    X - kappa grad log rho (H'(rho) with an exponent), for a density with diffusion. Not as long as
+    parameters go on changing in time."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.outputs, Every | Geometric):

@@ -13,13 +13,14 @@ from meanfield.errors import BrokenInvariantError
 __all__ = ["add_to"]
 
 _DESCRIPTION = """\
-Follow the stationary states of a case through an interval of kappa or of a number of its
-interaction (beta; strength, s, ... of a kernel), around folds, by pseudo-arclength continuation in
-axial symmetry, any d: order parameter, energies and stability at each point; critical value, folds
-and equal free energy are located to round-off. A branch starts at the state to which the initial
-law leads at --from; if that is uniform, where the uniform state changes its stability. With
---symmetry, states of a solid, a prism (on the sphere) or a polygon (on the circle), from where the
-uniform state loses its stability to them. Needs no DOLFINx."""
+Follow the stationary states of a case through an interval of kappa, of a number of its interaction
+(beta; strength, s, ... of a kernel) or of its potential (potential.strength, ...), around folds, by
+pseudo-arclength continuation in axial symmetry, any d: order parameter, energies and stability at
+each point; critical value, folds and equal free energy are located to round-off. A branch starts at
+the state to which the initial law leads at --from; if that is uniform, where the uniform state
+changes its stability (beside a potential there is but the first). With --symmetry, states of a
+solid, a prism (on the sphere) or a polygon (on the circle), from where the uniform state loses its
+stability to them. Needs no DOLFINx."""
 
 _EXAMPLES = """\
 examples:
@@ -27,6 +28,7 @@ examples:
   meanfield branch hysteresis.toml --parameter beta --from 2 --to 5 --set model.kappa=1.4
   meanfield branch zonal8.toml --parameter kappa --from 0.02 --to 0.12 -o results/d8
   meanfield branch hysteresis.toml --parameter kappa --from 0.4 --to 0.3 --symmetry tetrahedral
+  meanfield branch magnet.toml --parameter potential.strength --from 1 --to -1
 
 exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
 kept), 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n (likewise)"""

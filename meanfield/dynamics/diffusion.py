@@ -99,7 +99,7 @@ class Diffusion:
     def specific_entropy(self, rho: Array) -> Array:
         """H(rho)/rho, an entropy for each mass; log rho for m = 1. 0 where nothing is."""
         log_rho = np.log(np.where(rho > 0.0, rho, 1.0))
-        if self.exponent == 1.0:
+        if self.is_linear:
             return log_rho
         a = self.exponent - 1.0
         return np.expm1(a * np.maximum(log_rho, _LOG_TINY)) / (a * self.exponent)

@@ -189,7 +189,8 @@ def _bound_free_energy(
     highest = max(float(table[_EXCESS].max()) for _, table in branches)
     lowest = min(float(table[_EXCESS].min()) for _, table in branches)
     rises = highest > 1e-6 * (highest - lowest)  # not by round-off
-    if any(event["kind"] == "fold" for event in events) and rises:
+    uniform = any(name == "uniform" for name, _ in branches)
+    if uniform and any(event["kind"] == "fold" for event in events) and rises:
         lowest = max(lowest, -4.0 * highest)
     pad = 0.06 * max(highest - lowest, 1e-12)
     ax.set_ylim(lowest - pad, highest + pad)

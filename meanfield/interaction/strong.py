@@ -21,6 +21,7 @@ from meanfield.geometry.manifolds import Harmonics, Located, Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints, EnergyKind
 from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.strength import Strength
 
@@ -125,7 +126,8 @@ class Strong(AnyInteraction):
     @cached_property
     def is_linear(self) -> bool:
         """Whether the potential is linear in x, so that E is a function of |m| alone."""
-        return self.base.energy_kind == "gradient" and self.base.degree(1e-15) == 1
+        zonal = isinstance(self.base, Interaction) and self.base.energy_kind == "gradient"
+        return zonal and self.base.degree(1e-15) == 1
 
     # ---- time ------------------------------------------------------------------------------------
 

@@ -224,6 +224,8 @@ class _Walk:
     def mark(self, kind: str) -> None:
         """Say that the last point is special."""
         at = {name: float(self.rows[-1][k]) for k, name in enumerate(COLUMNS)}
+        if abs(at["parameter"]) < 1e-12 * self.curve.width:  # round-off
+            at["parameter"] = 0.0
         numbers = (
             at["parameter"],
             abs(at["c_1"]),
@@ -305,6 +307,10 @@ class _SingularError(Exception):
     """No solution next to a point where branches cross."""
 
 
+class _NoSignError(Exception):
+    """Values whose signs were those of round-off."""
+
+
 def _locate(
     curve: Curve, x: Array, tangent: Array, step: float, test: Callable[[Array], float]
 ) -> tuple[Array, float]:
@@ -321,6 +327,8 @@ def _locate(
         return values[part]
 
     try:
+        if value(0.0) * value(1.0) > 0.0:
+            raise _NoSignError
         root = float(optimize.brentq(value, 0.0, 1.0, xtol=1e-14, rtol=1e-14))
         value(root)
     except _SingularError:
@@ -350,7 +358,10 @@ def _between(
             tests.append(("equal free energy", lambda y: curve.state(y).free_energy_excess))
     found = []
     for kind, test in tests:
-        at, where = _locate(curve, x, tangent, step, test)
+        try:
+            at, where = _locate(curve, x, tangent, step, test)
+        except _NoSignError:
+            continue
         found.append((where, at, curve.row(at), kind))
     found.sort(key=lambda entry: entry[0])
     return [(at, there, kind) for _, at, there, kind in found]

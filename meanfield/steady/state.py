@@ -115,12 +115,20 @@ class StationaryState:
         return 0.5 * float(np.sum(self._map.multiplier * self.moments**2))
 
     @property
+    def has_energy(self) -> bool:
+        """Whether there is an E: not beside a potential where X is divided by Z."""
+        equation = self.equation
+        return equation.external is None or equation.interaction.energy_kind == "gradient"
+
+    @property
     def energy_excess(self) -> float:
         """E - E_uniform (attention: E increases along the flow for V = +I).
 
         With a potential E is what increases: that of the interaction with its sign, - int U dmu.
         """
         model, external = self.equation.interaction, self.equation.external
+        if not self.has_energy:
+            return math.nan
         found = model.energy_of(self._excess)
         if external is None:
             return found

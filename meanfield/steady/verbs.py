@@ -76,7 +76,7 @@ class StationaryResult:
             ("state", describe(state)),
             ("c_1 = |m|", f"{state.mean_norm:.12g}"),
             ("c_2", f"{state.c2:.12g}"),
-            ("E", f"{state.energy:.12g}"),
+            *([("E", f"{state.energy:.12g}")] if state.has_energy else []),
             ("H", f"{state.entropy:.12g}"),
         ]
         if model.energy_kind == "gradient":
@@ -198,11 +198,15 @@ class BranchResult:
             f"changes its stability against {diagram.symmetry.name} perturbations at"
         )  # fmt: skip
         if diagram.uniform is None:
-            rows.append(("uniform", "no state: there is a potential"))
+            words = "no state: there is a potential"
+        elif critical:
+            words = f"{at} {critical}"
+        elif diagram.symmetry.has_mean:
+            stable = bool(diagram.uniform.stable[0])
+            words = f"{'stable' if stable else 'unstable'} on the whole interval"
         else:
-            rows.append(("uniform", f"{at} {critical}" if critical else
-                         f"{'stable' if bool(diagram.uniform.stable[0]) else 'unstable'} "
-                         "on the whole interval"))  # fmt: skip
+            words = f"loses or gains no stability against {diagram.symmetry.name} perturbations"
+        rows.append(("uniform", words))
         for found in diagram.others:
             p = found.column("parameter")
             rows.append(

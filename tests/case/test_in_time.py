@@ -526,3 +526,42 @@ def test_bad_input_on_the_command_line(inside: Path, capsys: pytest.CaptureFixtu
     assert cli.main(["run", "case.toml"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "model.beta.times: 1 after 1 found (given twice)" in err
+
+
+# ------------------------------------------------------------------ what runs make of it
+
+
+def test_rest_before_a_jump_ends_no_run(tmp_path: Path) -> None:
+    """V = 0 until t = 0.5."""
+    beta = {"times": [0.0, 0.5], "values": [0.0, 4.0], "interpolate": "step"}
+    values = {"times": [0.0, 0.5], "values": [[[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]],
+              "interpolate": "step"}  # fmt: skip
+    case = mf.Case.from_dict({
+        "title": "rest at first",
+        "geometry": {"type": "circle", "vertices": 40},
+        "model": {"attention": "sa", "heads": [{"beta": beta, "V": values}]},
+        "initial": {"type": "fourier", "cos": [0.3]},
+        "time": {"end": 1.0, "outputs": [], "stationary": 1e-6},
+        "output": {"figures": False},
+    })  # fmt: skip
+    result = mf.run(case, tmp_path / "r", progress=False)
+    assert result.stop_reason == "end" and result.t == 1.0
+
+
+def test_long_tables_from_python_stay_piecewise() -> None:
+    """More numbers than a case file keeps: known by a hash, with jumps all the same."""
+    turns = np.array([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]] * 200)
+    turns[1::2] *= 2.0
+    table = mf.TableInTime(np.arange(200) / 100.0, turns, "step")
+    model = mf.Model(drift=mf.Drift(matrix=table))
+    moving = model.on(mf.Sphere(level=1))
+    assert moving.moves and moving.piecewise and moving.next_jump(0.0) == 0.01
+
+
+def test_what_moves_is_told_in_words() -> None:
+    beta = {"times": [0.0, 0.5], "values": [1.0, 4.0], "interpolate": "step"}
+    words = mf.Model(attention="sa", beta=beta, value=-1).describe()  # type: ignore[arg-type]
+    assert words == "sa, beta in time, V = -I"
+    drift = {"matrix": {"times": [0.0, 1.0], "values": [[[0.0, -1.0], [1.0, 0.0]]] * 2}}
+    words = mf.Model(attention="sa", beta=4.0, drift=drift).describe()  # type: ignore[arg-type]
+    assert words.endswith("linear drift in time")

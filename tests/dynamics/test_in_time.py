@@ -528,3 +528,46 @@ def test_bad_input_is_one_line(make: Callable[[], object], said: str) -> None:
     with pytest.raises(InputError) as caught:
         make()
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------ beside other things
+
+
+def test_hardmax_in_time_is_that_of_tokens_however_many() -> None:
+    x = uniform_points(600, 3, np.random.default_rng(3))
+    a = np.random.default_rng(4).normal(size=(3, 3))
+    head = MovingHead(TableInTime([0.0], a[None]), a)
+    solver = ParticleSolver(Moving((head,), "hardmax", 3, "sphere"), x)
+    best = x[np.argmax(x @ a.T @ x.T, axis=1)] @ a.T
+    wanted = best - np.sum(best * x, axis=1, keepdims=True) * x
+    assert np.abs(solver.velocity() - wanted).max() < 1e-12
+    fixed = Composite((HeadMatrices(a, a),), "hardmax", 3, "sphere")
+    for name in ("series_ends", "exact_sums", "compiled_sums"):
+        assert getattr(solver.interaction, name) == getattr(fixed, name)
+
+
+@pytest.mark.parametrize("kind", ["linear", "hardmax", "sigmoid"])
+def test_kinds_in_time_refuse_sums_over_others(kind: str) -> None:
+    moving = Moving((MovingHead(TableInTime([0.0], np.eye(3)[None]), np.eye(3)),), kind, 3)
+    with pytest.raises(InputError, match="no sums over other tokens"):
+        moving.excluding_self()
+
+
+@pytest.mark.parametrize("kind", ["l2", "sinkhorn"])
+def test_kinds_that_take_constants_only(kind: str) -> None:
+    head = MovingHead(TableInTime([0.0], np.eye(3)[None]), np.eye(3))
+    with pytest.raises(InputError, match=f"attention: found {kind} with values in time"):
+        Moving((head,), kind, 3)
+
+
+def test_a_function_need_not_be_known_after_the_end() -> None:
+    def known(t: float) -> Array:
+        if t > 1.0:
+            raise ValueError("only known to t = 1")
+        return np.eye(3) * (1.0 + t)
+
+    head = MovingHead(FunctionInTime(known, (3, 3), 3.0), np.eye(3))
+    model = Moving((head,), "sa", 3, "sphere")
+    assert model.fastest_rate(4) > 0.0
+    assert not model.is_external
+    assert Moving((), "sa", 3, drifts=(LinearDrift(np.eye(3)),)).is_external

@@ -480,3 +480,61 @@ def test_kernels_of_sinkhorn_attention_are_doubly_stochastic() -> None:
     plan = np.exp(y @ A.T @ y.T + u[:, None] + v)
     assert m @ plan == pytest.approx(np.ones(50), abs=1e-12)
     assert velocity == pytest.approx(tangential(y, plan @ (m[:, None] * y)), abs=1e-10)
+
+
+# ------------------------------------------------------------------ where kinds meet other things
+
+
+@pytest.mark.parametrize("kind", ["sa", "usa", "linear", "l2", "sigmoid", "sinkhorn"])
+def test_what_tokens_dissipate_is_what_their_energy_gains(kind: str) -> None:
+    head = HeadMatrices(2.0 * S3, S3, 2.0 * np.eye(3) if kind == "l2" else None)
+    one = Composite((head,), kind, 3)
+    x, m = directions(40, 3), np.full(40, 1.0 / 40)
+    field = one.field(Measure(x, m))
+    rate = float(m @ field.own_dissipation_density())
+    v, h = field.own_velocity(), 1e-5
+    ends = []
+    for sign in (1.0, -1.0):
+        y = x + sign * h * v
+        ends.append(one.field(Measure(y / np.linalg.norm(y, axis=1, keepdims=True), m)).ascent())
+    tolerance = 1e-4 if kind == "sinkhorn" else 1e-7  # its scalings are right to 1e-9
+    assert (ends[0] - ends[1]) / (2.0 * h) == pytest.approx(rate, rel=tolerance)
+
+
+def test_l2_of_long_keys_that_tokens_are_not_near() -> None:
+    """The largest factor of the sphere may be e^1000 times that of all tokens."""
+    K, Q = np.diag([100.0, 100.0, 50.0]), np.eye(3) / 50.0
+    head = HeadMatrices(K.T @ Q, V3, K.T @ K)
+    x = directions(30, 3) * np.array([1.0, 1.0, 0.05])
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    logs = -0.5 * np.sum((x[:, None] @ Q.T - x @ K.T) ** 2, axis=2)
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    wanted = tangential(x, weights @ x @ V3.T)
+    for geometry in ("any", "sphere"):
+        found = Composite((head,), "l2", 3, geometry).field(Measure.equal(x)).velocity(x)
+        assert np.abs(found - wanted).max() < 1e-9
+
+
+def test_energy_of_round_sigmoid_heads_by_series_and_by_pairs() -> None:
+    head = HeadMatrices(6.0 * np.eye(3), 2.0 * np.eye(3))
+    series = Composite((head,), Sigmoid(bias=-1.0), 3, "sphere")
+    pairs = Composite((head,), Sigmoid(bias=-1.0), 3)
+    mu = measure(50, 3)
+    assert series.field(mu).energy() == pytest.approx(pairs.field(mu).energy(), rel=1e-11)
+
+
+def test_hardmax_of_a_density_takes_no_sums_over_tokens() -> None:
+    one = Composite((HeadMatrices(A3, A3.T),), "hardmax", 3, "sphere", "direct")
+    mu = measure(20, 3)
+    with pytest.raises(InputError, match="'direct' found for a density under hardmax"):
+        one.field(mu).along_edges(one.locate(np.asarray(mu.points)))
+
+
+@pytest.mark.parametrize("kind", ["linear", "hardmax", "sigmoid", "sinkhorn"])
+def test_kinds_without_sums_over_others(kind: str) -> None:
+    head = HeadMatrices(S3, S3)
+    with pytest.raises(InputError, match="exclude_self"):
+        Composite((head,), kind, 3, exclude_self=True)
+    with pytest.raises(InputError, match="no sums over other tokens"):
+        Composite((head,), kind, 3).excluding_self()

@@ -199,3 +199,19 @@ def test_a_strength_below_zero_is_refused() -> None:
     with pytest.raises(mf.InputError, match=r"expected nu >= 0 for 0 <= \|m\| <= 1, found -"):
         FunctionStrength(function=lambda s: 0.5 - s)
     assert FunctionStrength(function=lambda s: math.pi + 0.0 * s).at(0.2) == math.pi
+
+
+def test_only_a_zonal_kernel_has_an_energy_of_the_order() -> None:
+    """Drifts alone have a potential that is linear in x as well, but no E that |m| decides."""
+    drift = mf.LinearPotential(field=(0.0, 0.0, 1.0)).on(3)
+    one = Strong(Composite((), "sa", 3, drifts=(drift,)), PowerStrength())
+    assert one.energy_kind == "monotone"
+    field = one.field(Measure(X, M))
+    v, h = field.velocity(X), 1e-5
+    ends = []
+    for sign in (1.0, -1.0):
+        y = X + sign * h * v
+        y /= np.linalg.norm(y, axis=1, keepdims=True)
+        ends.append(one.field(Measure(y, M)).ascent())
+    rate = float(M @ field.own_dissipation_density())
+    assert (ends[0] - ends[1]) / (2.0 * h) == pytest.approx(rate, rel=1e-7)

@@ -237,5 +237,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {row["branch"] for row in rows} == {"uniform", "polygon:2"}
     assert max(abs(float(row["c_2"])) for row in rows) > 0.01
     assert (tmp_path / "b" / "figures" / "branch.png").exists()
+    high = ["--from", "0.5", "--to", "0.6", "-o", str(tmp_path / "d")]  # of the critical 0.27
+    assert main([*arguments, *high]) == 0
+    assert "loses or gains no stability against polygon:2" in capsys.readouterr().out
     assert main([*arguments[:-1], "polygone:2", *ends, "-o", str(tmp_path / "c")]) == 2
     assert not (tmp_path / "c").exists()

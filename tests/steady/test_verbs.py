@@ -21,7 +21,7 @@ from meanfield import cli
 from meanfield.analysis import exact
 from meanfield.geometry.manifolds import S2, Latitudes
 from meanfield.results.folder import RunFolder
-from meanfield.steady import verbs
+from meanfield.steady import start, verbs
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 
@@ -169,7 +169,7 @@ def test_interrupted_branch_keeps_its_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "b"
-    follow = verbs.find_branches
+    follow = start.find_branches
 
     def impatient(*args: Any, report: Callable[..., None], **options: Any) -> Any:
         count = 0
@@ -183,7 +183,7 @@ def test_interrupted_branch_keeps_its_points(
 
         return follow(*args, report=stop, **options)
 
-    monkeypatch.setattr(verbs, "find_branches", impatient)
+    monkeypatch.setattr(start, "find_branches", impatient)
     words = ["--parameter", "kappa", "--from", "1", "--to", "1.8", "-o", str(folder)]
     assert cli.main(["branch", HYSTERESIS, *words]) == 130
     assert "the points so far are in" in capsys.readouterr().err
@@ -191,7 +191,7 @@ def test_interrupted_branch_keeps_its_points(
     assert len(kept) == 5 and float(kept[0]["mean_norm"]) > 0.9
     assert RunFolder.open(folder).read_run()["stop_reason"] == "interrupted"
     assert cli.main(["plot", str(folder)]) == 2
-    monkeypatch.setattr(verbs, "find_branches", follow)
+    monkeypatch.setattr(start, "find_branches", follow)
     assert cli.main(["branch", HYSTERESIS, *words, "--overwrite"]) == 0
 
 

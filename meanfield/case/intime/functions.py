@@ -101,6 +101,13 @@ class _Named(InTime):
         except InputError as error:
             raise InputError(f"{self._key}: {error}") from None
 
+    @property
+    def piecewise(self) -> bool:
+        return self._function.piecewise
+
+    def instants(self) -> Array:
+        return self._function.instants()
+
     def next_jump(self, t: float) -> float:
         return self._function.next_jump(t)
 

@@ -57,6 +57,10 @@ class Composite(Heads):
     def _refuse_head(self, head: HeadMatrices, name: str) -> None:
         self.kind.refuse(head, name)
 
+    @property
+    def _excludes(self) -> bool:
+        return self.kind.excludes_self
+
     def _refuse_tilted(self, head: HeadMatrices, name: str) -> None:
         self.kind.refuse_tilted(head, name)
 

@@ -101,6 +101,11 @@ class Heads(OnGeometry, AnyInteraction):
                 f"exclude_self: found with {found}, expected direct sums over tokens in space: no "
                 "transform leaves the own term of each token out"
             )
+        if self.exclude_self and self.acting and not self._excludes:
+            raise InputError(
+                "exclude_self: found with a kind of attention that has no sums over other tokens "
+                "alone, 'sa' or 'usa' expected"
+            )
         if self.manifold.latitudes:
             for k, head in enumerate(self.heads):
                 self._refuse_tilted(head, f"heads[{k}]")
@@ -110,6 +115,11 @@ class Heads(OnGeometry, AnyInteraction):
     @abstractmethod
     def _refuse_head(self, head: HeadMatrices, name: str) -> None:
         """Refuse a head that the kind of attention does not have."""
+
+    @property
+    @abstractmethod
+    def _excludes(self) -> bool:
+        """Whether the kind of attention has sums over other tokens alone."""
 
     @abstractmethod
     def _refuse_tilted(self, head: HeadMatrices, name: str) -> None:

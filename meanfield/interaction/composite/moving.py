@@ -7,6 +7,7 @@ checkpoints are valid at any time.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -91,7 +92,8 @@ class Moving(OnGeometry, AnyInteraction):
                 )
         if not self._bound.kind.moves:
             raise InputError(
-                f"{self._bound.kind.name} attention with values in time found, constants expected"
+                f"attention: found {self._bound.kind.name} with values in time, expected constants "
+                "(what it takes of a measure hangs on its matrices)"
             )
         self.at(0.0)  # what it refuses
 
@@ -188,15 +190,15 @@ class Moving(OnGeometry, AnyInteraction):
 
     @property
     def series_ends(self) -> bool:
-        return True
+        return self._bound.series_ends
 
     @property
     def exact_sums(self) -> bool:
-        return True
+        return self._bound.exact_sums
 
     @property
     def compiled_sums(self) -> bool:
-        return True
+        return self._bound.compiled_sums
 
     def kernel_norm(self, moments: Array) -> float:
         return self._bound.kernel_norm(moments)
@@ -210,6 +212,11 @@ class Moving(OnGeometry, AnyInteraction):
         return self._bound.repels
 
     # ------------------------------------------------------------------ what is known about it
+
+    @property
+    def is_external(self) -> bool:
+        """Whether there are drifts alone."""
+        return all(_strongest(head) == 0.0 for head in self.heads)
 
     @property
     def has_potential(self) -> bool:
@@ -258,13 +265,23 @@ class Moving(OnGeometry, AnyInteraction):
         return self.exclude_self
 
     def excluding_self(self) -> AnyInteraction:
-        """The same with sums over all other tokens."""
+        """The same with sums over all other tokens.
+
+        Raises:
+            InputError: a kind of attention that has none.
+        """
+        if self.heads and not self._bound.kind.excludes_self:
+            return super().excluding_self()
         return replace(self, exclude_self=True) if self.heads else self
 
     @cached_property
     def _samples(self) -> tuple[Composite, ...]:
-        """The composites at a few times."""
-        return tuple(self.at(float(t)) for t in instants_of(self._parts))
+        """The composites at a few times, of those at which they are known; t = 0 is one."""
+        found = [self.at(0.0)]
+        for t in instants_of(self._parts):
+            with contextlib.suppress(InputError):  # a function need not be known at all times
+                found.append(self.at(float(t)))
+        return tuple(found)
 
     def fastest_rate(self, degree: int) -> float:
         """The largest at a few times: see ``Composite.fastest_rate``."""
@@ -313,3 +330,7 @@ class Moving(OnGeometry, AnyInteraction):
 
 def _largest(head: HeadMatrices | MovingHead) -> float:
     return head.size if isinstance(head, HeadMatrices) else head.largest
+
+
+def _strongest(head: HeadMatrices | MovingHead) -> float:
+    return head.strength if isinstance(head, HeadMatrices) else head.strongest

@@ -274,6 +274,11 @@ class MeshPotential(Potential):
     """Which of the times of a .vtkhdf file; left out: the last."""
     type: Literal["mesh"] = "mesh"
 
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The numbers that a branch may vary: a time says which field."""
+        return {name: value for name, value in super().parameters.items() if name != "time"}
+
     @checked_arguments
     def on(self, d: int) -> Drift:
         of_one_time(self)

@@ -17,6 +17,7 @@ __all__ = ["EndlessPath"]
 _FIRST = 16.0  # correlation times that are drawn when one after 0 is asked for
 _NODES = 32  # of the broken line in a correlation time
 _COUNTED = 1e15  # nodes that doubles can tell from each other
+_QUICK, _MOST = 10**7, 10**8  # numbers that are drawn at once without need, and at most
 _TAIL = 6.0  # deviations: a value beyond is met once in 1e7 correlation times
 
 
@@ -80,8 +81,14 @@ class EndlessPath(InTime):
 
     def at(self, t: float) -> Array:
         if t > self._table.times[-1]:
-            self._table = self._bounded(self._drawn(max(2.0 * t, _FIRST / self.rate)))
+            self._table = self._bounded(self._drawn(self._ahead(t)))
         return self._table.at(t)
+
+    def _ahead(self, t: float) -> float:
+        """Until when to draw, for ``t`` and some time after, as far as it fits."""
+        each = max(self.mean.size, 1)
+        few, most = (self.step * max(0, n // each - 2) for n in (_QUICK, _MOST))
+        return max(t, min(most, max(2.0 * t, min(_FIRST / self.rate, few))))
 
     def instants(self) -> Array:
         return np.arange(_FIRST) / self.rate

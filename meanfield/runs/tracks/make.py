@@ -40,7 +40,12 @@ def make_interaction(case: Case) -> AnyInteraction:
     solver = case.solver
     if isinstance(solver, Tokens):
         made = case.model.on(case.geometry, solver.interaction, solver.tolerance)
-        return made.excluding_self() if solver.exclude_self else made
+        if not solver.exclude_self:
+            return made
+        try:
+            return made.excluding_self()
+        except InputError as error:
+            raise InputError(f"solver.exclude_self: {error}") from None
     return case.model.on(case.geometry)
 
 

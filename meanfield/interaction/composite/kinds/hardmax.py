@@ -19,6 +19,7 @@ import numba as nb
 import numpy as np
 
 from meanfield.collective import Communicator
+from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.axial import axial
@@ -81,6 +82,18 @@ class HardmaxField(CompositeField):
         r = np.linalg.norm(w, axis=1)
         seen = r > 1e-15 * head.size
         return w, np.divide(1.0, r, out=np.zeros_like(r), where=seen)
+
+    def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
+        """See ``AnyField``.
+
+        Raises:
+            InputError: by direct sums, which are those of tokens.
+        """
+        if self.moments is None and self.interaction.heads:
+            raise InputError(
+                "method 'direct' found for a density under hardmax attention, 'harmonics' expected"
+            )
+        return super().along_edges(points, seen)
 
     def head_potential(self, k: int, at: Located, seen: DarkPoints | None) -> Array:
         """c |A x|, less its value at rest."""

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import ive
 
-from meanfield.collective import Communicator
+from meanfield.collective import Alone, Communicator, max_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.kinds.reweighted import Reweighted
@@ -28,6 +28,7 @@ from meanfield.interaction.measure import Measure, plain
 
 __all__ = ["L2"]
 
+_FAR = 100.0  # -log g above which g of all tokens is scaled, as it says nothing
 _SAME = 1e-14  # relative spread of |K y|^2 that is none
 
 _UNIFORM: WeakKeyDictionary[Heads, dict[int, Array]] = WeakKeyDictionary()
@@ -75,8 +76,14 @@ class L2(Reweighted):
     def log_weights(
         self, model: Heads, k: int, measure: Measure, comm: Communicator | None
     ) -> Array:
-        y = model.manifold.embed(plain(measure.points))
-        return _log_factor(model.heads[k], y)
+        found = _log_factor(model.heads[k], model.manifold.embed(plain(measure.points)))
+        if measure.quadrature is None:  # tokens, which may all be where it is nothing: a factor
+            there = measure.weights > 0.0
+            top = float(np.max(found, initial=-np.inf, where=there))
+            (top,) = max_over_ranks(Alone() if comm is None else comm, top)
+            if _FAR < -top < np.inf:
+                found = found - top
+        return found
 
     def uniform_moments(self, model: Heads, k: int) -> Array | None:
         """By a rule that integrates products of the harmonics and the factor."""

@@ -78,6 +78,9 @@ def _grid_size(on: Manifold, degree: int) -> int:
     return 2 * degree + 2 if on.closed else degree + 1
 
 
+_UNIFORM: WeakKeyDictionary[Heads, float] = WeakKeyDictionary()
+
+
 class SigmoidField(CompositeField):
     """Heads with the weights s(<A x, y> + b)."""
 
@@ -191,11 +194,33 @@ class SigmoidField(CompositeField):
                 total += factor * float(np.dot(left, sums.z))
         return total
 
+    def _of_moments(self, left: Array, right: Array) -> float:
+        """The same of two measures by their moments."""
+        model, total = self.interaction, 0.0
+        assert model.harmonics is not None
+        degrees, size = model.harmonics.degrees, _grid_size(model.manifold, model.harmonics.degree)
+        for head in model.heads:
+            factor, series = 0.5 * (head.gradient_factor or 0.0), self._round(head)
+            if factor == 0.0:
+                continue
+            if series is not None:
+                c = series[1].applied(right, model.harmonics.degree)
+                total += factor * float(c @ left[degrees <= series[1].degree])
+                continue
+            grid = model.manifold.grid(model.harmonics.degree, size)
+            one, two = (grid.weights * grid.synthesise(of) for of in (left, right))
+            sums = logistic_sums(head, self.bias, grid.points, grid.points, two, 0, model.manifold)
+            assert sums.z is not None
+            total += factor * float(np.dot(one, sums.z))
+        return total
+
     @cached_property
     def _excess(self) -> float:
         """E less that of the uniform measure, without cancellation: see ``energies``."""
-        points, whole, apart = self._on_grid
-        return self._pairs(points, apart, points, 2.0 * whole - apart)
+        assert self.moments is not None
+        apart, twice = self.moments.copy(), self.moments.copy()
+        apart[0], twice[0] = 0.0, 2.0 * twice[0]
+        return self._of_moments(apart, twice)
 
     def heads_excess(self) -> float:
         return math.nan if self.moments is None else self._excess
@@ -203,11 +228,18 @@ class SigmoidField(CompositeField):
     @cached_property
     def _energy(self) -> float:
         if self.moments is not None:
-            points, whole, apart = self._on_grid
-            uniform = whole - apart
-            return self._excess + self._pairs(points, uniform, points, uniform)
+            return self._excess + self._uniform_energy() * float(self.moments[0]) ** 2
         x = plain(self.measure.points)
         return self._over_ranks(self._pairs(x, self.measure.weights, *self._sources))
+
+    def _uniform_energy(self) -> float:
+        """That of the uniform measure of mass one; kept as long as the model is."""
+        model = self.interaction
+        if model not in _UNIFORM:
+            assert model.harmonics is not None
+            uniform = model.harmonics.uniform()
+            _UNIFORM[model] = self._of_moments(uniform, uniform)
+        return _UNIFORM[model]
 
     def heads_energy(self) -> float:
         """sum_h c_h/2 iint log(1 + e^{<x, A_h y> + b}) dmu dmu. Collective for direct sums."""
@@ -263,8 +295,8 @@ class Sigmoid(Kind):
         if model.harmonics is not None and model.harmonics.degree > _LARGEST:
             raise InputError(
                 f"sigmoid attention with |A| = {model.size:.4g} found, which has harmonics up to "
-                f"degree {model.harmonics.degree}: at most {_LARGEST} expected; take tokens, or an "
-                "accuracy that is less"
+                f"degree {model.harmonics.degree}: at most {_LARGEST} expected; take an accuracy "
+                "that is less or, for tokens, direct sums"
             )
         return SigmoidField(self.bias, model, measure, moments, t, comm)
 

@@ -105,6 +105,9 @@ class SinkhornField(ReweightedField):
         heads = self.interaction.heads
         return self.mass * sum(2.0 * abs(h.gradient_factor or 0.0) * h.size for h in heads)
 
+    def own_dissipation_density(self) -> Array:
+        return CompositeField.own_dissipation_density(self)
+
     def dissipation_density(self, points: Array | Located) -> Array:
         return CompositeField.dissipation_density(self, points)
 
@@ -145,7 +148,8 @@ class Sinkhorn(Reweighted):
             return np.asarray(0.5 * (f - log_z(f, 0)))
 
         def in_turn(f: Array) -> Array:
-            return -log_z(-log_z(f, 0), 1)
+            found = -log_z(-log_z(f, 0), 1)
+            return np.asarray(found - log_integral(found, m, comm))  # a factor of v says nothing
 
         image = averaged if head.symmetric else in_turn
         found = fixed_point(image, start, m, comm, self.tolerance)
