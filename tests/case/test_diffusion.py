@@ -93,3 +93,20 @@ def test_a_run_tells_its_free_energy(solver: str, tmp_path: Path) -> None:
     )
     assert free[0] - free[-1] == pytest.approx(told, rel=0.02)
     assert np.max(np.abs(series["mass"] - 1.0)) < 1e-13
+
+
+def test_without_diffusion_its_exponent_says_nothing(tmp_path: Path) -> None:
+    found = []
+    for k, exponent in enumerate((1.0, 2.0)):
+        case = mf.Case.from_dict({
+            "title": "no noise",
+            "geometry": {"type": "circle", "vertices": 64},
+            "model": {"attention": "sa", "beta": 1.0, "diffusion": {"exponent": exponent}},
+            "initial": {"type": "fourier", "cos": [0.3]},
+            "solver": {"type": "implicit"},
+            "time": {"end": 0.5, "outputs": []},
+            "output": {"figures": False},
+        })  # fmt: skip
+        found.append(mf.run(case, tmp_path / str(k), progress=False).series["entropy"])
+    np.testing.assert_allclose(found[1][-1], found[0][-1], rtol=1e-3)
+    assert found[0][0] == found[1][0]

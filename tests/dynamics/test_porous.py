@@ -425,3 +425,9 @@ def test_goes_on_where_it_was(steps: Any, make_space: Make) -> None:
         second.advance(10.0)
     assert second.t == straight.t
     np.testing.assert_array_equal(second.rho, straight.rho)
+
+
+@pytest.mark.parametrize(("kappa", "m", "d"), [(0.01, 0.5, 8), (0.001, 0.05, 3)])
+def test_no_edge_where_mass_gathers_in_a_point(kappa: float, m: float, d: int) -> None:
+    with pytest.raises(InputError, match="mass gathers in a point"):
+        porous_edge(kappa, m, d)

@@ -12,6 +12,7 @@ from scipy.stats import special_ortho_group
 from meanfield.case.heads import KINDS as IN_CASES
 from meanfield.case.heads import without_beta
 from meanfield.errors import InputError
+from meanfield.geometry.mesh import delaunay_weights, icosphere
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite import KINDS, Composite, HeadMatrices
 from meanfield.interaction.composite.field import CompositeField
@@ -538,3 +539,21 @@ def test_kinds_without_sums_over_others(kind: str) -> None:
         Composite((head,), kind, 3, exclude_self=True)
     with pytest.raises(InputError, match="no sums over other tokens"):
         Composite((head,), kind, 3).excluding_self()
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_sinkhorn_of_any_matrix_settles_on_a_mesh(level: int) -> None:
+    """Masses of a mesh and the exact uniform part of moments are no adjoint of each other."""
+    turn = np.asarray(special_ortho_group.rvs(3, random_state=1))
+    A = turn @ np.diag([3.0, 1.5, 0.5])
+    mesh = icosphere(level)
+    rho = np.exp(mesh.points @ np.array([1.0, 0.0, 0.1]))
+    masses = delaunay_weights(mesh)[2]
+    rule = masses / masses.sum()
+    mu = Measure(mesh.points, rule * rho / float(rule @ rho), rule)
+    one = Composite((HeadMatrices(A, V3),), Sinkhorn(), 3, "sphere")
+    x = directions(20, 3)
+    found = one.field(mu).velocity(x)
+    pairs = Composite((HeadMatrices(A, V3),), Sinkhorn(), 3).field(Measure(mu.points, mu.weights))
+    # The two differ by what the mesh's rule is wrong by.
+    assert np.abs(found - pairs.velocity(x)).max() < 0.03 / 4 ** (level - 2)

@@ -332,3 +332,19 @@ def test_parameters_of_a_model() -> None:
     assert isinstance(find_stationary(Equation(model.term, 0.1, 3, external), Uniform(3)),
                       StationaryState)  # fmt: skip
     assert model.on(Unmeshed(3)).energy_kind is None
+
+
+def test_no_energy_of_softmax_beside_a_potential() -> None:
+    beside = External(3, (), mf.LinearPotential(field=(0.0, 0.0, 0.5)))
+    for model, there in (("sa", False), ("usa", True)):
+        state = find_stationary(Equation(SelfAttention(model, 2.0), 0.5, 3, beside), Uniform(3))
+        assert state.has_energy is there
+        assert (
+            math.isnan(state.energy) is not there and math.isnan(state.energy_excess) is not there
+        )
+
+
+def test_the_time_of_a_file_is_no_parameter(tmp_path: Path) -> None:
+    np.save(tmp_path / "u.npy", np.column_stack([np.eye(3), np.ones(3)]))
+    found = mf.MeshPotential(path=tmp_path / "u.npy", time=1.0)
+    assert set(found.parameters) == {"strength"}
