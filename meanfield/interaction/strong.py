@@ -17,10 +17,11 @@ import numpy as np
 
 from meanfield.arguments import checked_fields
 from meanfield.collective import Communicator, sum_over_ranks
-from meanfield.geometry.manifolds import Harmonics, Located, Manifold
+from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.behind import Behind
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints, EnergyKind
-from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.measure import Measure, plain
 from meanfield.interaction.strength import Strength
@@ -109,7 +110,7 @@ class StrongField(AnyField):
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Strong(AnyInteraction):
+class Strong(Behind):
     """Another interaction, times nu(|m|).
 
     Attributes:
@@ -119,6 +120,11 @@ class Strong(AnyInteraction):
 
     base: AnyInteraction
     strength: Strength
+
+    @property
+    def behind(self) -> AnyInteraction:
+        """The other one."""
+        return self.base
 
     def _with(self, base: AnyInteraction) -> Self:
         return self if base is self.base else replace(self, base=base)
@@ -175,25 +181,6 @@ class Strong(AnyInteraction):
     def with_dark(self, dark: float) -> Self:
         return self._with(self.base.with_dark(dark))
 
-    @property
-    def manifold(self) -> Manifold:
-        return self.base.manifold
-
-    @property
-    def harmonics(self) -> Harmonics | None:
-        return self.base.harmonics
-
-    @property
-    def epsilon(self) -> float:
-        return self.base.epsilon
-
-    @property
-    def truncation(self) -> Truncation | None:
-        return self.base.truncation
-
-    def locate(self, points: Array) -> Located:
-        return self.base.locate(points)
-
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
         return self._with(self.base.on_mesh(vertices, accuracy))
 
@@ -202,21 +189,6 @@ class Strong(AnyInteraction):
 
     def quiet(self, rtol: float) -> Self:
         return self._with(self.base.quiet(rtol))
-
-    def degree(self, tolerance: float, otherwise: int = 64) -> int:
-        return self.base.degree(tolerance, otherwise)
-
-    @property
-    def series_ends(self) -> bool:
-        return self.base.series_ends
-
-    @property
-    def exact_sums(self) -> bool:
-        return self.base.exact_sums
-
-    @property
-    def compiled_sums(self) -> bool:
-        return self.base.compiled_sums
 
     # ---- fields ----------------------------------------------------------------------------------
 
@@ -235,17 +207,6 @@ class Strong(AnyInteraction):
     ) -> StrongField:
         base = self.base.field_of_moments(moments, measure, t, comm)
         return StrongField(self, base, measure, t, comm)
-
-    def kernel_norm(self, moments: Array) -> float:
-        return self.base.kernel_norm(moments)
-
-    @property
-    def metric(self) -> Array:
-        return self.base.metric
-
-    @property
-    def repels(self) -> Array:
-        return self.base.repels
 
     # ---- what is known about it ------------------------------------------------------------------
 
@@ -274,32 +235,10 @@ class Strong(AnyInteraction):
         base = self.base.convexity
         return base if base is None or not self.is_linear or self.strength.convex else "mixed"
 
-    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
-        return self.base.free_energy(energy, entropy, kappa)
-
-    @property
-    def has_double_energy(self) -> bool:
-        return self.base.has_double_energy
-
-    def scaled(self, value: float) -> float:
-        return self.base.scaled(value)
-
-    @property
-    def energy_label(self) -> str:
-        return self.base.energy_label
-
     @property
     def dirac_energy(self) -> float:
         gain = self.strength.mean(1.0) if self.is_linear else 1.0
         return gain * self.base.dirac_energy
-
-    @property
-    def leaves_out_self(self) -> bool:
-        return self.base.leaves_out_self
-
-    @property
-    def excludes_self(self) -> bool:
-        return self.base.excludes_self
 
     def excluding_self(self) -> AnyInteraction:
         return self._with(self.base.excluding_self())
@@ -316,21 +255,6 @@ class Strong(AnyInteraction):
     @property
     def sharpens(self) -> bool:
         return self.base.sharpens
-
-    @property
-    def sharpness(self) -> float:
-        return self.base.sharpness
-
-    @property
-    def width(self) -> float:
-        return self.base.width
-
-    @property
-    def factor_log(self) -> float:
-        return self.base.factor_log
-
-    def refuse_overflow(self, highest: float = 600.0) -> None:
-        self.base.refuse_overflow(highest)
 
     def describe(self) -> str:
         return f"{self.base.describe()}; {self.strength.describe()}"

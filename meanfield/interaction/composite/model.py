@@ -164,10 +164,11 @@ class Heads(OnGeometry, AnyInteraction):
 
         For one of many times: what they have in common is made once.
         """
-        known: dict[str, object] = {"manifold": other.manifold, "harmonics": other.harmonics}
-        if self.truncation is not None:
+        names = ("manifold", "harmonics", "truncation")
+        known: dict[str, object] = {name: getattr(other, name) for name in names}
+        if other.truncation is not None:
             known["series"] = tuple(
-                series[head] if head in series else series_on(self.manifold, head)
+                series[head] if head in series else series_on(other.manifold, head)
                 for head in self.heads
             )
         self.__dict__.update(known)

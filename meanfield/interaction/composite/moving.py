@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
-from meanfield.arguments import checked_fields
+from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.checks import as_found
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
-from meanfield.geometry.manifolds import Harmonics
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.behind import Behind
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.composite.interaction import Composite
 from meanfield.interaction.composite.matrices import HeadMatrices
@@ -28,10 +28,9 @@ from meanfield.interaction.composite.movingparts import Last, MovingDrift, Movin
 from meanfield.interaction.composite.series import HeadSeries
 from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.drifts import Drift
-from meanfield.interaction.expansion import Convexity, Truncation
+from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.intime import InTime, instants_of, is_piecewise, next_jump_of
 from meanfield.interaction.measure import Measure
-from meanfield.interaction.ongeometry import OnGeometry
 
 __all__ = ["Moving", "MovingDrift", "MovingHead"]
 
@@ -40,7 +39,7 @@ _ROUND_OFF = 1e-8  # relative: that |A| at some time may be above its bound
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Moving(OnGeometry, AnyInteraction):
+class Moving(Behind):
     """A sum of heads and of drifts that depend on time, on one geometry.
 
     There is no energy. Along edges all is told by velocities, as what is a gradient at one time
@@ -90,9 +89,9 @@ class Moving(OnGeometry, AnyInteraction):
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
-        if not self._bound.kind.moves:
+        if not self.behind.kind.moves:
             raise InputError(
-                f"attention: found {self._bound.kind.name} with values in time, expected constants "
+                f"attention: found {self.behind.kind.name} with values in time, expected constants "
                 "(what it takes of a measure hangs on its matrices)"
             )
         self.at(0.0)  # what it refuses
@@ -104,7 +103,7 @@ class Moving(OnGeometry, AnyInteraction):
         return Last()
 
     @cached_property
-    def _bound(self) -> Composite:
+    def behind(self) -> Composite:
         """What it is at all times: without heads, and with the largest |A|."""
         largest = max([_largest(head) for head in self.heads], default=0.0)
         return Composite(
@@ -118,7 +117,7 @@ class Moving(OnGeometry, AnyInteraction):
         fixed = tuple(head for head in self.heads if isinstance(head, HeadMatrices))
         if self.truncation is None:
             return {}
-        return dict(zip(fixed, replace(self._bound, heads=fixed).series, strict=True))
+        return dict(zip(fixed, replace(self.behind, heads=fixed).series, strict=True))
 
     @cached_property
     def _parts(self) -> tuple[InTime, ...]:
@@ -146,8 +145,8 @@ class Moving(OnGeometry, AnyInteraction):
         drifts = tuple(x.at(t) if isinstance(x, MovingDrift) else x for x in self.drifts)
 
         def make() -> Composite:
-            found = replace(self._bound, heads=heads, drifts=drifts)
-            return found.sharing(self._bound, self._fixed_series)
+            found = replace(self.behind, heads=heads, drifts=drifts)
+            return found.sharing(self.behind, self._fixed_series)
 
         return self._last.of((*heads, *drifts), make)
 
@@ -163,53 +162,19 @@ class Moving(OnGeometry, AnyInteraction):
 
     # ------------------------------------------------------------------ points and transforms
 
-    @property
-    def epsilon(self) -> float:
-        return self._bound.epsilon
-
-    @property
-    def truncation(self) -> Truncation | None:
-        return self._bound.truncation
-
-    @property
-    def harmonics(self) -> Harmonics | None:
-        return self._bound.harmonics
-
     def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
         """The same, with another ``accuracy`` if one is given: the series ends by itself."""
         return self if accuracy is None else replace(self, accuracy=accuracy)
 
+    @checked_arguments
+    def by(self, method: str) -> Self:
+        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
+        return self if method == "auto" else replace(self, method=method)
+
     def quiet(self, rtol: float) -> Self:
         """The same with the noise of a velocity, at any point, not far above ``rtol``."""
-        accuracy = self._bound.quiet(rtol).accuracy
+        accuracy = self.behind.quiet(rtol).accuracy
         return self if accuracy == self.accuracy else replace(self, accuracy=accuracy)
-
-    def degree(self, tolerance: float, otherwise: int = 64) -> int:
-        """Degree of harmonics that carries the kernels of all times to ``tolerance``."""
-        return self._bound.degree(tolerance, otherwise)
-
-    @property
-    def series_ends(self) -> bool:
-        return self._bound.series_ends
-
-    @property
-    def exact_sums(self) -> bool:
-        return self._bound.exact_sums
-
-    @property
-    def compiled_sums(self) -> bool:
-        return self._bound.compiled_sums
-
-    def kernel_norm(self, moments: Array) -> float:
-        return self._bound.kernel_norm(moments)
-
-    @property
-    def metric(self) -> Array:
-        return self._bound.metric
-
-    @property
-    def repels(self) -> Array:
-        return self._bound.repels
 
     # ------------------------------------------------------------------ what is known about it
 
@@ -238,31 +203,9 @@ class Moving(OnGeometry, AnyInteraction):
     def convexity(self) -> Convexity | None:
         return None
 
-    def free_energy(self, energy: float, entropy: float, kappa: float) -> float:
-        return self._bound.free_energy(energy, entropy, kappa)
-
-    @property
-    def has_double_energy(self) -> bool:
-        return self._bound.has_double_energy
-
-    def scaled(self, value: float) -> float:
-        return self._bound.scaled(value)
-
-    @property
-    def energy_label(self) -> str:
-        return self._bound.energy_label
-
     @property
     def dirac_energy(self) -> float:
         return math.nan
-
-    @property
-    def leaves_out_self(self) -> bool:
-        return self.exclude_self
-
-    @property
-    def excludes_self(self) -> bool:
-        return self.exclude_self
 
     def excluding_self(self) -> AnyInteraction:
         """The same with sums over all other tokens.
@@ -270,7 +213,7 @@ class Moving(OnGeometry, AnyInteraction):
         Raises:
             InputError: a kind of attention that has none.
         """
-        if self.heads and not self._bound.kind.excludes_self:
+        if self.heads and not self.behind.kind.excludes_self:
             return super().excluding_self()
         return replace(self, exclude_self=True) if self.heads else self
 
@@ -292,35 +235,20 @@ class Moving(OnGeometry, AnyInteraction):
         """Whether clusters narrow without end, for what is as usual in time."""
         return 2 * sum(one.sharpens for one in self._samples) >= len(self._samples)
 
-    @property
-    def sharpness(self) -> float:
-        return self._bound.sharpness
-
-    @property
-    def width(self) -> float:
-        return self._bound.width
-
-    @property
-    def factor_log(self) -> float:
-        return self._bound.factor_log
-
-    def refuse_overflow(self, highest: float = 600.0) -> None:
-        self._bound.refuse_overflow(highest)
-
     def describe(self) -> str:
         """A few words."""
         words = []
         if self.heads:
             count = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
-            kind = self._bound.kind.describe()
-            words.append(f"{kind}, {count}, |A| <= {self._bound.size:.4g}")
+            kind = self.behind.kind.describe()
+            words.append(f"{kind}, {count}, |A| <= {self.behind.size:.4g}")
         words += [drift.describe() for drift in self.at(0.0).drifts]
         return "; ".join([*words, "in time"])
 
     @property
     def columns(self) -> Mapping[str, object]:
         """What names it in a table."""
-        return {**self._bound.columns, "heads": len(self.heads)}
+        return {**self.behind.columns, "heads": len(self.heads)}
 
     @property
     def parameters(self) -> Mapping[str, float]:
