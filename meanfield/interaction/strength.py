@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import PlainValidator, ValidationInfo
+from pydantic import PlainValidator
 
-from meanfield.checks import as_found, called, set_checked
+from meanfield.checks import called, set_checked
 from meanfield.errors import InputError
-from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.userfunctions import from_python, loaded, with_origin
 from meanfield.options import (
     Expected,
     Field,
@@ -90,22 +90,13 @@ class PowerStrength(Strength):
         return f"strength {factor}|m|^{self.exponent:g}"
 
 
-def _from_python(value: object, info: ValidationInfo) -> object:
-    if info.context:
-        raise InputError(
-            "a case file names a Python file, expected path (and call, the name of the function "
-            "in it)"
-        )
-    return value
-
-
 @options("model.strength", kw_only=True)
 class FunctionStrength(Strength):
     """nu from Python, or from a Python file, which is run (``--trust``): take only your own."""
 
     function: Annotated[
         Callable[[Array], Array] | None,
-        PlainValidator(_from_python),
+        PlainValidator(from_python),
         FromElsewhere("the file"),
     ] = None
     """nu, from an array of lengths to one of the same shape; None: from ``path``."""
@@ -118,18 +109,8 @@ class FunctionStrength(Strength):
     type: Literal["function"] = "function"
 
     def __post_init__(self) -> None:
-        if self.function is None:
-            if self.path is None:
-                raise InputError("path: expected the name of a Python file with nu, found nothing")
-            try:
-                set_checked(self, "function", load_function(self.path, self.call))
-            except InputError as error:
-                key, _, rest = str(error).partition(": ")
-                raise InputError(f"{'call' if key == 'name' else key}: {rest}") from None
-        elif not callable(self.function):
-            raise InputError(
-                f"function: expected a function of |m|, found {as_found(self.function)}"
-            )
+        function = loaded(self.function, "function", self.path, self.call, "strength")
+        set_checked(self, "function", function)
         found = self.values(np.linspace(0.0, 1.0, 201))
         if not np.all(np.isfinite(found)) or np.any(found < 0.0):
             wrong = found[~(np.isfinite(found) & (found >= 0.0))][0]
@@ -147,11 +128,7 @@ class FunctionStrength(Strength):
         return np.array(np.broadcast_to(found, s.shape), dtype=np.float64)
 
     def table(self) -> dict[str, object]:
-        table = super().table()
-        if self.path is None:
-            name = getattr(self.function, "__name__", "function")
-            table["path"] = f"(made in Python: {name})"
-        return table
+        return with_origin(super().table(), self.function)
 
     def describe(self) -> str:
         return "strength by a function of |m|"

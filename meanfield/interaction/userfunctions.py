@@ -15,7 +15,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
 
-__all__ = ["from_python", "loaded"]
+__all__ = ["from_python", "loaded", "with_origin"]
 
 UserFunction = Callable[[Array], Array]
 
@@ -66,6 +66,14 @@ def loaded(
     except TypeError:  # such as polynomials of NumPy's: known by identity then
         return _Hashed(given)
     return given
+
+
+def with_origin(table: dict[str, object], function: object) -> dict[str, object]:
+    """The table of a section, which says of a function from Python that it is one."""
+    if table.get("path") is None:
+        name = getattr(function, "__name__", "function")
+        table["path"] = f"(made in Python: {name})"
+    return table
 
 
 class _Hashed:

@@ -6,13 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Drift", "commutes_with_axis", "mean_of", "tilted"]
+__all__ = ["Drift", "TangentialGradient", "commutes_with_axis", "mean_of", "tilted"]
 
 _NODES, _LEVELS = 64, 12  # of means over the sphere: a panel's, and panels to each pole
 _SAME = 1e-12
@@ -111,6 +112,40 @@ def _graded(d: int) -> tuple[Array, Array]:
     theta = (0.5 * (edges[1:] + edges[:-1])[:, None] + size[:, None] * nodes).ravel()
     w = (size[:, None] * weights).ravel() * np.sin(theta) ** (d - 2)
     return np.cos(theta), w / w.sum()
+
+
+class TangentialGradient(Drift):
+    """A drift that is told by a tangential gradient and its divergence."""
+
+    margin: ClassVar[float]
+    """Factor that makes the largest slope seen a bound."""
+
+    @property
+    @abstractmethod
+    def steepest(self) -> tuple[float, float]:
+        """The largest slope and the largest Laplacian that are seen."""
+
+    @property
+    def is_gradient(self) -> bool:
+        return True
+
+    def bend(self, x: Array) -> tuple[Array, Array]:
+        """F is tangential, so that its divergence is all there is."""
+        return self.divergence(x), np.zeros(len(x))
+
+    @property
+    def size(self) -> float:
+        return self.margin * self.steepest[0]
+
+    @property
+    def rate(self) -> float:
+        """The largest Laplacian, in its order."""
+        return self.steepest[1]
+
+    @property
+    def average(self) -> float:
+        """0: tangential."""
+        return 0.0
 
 
 def tilted(name: str, found: str) -> InputError:

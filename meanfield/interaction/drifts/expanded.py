@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -14,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.manifolds import Harmonics, Manifold, manifold
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.drifts.base import Drift, tilted
+from meanfield.interaction.drifts.base import TangentialGradient, tilted
 
 __all__ = ["Expanded", "fitted", "projected", "turned"]
 
@@ -25,7 +26,7 @@ _SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Expanded(Drift):
+class Expanded(TangentialGradient):
     """F = grad of a sum of harmonics, on S^2 or S^1, or of zonal ones in any d.
 
     Attributes:
@@ -42,14 +43,12 @@ class Expanded(Drift):
     name: str
     exact: Callable[[Array], Array] | None = None
 
+    margin: ClassVar[float] = 1.05
+
     @property
     def d(self) -> int:  # type: ignore[override]  # known by the harmonics
         """Dimension."""
         return self.on.d
-
-    @property
-    def is_gradient(self) -> bool:
-        return True
 
     def _points(self, x: Array) -> Array:
         """Coordinates of unit vectors."""
@@ -67,10 +66,6 @@ class Expanded(Drift):
         slope = np.divide(gradient, across, out=np.zeros_like(across), where=across > 1e-300)
         return np.asarray(slope * along)
 
-    def bend(self, x: Array) -> tuple[Array, Array]:
-        """F is tangential, so that its divergence is all there is."""
-        return self.divergence(x), np.zeros(len(x))
-
     def divergence(self, x: Array) -> Array:
         bent = self.transforms.laplacian_coefficients(self.coefficients)
         return np.asarray(self.transforms.values(bent, self._points(x)))
@@ -84,25 +79,11 @@ class Expanded(Drift):
         return float(self.coefficients[0])
 
     @cached_property
-    def _steepest(self) -> tuple[float, float]:
+    def steepest(self) -> tuple[float, float]:
         grid = self.on.grid(self.transforms.degree, 2 * self.transforms.degree + 2)
         slope = np.linalg.norm(grid.gradient(self.coefficients), axis=0)
         bent = grid.synthesise(self.transforms.laplacian_coefficients(self.coefficients))
         return float(np.max(slope)), float(np.max(np.abs(bent)))
-
-    @property
-    def size(self) -> float:
-        return 1.05 * self._steepest[0]
-
-    @property
-    def rate(self) -> float:
-        """The largest Laplacian, in its order."""
-        return self._steepest[1]
-
-    @property
-    def average(self) -> float:
-        """0: tangential."""
-        return 0.0
 
     def refuse_tilted(self) -> None:
         if not self.on.latitudes and turned(self.potential, self.d):

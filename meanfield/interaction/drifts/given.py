@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import PlainValidator
@@ -18,10 +18,10 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws.files import read_values
 from meanfield.geometry.manifolds import manifold
 from meanfield.geometry.sphere import Array, tangent_project, uniform_points
-from meanfield.interaction.drifts.base import Drift, tilted
+from meanfield.interaction.drifts.base import Drift, TangentialGradient, tilted
 from meanfield.interaction.drifts.expanded import Expanded, fitted, projected, turned
 from meanfield.interaction.drifts.potential import Potential, of_one_time
-from meanfield.interaction.userfunctions import from_python, loaded
+from meanfield.interaction.userfunctions import from_python, loaded, with_origin
 from meanfield.options import Expected, Field, FromElsewhere, InputFile, Number, Text, options
 
 __all__ = ["FunctionPotential", "GivenPotential", "MeshPotential"]
@@ -56,7 +56,7 @@ def _checked(function: UserFunction, x: Array, shape: tuple[int, ...], key: str)
 
 
 @dataclass(frozen=True, eq=False)
-class GivenPotential(Drift):
+class GivenPotential(TangentialGradient):
     """-U and its gradient as functions, in any d; the divergence by differences of the gradient.
 
     Attributes:
@@ -73,6 +73,8 @@ class GivenPotential(Drift):
     gradient: UserFunction
     d: int
     strength: float = 1.0
+
+    margin: ClassVar[float] = 1.2
 
     def __post_init__(self) -> None:
         x = self._probes[:32]
@@ -100,16 +102,8 @@ class GivenPotential(Drift):
         key = "model.potential.gradient"
         return tangent_project(x, _checked(self.gradient, x, x.shape, key))
 
-    @property
-    def is_gradient(self) -> bool:
-        return True
-
     def vector(self, x: Array) -> Array:
         return np.asarray(-self.strength * self._raw(x))
-
-    def bend(self, x: Array) -> tuple[Array, Array]:
-        """F is tangential, so that its divergence is all there is."""
-        return self.divergence(x), np.zeros(len(x))
 
     def divergence(self, x: Array) -> Array:
         out = np.zeros(len(x))
@@ -133,23 +127,9 @@ class GivenPotential(Drift):
         return float(grid.weights @ self.potential(grid.unit_vectors))
 
     @cached_property
-    def _steepest(self) -> tuple[float, float]:
+    def steepest(self) -> tuple[float, float]:
         slope = np.linalg.norm(self.vector(self._probes), axis=1)
         return float(np.max(slope)), float(np.max(np.abs(self.divergence(self._probes))))
-
-    @property
-    def size(self) -> float:
-        return 1.2 * self._steepest[0]
-
-    @property
-    def rate(self) -> float:
-        """The largest Laplacian seen, in its order."""
-        return self._steepest[1]
-
-    @property
-    def average(self) -> float:
-        """0: tangential."""
-        return 0.0
 
     def refuse_tilted(self) -> None:
         if turned(self.potential, self.d):
@@ -252,11 +232,7 @@ class FunctionPotential(Potential):
         return _scaled(_projection(function, d), self.strength)
 
     def table(self) -> dict[str, object]:
-        table = super().table()
-        if self.path is None:
-            name = getattr(self.function, "__name__", "function")
-            table["path"] = f"(made in Python: {name})"
-        return table
+        return with_origin(super().table(), self.function)
 
 
 @options("model.potential", kw_only=True)

@@ -113,13 +113,7 @@ class FunctionInTime(InTime):
         return np.concatenate([np.array(_PROBES), self._jumps])
 
     def fingerprint(self) -> str:
-        values: list[str | Array] = []
-        for t in _PROBES:
-            try:
-                values.append(self.at(t))
-            except InputError:
-                values.append("refused")
-        return digest("function", repr(self.shape), *values, self._jumps)
+        return digest("function", repr(self.shape), *_probed(self), self._jumps)
 
 
 class Combined(InTime):
@@ -163,13 +157,18 @@ class Combined(InTime):
 
     def fingerprint(self) -> str:
         parts = [p.fingerprint() if isinstance(p, InTime) else p for p in self.parts]
-        values: list[str | Array] = []
-        for t in _PROBES:
-            try:
-                values.append(self.at(t))
-            except InputError:
-                values.append("refused")
-        return digest("combined", *parts, *values)
+        return digest("combined", *parts, *_probed(self))
+
+
+def _probed(value: InTime) -> list[str | Array]:
+    """Values at some times, of what can be known by nothing else."""
+    found: list[str | Array] = []
+    for t in _PROBES:
+        try:
+            found.append(value.at(t))
+        except InputError:
+            found.append("refused")
+    return found
 
 
 def _bound(largest: float) -> float:

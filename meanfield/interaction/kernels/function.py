@@ -14,7 +14,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.interaction.userfunctions import from_python, loaded
+from meanfield.interaction.userfunctions import from_python, loaded, with_origin
 from meanfield.options import (
     Expected,
     Field,
@@ -72,11 +72,7 @@ class FunctionKernel(Kernel):
         self._values(np.array([0.3, 1.0, 2.5]))
 
     def table(self) -> dict[str, object]:
-        table = super().table()
-        if self.path is None:
-            name = getattr(self.function, "__name__", "function")
-            table["path"] = f"(made in Python: {name})"
-        return table
+        return with_origin(super().table(), self.function)
 
     def _values(self, theta: Array) -> Array:
         """W at angles of any shape."""
