@@ -14,7 +14,7 @@ from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure, plain
 
-__all__ = ["AnyField", "DarkPoints"]
+__all__ = ["AnyField", "DarkPoints", "scaled_squares"]
 
 
 @dataclass
@@ -30,6 +30,18 @@ class DarkPoints:
     def add(self, number: int) -> None:
         """Take note of an evaluation with so many."""
         self.most = max(self.most, number)
+
+
+def scaled_squares(velocity: Array, factor_log: float, unit: float) -> Array:
+    """|X|^2 (n,) in the unit of scaled energies, from *scaled* velocities (n, k).
+
+    Args:
+        velocity: without the factor e^{factor_log}.
+        unit: what 1 is as a scaled energy.
+    """
+    with np.errstate(over="ignore", divide="ignore"):  # the factor alone may be no double
+        factor = np.exp(2.0 * factor_log + np.log(unit))
+        return np.asarray(factor * np.sum(velocity * velocity, axis=1))
 
 
 class AnyField(ABC):

@@ -10,6 +10,7 @@ import numpy as np
 from meanfield.collective import Alone, Communicator, everywhere
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.anyfield import scaled_squares
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
 
@@ -138,11 +139,7 @@ class TogetherField(AnyField):
         return self._squared(self.own_velocity(scaled=True))
 
     def _squared(self, v: Array) -> Array:
-        """|X|^2 of scaled velocities, scaled as energies are."""
-        model = self.interaction
-        with np.errstate(over="ignore"):
-            factor = np.exp(2.0 * model.factor_log) * model.scaled(1.0)
-            return np.asarray(factor * np.sum(v * v, axis=1))
+        return scaled_squares(v, self.interaction.factor_log, self.interaction.scaled(1.0))
 
     def energy_noise(self, masses: float = 0.0) -> float:
         return sum(share.unit * share.field.energy_noise(masses) for share in self.shares)

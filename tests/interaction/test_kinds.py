@@ -557,3 +557,9 @@ def test_sinkhorn_of_any_matrix_settles_on_a_mesh(level: int) -> None:
     pairs = Composite((HeadMatrices(A, V3),), Sinkhorn(), 3).field(Measure(mu.points, mu.weights))
     # The two differ by what the mesh's rule is wrong by.
     assert np.abs(found - pairs.velocity(x)).max() < 0.03 / 4 ** (level - 2)
+
+
+@pytest.mark.parametrize("kind", ["sa", "usa", "sigmoid"])
+def test_a_head_too_weak_for_an_energy_says_so(kind: str) -> None:
+    one = Composite((HeadMatrices(1e-6 * S3, S3),), kind, 3)
+    assert one.energy_kind is None and "too small to tell" in one.why_no_energy

@@ -193,3 +193,15 @@ def test_parts_may_be_sums() -> None:
     mu = masses("sphere", 3)
     assert nested.field(mu).velocity(mu.points) == pytest.approx(flat.field(mu).velocity(mu.points))
     assert nested.field(mu).energy() == pytest.approx(flat.field(mu).energy(), rel=1e-12)
+
+
+def test_dissipation_of_large_velocities_is_a_double_as_long_as_it_can_be() -> None:
+    """usa with |A| = 400: e^{800} is none, e^{400} is."""
+    head = HeadMatrices(400.0 * np.eye(3), np.eye(3))
+    one = Composite((head,), "usa", 3)
+    both = Together((one, Composite((), "usa", 3, drifts=(LinearDrift(np.zeros((3, 3))),))))
+    mu = Measure.equal(places("any", 3, 9))
+    wanted = one.field(mu).dissipation_density(mu.points)
+    assert np.all(np.isfinite(wanted)) and wanted.max() > 1e100
+    found = both.field(mu).dissipation_density(mu.points)
+    assert found == pytest.approx(wanted, rel=1e-9)

@@ -14,6 +14,7 @@ import numpy as np
 from meanfield.collective import Alone, Communicator, everywhere, sum_over_ranks
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.anyfield import scaled_squares
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.contract import AnyField, DarkPoints
@@ -237,11 +238,7 @@ class CompositeField(AnyField):
         return self._squared(self.own_velocity(scaled=True))
 
     def _squared(self, v: Array) -> Array:
-        """|X|^2 of scaled velocities, in the unit of scaled energies."""
-        model = self.interaction
-        with np.errstate(over="ignore"):
-            unit = np.exp(2.0 * model.factor_log - model.energy_log)
-            return np.asarray(unit * np.sum(v * v, axis=1))
+        return scaled_squares(v, self.interaction.factor_log, self.interaction.scaled(1.0))
 
     def energy_noise(self, masses: float = 0.0) -> float:
         """What ``ascent`` may be wrong by without meaning anything."""

@@ -139,6 +139,17 @@ class Kind(ABC):
         """In a few words, where there is none and all drifts are gradients."""
         return f"{self.name} attention has none"
 
+    def unlike(self, model: Heads) -> str:
+        """What keeps heads from V = c A with a symmetric A, in a few words; "" where nothing."""
+        for k, head in enumerate(model.heads):
+            if 0.0 < head.strength and not head.symmetric:
+                return f"A of heads[{k}] is not symmetric"
+            if 0.0 < head.strength and head.is_weak:
+                return f"A of heads[{k}] is too small to tell it by"
+            if head.gradient_factor is None:
+                return f"V of heads[{k}] is no multiple of A"
+        return ""
+
     def convexity(self, model: Heads) -> Convexity:
         """Signs of the energy, where there is one."""
         return "mixed"

@@ -310,12 +310,7 @@ class Sigmoid(Kind):
         return "gradient" if all(head.has_energy for head in model.heads) else None
 
     def why_no_energy(self, model: Heads) -> str:
-        for k, head in enumerate(model.heads):
-            if 0.0 < head.strength and not head.symmetric:
-                return f"A of heads[{k}] is not symmetric"
-            if head.gradient_factor is None:
-                return f"V of heads[{k}] is no multiple of A"
-        return ""
+        return self.unlike(model)
 
     def convexity(self, model: Heads) -> Convexity:
         return "mixed" if model.acting else "positive"

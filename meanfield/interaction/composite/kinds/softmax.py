@@ -283,14 +283,8 @@ class Exponential(Kind):
         return model.size
 
     def why_no_energy(self, model: Heads) -> str:
-        for k, head in enumerate(model.heads):
-            if 0.0 < head.strength and not head.symmetric:
-                return f"A of heads[{k}] is not symmetric"
-            if 0.0 < head.strength and head.is_weak:
-                return f"A of heads[{k}] is too small to tell it by"
-            if head.gradient_factor is None:
-                return f"V of heads[{k}] is no multiple of A"
-        return "softmax heads that are added, or a drift beside one, have none"
+        added = "softmax heads that are added, or a drift beside one, have none"
+        return self.unlike(model) or added
 
     def convexity(self, model: Heads) -> Convexity:
         signs: set[Convexity] = set()
