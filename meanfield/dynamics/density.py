@@ -190,6 +190,11 @@ class DensitySolver(Solver):
         """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
         return self._functional(self.rho, self.field())
 
+    def _known_to(self, field: AnyField, functional: float) -> tuple[float, float]:
+        """Size of the numbers that a functional is made of, and what changes of it say nothing."""
+        scale = abs(field.energy(scaled=True)) + abs(functional)
+        return scale, self._energy.noise(field, scale, self.interaction.scaled(self.kappa))
+
     def _functional(self, rho: Array, field: AnyField) -> float:
         entropy = 0.0
         if self.kappa > 0.0:

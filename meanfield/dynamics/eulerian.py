@@ -265,10 +265,8 @@ class EulerianSolver(DensitySolver):
     def _rate_of_diffusion(self) -> float:
         if not self._spreads:
             return 0.0
-        stars, mobility = (
-            self.space.stars,
-            self.diffusion.mobility(self.space.with_ghosts(self.rho)),
-        )
+        stars = self.space.stars
+        mobility = self.diffusion.mobility(self.space.with_ghosts(self.rho))
         return diffusive_rates(stars.neighbour, stars.coefficient, self.weights, mobility)
 
     def _see_free_energy(self) -> None:
@@ -277,8 +275,7 @@ class EulerianSolver(DensitySolver):
             return
         now, before = self.free_energy_excess(), self._free_energy
         if before is not None:
-            scale = abs(self.field().energy(scaled=True)) + abs(now)
-            noise = self._energy.noise(self.field(), scale, self.interaction.scaled(self.kappa))
+            scale, noise = self._known_to(self.field(), now)
             if now - before > noise:
                 self._energy.record(now - before, scale)
         self._free_energy = now

@@ -289,8 +289,7 @@ class ImplicitSolver(DensitySolver):
             if not self._watched:
                 return rho, field
             after = self._functional(rho, field)
-            scale = abs(field.energy(scaled=True)) + abs(after)
-            noise = self._energy.noise(field, scale, self.interaction.scaled(self.kappa))
+            scale, noise = self._known_to(field, after)
             if after - before <= noise:
                 self.lowered += number
                 return rho, field

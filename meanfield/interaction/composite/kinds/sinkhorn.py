@@ -105,12 +105,6 @@ class SinkhornField(ReweightedField):
         heads = self.interaction.heads
         return self.mass * sum(2.0 * abs(h.gradient_factor or 0.0) * h.size for h in heads)
 
-    def own_dissipation_density(self) -> Array:
-        return CompositeField.own_dissipation_density(self)
-
-    def dissipation_density(self, points: Array | Located) -> Array:
-        return CompositeField.dissipation_density(self, points)
-
 
 @dataclass(frozen=True)
 class Sinkhorn(Reweighted):

@@ -231,15 +231,20 @@ class ExponentialField(CompositeField):
 
     def dissipation_density(self, points: Array | Located) -> Array:
         """Scaled |X|^2, or Z |X|^2 for a head of sa, (n,): see ``AnyField``. Collective."""
-        if self.interaction.normalised and self.interaction.acting:
+        if self._has_z:
             return self._with_z(self._located(points), own=False)
         return super().dissipation_density(points)
 
     def own_dissipation_density(self) -> Array:
         """The same at the tokens. Collective."""
-        if self.interaction.normalised and self.interaction.acting:
+        if self._has_z:
             return self._with_z(self._located(self.measure.points), own=True)
         return super().own_dissipation_density()
+
+    @property
+    def _has_z(self) -> bool:
+        """Whether the rate of the energy has a factor Z: X is not its gradient, but over Z."""
+        return self.interaction.energy_kind == "monotone" and bool(self.interaction.acting)
 
     def _with_z(self, at: Located, own: bool) -> Array:
         model = self.interaction
