@@ -87,7 +87,7 @@ def find_symmetric_branches(
     for p, k in critical:
         if _meets(branches, p, k, abs(end - start)):
             continue
-        for sign in (1.0, -1.0)[: 2 if _differ(curve, p, k) else 1]:
+        for sign in (1.0, -1.0)[: 2 if _differ(curve, k) else 1]:
             curve = Curve(first, parameter, interval, symmetry)
             along = curve.uniform(0.0)
             along[k] = sign / math.sqrt(curve.metric[k])
@@ -97,7 +97,7 @@ def find_symmetric_branches(
     return Diagram(first, parameter, interval, tuple(branches), values, symmetry)
 
 
-def _differ(curve: Curve, p: float, k: int) -> bool:
+def _differ(curve: Curve, k: int) -> bool:
     """Whether states along a harmonic and against it are different: its third moment is not 0."""
     f = curve.grid.functions[0][k + 1]
     third, size = (float(curve.grid.weights @ power) for power in (f**3, np.abs(f) ** 3))
