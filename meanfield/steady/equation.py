@@ -140,6 +140,11 @@ class Point:
         """(n,) density w.r.t. sigma."""
         return np.exp(self.log_rho)
 
+    @property
+    def weight(self) -> Array:
+        """(n,) d rho/d Phi, the constant of the norm held: rho itself for linear diffusion."""
+        return self.rho
+
 
 class MomentMap:
     """T: moments -> density they exert -> its moments, and its derivatives, on one grid.
@@ -186,14 +191,18 @@ class MomentMap:
         axes, sizes, _ = np.linalg.svd(turned * np.sqrt(self.grid.weights), full_matrices=False)
         return np.asarray(axes.T[sizes <= _STILL * float(np.max(np.abs(self.slant)))])
 
+    def pulled(self, moments: Array) -> Array:
+        """Moments (..., k) of q, of moments of mu: what the kernel, which is symmetric, does."""
+        return np.asarray(self.multiplier * moments)
+
     def gradient(self, point: Point) -> Array:
         """(k, n) of the exponent."""
-        pull = self.grid.gradient(self.multiplier * point.moments)
+        pull = self.grid.gradient(self.pulled(point.moments))
         return np.asarray(point.slope * pull + self.slant)
 
     def at(self, moments: Array) -> Point:
         """Evaluate T at some moments."""
-        q = self.grid.synthesise(self.multiplier * moments)
+        q = self.grid.synthesise(self.pulled(moments))
         phi, slope = self.equation.exponent(q)
         phi = phi + self.lift
         top = float(phi.max())
@@ -250,27 +259,27 @@ class MomentMap:
         The exponent, of size |Phi|, is known to |Phi| eps (sa: times the loss of digits of Z).
         """
         span = float(np.ptp(point.log_rho[point.log_rho > point.log_rho.max() - 40.0]))
-        steep = float(np.max(point.rho * np.abs(point.slope)) / np.max(point.rho))
+        steep = float(np.max(point.weight * np.abs(point.slope)) / np.max(point.weight))
         return 1e-14 + 1e-15 * (span + steep * float(np.abs(point.q).max()))
 
     def derivative(self, point: Point, change: Array) -> Array:
-        """DT(a) h for moments h with h_0 = 0: int Y_k rho (Phi' dq - its mean)."""
-        dphi = point.slope * self.grid.synthesise(self.multiplier * change)
-        rho = point.rho
-        dphi = dphi - float(self.grid.weights @ (rho * dphi))
-        return self.grid.analyse(rho * dphi)
+        """DT(a) h for moments h with h_0 = 0: int Y_k w (Phi' dq - its mean), w the weight."""
+        dphi = point.slope * self.grid.synthesise(self.pulled(change))
+        weight = point.weight
+        mean = float(self.grid.weights @ (weight * dphi)) / float(self.grid.weights @ weight)
+        return self.grid.analyse(weight * (dphi - mean))
 
     def jacobian(self, point: Point) -> Array:
         """DT(a) as a matrix (k, k), for grids that hold their harmonics as a matrix."""
         assert isinstance(self.grid, MatrixGrid)
-        steep = point.rho * point.slope
-        covariance = self.grid.gram(steep) - np.outer(point.image, self.grid.analyse(steep))
-        return np.asarray(covariance * self.multiplier)
+        steep = point.weight * point.slope
+        mean = self.grid.analyse(point.weight) / float(self.grid.weights @ point.weight)
+        return self.pulled(self.grid.gram(steep) - np.outer(mean, self.grid.analyse(steep)))
 
     def rotations(self, point: Point) -> Array:
         """Derivatives of the moments T(a) under the rotations that U allows, (r, k)."""
-        gradient = self.grid.gradient(self.multiplier * point.moments)
-        turned = self.free_turns @ self.grid.generators(gradient) * (point.rho * point.slope)
+        gradient = self.grid.gradient(self.pulled(point.moments))
+        turned = self.free_turns @ self.grid.generators(gradient) * (point.weight * point.slope)
         return np.array([self.grid.analyse(row) for row in turned]).reshape(
             len(turned), point.moments.size
         )

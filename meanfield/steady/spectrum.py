@@ -322,7 +322,7 @@ class _Matrixless:
         self.basis = basis = SphereGrid(degree, max(grid.size, 2 * degree + 16))
         self.low = basis.resized(grid.degree, basis.size)
         moment_map = MomentMap(state.equation, self.low)
-        self.multiplier = moment_map.multiplier
+        self.pulled = moment_map.pulled
         at = moment_map.at(state.moments)
         self.root, self.slope = np.sqrt(at.rho), at.slope
         self.dphi = moment_map.gradient(at)
@@ -349,7 +349,7 @@ class _Matrixless:
     def __call__(self, f: Array) -> Array:
         f, basis = np.ravel(f), self.basis
         moments = self.low.analyse(self.root * basis.synthesise(f))
-        pull = self.low.synthesise(self.multiplier * moments)
+        pull = self.low.synthesise(self.pulled(moments))
         pulled = basis.analyse(self.root * self.slope * pull)
         # Mass is a left eigenvector: its eigenvalue 0 is moved out of sight.
         return -self._g(f - pulled) - 1e3 * self.kappa * self.mass * (self.mass @ f)

@@ -112,7 +112,7 @@ class StationaryState:
     @cached_property
     def _excess(self) -> float:
         """1/2 int q dmu, scaled."""
-        return 0.5 * float(np.sum(self._map.multiplier * self.moments**2))
+        return 0.5 * float(np.dot(self._map.pulled(self.moments), self.moments))
 
     @property
     def has_energy(self) -> bool:
