@@ -208,7 +208,7 @@ def head_matrices(
             f'{largest:g} for "{kind}"'
         )
     if isinstance(A, InTime) or isinstance(V, InTime):
-        return composite.MovingHead(A, V)
+        return composite.MovingHead(A, V, keys)
     assert not isinstance(keys, InTime)  # of which A is made, too
     return composite.HeadMatrices(A, V, keys)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from meanfield.collective import Communicator
 from meanfield.geometry.manifolds import Harmonics, Located, Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.expansion import Truncation
+from meanfield.interaction.measure import Measure
 
 __all__ = ["Behind"]
 
@@ -58,6 +60,15 @@ class Behind(AnyInteraction):
     @property
     def compiled_sums(self) -> bool:
         return self.behind.compiled_sums
+
+    @property
+    def further(self) -> int:
+        return self.behind.further
+
+    def further_moments(
+        self, own: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Array:
+        return self.behind.further_moments(own, measure, t, comm)
 
     def kernel_norm(self, moments: Array) -> float:
         return self.behind.kernel_norm(moments)

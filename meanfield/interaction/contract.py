@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
 
+import numpy as np
+
 from meanfield.arguments import refuse_other
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
@@ -128,23 +130,42 @@ class AnyInteraction(ABC):
             refuse_other("t", t, float)
             refuse_other("comm", comm, Communicator | None)
             measure = checked_on(self.manifold, measure, comm=comm)
-        moments = None if self.harmonics is None else self.moments_of(measure, comm)
+        moments = None if self.harmonics is None else self.moments_of(measure, t, comm)
         return self.field_of_moments(moments, measure, t, comm)
 
-    @property
-    def plain_moments(self) -> bool:
-        """Whether fields by transforms take the moments of the measure, and nothing else."""
-        return True
+    def moments_of(self, measure: Measure, t: float, comm: Communicator | None) -> Array:
+        """All that its fields by transforms take of a measure at a time. Collective.
 
-    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
-        """All that its fields by transforms take of a measure: first its moments. Collective."""
+        Its moments, then the ``further_moments``.
+        """
         assert self.harmonics is not None
-        return moments_of(self.harmonics, measure, comm)
+        own = moments_of(self.harmonics, measure, comm)
+        if not self.further:
+            return own
+        return np.concatenate([own, self.further_moments(own, measure, t, comm)])
+
+    @property
+    def further(self) -> int:
+        """How many numbers beside its moments fields by transforms take of a measure."""
+        return 0
+
+    def further_moments(
+        self, own: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Array:
+        """(further,) such as moments of the measure times a function. Collective.
+
+        Args:
+            own: (n,) moments of the measure.
+            measure, t, comm: as for ``field``.
+        """
+        return np.zeros(0)
 
     def earlier_moments(self, moments: Array) -> Array | None:
         """Moments (..., n) of a checkpoint as ``moments_of`` gives them; None: they are others."""
         assert self.harmonics is not None
-        return self.harmonics.from_earlier(moments)
+        if not self.further:
+            return self.harmonics.from_earlier(moments)
+        return moments if moments.shape[-1] == self.metric.size else None
 
     @abstractmethod
     def field_of_moments(
@@ -159,12 +180,12 @@ class AnyInteraction(ABC):
     @property
     @abstractmethod
     def metric(self) -> Array:
-        """(n_coefficients,) weights of squared moments in the norm of a fixed point, largest 1."""
+        """Weights of squared ``moments_of`` in the norm of a fixed point, largest 1."""
 
     @property
     @abstractmethod
     def repels(self) -> Array:
-        """(n_coefficients,) which moments make the energy concave: theirs is the implicit part."""
+        """Which of ``moments_of`` make the energy concave: theirs is the implicit part."""
 
     # ---- time ------------------------------------------------------------------------------------
 

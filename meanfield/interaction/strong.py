@@ -192,16 +192,6 @@ class Strong(Behind):
 
     # ---- fields ----------------------------------------------------------------------------------
 
-    @property
-    def plain_moments(self) -> bool:
-        return self.base.plain_moments
-
-    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
-        return self.base.moments_of(measure, comm)
-
-    def earlier_moments(self, moments: Array) -> Array | None:
-        return self.base.earlier_moments(moments)
-
     def field_of_moments(
         self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> StrongField:

@@ -1,7 +1,8 @@
 """Interactions side by side: the sum of several on one geometry, such as a kernel and drifts.
 
 Velocities, potentials, divergences and energies add up. One adjoint transform serves all parts:
-each takes the moments of its own degrees.
+each takes the moments of its own degrees. What a part takes beside them (sinkhorn and l2 attention)
+follows, part by part.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.arguments import checked_fields
 from meanfield.checks import as_found
@@ -59,11 +61,6 @@ class Together(AnyInteraction):
                 raise InputError(
                     f"parts[{k}]: one on '{part.geometry}' (d = {part.d}) found, on "
                     f"'{first.geometry}' (d = {first.d}) expected, as the first is"
-                )
-            if not part.plain_moments:
-                raise InputError(
-                    f"parts[{k}]: found {part.describe()}, which takes more of a measure than its "
-                    "moments; expected another kind of attention beside others"
                 )
 
     def _each(self, parts: list[AnyInteraction]) -> Self:
@@ -190,39 +187,61 @@ class Together(AnyInteraction):
 
     # ------------------------------------------------------------------ fields
 
+    @cached_property
+    def further(self) -> int:
+        return sum(part.further for part in self.parts)
+
+    def further_moments(
+        self, own: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Array:
+        """Those of the parts, one after the other. Collective."""
+        found = [
+            part.further_moments(own[kept], measure, t, comm)
+            for part, kept in zip(self.parts, self._kept, strict=True)
+            if part.further
+        ]
+        return np.concatenate(found) if found else np.zeros(0)
+
+    @cached_property
+    def _taken(self) -> tuple[NDArray[np.int64], ...]:
+        """For each part, the places of what it takes in what ``moments_of`` gives."""
+        ends = self._kept[0].size + np.cumsum([part.further for part in self.parts])
+        return tuple(
+            np.concatenate([np.flatnonzero(kept), np.arange(end - part.further, end)])
+            for part, kept, end in zip(self.parts, self._kept, ends, strict=True)
+        )
+
     def field_of_moments(
         self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None
     ) -> TogetherField:
         shares = []
         for k, part in enumerate(self._acting):
-            own = None if moments is None else moments[self._kept[k]]
+            own = None if moments is None else moments[self._taken[k]]
             field = part.field_of_moments(own, measure, t, comm)
             shares.append(Share(part, field, self._units[k]))
         return TogetherField(self, tuple(shares), measure, moments, t, comm)
 
     def kernel_norm(self, moments: Array) -> float:
         norms = [
-            part.kernel_norm(moments[kept])
-            for part, kept in zip(self.parts, self._kept, strict=True)
+            part.kernel_norm(moments[taken])
+            for part, taken in zip(self.parts, self._taken, strict=True)
         ]
         return math.hypot(*norms)
 
     @cached_property
     def metric(self) -> Array:
-        """(n_coefficients,) the largest weight that a part gives a moment."""
-        assert self.harmonics is not None
-        out = np.zeros(self.harmonics.degrees.size)
-        for part, kept in zip(self.parts, self._kept, strict=True):
-            out[kept] = np.maximum(out[kept], part.metric)
+        """The largest weight that a part gives a moment."""
+        out = np.zeros(self._kept[0].size + self.further)
+        for part, taken in zip(self.parts, self._taken, strict=True):
+            out[taken] = np.maximum(out[taken], part.metric)
         return out
 
     @cached_property
     def repels(self) -> Array:
-        """(n_coefficients,) those of any part: exact where only one hangs on the measure."""
-        assert self.harmonics is not None
-        out = np.zeros(self.harmonics.degrees.size, dtype=bool)
-        for part, kept in zip(self.parts, self._kept, strict=True):
-            out[kept] |= part.repels
+        """Those of any part: exact where only one hangs on the measure."""
+        out = np.zeros(self._kept[0].size + self.further, dtype=bool)
+        for part, taken in zip(self.parts, self._taken, strict=True):
+            out[taken] |= part.repels
         return out
 
     # ------------------------------------------------------------------ what is known about it

@@ -50,6 +50,7 @@ M = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])
 TURN = np.array([[0.0, -0.8, -0.5], [0.8, 0.0, -0.3], [0.5, 0.3, 0.0]])
 JUMPS = (0.11, 0.2)
 PIECES = (A, B, 0.5 * A)
+KEYS = (A.T @ A, np.eye(3), 0.3 * B.T @ B)  # of l2 attention; the second one changes no masses
 
 
 def steps(*values: Array) -> TableInTime:
@@ -63,9 +64,9 @@ def on(d: int) -> str:
 
 def stepwise(model: Any = "sa", geometry: str = "sphere") -> Moving:
     """A head and a drift in steps, a head that stays."""
-    head = MovingHead(steps(*PIECES), steps(V, V, W))
+    head = MovingHead(steps(*PIECES), steps(V, V, W), steps(*KEYS))
     drift = MovingDrift((steps(M, TURN, M),), LinearDrift)
-    return Moving((head, HeadMatrices(B, V)), model, 3, geometry, drifts=(drift,))
+    return Moving((head, HeadMatrices(B, V, KEYS[1])), model, 3, geometry, drifts=(drift,))
 
 
 def pieces(model: Any = "sa", geometry: str = "sphere") -> list[Composite]:
@@ -73,10 +74,10 @@ def pieces(model: Any = "sa", geometry: str = "sphere") -> list[Composite]:
     largest = (1.0 + 1e-8) * max(float(np.linalg.norm(a, 2)) for a in (A, B))
     return [
         Composite(
-            (HeadMatrices(a, v), HeadMatrices(B, V)), model, 3, geometry,
+            (HeadMatrices(a, v, keys), HeadMatrices(B, V, KEYS[1])), model, 3, geometry,
             drifts=(LinearDrift(m),), least=largest, gradients=False,
         )
-        for a, v, m in zip(PIECES, (V, V, W), (M, TURN, M), strict=True)
+        for a, v, m, keys in zip(PIECES, (V, V, W), (M, TURN, M), KEYS, strict=True)
     ]  # fmt: skip
 
 
@@ -116,6 +117,7 @@ KINDS = (
     "implicit potential",
 )  # fmt: skip
 every_kind = pytest.mark.parametrize("kind", KINDS)
+weighing = pytest.mark.parametrize("attention", ["sa", "l2", "sinkhorn"])
 
 
 def content(solver: Any) -> Array:
@@ -129,12 +131,13 @@ def content(solver: Any) -> Array:
 
 
 @every_kind
+@weighing
 def test_steps_are_runs_with_constant_parameters_one_after_the_other(
-    kind: str, make_space: Make
+    kind: str, attention: str, make_space: Make
 ) -> None:
-    moving = ran(solver_of(kind, stepwise(), make_space), 0.3)
+    moving = ran(solver_of(kind, stepwise(attention), make_space), 0.3)
     state: Any = None
-    for model, end in zip(pieces(), (*JUMPS, 0.3), strict=True):
+    for model, end in zip(pieces(attention), (*JUMPS, 0.3), strict=True):
         fixed = solver_of(kind, model, make_space)
         if hasattr(fixed, "rho"):  # a bound on steps, which is that of all times
             fixed._linear_rate = moving._linear_rate
@@ -160,10 +163,13 @@ def test_steps_end_at_jumps(kind: str, make_space: Make) -> None:
 
 
 @every_kind
+@weighing
 @pytest.mark.parametrize("stop", [0.11, 0.15])
-def test_resumption_at_a_jump_and_between(kind: str, stop: float, make_space: Make) -> None:
-    first = ran(solver_of(kind, stepwise(), make_space), stop)
-    again = solver_of(kind, stepwise(), make_space)
+def test_resumption_at_a_jump_and_between(
+    kind: str, attention: str, stop: float, make_space: Make
+) -> None:
+    first = ran(solver_of(kind, stepwise(attention), make_space), stop)
+    again = solver_of(kind, stepwise(attention), make_space)
     again.restore(first.state())
     ran(first, 0.3)
     ran(again, 0.3)
@@ -201,7 +207,7 @@ def test_parts_of_a_cloud_land_on_jumps_with_it() -> None:
     assert {part.step for part in halves.parts} == {cloud.step}
 
 
-@pytest.mark.parametrize("model", ["sa", "usa"])
+@pytest.mark.parametrize("model", ["sa", "usa", "l2", "sinkhorn"])
 def test_transforms_and_sums_agree_at_any_time(model: Any) -> None:
     made = stepwise(model)
     x = uniform_points(60, 3, np.random.default_rng(4))
@@ -551,13 +557,6 @@ def test_kinds_in_time_refuse_sums_over_others(kind: str) -> None:
     moving = Moving((MovingHead(TableInTime([0.0], np.eye(3)[None]), np.eye(3)),), kind, 3)
     with pytest.raises(InputError, match="no sums over other tokens"):
         moving.excluding_self()
-
-
-@pytest.mark.parametrize("kind", ["l2", "sinkhorn"])
-def test_kinds_that_take_constants_only(kind: str) -> None:
-    head = MovingHead(TableInTime([0.0], np.eye(3)[None]), np.eye(3))
-    with pytest.raises(InputError, match=f"attention: found {kind} with values in time"):
-        Moving((head,), kind, 3)
 
 
 def test_a_function_need_not_be_known_after_the_end() -> None:

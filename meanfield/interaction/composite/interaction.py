@@ -138,20 +138,16 @@ class Composite(Heads):
         return self.kind.field(self, measure, moments, t, comm)
 
     @property
-    def plain_moments(self) -> bool:
-        """Whether fields by transforms take the moments of the measure, and nothing else."""
-        return self.kind.blocks(self) == 0
+    def further(self) -> int:
+        """How many numbers beside its moments fields by transforms take of a measure."""
+        assert self.harmonics is not None
+        return self.kind.blocks(self) * self.harmonics.degrees.size
 
-    def moments_of(self, measure: Measure, comm: Communicator | None) -> Array:
-        """All that its fields by transforms take of a measure: see ``AnyInteraction``."""
-        return self.kind.moments_of(self, measure, comm)
-
-    def earlier_moments(self, moments: Array) -> Array | None:
-        """What ``moments_of`` gave, from a checkpoint: see ``AnyInteraction``."""
-        blocks = self.kind.blocks(self)
-        if not blocks:
-            return super().earlier_moments(moments)
-        return moments if moments.shape[-1] == self.metric.size else None
+    def further_moments(
+        self, own: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Array:
+        """(further,) of each head that has some: see ``AnyInteraction``. Collective."""
+        return self.kind.further_moments(self, own, measure, comm)
 
     @cached_property
     def _weights(self) -> Array:

@@ -17,7 +17,7 @@ from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import LARGEST_NORM, Heads
 from meanfield.interaction.contract import EnergyKind
 from meanfield.interaction.expansion import Convexity
-from meanfield.interaction.measure import Measure, moments_of
+from meanfield.interaction.measure import Measure
 
 __all__ = ["Kind"]
 
@@ -38,7 +38,6 @@ class Kind(ABC):
         series_ends, exact_sums, compiled_sums: see ``AnyInteraction``.
         beyond: degrees of moments that are needed beyond those of the series.
         excludes_self: whether tokens may leave their own terms out.
-        moves: whether matrices may depend on time.
         pairwise: whether an energy is a sum over pairs.
     """
 
@@ -51,7 +50,6 @@ class Kind(ABC):
     compiled_sums: ClassVar[bool] = True
     beyond: ClassVar[int] = 0
     excludes_self: ClassVar[bool] = False
-    moves: ClassVar[bool] = True
     pairwise: ClassVar[bool] = True
 
     # ------------------------------------------------------------------ one head
@@ -104,14 +102,19 @@ class Kind(ABC):
     ) -> CompositeField:  # fmt: skip
         """The field of known moments, as ``moments_of`` gives them; None: direct sums."""
 
-    def moments_of(self, model: Heads, measure: Measure, comm: Communicator | None) -> Array:
-        """All that a field by transforms takes of a measure: first its moments. Collective."""
-        assert model.harmonics is not None
-        return moments_of(model.harmonics, measure, comm)
+    def weighs(self, head: HeadMatrices) -> bool:
+        """Whether a head looks at a measure times a function of its own, and so at its moments."""
+        return False
 
     def blocks(self, model: Heads) -> int:
-        """How many further moments of the same degrees ``moments_of`` gives."""
+        """How many moments of such measures, of the same degrees, a field takes."""
         return 0
+
+    def further_moments(
+        self, model: Heads, own: Array, measure: Measure, comm: Communicator | None
+    ) -> Array:
+        """They, one after the other; ``own`` are those of the measure itself. Collective."""
+        return np.zeros(0)
 
     def weights(self, model: Heads, degree: int) -> Array:
         """(degree + 1,) what moments of each degree do to a field, as a bound."""

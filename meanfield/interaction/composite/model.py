@@ -53,6 +53,8 @@ class Heads(OnGeometry, AnyInteraction):
             velocity.
         exclude_self: leave a token's own term out of what moves it and of energies: sums over pairs
             alone, of tokens in space.
+        weighted: for each head, whether it has moments of its own, where its kind has such; None:
+            as its matrices say. Of parameters that depend on time, so that it is so at all times.
 
     Raises:
         InputError: matrices of another size, or that a zonal geometry does not have.
@@ -69,6 +71,7 @@ class Heads(OnGeometry, AnyInteraction):
     least: float = 0.0
     gradients: bool = True
     exclude_self: bool = False
+    weighted: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         self._refuse_ways()

@@ -89,11 +89,6 @@ class Moving(Behind):
                 raise InputError(
                     f"drifts[{k}]: one of dimension {drift.d} found, {self.d} expected"
                 )
-        if not self.behind.kind.moves:
-            raise InputError(
-                f"attention: found {self.behind.kind.name} with values in time, expected constants "
-                "(what it takes of a measure hangs on its matrices)"
-            )
         self.at(0.0)  # what it refuses
 
     # ------------------------------------------------------------------ time
@@ -106,10 +101,14 @@ class Moving(Behind):
     def behind(self) -> Composite:
         """What it is at all times: without heads, and with the largest |A|."""
         largest = max([_largest(head) for head in self.heads], default=0.0)
-        return Composite(
+        found = Composite(
             (), self.model, self.d, self.geometry, self.method, self.accuracy, (), self.dark,
             (1.0 + _ROUND_OFF) * largest, gradients=False, exclude_self=self.exclude_self,
         )  # fmt: skip
+        weighted = tuple(
+            isinstance(head, MovingHead) or found.kind.weighs(head) for head in self.heads
+        )
+        return replace(found, weighted=weighted)
 
     @cached_property
     def _fixed_series(self) -> Mapping[HeadMatrices, HeadSeries]:
@@ -149,6 +148,12 @@ class Moving(Behind):
             return found.sharing(self.behind, self._fixed_series)
 
         return self._last.of((*heads, *drifts), make)
+
+    def further_moments(
+        self, own: Array, measure: Measure, t: float, comm: Communicator | None
+    ) -> Array:
+        """Those of the one at a time."""
+        return self.at(t).further_moments(own, measure, t, comm)
 
     def field_of_moments(
         self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None

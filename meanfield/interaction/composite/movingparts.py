@@ -48,6 +48,7 @@ class MovingHead:
     Args:
         A: (d, d), beta K^T Q, in time or a matrix.
         V: (d, d), likewise.
+        keys: beta K^T K, (d, d), likewise, for the kinds of attention that need it; else None.
 
     Attributes:
         d: dimension; largest: a bound on |A| over all times; strongest: one on |V|.
@@ -57,25 +58,30 @@ class MovingHead:
     """
 
     @checked_arguments
-    def __init__(self, A: InTime | Array, V: InTime | Array) -> None:
+    def __init__(
+        self, A: InTime | Array, V: InTime | Array, keys: InTime | Array | None = None
+    ) -> None:
         self.A, self.V = _matrix(A, "A"), _matrix(V, "V")
-        if self.A.shape != self.V.shape:
-            raise InputError(
-                f"V: a matrix of shape {self.V.shape} found, that of A expected: {self.A.shape}"
-            )
+        self.keys = None if keys is None else _matrix(keys, "keys")
+        for name, matrix in (("V", self.V), ("keys", self.keys)):
+            if matrix is not None and self.A.shape != matrix.shape:
+                raise InputError(
+                    f"{name}: a matrix of shape {matrix.shape} found, that of A expected: "
+                    f"{self.A.shape}"
+                )
         self.d = self.A.shape[0]
         self.largest, self.strongest = largest_of(self.A), largest_of(self.V)
         self._last: Last[HeadMatrices] = Last()
 
     @property
     def parts(self) -> tuple[InTime | Array, ...]:
-        """A and V."""
-        return self.A, self.V
+        """A and V, and the keys if there are some."""
+        return (self.A, self.V) if self.keys is None else (self.A, self.V, self.keys)
 
     def at(self, t: float) -> HeadMatrices:
         """The matrices at a time; the same object for the same ones, if it was asked lately."""
-        a, v = at_time(self.A, t), at_time(self.V, t)
-        return self._last.of((a.tobytes(), v.tobytes()), lambda: HeadMatrices(a, v))
+        found = [np.asarray(at_time(part, t)) for part in self.parts]
+        return self._last.of(tuple(m.tobytes() for m in found), lambda: HeadMatrices(*found))
 
 
 class MovingDrift:

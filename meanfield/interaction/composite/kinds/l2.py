@@ -31,7 +31,7 @@ __all__ = ["L2"]
 _FAR = 100.0  # -log g above which g of all tokens is scaled, as it says nothing
 _SAME = 1e-14  # relative spread of |K y|^2 that is none
 
-_UNIFORM: WeakKeyDictionary[Heads, dict[int, Array]] = WeakKeyDictionary()
+_UNIFORM: WeakKeyDictionary[HeadMatrices, dict[tuple[str, int], Array]] = WeakKeyDictionary()
 
 
 def _keys(head: HeadMatrices) -> Array:
@@ -87,19 +87,18 @@ class L2(Reweighted):
 
     def uniform_moments(self, model: Heads, k: int) -> Array | None:
         """By a rule that integrates products of the harmonics and the factor."""
-        known = _UNIFORM.setdefault(model, {})
-        if k not in known:
-            harmonics = model.harmonics
-            assert harmonics is not None
-            head = model.heads[k]
+        head, harmonics = model.heads[k], model.harmonics
+        assert harmonics is not None
+        known, key = _UNIFORM.setdefault(head, {}), (model.geometry, harmonics.degree)
+        if key not in known:
             half = 0.25 * float(np.ptp(np.linalg.eigvalsh(_keys(head))))
             order = np.arange(int(60 + 3.0 * half + 12.0 * math.sqrt(half)))
             further = 2 * int(np.flatnonzero(ive(order, half) > 1e-16)[-1]) + 2
             # Nodes of a rule for twice the degree that is asked for.
             size = harmonics.degree + further + 2
             grid = model.manifold.grid(harmonics.degree, 2 * size if model.d == 2 else size)
-            known[k] = grid.analyse(np.exp(_log_factor(head, grid.unit_vectors)))
-        return known[k]
+            known[key] = grid.analyse(np.exp(_log_factor(head, grid.unit_vectors)))
+        return known[key]
 
     def energy_kind(self, model: Heads) -> EnergyKind | None:
         """That of softmax where no masses are changed."""

@@ -4,7 +4,8 @@ have in common.
     X = sum_h P_x V_h N_h/Z_h,  Z_h = int e^{<A_h x, y>} g_h(y) dmu(y),  N_h likewise
 
 Each head whose g_h is no constant has moments of its own, of g_h mu, that follow those of mu: one
-more adjoint transform. They are all that a field takes of its measure.
+more adjoint transform. They are all that a field takes of its measure. A head in time has them
+always, so that there are as many at all times.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class ReweightedField(ExponentialField):
         assert self.moments is not None and model.harmonics is not None
         own, *others = np.split(self.moments, self.kind.blocks(model) + 1)
         further = iter(others)
-        return [next(further) if self.kind.weighs(head) else own for head in model.heads]
+        return [next(further) if there else own for there in self.kind.with_own(model)]
 
     def _sources_of(self, k: int) -> tuple[Array, Array]:
         if not self.kind.weighs(self.interaction.heads[k]):
@@ -76,11 +77,16 @@ class Reweighted(Exponential):
 
     normalised: ClassVar[bool] = True
     excludes_self: ClassVar[bool] = False
-    moves: ClassVar[bool] = False  # what is taken of a measure hangs on the matrices
 
     @abstractmethod
     def weighs(self, head: HeadMatrices) -> bool:
         """Whether g of a head is no constant."""
+
+    def with_own(self, model: Heads) -> tuple[bool, ...]:
+        """Which heads have moments of their own."""
+        if model.weighted is not None:
+            return model.weighted
+        return tuple(self.weighs(head) for head in model.heads)
 
     @abstractmethod
     def log_weights(
@@ -99,14 +105,19 @@ class Reweighted(Exponential):
         return head.strength
 
     def blocks(self, model: Heads) -> int:
-        return sum(self.weighs(head) for head in model.heads)
+        return sum(self.with_own(model))
 
-    def moments_of(self, model: Heads, measure: Measure, comm: Communicator | None) -> Array:
-        found = [super().moments_of(model, measure, comm)]
+    def further_moments(
+        self, model: Heads, own: Array, measure: Measure, comm: Communicator | None
+    ) -> Array:
+        found = []
         harmonics = model.harmonics
         assert harmonics is not None
-        for k, head in enumerate(model.heads):
-            if not self.weighs(head):
+        for k, there in enumerate(self.with_own(model)):
+            if not there:
+                continue
+            if not self.weighs(model.heads[k]):  # at this time
+                found.append(own)
                 continue
             factor = np.exp(self.log_weights(model, k, measure, comm))
             points, weights, rule = measure
@@ -116,7 +127,7 @@ class Reweighted(Exponential):
                 continue
             apart = moments_of(harmonics, Measure(points, (weights - rule) * factor), comm)
             found.append(apart + uniform)
-        return np.concatenate(found)
+        return np.concatenate(found) if found else np.zeros(0)
 
     def field(
         self, model: Heads, measure: Measure, moments: Array | None, t: float,
