@@ -209,11 +209,6 @@ class Model:
                 "attention, beta and value are the short form of an interaction; attention beside "
                 "a kernel is told by [[model.heads]]"
             )
-        if self.attention == "sinkhorn":
-            raise InputError(
-                'attention: found "sinkhorn" beside model.interaction, which takes more of a '
-                "measure than its moments; expected another kind"
-            )
         assert self.interaction is not None
         try:
             self.interaction.refuse_overflow(MAX_BETA_USA)
