@@ -128,19 +128,14 @@ class Model:
     potential: AnyPotential | None = None
     """An external potential U, likewise: -grad U is added to the velocity."""
     strength: AnyStrength | None = None
-    """nu(|m|), m the mean of the tokens, by which the velocity of attention or of an interaction is
-    multiplied: as in alignment models."""
+    """nu(|m|), m the mean of the tokens, by which the velocity of attention and of an interaction
+    is multiplied, as in alignment models; that of a drift, a perceptron, a potential is not."""
     kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
     """Diffusion."""
     diffusion: Diffusion | None = None
     """What kind of diffusion kappa is of; left out: linear."""
 
     def __post_init__(self) -> None:
-        if self.strength is not None and self.beside:
-            raise InputError(
-                f"strength: found together with model.{self.beside[0]}, expected attention or an "
-                "interaction alone"
-            )
         for name, kind in OPTIONS.items():
             value = getattr(self, name)
             if value is not None and self.attention != kind:
@@ -153,6 +148,11 @@ class Model:
             self._check_heads()
         elif not self.beside or any(getattr(self, n) is not None for n in SHORT_FORM):
             self._check_attention()
+        elif self.strength is not None:
+            raise InputError(
+                f"strength: found beside model.{self.beside[0]} alone, which it does not multiply; "
+                "expected attention or an interaction"
+            )
 
     @property
     def beside(self) -> list[str]:
@@ -274,6 +274,18 @@ class Model:
         assert isinstance(self.beta, float)
         return SelfAttention(self.attention, self.beta, self.value)  # type: ignore[arg-type]
 
+    @property
+    def _pull(self) -> Model:
+        """What the strength multiplies."""
+        return dataclasses.replace(self, strength=None, drift=None, perceptron=None, potential=None)
+
+    @property
+    def _others(self) -> Model:
+        """What stands beside it."""
+        return Model(
+            drift=self.drift, perceptron=self.perceptron, potential=self.potential,
+        )  # fmt: skip
+
     def on(
         self, geometry: Geometry, method: str = "auto", accuracy: float | None = None
     ) -> AnyInteraction:
@@ -282,29 +294,30 @@ class Model:
         Raises:
             InputError: one that this dimension does not have, such as a matrix of another shape.
         """
+        from meanfield.case.built import composite_of
+        from meanfield.interaction.interaction import Interaction
+        from meanfield.interaction.together import Together
+
         if self.strength is not None:
             from meanfield.interaction.strong import Strong
 
-            base = dataclasses.replace(self, strength=None).on(geometry, method, accuracy)
-            return Strong(base, self.strength)
-        from meanfield.case.built import composite_of
-        from meanfield.interaction.interaction import Interaction
-
+            strong = Strong(self._pull.on(geometry, method, accuracy), self.strength)
+            if not self.beside:
+                return strong
+            return Together((strong, composite_of(self._others, geometry, method, accuracy)))
         if self.interaction is None and not self.is_zonal:
             return composite_of(self, geometry, method, accuracy)
 
         zonal = Interaction(self._zonal, geometry.d, geometry.kind, method, accuracy)
         if self.is_zonal:
             return zonal
-        from meanfield.interaction.together import Together
-
         return Together((zonal, composite_of(self, geometry, method, accuracy)))
 
     def describe(self) -> str:
         """A few words."""
         if self.strength is not None:
-            base = dataclasses.replace(self, strength=None)
-            return f"{base.describe()}, {self.strength.describe()}"
+            words = [self._pull.describe(), self.strength.describe()]
+            return ", ".join([*words, self._others.describe()] if self.beside else words)
         if self.is_zonal:
             return self.term.describe()
         told = self.value is not None or self.interaction is not None

@@ -1,8 +1,9 @@
 """An interaction whose strength hangs on the order there is: X = nu(|m|) X_0, m = int y dmu.
 
-X_0 is that of any other interaction. Where its potential is linear in x (W = t), X is the gradient
-flow of E = (2/|m|^2) int_0^|m| nu(r) r dr E_0, which is a function of |m| alone; else E_0 itself
-increases, without diffusion.
+X_0 is that of any other interaction: nu multiplies all of it, and nothing that stands beside it
+(``Together``): drifts and potentials of a case do. Where its potential is linear in x (W = t), X is
+the gradient flow of E = (2/|m|^2) int_0^|m| nu(r) r dr E_0 = Phi(|m|), and beside a potential U
+F = kappa H - Phi + int U falls; else E_0 itself increases, alone and without diffusion.
 """
 
 from __future__ import annotations

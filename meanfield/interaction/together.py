@@ -270,7 +270,10 @@ class Together(AnyInteraction):
             if part.energy_kind is None:
                 return part.why_no_energy
             if part.energy_kind == "monotone":
-                return f"a normalised velocity ({part.describe()}) with others beside it has none"
+                return (
+                    f"a velocity that is normalised, or times a strength ({part.describe()}), has "
+                    "none with others beside it"
+                )
         return ""
 
     @cached_property

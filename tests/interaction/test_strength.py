@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import small
+from convergence import rates
 from ranks import on_ranks
 from scipy.optimize import brentq
 from scipy.special import ive
@@ -24,11 +25,13 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import KERNELS
 from meanfield.interaction.measure import Measure
 from meanfield.interaction.strength import FunctionStrength, PowerStrength
 from meanfield.interaction.strong import Strong
+from meanfield.interaction.together import Together
 
 X = np.random.default_rng(0).normal(size=(30, 3)) + np.array([0.0, 0.3, 0.6])
 X /= np.linalg.norm(X, axis=1, keepdims=True)
@@ -215,3 +218,107 @@ def test_only_a_zonal_kernel_has_an_energy_of_the_order() -> None:
         ends.append(one.field(Measure(y, M)).ascent())
     rate = float(M @ field.own_dissipation_density())
     assert (ends[0] - ends[1]) / (2.0 * h) == pytest.approx(rate, rel=1e-7)
+
+
+# ------------------------------------------------------------------ beside what is not multiplied
+
+
+def magnet(geometry: str, h: float, strength: PowerStrength, d: int = 3) -> Together:
+    """W = t times nu, U = -h t."""
+    axis = (*(0.0 for _ in range(d - 1)), h)
+    field = mf.LinearPotential(field=axis).on(d)
+    return Together((
+        Strong(aligned(d, geometry), strength), Composite((), "sa", d, geometry, drifts=(field,)),
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["t", "t direct", "sa", "sinkhorn"])
+def test_only_the_pull_is_multiplied(name: str) -> None:
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.5], [0.0, -0.5, 0.0]])
+    rest = Composite((), "sa", 3, "sphere", drifts=(LinearDrift(turn),))
+    both = Together((Strong(BASES[name], PowerStrength(exponent=2.0, factor=3.0)), rest))
+    mu = Measure(X, M)
+    found = both.field(mu).velocity_and_divergence(X)
+    one, two = (part.field(mu).velocity_and_divergence(X) for part in (BASES[name], rest))
+    for a, b, c in zip(found, one, two, strict=True):
+        assert a == pytest.approx(3.0 * ORDER**2 * b + c, abs=1e-11)
+    assert both.energy_kind is None
+    assert "gradient" in both.why_no_energy or "strength" in both.why_no_energy
+
+
+def test_energy_beside_a_potential() -> None:
+    """-Phi(|m|) + int U: its rate along the flow, and the known case where nu is constant."""
+    made, mu, h = magnet("sphere", 0.3, PowerStrength(exponent=1.5)), Measure(X, M), 1e-5
+    field = made.field(mu)
+    assert made.energy_kind == "gradient" and made.convexity == "positive"
+    exact = ORDER**3.5 / 3.5 + 0.3 * float(M @ X[:, 2])
+    assert field.energy() == pytest.approx(exact, rel=1e-9)
+    v, values = field.velocity(X), []
+    for step in (h, -h):
+        y = X + step * v
+        y /= np.linalg.norm(y, axis=1, keepdims=True)
+        values.append(made.field(Measure(y, M)).ascent())
+    rate = float(M @ field.dissipation_density(X))
+    assert rate > 0.05
+    assert (values[0] - values[1]) / (2.0 * h) == pytest.approx(rate, rel=1e-7)
+    constant = magnet("sphere", 0.3, PowerStrength(exponent=0.0)).field(mu)
+    plain = Together((aligned(3, "sphere"), made.parts[1])).field(mu)
+    assert constant.energy() == pytest.approx(plain.energy(), rel=1e-13)
+    assert constant.velocity(X) == pytest.approx(plain.velocity(X), abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "d", "exponent", "kappa", "last"),
+    [
+        ("zonal", 3, 1.0, 0.13, 1e-4), ("zonal", 3, 2.0, 0.09, 1e-4), ("zonal", 5, 1.0, 0.08, 1e-4),
+        ("sphere", 3, 1.0, 0.13, 1e-4), ("sphere", 3, 2.0, 0.09, 1e-4),
+    ],
+)  # fmt: skip
+def test_steady_order_in_a_field_is_that_of_the_scalar_equation(
+    geometry: str, d: int, exponent: float, kappa: float, last: float
+) -> None:
+    """|m| = A_d((nu(|m|)|m| + h)/kappa); F never rises."""
+    h = 0.02
+
+    def excess(m: float) -> float:
+        return order_of((m ** (1.0 + exponent) + h) / kappa, d) - m
+
+    m = brentq(excess, 0.25 + 0.25 * exponent, 0.99)
+    strength = PowerStrength(exponent=exponent)
+
+    def error(level: int) -> float:
+        on = geometry == "zonal"
+        space = P1Space(zonal_interval(40 * 2**level, d) if on else icosphere(level))
+        x = space.manifold.embed(space.points[: space.n_owned])
+        start = np.exp(6.0 * x[:, -1])
+        solver = ImplicitSolver(space, magnet(geometry, h, strength, d), start, kappa)
+        values = [solver.free_energy_excess()]
+        while solver.t < 300.0:
+            solver.advance(300.0)
+            values.append(solver.free_energy_excess())
+        assert np.max(np.diff(values)) <= 1e-12 and solver.energy_violations == 0
+        return abs(float(solver.weights * solver.rho @ x[:, -1]) - m)
+
+    levels = (1, 2, 3) if geometry == "zonal" else (2, 3, 4)
+    rates(error, levels).check(1.8, 2.5, last)
+
+
+def test_a_case_with_a_strength_beside_a_potential_and_a_drift(tmp_path: Path) -> None:
+    more = {
+        "model.strength": {"type": "power", "exponent": 2.0},
+        "model.potential": {"type": "linear", "field": [0.0, 0.0, 0.3]},
+        "model.drift": {"matrix": {"times": [0.0, 1.0], "values": [np.eye(3), -np.eye(3)]}},
+    }
+    case = small(more)
+    assert mf.Case.from_dict(case.to_dict()) == case
+    assert case.model.describe().endswith("strength |m|^2, linear drift in time, potential")
+    made, alone = case.model.on(case.geometry), small().model.on(case.geometry)
+    drifts = (LinearDrift(np.diag([1.0, 1.0, 1.0])), mf.LinearPotential(field=(0, 0, 0.3)).on(3))
+    rest = Composite((), "sa", 3, "sphere", drifts=drifts)
+    mu = Measure(X, M)
+    wanted = ORDER**2 * alone.field(mu).velocity(X) + rest.field(mu).velocity(X)
+    assert made.field(mu).velocity(X) == pytest.approx(wanted, abs=1e-12)
+    assert made.next_jump(0.0) == 1.0
+    words = r"strength: found beside model\.potential alone, which it does not multiply"
+    with pytest.raises(mf.InputError, match=words):
+        mf.Model(strength=PowerStrength(), potential=mf.LinearPotential(field=(0, 0, 1.0)))
