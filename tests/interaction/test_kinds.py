@@ -18,6 +18,7 @@ from meanfield.interaction.composite import KINDS, Composite, HeadMatrices
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.composite.kinds.sigmoid import Sigmoid
 from meanfield.interaction.composite.kinds.sinkhorn import Sinkhorn
+from meanfield.interaction.composite.logisticseries import has_logistic_series
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.measure import Measure
 
@@ -372,6 +373,39 @@ def test_sigmoid_attention_has_the_energy_that_its_flow_increases(A: Array) -> N
         assert abs(dissipated(field)) <= 1e-8
     uniform = made.with_transforms.field(Measure(y, m, m)).energy()
     assert field.energy_excess() == pytest.approx(exact - uniform, abs=1e-11)
+
+
+@pytest.mark.parametrize("bias", [0.0, -6.0])
+@pytest.mark.parametrize("size", [0.5, 9.0, 12.0])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_sigmoid_attention_by_transforms_is_its_sum_over_pairs(
+    rank: int, size: float, bias: float
+) -> None:
+    """To the default accuracy, of the flow and of the potential, where densities are narrow too."""
+    rng = np.random.default_rng(rank)
+    u, s, w = np.linalg.svd(rng.normal(size=(3, 3)))
+    A = size * (u * np.where(np.arange(3) < rank, s / s[0], 0.0)) @ w
+    mu, x = measure(400, 3), directions(40, 3)
+    for head in (HeadMatrices(A, rng.normal(size=(3, 3))), HeadMatrices(A, 0.5 * A.T)):
+        one = Composite((head,), Sigmoid(bias), 3, "sphere")
+        assert one.harmonics is not None and has_logistic_series(head, one.harmonics.degree - 2)
+        field, exact = one.field(mu), one.direct().field(mu)
+        found, wanted = field.velocity_and_divergence(x), exact.velocity_and_divergence(x)
+        for a, b in zip(found, wanted, strict=True):
+            assert np.abs(a - b).max() <= 1e-9 * np.abs(b).max()
+        if head.gradient_factor is not None:
+            at = one.locate(x)
+            edges = field.along_edges(at)[0] - exact.along_edges(at)[0]
+            assert np.ptp(edges) <= 1e-9 * np.abs(exact.along_edges(at)[0]).max()
+
+
+def test_sigmoid_attention_of_a_higher_degree_is_summed_over_a_grid() -> None:
+    A = 20.0 * np.diag([1.0, 0.5, -0.2])
+    head, mu, x = HeadMatrices(A, np.eye(3)), measure(60, 3), directions(10, 3)
+    one = Composite((head,), "sigmoid", 3, "sphere")
+    assert one.harmonics is not None and not has_logistic_series(head, one.harmonics.degree - 2)
+    wanted = one.direct().field(mu).velocity(x)
+    assert one.field(mu).velocity(x) == pytest.approx(wanted, abs=1e-8)
 
 
 def test_a_small_sigmoid_is_half_of_the_mean() -> None:

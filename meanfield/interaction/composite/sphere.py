@@ -92,7 +92,7 @@ class SphereHead(HeadSeries):
         w = x * sizes
         r = np.linalg.norm(w, axis=1)
         direction = directions_of(w, r)
-        series = exponential_series(r, degree, 3) * np.exp(r - np.abs(sizes).max())[:, None]
+        series = self.radial_series(r)
         here, there = harmonics_at(x, degree) * weights[:, None], harmonics_at(direction, degree)
         l = places(degree).l
         return [here[:, of].T @ (there[:, of] * series[:, l[of]]) for of in self._classes]
@@ -100,8 +100,12 @@ class SphereHead(HeadSeries):
     @cached_property
     def round_series(self) -> Array:
         """(degree + 1,) of the kernel for an A that is round: one |A x| for all targets."""
-        size = float(np.abs(self.head.frames.sizes[0]))
-        return np.asarray(exponential_series(np.array([size]), self.degree, 3)[0])
+        return self.radial_series(np.abs(self.head.frames.sizes[:1]))[0]
+
+    def radial_series(self, r: Array) -> Array:
+        """(n, degree + 1) of the zonal kernel that it is at |A x| = r, (n,), with e^{-|A|}."""
+        size = float(np.abs(self.head.frames.sizes).max())
+        return np.asarray(exponential_series(r, self.degree, 3) * np.exp(r - size)[:, None])
 
     def _applied(self, moments: Array) -> Array:
         """T times columns of moments in the frame of y: coefficients in the frame of x."""

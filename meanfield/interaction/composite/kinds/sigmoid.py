@@ -4,9 +4,10 @@ It is not normalised. b is the same for all heads: 0, or -log n as in practice. 
 V = c A^T is the gradient of c int log(1 + e^{<A x, y> + b}) dmu; where A is symmetric,
 E = (c/2) iint log(1 + e^{<x, A y> + b}) dmu dmu increases at the rate int |X|^2 dmu.
 
-By harmonics where A is a multiple of an orthogonal matrix on S^2: one radius |A x|, one series
-(Funk-Hecke). Otherwise by sums over pairs: of the points, or, for a density, of a grid that carries
-the moments of the measure to the degree of the kernel, whose series ends by the ``accuracy``.
+By harmonics on S^2 where their degree allows for the matrix between them (``logisticseries``), or A
+is a multiple of an orthogonal matrix: one radius |A x|, one series (Funk-Hecke). Otherwise by sums
+over pairs: of the points, or, for a density, of a grid that carries the moments of the measure to
+the degree of the kernel, whose series ends by the ``accuracy``.
 Source: Ramapuram et al., arXiv 2409.04431.
 """
 
@@ -28,49 +29,25 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.field import CompositeField, Flow
 from meanfield.interaction.composite.kind import Kind
 from meanfield.interaction.composite.logistic import (
-    logistic,
     logistic_degree,
     logistic_sums,
     softplus,
 )
+from meanfield.interaction.composite.logisticseries import (
+    LogisticHead,
+    has_logistic_series,
+    logistic_heads,
+)
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.series import BEYOND
-from meanfield.interaction.composite.sphere import SphereHead
 from meanfield.interaction.contract import DarkPoints, EnergyKind
 from meanfield.interaction.expansion import Convexity
-from meanfield.interaction.funkhecke import project
 from meanfield.interaction.measure import Measure, plain
 
 __all__ = ["Sigmoid"]
 
 _LARGEST = 300  # degree of the series of a density
-
-
-class _Round(SphereHead):
-    """A head with one radius on S^2: kernel s (slope) or its antiderivative."""
-
-    def __init__(self, head: HeadMatrices, bias: float, degree: int, slope: bool) -> None:
-        self.head, self.degree = head, degree
-        self._bias, self._function = bias, logistic if slope else softplus
-
-    @cached_property
-    def round_series(self) -> Array:
-        size = float(np.abs(self.head.frames.sizes[0]))
-        return project(lambda t, u: self._function(size * t + self._bias), self.degree, 3, (), 24)
-
-
-_ROUND: WeakKeyDictionary[HeadMatrices, dict[tuple[float, int], tuple[_Round, _Round]]] = (
-    WeakKeyDictionary()
-)
-
-
-def _round_heads(head: HeadMatrices, bias: float, degree: int) -> tuple[_Round, _Round]:
-    known = _ROUND.setdefault(head, {})
-    if (bias, degree) not in known:
-        slope, value = (_Round(head, bias, degree, slope) for slope in (True, False))
-        known[bias, degree] = slope, value
-    return known[bias, degree]
 
 
 def _grid_size(on: Manifold, degree: int) -> int:
@@ -112,13 +89,16 @@ class SigmoidField(CompositeField):
         points, whole, apart = self._on_grid
         return points, apart if head.rests else whole
 
-    def _round(self, head: HeadMatrices) -> tuple[_Round, _Round] | None:
-        """Its series, where it has one radius."""
+    def _series(self, head: HeadMatrices) -> tuple[LogisticHead, LogisticHead] | None:
+        """Those of s and of its antiderivative, where they are made."""
         model = self.interaction
-        if self.moments is None or not isinstance(model.manifold, S2) or not head.frames.is_round:
+        if self.moments is None or not isinstance(model.manifold, S2):
             return None
         assert model.harmonics is not None
-        return _round_heads(head, self.bias, model.harmonics.degree - BEYOND)
+        degree = model.harmonics.degree - BEYOND
+        if not has_logistic_series(head, degree):
+            return None
+        return logistic_heads(head, self.bias, degree)
 
     def _apart(self, head: HeadMatrices) -> Array:
         """Moments less the uniform part, where the head is at rest under that."""
@@ -152,7 +132,7 @@ class SigmoidField(CompositeField):
         return Flow(velocity, divergence if order > 1 else None)
 
     def _by_series(self, head: HeadMatrices, at: Located, order: int) -> Flow | None:
-        series = self._round(head)
+        series = self._series(head)
         if series is None:
             return None
         model = self.interaction
@@ -172,7 +152,7 @@ class SigmoidField(CompositeField):
 
     def _value(self, head: HeadMatrices, at: Located) -> Array:
         """int log(1 + e^{<A x, y> + b}) dmu, less that of the uniform part at rest."""
-        model, series = self.interaction, self._round(head)
+        model, series = self.interaction, self._series(head)
         if series is None:
             sums = logistic_sums(head, self.bias, at.points, *self._masses(head), 0, model.manifold)
             assert sums.z is not None
@@ -200,7 +180,7 @@ class SigmoidField(CompositeField):
         assert model.harmonics is not None
         degrees, size = model.harmonics.degrees, _grid_size(model.manifold, model.harmonics.degree)
         for head in model.heads:
-            factor, series = 0.5 * (head.gradient_factor or 0.0), self._round(head)
+            factor, series = 0.5 * (head.gradient_factor or 0.0), self._series(head)
             if factor == 0.0:
                 continue
             if series is not None:
