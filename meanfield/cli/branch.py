@@ -20,7 +20,8 @@ each point; critical value, folds and equal free energy are located to round-off
 the state to which the initial law leads at --from; if that is uniform, where the uniform state
 changes its stability (beside a potential there is but the first). With --symmetry, states of a
 solid, a prism (on the sphere) or a polygon (on the circle), from where the uniform state loses its
-stability to them. Needs no DOLFINx."""
+stability to them. With --secondary also the branches of the same symmetry that leave these. Needs
+no DOLFINx."""
 
 _EXAMPLES = """\
 examples:
@@ -53,7 +54,9 @@ def add_to(verbs: Verbs) -> None:
     add("--to", dest="end", type=float, required=True, metavar="B", help="end of the interval")
     add("--symmetry", default="axial", metavar="NAME",
         help="of the states: axial (the default); on the sphere tetrahedral, octahedral, "
-        "icosahedral, dihedral:K (K odd); on the circle polygon:K")  # fmt: skip
+        "icosahedral, dihedral:K (K >= 3); on the circle polygon:K")  # fmt: skip
+    add("--secondary", action="store_true",
+        help="follow the branches that leave these with the same symmetry, too")  # fmt: skip
     add_set(parser)
     add_output(parser, "folder (default: results/<CASE>-branch)")
     add("--overwrite", action="store_true",
@@ -66,6 +69,7 @@ def _branch(args: argparse.Namespace) -> int:
     from meanfield.steady.verbs import branch
 
     problem = Problem.from_toml(args.case, args.set).with_symmetry(args.symmetry)
+    problem = problem.with_secondary() if args.secondary else problem
     folder = output_folder(args, "-branch")
     written = folder / "branch.csv"
     words = problem_words(problem, 0.0 if args.parameter == "kappa" else problem.model.kappa)

@@ -158,6 +158,7 @@ def _mark(
         "fold": ("s", CLUSTER_COLOURS[1], "fold"),
         "equal free energy": ("D", CLUSTER_COLOURS[2], "equal $F$"),
         "branch point": ("^", CLUSTER_COLOURS[3], "branch point"),
+        "secondary": ("v", CLUSTER_COLOURS[3], "crossing"),
     }
     entries = []
     for kind, (marker, face, word) in signs.items():

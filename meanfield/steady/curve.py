@@ -51,10 +51,15 @@ class Curve:
         self.width = self.high - self.low
         self.backwards = interval[0] > interval[1]
         self.at_limit = False
+        self._interval = interval
         self._ends = [with_parameter(equation, parameter, value) for value in interval]
         least = 1 if symmetry.has_mean else symmetry.degree
         degree = max(least, *(end.first_degree for end in self._ends))
         self._set_grid(degree, 2 * degree + 32)
+
+    def again(self) -> Curve:
+        """The same curve, on the grid to begin with."""
+        return Curve(self.equation, self.parameter, self._interval, self.symmetry)
 
     def _set_grid(self, degree: int, size: int) -> None:
         self.degree = degree
@@ -64,6 +69,10 @@ class Curve:
         self.scale = last.scale
         part = np.abs(last.multiplier)[1:] / self.scale[1:] ** 2
         self.metric = np.concatenate([part / max(part.max(), 1e-300), [1.0 / self.width**2]])
+
+    def regrid(self, degree: int, size: int) -> None:
+        """Take another grid; points are to be ``padded`` then."""
+        self._set_grid(degree, size)
 
     @property
     def size(self) -> int:
@@ -121,11 +130,25 @@ class Curve:
 
     def tangent(self, x: Array, along: Array) -> Array:
         """Unit tangent at a solution, in the direction of ``along``."""
-        matrix = np.vstack([self.jacobian(x), self.metric * along])
+        matrix = self.bordered(x, along)
         right = np.zeros(self.size + 1)
         right[-1] = 1.0
         t = linalg.solve(matrix, right)
         return np.asarray(t / self.length(t))
+
+    def bordered(self, x: Array, along: Array) -> Array:
+        """(n + 1, n + 1): the Jacobian, and the row of arclength along a direction."""
+        return np.vstack([self.jacobian(x), self.metric * along])
+
+    def crossing(self, x: Array, along: Array) -> float:
+        """What changes its sign where another curve crosses this one, and not at folds.
+
+        The determinant of derivatives by unknowns and by arclength along the tangent.
+        """
+        matrix = self.bordered(x, along)
+        matrix[:, -1] *= self.width
+        sign, size = np.linalg.slogdet(matrix)
+        return float(sign * np.exp(np.clip(size, -600.0, 600.0)))
 
     def correct(self, x: Array, tangent: Array, step: float) -> tuple[Array, int] | None:
         """The solution at arclength ``step`` from x along the tangent; None: no convergence."""
@@ -136,8 +159,7 @@ class Curve:
             along = float(np.sum(self.metric * tangent * (y - x))) - step
             try:
                 right = -np.concatenate([self.defect(y), [along]])
-                matrix = np.vstack([self.jacobian(y), self.metric * tangent])
-                change = linalg.solve(matrix, right)
+                change = linalg.solve(self.bordered(y, tangent), right)
             except linalg.LinAlgError:
                 return None
             except InputError:  # a parameter out of its range

@@ -14,12 +14,25 @@ from meanfield.steady.equation import Equation
 from meanfield.steady.spectrum import NEUTRAL
 from meanfield.steady.symmetry import AXIAL, Symmetry
 
-__all__ = ["COLUMNS", "Branch", "Diagram", "Event"]
+__all__ = [
+    "COLUMNS",
+    "CROSSING",
+    "END",
+    "UNIFORM_STATE",
+    "VERTICAL",
+    "Branch",
+    "Diagram",
+    "Event",
+]
 
 COLUMNS = ("parameter", "c_1", "c_2", "energy", "entropy", "free_energy_excess", "leading", "order")
 """Columns of ``Branch.table``; energy is E, free_energy_excess F - F_uniform (sa: nan). ``c_2`` is
 the order parameter of states without a mean: int P_2 dmu or, with a symmetry other than axial, the
 average of its own harmonic, over sqrt(dim H_l); ``Diagram.order_name`` has its degree."""
+
+END, UNIFORM_STATE = "the end of the interval", "the uniform state"
+CROSSING, VERTICAL = "a crossing with", "vertical"
+"""How ``Branch.stopped`` begins where a branch has been followed to its end."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class Event:
         kind: "fold" (the parameter turns back), "equal free energy" (with the uniform state, where
             a free energy decides: usa, kernels),
             "branch point" (an eigenvalue crosses zero: a branch leaves, of azimuthal order
-            ``order``), "uniform" (the branch joins the uniform one), "end".
+            ``order``), "secondary" (a branch of the same symmetry crosses this one; looked for
+            where these are followed), "uniform" (the branch joins the uniform one), "end".
         parameter, mean_norm, free_energy_excess: where.
         order: azimuthal order of the crossing eigenvalue, 0 else.
         c_2: the order parameter of states without a mean, as in ``COLUMNS``.
@@ -49,7 +63,7 @@ class Branch:
     """A curve of stationary states.
 
     Attributes:
-        name: "uniform", "clustered", "clustered 2", ...
+        name: "uniform", "clustered", "clustered 2", ..., "secondary 1", ...
         table: (points, len(COLUMNS)) in the order along the curve. ``leading``: largest real part
             of an eigenvalue of the linearisation (rotations left out), ``order`` its azimuthal
             order.
@@ -57,6 +71,8 @@ class Branch:
             root of dim H_l: c_l = int P_l dmu if axial.
         events: special points, in the order along the curve.
         stopped: why the curve ends.
+        parent: the branch that it leaves at a secondary bifurcation, or "".
+        is_vertical: whether the parameter stays as it is all along it.
     """
 
     name: str
@@ -64,6 +80,13 @@ class Branch:
     moments: Array
     events: tuple[Event, ...]
     stopped: str
+    parent: str = ""
+    is_vertical: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was followed to its end, or as far as that makes sense."""
+        return self.stopped.startswith((END, UNIFORM_STATE, CROSSING, VERTICAL))
 
     def column(self, name: str) -> Array:
         """One column of the table, (points,)."""

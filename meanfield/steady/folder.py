@@ -18,8 +18,8 @@ from meanfield.geometry.mesh import Mesh, write_mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.software import provenance, utc_now
-from meanfield.steady.branch import Report
 from meanfield.steady.diagram import COLUMNS, Branch, Diagram, Event
+from meanfield.steady.follow import Report
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum
 from meanfield.steady.state import StationaryState
@@ -173,7 +173,10 @@ def write_diagram(diagram: Diagram, run: RunFolder) -> None:
         arrays[f"table_{number}"] = found.table
         arrays[f"moments_{number}"] = found.moments
     names = [b.name for b in diagram.branches]
-    save_arrays(run.file("branch.npz"), columns=COLUMNS, names=names, **arrays)
+    parents = [b.parent for b in diagram.branches]
+    save_arrays(
+        run.file("branch.npz"), columns=COLUMNS, names=names, parents=parents, **arrays
+    )  # fmt: skip
 
 
 def _told(found: Branch, diagram: Diagram) -> tuple[Event, ...]:

@@ -43,6 +43,7 @@ class Problem:
         geometry, model, initial: as in a case; ``model.kappa`` is positive for a state.
         table: the resolved tables, as they go into case.toml.
         symmetry: of branches: see ``symmetry.symmetry_named``.
+        secondary: whether branches that leave others are followed, too.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Problem:
     initial: Law
     table: Mapping[str, object]
     symmetry: Symmetry = AXIAL
+    secondary: bool = False
 
     @classmethod
     def from_toml(
@@ -117,6 +119,10 @@ class Problem:
             InputError: there is none of that name in this dimension.
         """
         return dataclasses.replace(self, symmetry=symmetry_named(name, self.geometry.d))
+
+    def with_secondary(self) -> Problem:
+        """The same, for branches with those of their symmetry that leave them."""
+        return dataclasses.replace(self, secondary=True)
 
     def to_toml(self) -> str:
         """The resolved case as TOML."""

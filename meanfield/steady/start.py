@@ -13,9 +13,10 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
-from meanfield.steady.branch import Report, find_branches
+from meanfield.steady.branch import find_branches
 from meanfield.steady.diagram import Diagram
 from meanfield.steady.equation import Equation
+from meanfield.steady.follow import Report
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.symmetric import find_symmetric_branches
 from meanfield.steady.symmetry import Symmetry
@@ -39,20 +40,23 @@ def order_words(symmetry: Symmetry, row: Array) -> str:
 
 
 def follower(
-    equation: Equation, law: Law, symmetry: Symmetry, on: Manifold
+    equation: Equation, law: Law, symmetry: Symmetry, on: Manifold, secondary: bool = False
 ) -> tuple[Follower, str]:
-    """What follows the branches of a symmetry, and a note on where they begin."""
+    """What follows the branches of a symmetry, and a note on where they begin.
+
+    ``secondary``: whether those that leave others are followed, too.
+    """
     if not symmetry.from_law:
         note = f"{symmetry.name}: branches from the uniform state, whatever the initial law"
         return (
             lambda name, start, end, report: find_symmetric_branches(
-                equation, name, start, end, symmetry, report=report
+                equation, name, start, end, symmetry, report=report, secondary=secondary
             )
         ), note
     at, note = _zonal_start(equation, law, on)
     return (
         lambda name, start, end, report: find_branches(
-            equation, name, start, end, at, report=report
+            equation, name, start, end, at, report=report, secondary=secondary
         )
     ), note
 

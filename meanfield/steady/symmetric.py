@@ -10,45 +10,45 @@ import math
 import numpy as np
 from scipy import optimize
 
+from meanfield.geometry.sphere import Array
 from meanfield.steady.branch import (
-    STEP,
     UNIFORM_POINTS,
-    Report,
     first_equation,
-    follow,
     numbered,
-    silent,
     uniform_branch,
 )
 from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import Branch, Diagram
+from meanfield.steady.directions import directions
 from meanfield.steady.equation import Equation
+from meanfield.steady.follow import STEP, Report, follow, silent
+from meanfield.steady.secondary import secondary_branches
+from meanfield.steady.special import Junctions
 from meanfield.steady.symmetry import Symmetry
 
 __all__ = ["find_symmetric_branches"]
 
-_FIRST_MODES = 12  # harmonics of a symmetry whose branches are looked for
+_ALONG = 0.9  # cosine between directions that are the same
+_FIRST_DEGREES = 12  # of harmonics of a symmetry whose branches are looked for
 
 
 def _critical_in(curve: Curve, points: int = UNIFORM_POINTS) -> tuple[tuple[float, int], ...]:
-    """Where a harmonic that has the symmetry of a curve loses its stability at the uniform state.
+    """Where harmonics that have the symmetry of a curve lose their stability at the uniform state.
 
-    Only of degrees of which there is but one: its direction is that of the branch. Ascending; each
-    with the place of the harmonic among the unknowns.
+    Ascending; each with their degree.
     """
     samples = np.linspace(curve.low, curve.high, points)
-    degrees = curve.grid.degrees[1:]
-    single = [k for k, l in enumerate(degrees) if np.count_nonzero(degrees == l) == 1]
+    degrees, first = np.unique(curve.grid.degrees[1:], return_index=True)
     values = np.array([np.diagonal(curve.jacobian(curve.uniform(float(p)))) for p in samples])
 
     def slope(p: float, k: int) -> float:
         return float(curve.jacobian(curve.uniform(p))[k, k])
 
     found = []
-    for k in single[:_FIRST_MODES]:
+    for l, k in zip(degrees[:_FIRST_DEGREES], first[:_FIRST_DEGREES], strict=True):
         for i in np.flatnonzero(values[:-1, k] * values[1:, k] < 0.0):
             p = optimize.brentq(slope, samples[i], samples[i + 1], (k,), xtol=1e-15, rtol=1e-14)
-            found.append((float(p), k))
+            found.append((float(p), int(l)))
     return tuple(sorted(found))
 
 
@@ -60,15 +60,16 @@ def find_symmetric_branches(
     symmetry: Symmetry,
     step: float = STEP,
     report: Report | None = None,
+    secondary: bool = False,
 ) -> Diagram:
     """Follow the branches of stationary states with a symmetry other than axial.
 
-    From each value of the parameter at which one of its harmonics loses its stability at the
-    uniform state, both ways along that harmonic where these are not the same up to a rotation (a
-    transcritical point).
+    From each value of the parameter at which its harmonics of a degree lose their stability at the
+    uniform state, along each of their ``directions``: both ways where these are not the same up to
+    a rotation (a transcritical point). Axial states are left to ``find_branches``.
 
     Args:
-        equation, parameter, start, end, step, report: as for ``find_branches``.
+        equation, parameter, start, end, step, report, secondary: as for ``find_branches``.
         symmetry: of the states.
 
     Returns:
@@ -79,38 +80,43 @@ def find_symmetric_branches(
         BrokenInvariantError: a state could not be found or resolved.
     """
     first, report = first_equation(equation, parameter, (start, end)), report or silent
+    junctions = Junctions(secondary)
     interval, forward = (start, end), math.copysign(1.0, end - start)
     curve = Curve(first, parameter, interval, symmetry)
     critical = sorted(_critical_in(curve), key=lambda found: forward * found[0])
-    degrees = tuple((p, int(curve.grid.degrees[k + 1])) for p, k in critical)
-    branches = [uniform_branch(curve, degrees, report)]
-    for p, k in critical:
-        if _meets(branches, p, k, abs(end - start)):
-            continue
-        for sign in (1.0, -1.0)[: 2 if _differ(curve, k) else 1]:
-            curve = Curve(first, parameter, interval, symmetry)
+    branches = [uniform_branch(curve, tuple(critical), report)]
+    for p, degree in critical:
+        places = np.flatnonzero(curve.grid.degrees == degree)
+        ways = directions(curve.grid, places)
+        for v in ways:
             along = curve.uniform(0.0)
-            along[k] = sign / math.sqrt(curve.metric[k])
+            along[places - 1] = v
+            along /= curve.length(along)
+            both = any(float(v @ other) < -_ALONG for other in ways)
+            if _meets(branches, p, along, both, abs(end - start)):
+                continue
             name = numbered(symmetry.noun, branches)
-            branches.append(follow(curve, name, curve.uniform(p), along, step, report))
+            there = curve.again()
+            branches.append(
+                follow(there, name, there.uniform(p), along, step, report, junctions)
+            )  # fmt: skip
+    branches += secondary_branches(curve, junctions, step, report)
     values = tuple(sorted(p for p, _ in critical))
     return Diagram(first, parameter, interval, tuple(branches), values, symmetry)
 
 
-def _differ(curve: Curve, k: int) -> bool:
-    """Whether states along a harmonic and against it are different: its third moment is not 0."""
-    f = curve.grid.functions[0][k + 1]
-    third, size = (float(curve.grid.weights @ power) for power in (f**3, np.abs(f) ** 3))
-    return abs(third) > 1e-6 * size
+def _meets(branches: list[Branch], p: float, along: Array, both: bool, width: float) -> bool:
+    """Whether one of the branches has ended at the uniform state at p, from a direction.
 
-
-def _meets(branches: list[Branch], p: float, k: int, width: float) -> bool:
-    """Whether one of the branches has ended at the uniform state at p, along harmonic k."""
+    ``both``: whether the opposite direction is that of other states.
+    """
     for found in branches[1:]:
         last = found.events[-1] if found.events else None
         if last is None or last.kind != "uniform" or len(found.table) < 3:
             continue
-        along = int(np.argmax(np.abs(found.moments[-2, 1:])))
-        if abs(last.parameter - p) < 1e-6 * width and along == k:
+        n = min(along.size, found.moments.shape[1]) - 1
+        near, wanted = found.moments[-2, 1 : n + 1], along[:n]
+        cosine = float(near @ wanted) / float(np.linalg.norm(near) * np.linalg.norm(wanted))
+        if abs(last.parameter - p) < 1e-6 * width and (cosine if both else abs(cosine)) > _ALONG:
             return True
     return False

@@ -40,6 +40,8 @@ class Symmetry(ABC):
 
     has_mean: ClassVar[bool] = False
     """Whether a state may have a mean, int x dmu."""
+    own_order: ClassVar[int | None] = None
+    """Azimuthal order of the perturbations that have the symmetry, if the spectrum tells it."""
     from_law: ClassVar[bool] = False
     """Whether a branch may begin at the state to which a law leads."""
 
@@ -62,6 +64,7 @@ class _Axial(Symmetry):
     """About e_d, in any dimension."""
 
     has_mean: ClassVar[bool] = True
+    own_order: ClassVar[int | None] = 0
     from_law: ClassVar[bool] = True
 
     def grid(self, degree: int, size: int, d: int) -> MatrixGrid:
@@ -130,8 +133,8 @@ def symmetry_named(name: str, d: int) -> Symmetry:
     """The symmetry of a name in dimension d.
 
     Args:
-        name: "axial"; d = 3: "tetrahedral", "octahedral", "icosahedral" or, for odd k >= 3,
-            "dihedral:k" (of a prism); d = 2: "polygon:k", k >= 2.
+        name: "axial"; d = 3: "tetrahedral", "octahedral", "icosahedral" or "dihedral:k",
+            k >= 3 (of a prism); d = 2: "polygon:k", k >= 2.
 
     Raises:
         InputError: there is none of that name, or not in that dimension.
@@ -151,11 +154,6 @@ def symmetry_named(name: str, d: int) -> Symmetry:
             _refuse_other(name, d, 2)
             return _Polygon(name, k)
         _refuse_other(name, d, 3)
-        if k % 2 == 0:
-            raise InputError(
-                f"symmetry: found {name}, expected dihedral:K with an odd K: with an even one two "
-                "harmonics lose their stability together"
-            )
         return _Prism(name, k)
     hint = suggest(name, SYMMETRIES)
     raise InputError(f"symmetry: found '{name}', expected one of {', '.join(SYMMETRIES)}{hint}")

@@ -22,7 +22,7 @@ from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.steady.diagram import Diagram
+from meanfield.steady.diagram import Diagram, Event
 from meanfield.steady.equation import Equation
 from meanfield.steady.folder import (
     branch_table,
@@ -42,6 +42,7 @@ from meanfield.surroundings import is_terminal
 __all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
 
 _EVEN = 1e-9  # |m| below which a state is even
+_SHOWN = ("fold", "equal free energy", "branch point", "secondary")
 
 
 def _bar(progress: bool | None, unit: str) -> Any:
@@ -207,18 +208,17 @@ class BranchResult:
         else:
             words = f"loses or gains no stability against {diagram.symmetry.name} perturbations"
         rows.append(("uniform", words))
+        if left := self._without_branches:
+            values = ", ".join(f"{name} = {p:.9g}" for p in left)
+            rows.append(("no branch", f"from {values}: none but axial states, or undecided there"))
         for found in diagram.others:
             p = found.column("parameter")
+            origin = f"leaves {found.parent}; " if found.parent else ""
             rows.append(
-                (found.name, f"{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}; "
+                (found.name, f"{origin}{len(p)} points from {name} = {p[0]:.6g} to {p[-1]:.6g}; "
                              f"end: {found.stopped}")
             )  # fmt: skip
-            for event in found.events:
-                if event.kind in ("fold", "equal free energy", "branch point"):
-                    even = event.mean_norm < _EVEN  # what tells its order then is c_2
-                    order = f"{diagram.order_name} = {event.c_2:.6g}"
-                    size = order if even else f"|m| = {event.mean_norm:.6g}"
-                    rows.append((event.kind, f"{name} = {event.parameter:.9g}, {size}"))
+            rows += [(e.kind, self._where(e)) for e in found.events if e.kind in _SHOWN]
         if diagram.symmetry.has_mean:  # others are rarely stable against all perturbations
             rows.append(("transition", self._transition()))
         return [*rows, *(("warning", text) for text in self.warnings)]
@@ -226,12 +226,30 @@ class BranchResult:
     @property
     def warnings(self) -> list[str]:
         """What is missing: branches that were not followed to their end."""
-        ends = ("the uniform state", "the end of the interval")
         return [
             f"{b.name} was not followed to its end: {b.stopped}"
             for b in self.diagram.branches
-            if b.stopped not in ends
+            if not b.is_complete
         ]
+
+    @property
+    def _without_branches(self) -> list[float]:
+        """Critical values, of another symmetry than axial, at which no branch begins or ends."""
+        if self.diagram.symmetry.has_mean:
+            return []
+        met = [e.parameter for b in self.diagram.others for e in b.events if e.kind == "uniform"]
+        return [p for p in self.diagram.critical if all(abs(p - q) > 1e-6 * abs(p) for q in met)]
+
+    def _where(self, event: Event) -> str:
+        """Words for a special point."""
+        diagram = self.diagram
+        even = event.mean_norm < _EVEN  # what tells its order then is c_2
+        order = f"{diagram.order_name} = {event.c_2:.6g}"
+        size = order if even else f"|m| = {event.mean_norm:.6g}"
+        words = f"{diagram.parameter} = {event.parameter:.9g}, {size}"
+        if event.kind == "branch point" and diagram.symmetry.has_mean and event.order > 0:
+            words += f"; the branch there has azimuthal order {event.order}: it leaves the symmetry"
+        return words
 
     def _transition(self) -> str:
         """What happens at the critical value, from the state next to it on the branch."""
@@ -240,6 +258,9 @@ class BranchResult:
             return "no state but the uniform one was found on the interval"
         folds = [event.parameter for event in diagram.events("fold")]
         for found in diagram.others:
+            if found.is_vertical:
+                at = found.table[-1, 0]
+                return f"vertical: at {name} = {at:.6g} states of any width are stationary"
             leading = found.column("leading")
             for end, beside in ((0, 1), (-1, -2)):
                 joins = any(abs(found.table[end, 0] - p) <= 1e-9 * abs(p) for p in diagram.critical)
@@ -277,17 +298,17 @@ def branch(
 
     Done in zonal geometry. On the circle or the sphere the state at ``start`` is found in full and
     continued in the symmetry about its axis. With another symmetry (``Problem.with_symmetry``)
-    branches begin where the uniform state loses its stability to a harmonic that has it.
+    branches begin where the uniform state loses its stability to it. See also
+    ``Problem.with_secondary``.
 
     The folder gets branch.csv (a row for each point, written as they come), events.csv, branch.npz
     (with the moments), figures/, case.toml and run.json.
 
     Args:
         problem: a case, the path of its file, or what remains of it.
-        parameter: "kappa", or a number of the interaction ("beta", or of a kernel) or of the
-            potential ("potential.strength").
-        start, end: the interval, followed from start to end.
-        folder, overwrite, progress, announce: as for ``stationary``.
+        parameter: "kappa", or a number of the interaction or of the potential.
+        start, end: the interval, in its order; folder, overwrite, progress, announce: as for
+            ``stationary``.
 
     Raises:
         InputError: what cannot be done, before anything is written.
@@ -298,10 +319,11 @@ def branch(
     equation = _first_equation(problem, parameter, start, end)
     with RunFolder.claimed(folder, "branch"):
         RunFolder.check(folder, overwrite)
-        follow, note = follower(equation, problem.initial, problem.symmetry, problem.manifold)
+        symmetry, secondary, on = problem.symmetry, problem.secondary, problem.manifold
+        follow, note = follower(equation, problem.initial, symmetry, on, secondary)
         about = {"kind": "branch", "parameter": parameter, "from": start, "to": end,
-                 "symmetry": problem.symmetry.name,
-                 "order_degree": problem.symmetry.degree}  # fmt: skip
+                 "symmetry": symmetry.name, "order_degree": symmetry.degree,
+                 "secondary": secondary}  # fmt: skip
         run = open_folder(problem, Path(folder), overwrite, about)
         if announce is not None:
             announce()
@@ -313,13 +335,12 @@ def branch(
 
             def report(name: str, row: Array) -> None:
                 write(name, row)
-                order = order_words(problem.symmetry, row)
-                bar.set_postfix_str(f"{name}: {parameter} = {row[0]:.5g}, {order}", refresh=False)
+                words = f"{name}: {parameter} = {row[0]:.5g}, {order_words(symmetry, row)}"
+                bar.set_postfix_str(words, refresh=False)
                 bar.update()
 
-            diagram = follow(parameter, start, end, report)
-        result = BranchResult(diagram, note, run.path)
-        write_diagram(diagram, run)
+            result = BranchResult(follow(parameter, start, end, report), note, run.path)
+        write_diagram(result.diagram, run)
         finish(run, result.rows(), problem.title, result.warnings)
         return result
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import iv
+from scipy import integrate
+from scipy.special import eval_legendre, iv
 
 from meanfield.analysis import exact
 from meanfield.cli import main
@@ -19,7 +20,10 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import SelfAttention
 from meanfield.interaction.kernels import Series
 from meanfield.steady.curve import Curve
+from meanfield.steady.directions import directions
 from meanfield.steady.equation import Equation, MomentMap
+from meanfield.steady.newton import newton
+from meanfield.steady.state import StationaryState
 from meanfield.steady.symmetric import find_symmetric_branches
 from meanfield.steady.symmetry import symmetry_named
 
@@ -119,31 +123,161 @@ def test_polygon_grid() -> None:
 OCTAHEDRAL = 0.1351742392
 
 
-def octahedral_curve() -> tuple[Curve, Array]:
-    """The curve, and its state with the orthonormal moment .4 of degree 4 (c_4 = .4/3)."""
-    curve = Curve(usa(0.15), "kappa", (0.155, 0.13), symmetry_named("octahedral", 3))
-    x = curve.uniform(OCTAHEDRAL)
-    tangent = np.where(np.arange(x.size) == 0, 1.0, 0.0) / math.sqrt(curve.metric[0])
-    for _ in range(8):
-        found = curve.correct(x, tangent, (0.4 / 3.0 - x[0]) / tangent[0])
+def followed_to(
+    beta: float, name: str, degree: int, amplitude: float, way: int = 0
+) -> tuple[Curve, Array]:
+    """A curve, and its state with an orthonormal moment along a direction at the uniform state."""
+    critical = exact.growth_rate("usa", beta, 3, degree) / (degree * (degree + 1))
+    equation = Equation(SelfAttention("usa", beta), critical, 3)
+    curve = Curve(equation, "kappa", (1.2 * critical, 0.8 * critical), symmetry_named(name, 3))
+    places = np.flatnonzero(curve.grid.degrees == degree)
+    v = directions(curve.grid, places)[way]
+    root = math.sqrt(2 * degree + 1)
+    x, tangent = curve.uniform(critical), curve.uniform(0.0)
+    tangent[places - 1] = v
+    tangent /= curve.length(tangent)
+    for goal in amplitude * np.array([0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]):
+        along = float(tangent[places - 1] @ v)
+        found = curve.correct(x, tangent, (goal / root - float(x[places - 1] @ v)) / along)
         assert found is not None
         x = found[0]
         tangent = curve.tangent(x, tangent)
-    assert x[0] == pytest.approx(0.4 / 3.0, abs=1e-11)
+    assert float(x[places - 1] @ v) * root == pytest.approx(amplitude, abs=1e-11)
+    assert not curve.refine(x)
     return curve, x
 
 
-def test_octahedral_state() -> None:
-    curve, x = octahedral_curve()
-    assert x[-1] == pytest.approx(0.1470496304, abs=1e-9)  # another discretisation's
-    # It is a state among all on the sphere, and one that clusters.
+def on_the_sphere(curve: Curve, x: Array) -> tuple[MomentMap, Array]:
+    """The same state without its symmetry: moments on the whole grid."""
     grid = curve.grid
     assert isinstance(grid, InvariantGrid)
-    full = grid.whole_grid
-    moments = full.analyse(grid.whole(grid.synthesise(curve.moments(x))))
-    whole = MomentMap(usa(float(x[-1])), full)
+    whole = MomentMap(curve.map(float(x[-1])).equation, grid.whole_grid)
+    return whole, grid.whole_grid.analyse(grid.whole(grid.synthesise(curve.moments(x))))
+
+
+def test_octahedral_state() -> None:
+    curve, x = followed_to(4.0, "octahedral", 4, 0.4)
+    assert x[-1] == pytest.approx(0.1470496304, abs=1e-9)  # another discretisation's
+    # It is a state among all on the sphere, and one that clusters.
+    whole, moments = on_the_sphere(curve, x)
     assert whole.residual(whole.at(moments)) < 1e-11
     assert curve.spectrum(x).leading > 1.0
+
+
+def test_icosahedral_states() -> None:
+    """The critical noise, the slope of the branch there, and a state without its symmetry."""
+    beta = 9.0
+    curve, x = followed_to(beta, "icosahedral", 6, 0.4)
+    lam = integrate.quad(lambda t: math.exp(beta * t) * eval_legendre(6, t), -1.0, 1.0)[0] / 2.0
+    assert curve.grid.degrees[:3].tolist() == [0, 6, 10]
+    # kappa = kappa_c (1 + C a/2 + ...), C the third moment of the harmonic, here by the product of
+    # the twelve axes: prod <x, v> on six of them, made orthonormal to constants.
+    golden = 0.5 * (1.0 + math.sqrt(5.0))
+    axes = [np.roll((0.0, 1.0, s * golden), k) for k in range(3) for s in (1.0, -1.0)]
+    sphere = SphereGrid(20, 60)
+    f = np.prod(sphere.points @ np.array(axes).T, axis=1)
+    f = f - float(sphere.weights @ f)
+    f = f / math.sqrt(float(sphere.weights @ f**2))
+    third = abs(float(sphere.weights @ f**3))
+    slopes = [
+        float(followed_to(beta, "icosahedral", 6, a)[1][-1] / (lam / beta) - 1.0) / a
+        for a in (1e-3, 2e-3)
+    ]
+    assert 2.0 * slopes[0] - slopes[1] == pytest.approx(0.5 * third, rel=1e-5)
+    # Up in kappa along the twelve vertices, down against them.
+    other, y = followed_to(beta, "icosahedral", 6, 0.4, 1)
+    assert y[-1] < lam / beta < x[-1]
+    assert curve.state(x).free_energy_excess > 0.0 > other.state(y).free_energy_excess
+    # Disturbed in all harmonics it is found again among all states on the sphere.
+    whole, moments = on_the_sphere(curve, x)
+    assert whole.residual(whole.at(moments)) < 1e-10
+    noise = np.random.default_rng(1).normal(size=moments.size) * 1e-4 / (1.0 + whole.grid.degrees)
+    noise[0] = 0.0
+    point, _ = newton(whole, moments + noise)
+    again = StationaryState.of(whole, point)
+    assert again.residual < 1e-10
+    assert again.free_energy_excess == pytest.approx(curve.state(x).free_energy_excess, abs=1e-10)
+    power = np.bincount(whole.grid.degrees, weights=point.moments**2)[:7]
+    assert power == pytest.approx([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.16], abs=1e-9)
+
+
+@pytest.mark.slow
+def test_icosahedral_branches() -> None:
+    critical = exact.growth_rate("usa", 9.0, 3, 6) / 42.0
+    found = find_symmetric_branches(
+        Equation(SelfAttention("usa", 9.0), critical, 3), "kappa", 1.03 * critical,
+        0.98 * critical, symmetry_named("icosahedral", 3), step=0.2,
+    )  # fmt: skip
+    assert found.critical == pytest.approx((critical,), rel=1e-12)
+    _, along, against = found.branches
+    assert np.all(np.diff(along.column("parameter")) > 0.0)
+    assert np.all(np.diff(against.column("parameter")) < 0.0)
+    for branch in (along, against):  # dF/dkappa = H
+        p, f, h = (branch.column(n) for n in ("parameter", "free_energy_excess", "entropy"))
+        integral = np.cumsum(0.5 * (h[1:] + h[:-1]) * np.diff(p))
+        assert np.abs(f[1:] - f[0] - integral).max() < 2e-2 * np.ptp(f)
+        assert np.all(branch.column("c_1") == 0.0) and np.all(branch.column("leading") > 0.0)
+
+
+# ------------------------------------------------------------------ prisms over even polygons
+
+
+def test_harmonics_of_prisms_have_one_azimuthal_order_each() -> None:
+    grid = InvariantGrid(6, 40, "dihedral", 6)
+    x, y, z = grid.points.T
+    six, zero = grid.functions[0][grid.degrees == 6]
+    wanted = np.real((x + 1j * y) ** 6)
+    assert np.abs(np.abs(six) - np.abs(wanted) / math.sqrt(grid.weights @ wanted**2)).max() < 1e-12
+    wanted = math.sqrt(13.0) * eval_legendre(6, z)
+    assert np.abs(np.abs(zero) - np.abs(wanted)).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("k", "degree", "wanted"),
+    [
+        # Octahedral about a fourfold axis: x^4 + y^4 + z^4 and the one of degree 6.
+        (4, 4, (math.sqrt(5.0 / 12.0), math.sqrt(7.0 / 12.0))),
+        (4, 6, (math.sqrt(7.0 / 8.0), math.sqrt(1.0 / 8.0))),
+        (6, 6, (math.sqrt(42.0 / 53.0), math.sqrt(11.0 / 53.0))),  # of no larger symmetry
+        (8, 8, None),
+        (3, 2, None),  # axial alone
+    ],
+)
+def test_directions_of_prisms(k: int, degree: int, wanted: tuple[float, ...] | None) -> None:
+    grid = InvariantGrid(degree, 2 * degree + 32, "dihedral", k)
+    places = np.flatnonzero(grid.degrees == degree)
+    found = directions(grid, places)
+    if wanted is None:
+        assert not found
+        return
+    one, two = found  # both ways
+    assert np.abs(one + two).max() < 1e-12
+    assert np.abs(np.abs(one) - wanted).max() < 1e-9
+    f = one @ grid.functions[0][places]  # the square of it points along itself
+    square = grid.functions[0][places] @ (grid.weights * f * f)
+    assert np.abs(square - (square @ one) * one).max() < 1e-12 < abs(square @ one)
+
+
+def test_prisms_over_squares_are_octahedral_where_these_begin() -> None:
+    curve, x = followed_to(4.0, "dihedral:4", 4, 0.4)
+    assert x[-1] == pytest.approx(0.1470496304, abs=1e-9)
+    whole, moments = on_the_sphere(curve, x)
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    harmonics = whole.grid.manifold.harmonics(whole.grid.degree)
+    rho = harmonics.values(moments, points)
+    assert harmonics.values(moments, points[:, [1, 2, 0]]) == pytest.approx(rho, abs=1e-9)
+
+
+def test_prisms_over_hexagons() -> None:
+    curve, x = followed_to(4.0, "dihedral:6", 6, 0.4)
+    whole, moments = on_the_sphere(curve, x)
+    assert whole.residual(whole.at(moments)) < 1e-11
+    # No solid has a second moment, where round-off is 1e-16; and it has no axis.
+    degrees = curve.grid.degrees[1:]
+    assert degrees[0] == 2 and abs(x[0]) > 1e-6
+    six, zero = x[:-1][degrees == 6]
+    assert min(abs(six), abs(zero)) > 0.03
 
 
 @pytest.mark.slow
@@ -214,7 +348,7 @@ def test_uniform_state_has_the_spectrum_of_all_perturbations() -> None:
         ("polygon:3", 3, "expected d = 2"),
         ("polygon:1", 2, "polygon:2 to polygon:60"),
         ("polygon:x", 2, "expected one of"),
-        ("dihedral:4", 3, "odd"),
+        ("dihedral:2", 3, "dihedral:3 to dihedral:60"),
         ("dihedral", 3, "dihedral:K"),
     ],
 )
@@ -242,3 +376,14 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "loses or gains no stability against polygon:2" in capsys.readouterr().out
     assert main([*arguments[:-1], "polygone:2", *ends, "-o", str(tmp_path / "c")]) == 2
     assert not (tmp_path / "c").exists()
+
+
+def test_command_where_axial_states_alone_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["branch", str(CASES / "hysteresis.toml"), "--parameter", "kappa", "--no-progress",
+                 "--symmetry", "dihedral:4", "-o", str(tmp_path / "b")]  # fmt: skip
+    assert main([*arguments, "--from", "0.8", "--to", "0.7"]) == 0
+    out = capsys.readouterr().out
+    assert "from kappa = 0.745350128: none but axial states" in out
+    assert "dihedral:4 2" not in out

@@ -196,7 +196,7 @@ def test_interrupted_branch_keeps_its_points(
 
 
 def test_a_branch_that_stops_short_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meanfield.steady.branch._MAX_POINTS", 10)
+    monkeypatch.setattr("meanfield.steady.follow._MAX_POINTS", 10)
     problem = Problem.from_toml(HYSTERESIS)
     result = verbs.branch(problem, "kappa", 1.0, 1.8, tmp_path / "b", progress=False)
     assert ("warning", "clustered was not followed to its end: 10 points") in result.rows()

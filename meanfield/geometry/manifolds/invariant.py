@@ -32,7 +32,7 @@ class InvariantGrid(MatrixGrid):
 
     Their harmonics of degree l are made of means over the group of P_l(<x, g p>) with points p: the
     inner product of two is the mean of P_l(<p, g q>)/(2l + 1), so that they are made orthonormal
-    without quadrature.
+    without quadrature. Those of D_kh are cos(m phi) in longitude, of one degree by descending m.
 
     Attributes:
         symmetry: "tetrahedral", "octahedral", "icosahedral", or "dihedral".
@@ -127,6 +127,9 @@ class InvariantGrid(MatrixGrid):
                 new = mixed.T @ at.values[use].mean(axis=1)
                 slope = np.einsum("cgn,cgi->cni", at.slopes[use], images[use]) / len(group)
                 gradient = np.einsum("ck,cni->kni", mixed, slope)
+                if self.symmetry == "dihedral" and number > 1:
+                    by_order = self._by_order(gradient)
+                    new, gradient = by_order @ new, np.einsum("kc,cni->kni", by_order, gradient)
                 sign = _signs(new)
                 f[row : row + number] = sign[:, None] * new
                 df[row : row + number] = sign[:, None, None] * gradient
@@ -136,6 +139,16 @@ class InvariantGrid(MatrixGrid):
         normal = np.einsum("kni,ni->kn", df, x)
         df -= normal[:, :, None] * x
         return f, df
+
+    def _by_order(self, gradient: Array) -> Array:
+        """(k, k) orthogonal: makes harmonics of one degree those of one azimuthal order m each.
+
+        They are the eigenvectors of -d^2/dphi^2, by descending m; gradient: (k, n, 3).
+        """
+        x, y, _ = self.points.T
+        turned = gradient[:, :, 1] * x - gradient[:, :, 0] * y
+        _, vectors = np.linalg.eigh((turned * self.weights) @ turned.T)
+        return np.asarray(vectors[:, ::-1].T)
 
     @cached_property
     def functions(self) -> tuple[Array, Array]:
