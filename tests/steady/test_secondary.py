@@ -15,7 +15,9 @@ from meanfield.cli import main
 from meanfield.geometry.laws import Gegenbauer, Law, Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import SelfAttention
-from meanfield.interaction.kernels import Log, Series
+from meanfield.interaction.drifts import LinearDrift
+from meanfield.interaction.external import External
+from meanfield.interaction.kernels import Log, Power, Series
 from meanfield.steady.branch import find_branches
 from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import Diagram
@@ -24,6 +26,7 @@ from meanfield.steady.follow import follow
 from meanfield.steady.special import Junctions
 from meanfield.steady.symmetric import find_symmetric_branches
 from meanfield.steady.symmetry import symmetry_named
+from meanfield.steady.verbs import BranchResult
 
 # W = cos + a cos 2 on the circle (Kuramoto and Daido): two clusters, c_2 = A(z), z = a c_2/kappa,
 # A = I_1/I_0, which <cos> breaks where kappa = <cos^2> = (1 + c_2)/2.
@@ -167,6 +170,49 @@ def test_two_clusters_on_the_sphere() -> None:
     assert crossing.parameter == pytest.approx(of(z)[1], abs=1e-10)
     assert crossing.c_2 == pytest.approx(of(z)[0], abs=1e-8)
     assert found.branches[2].parent == "clustered"
+
+
+@pytest.mark.parametrize("s", [1.0, -1.0])
+def test_beside_an_even_potential(s: float) -> None:
+    """W = t, U = -s t^2/2 in d = 3: <x> breaks rho ~ exp(-U/kappa) where kappa is <x_i^2>.
+
+    Along the axis that is another axial branch; with mass at the equator (s < 0) it leaves it.
+    """
+    t, w = np.polynomial.legendre.leggauss(60)
+
+    def second(kappa: float) -> float:
+        rho = w * np.exp(0.5 * s * t * t / kappa)
+        along = float(rho @ (t * t) / rho.sum())
+        return along if s > 0.0 else 0.5 * (1.0 - along)
+
+    kappa = optimize.brentq(lambda k: second(k) - k, 0.2, 0.9, xtol=1e-14)
+    external = External(3, (LinearDrift(np.diag([0.0, 0.0, s])),), None)
+    equation = Equation(Power(k=1), 0.6, 3, external)
+    law = Gegenbauer(3, (0.0, 0.1))
+    found = find_branches(equation, "kappa", 0.6, 0.35, law, secondary=True)
+    (event,) = [e for b in found.branches for e in b.events if e.kind != "end"]
+    assert event.parameter == pytest.approx(kappa, abs=1e-10)
+    if s > 0.0:
+        assert (event.kind, event.order) == ("secondary", 0)
+        assert [b.parent for b in found.branches] == ["", "aligned"]
+        assert abs(found.branches[1].table[-1, 1]) > 0.3
+    else:
+        assert (event.kind, event.order) == ("branch point", 1) and len(found.branches) == 1
+        words = dict(BranchResult(found, "", Path()).rows())["branch point"]
+        assert words.endswith("azimuthal order 1: it leaves the symmetry")
+
+
+def test_among_states_of_another_symmetry() -> None:
+    """Modes 2 and 4 on the circle are modes 1 and 2 of twice the angle: the same crossing."""
+    equation = Equation(Series(legendre=(0.0, 0.0, 1.0, 0.0, SECOND)), 0.8, 2)
+    found = find_symmetric_branches(
+        equation, "kappa", 0.76, 0.65, symmetry_named("polygon:2", 2), secondary=True
+    )
+    (crossing,) = found.events("secondary")
+    assert crossing.parameter == pytest.approx(two_clusters_break_up()[0], abs=1e-10)
+    assert found.critical == pytest.approx((0.75,), abs=1e-12)
+    assert [b.parent for b in found.branches] == ["", "", "polygon:2"]
+    assert abs(found.branches[2].column("c_2")[-1]) > 0.2
 
 
 def test_the_sign_of_a_crossing_does_not_change_at_a_fold() -> None:
