@@ -16,12 +16,11 @@ from meanfield.errors import InputError
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
     from meanfield.case.intime import NumberInTime
-    from meanfield.interaction.composite import Moving
+    from meanfield.interaction.composite import HeadMatrices, Moving, MovingHead
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.drifts.potential import Potential
-    from meanfield.interaction.external import External
 
-__all__ = ["OPTIONS", "composite_of", "external_of"]
+__all__ = ["OPTIONS", "Parts", "composite_of", "heads_of", "options_of"]
 
 _AHEAD = 100  # jumps at which a zonal geometry looks at what comes
 
@@ -74,17 +73,11 @@ def composite_of(
     from meanfield.interaction.drifts import Drift as Fixed
 
     d, kind = geometry.d, model.attention or "sa"
-    heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(model.heads)]
-    if model.value is not None:  # the short form is one head
-        values = np.diag(np.full(d, model.value, dtype=float))
-        beta = resolved("model.beta", 1.0 if model.beta is None else model.beta, Form(0))
-        pull = combined([beta], lambda now: now * np.eye(d), (d, d))
-        keys = pull if kind == "l2" else None
-        heads.append(head_matrices(pull, values, kind, "model.beta", keys))
+    heads = heads_of(model, d, kind)
     drifts = [part.on(d) for part in (model.drift, model.perceptron) if part is not None]
     if model.potential is not None:
         drifts.append(potential_on(model.potential, d))
-    given = {n: getattr(model, n) for n in OPTIONS if getattr(model, n) is not None}
+    given = options_of(model)
     try:
         made = KINDS[kind](**given) if given else kind
         rest = (made, d, geometry.kind, method, accuracy)
@@ -97,6 +90,23 @@ def composite_of(
         raise InputError(said if said.startswith("model.") else f"model.{said}") from None
 
 
+def options_of(model: Parts) -> dict[str, float]:
+    """What is given of the options of a kind of attention."""
+    return {n: getattr(model, n) for n in OPTIONS if getattr(model, n) is not None}
+
+
+def heads_of(model: Parts, d: int, kind: Attention) -> list[HeadMatrices | MovingHead]:
+    """The heads; the short form is one."""
+    heads = [head.matrices(d, kind, f"model.heads[{i}]") for i, head in enumerate(model.heads)]
+    if model.value is not None:
+        values = np.diag(np.full(d, model.value, dtype=float))
+        beta = resolved("model.beta", 1.0 if model.beta is None else model.beta, Form(0))
+        pull = combined([beta], lambda now: now * np.eye(d), (d, d))
+        keys = pull if kind == "l2" else None
+        heads.append(head_matrices(pull, values, kind, "model.beta", keys))
+    return heads
+
+
 def _looked_ahead(moving: Moving) -> Moving:
     """The same, once it is known that a zonal geometry takes what comes: no run ends for it."""
     t = 0.0
@@ -106,23 +116,3 @@ def _looked_ahead(moving: Moving) -> Moving:
             break
         moving.at(t)
     return moving
-
-
-def external_of(model: Parts, d: int) -> External | None:
-    """-U beside ``Model.term``: of the potential, and of drifts that are gradients; None: nothing.
-
-    Raises:
-        InputError: a drift that is no gradient.
-    """
-    if not model.beside:
-        return None
-    from meanfield.interaction.external import External
-
-    drifts = {name: getattr(model, name).on(d) for name in model.beside if name != "potential"}
-    for name, drift in drifts.items():
-        if not drift.is_gradient:
-            raise InputError(
-                f"model.{name}: found one that is no gradient, whose stationary states carry a "
-                "flux; stationary and branch need a gradient (of a drift: a symmetric matrix)"
-            )
-    return External(d, tuple(drifts.values()), model.potential)

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 from pydantic import BeforeValidator, WrapValidator
 
 from meanfield.case.built import OPTIONS
+from meanfield.case.gibbs import (
+    external_of,
+    gibbs_of,
+    is_kernel,
+    numbers_of,
+    parameters_of,
+    refuse_unsteady,
+)
 from meanfield.case.heads import (
     EXPONENTIAL,
     Attention,
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from meanfield.case.intime import NumberInTime
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.external import External
+    from meanfield.interaction.gibbs import AnyGibbs
     from meanfield.interaction.zonal import Term
 
 __all__ = ["ALONE", "SHORT_FORM", "Model"]
@@ -241,27 +250,29 @@ class Model:
 
     @property
     def term(self) -> Term:
-        """Who pulls whom, as ``interaction.Interaction`` takes it, potentials left aside.
+        """A zonal kernel, as ``interaction.Interaction`` takes it, potentials left aside.
 
         Raises:
-            InputError: heads and other kinds of attention are no zonal kernel, nor is what is in
-                time.
+            InputError: heads and other kinds of attention are no zonal kernel, see ``gibbs``.
         """
-        for key in self.moving:
-            raise InputError(f"{key}: found a value in time, stationary and branch need constants")
-        other = self.attention is not None and self.attention not in EXPONENTIAL
-        given = {"heads": bool(self.heads), "strength": self.strength is not None,
-                 "attention": other}  # fmt: skip
-        for key in (name for name, there in given.items() if there):
-            raise InputError(f"model.{key}: stationary and branch need a zonal kernel (so far)")
+        refuse_unsteady(self)
+        if not is_kernel(self):
+            key = "heads" if self.heads else "attention"
+            raise InputError(f"model.{key}: found what is no zonal kernel, expected one")
         if self.interaction is None and self.beta is None:
             return Power(k=1, strength=0.0)  # nobody pulls anybody
         return self._zonal
 
-    def external(self, d: int) -> External | None:
-        """-U beside ``term``: see ``built.external_of``."""
-        from meanfield.case.built import external_of
+    def gibbs(self, d: int) -> Term | AnyGibbs:
+        """What ``stationary`` and ``branch`` take for the interaction, potentials left aside.
 
+        Raises:
+            InputError: one without a potential, or in time.
+        """
+        return gibbs_of(self, d)
+
+    def external(self, d: int) -> External | None:
+        """-U beside ``term``: see ``case.gibbs.external_of``."""
         return external_of(self, d)
 
     @property
@@ -369,6 +380,13 @@ class Model:
             InputError: there is no such parameter, or the value is out of its range.
         """
         head, _, name = parameter.partition(".")
+        if parameter in (found := numbers_of(self)) and self.heads:
+            which = found[parameter][0]
+            heads = [
+                dataclasses.replace(one, beta=value) if k in which else one
+                for k, one in enumerate(self.heads)
+            ]
+            return dataclasses.replace(self, heads=heads)
         if head == "potential" and self.potential is not None:
             return dataclasses.replace(self, potential=self.potential.replaced({name: value}))
         if parameter == "kappa" or self.interaction is None:
@@ -380,9 +398,6 @@ class Model:
         """Names of what a branch may vary.
 
         Raises:
-            InputError: there are no branches, see ``term``.
+            InputError: there are no branches, see ``gibbs``.
         """
-        term = self.term
-        known = [] if self.interaction is None and self.beta is None else term.parameters
-        more = {} if self.potential is None else self.potential.parameters
-        return ("kappa", *known, *(f"potential.{name}" for name in more))
+        return parameters_of(self)

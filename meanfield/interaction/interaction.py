@@ -15,6 +15,7 @@ they ask for fields, rates, signs and lengths. Knows nothing of meshes and of ho
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,10 +24,12 @@ import numpy as np
 from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
+from meanfield.geometry.manifolds import Grid
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.field import Field
+from meanfield.interaction.gibbs import AnyGibbs, Exponent, Multipliers
 from meanfield.interaction.kernels.exponential import Exponential
 from meanfield.interaction.measure import Measure
 from meanfield.interaction.zonal import Term, Zonal
@@ -36,7 +39,7 @@ __all__ = ["EnergyKind", "Interaction", "Term"]
 
 @checked_fields
 @dataclass(frozen=True)
-class Interaction(Zonal, AnyInteraction):
+class Interaction(Zonal, AnyInteraction, AnyGibbs):
     """A zonal interaction on one geometry: what solvers may ask; attributes of ``Zonal``."""
 
     @checked_arguments
@@ -202,6 +205,10 @@ class Interaction(Zonal, AnyInteraction):
         """E of the uniform measure; inf where that is no double."""
         return self.unscaled(self.term.uniform_energy(self.expansion.lam0))
 
+    def energy_of_uniform(self, grid: Grid) -> float:
+        """E of the uniform measure: see ``AnyGibbs``."""
+        return self.uniform_energy
+
     @property
     def energy_label(self) -> str:
         """How a scaled energy is written: "E e^-|beta|" for attention."""
@@ -246,6 +253,10 @@ class Interaction(Zonal, AnyInteraction):
             InputError: there is no such number, or it is out of its range.
         """
         return replace(self, term=self.term.replaced(changes))
+
+    def varied(self, changes: Mapping[str, float]) -> Interaction:
+        """The same with other numbers: see ``AnyGibbs``."""
+        return self.replaced(**changes)
 
     # ------------------------------------------------------------------ parts of it, by sign
 
@@ -299,6 +310,19 @@ class Interaction(Zonal, AnyInteraction):
         floor = self.expansion.lam0 if self.link == "log" else 1.0
         gain = abs(self.exponent_gain) / kappa
         return self.expansion.degree(1e-15 * min(1.0, floor / gain) if gain > 0.0 else 1e-15)
+
+    def pull(self, grid: Grid, order: int = 0) -> Multipliers:
+        """lam_l of each harmonic of a grid: see ``AnyGibbs``."""
+        return Multipliers(self.multipliers(grid.degree)[grid.degrees[grid.degrees >= order]])
+
+    def potential(self, on: str, measure: Measure, degree: int, points: Array) -> Array:
+        """xi of a measure on a geometry: see ``AnyGibbs``."""
+        return replace(self, geometry=on, most=degree).field(measure).potential(points)
+
+    def direct_exponent(self, on: str, measure: Measure) -> Exponent:
+        """xi at the measure's own points by direct sums: see ``AnyGibbs``."""
+        field = replace(self, geometry=on).direct().field(measure)
+        return Exponent(*field.exponent(measure.points), field.velocity(measure.points))
 
     def between_points(self, points: Array) -> Array:
         """W/unit between unit vectors (n, d), scaled, (n, n): where harmonics cancel (log link)."""

@@ -16,13 +16,14 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array
 from meanfield.steady.curve import Curve
-from meanfield.steady.diagram import COLUMNS, END, Branch, Diagram, Event
+from meanfield.steady.diagram import COLUMNS, END, EVEN, Branch, Diagram, Event
 from meanfield.steady.equation import Equation, with_parameter
 from meanfield.steady.follow import STEP, Report, follow, silent
 from meanfield.steady.newton import find_stationary, newton
 from meanfield.steady.secondary import secondary_branches
 from meanfield.steady.special import Junctions
-from meanfield.steady.symmetry import AXIAL
+from meanfield.steady.spectrum import Spectrum
+from meanfield.steady.symmetry import AXIAL, Symmetry
 
 __all__ = [
     "UNIFORM_POINTS",
@@ -41,6 +42,8 @@ def critical_values(
 ) -> tuple[tuple[float, int], ...]:
     """Where the uniform state changes its stability, from the computed spectrum.
 
+    Beside matrices: its stability against perturbations that are symmetric about the axis.
+
     Args:
         equation: the other parameters.
         parameter: "kappa", or a number of the interaction.
@@ -51,9 +54,11 @@ def critical_values(
         Values, ascending, each with the degree of the critical harmonic.
     """
     curve = Curve(equation, parameter, interval)
+    among = None if curve.equation.is_isotropic else 1  # of those about the axis
 
     def leading(p: float) -> float:
-        return curve.spectrum(curve.uniform(p)).leading
+        modes = curve.spectrum(curve.uniform(p)).modes
+        return Spectrum(modes[:among]).leading
 
     samples = np.linspace(min(interval), max(interval), points)
     values = [leading(float(p)) for p in samples]
@@ -94,6 +99,7 @@ def find_branches(
     step: float = STEP,
     report: Report | None = None,
     secondary: bool = False,
+    symmetry: Symmetry = AXIAL,
 ) -> Diagram:
     """Follow the branches of axially symmetric stationary states over an interval of a parameter.
 
@@ -101,7 +107,8 @@ def find_branches(
     its computed spectrum. The other branch starts at the state to which ``law`` leads at ``start``
     or, if that is uniform, at the first such critical value, along its critical mode. It is
     followed around folds until it leaves the interval or joins the uniform branch. Beside a
-    potential no state is uniform, and the branch of the state at ``start`` is all.
+    potential, or matrices under which it does not rest, no state is uniform, and the branch of the
+    state at ``start`` is all.
 
     Args:
         equation: the other parameters; that of ``parameter`` is not used.
@@ -111,6 +118,7 @@ def find_branches(
         step: largest arclength of a step (0.03: about 100 points for a hysteresis loop).
         report: called with each new point.
         secondary: whether to follow branches that leave these, too, see ``secondary``.
+        symmetry: axial or none; the latter on S^1, where no state is uniform.
 
     Returns:
         The diagram; the uniform branch first.
@@ -121,8 +129,9 @@ def find_branches(
     """
     first, interval = first_equation(equation, parameter, (start, end)), (start, end)
     report, junctions = report or silent, Junctions(secondary)
-    if first.external is not None:
-        return _beside_potential(first, parameter, interval, law, step, report, junctions)
+    if not first.is_free:
+        curve = Curve(first, parameter, interval, symmetry)
+        return _beside_potential(curve, law, step, report, junctions)
     critical = critical_values(equation, parameter, interval)
     branches = [uniform_branch(Curve(first, parameter, interval), critical, report)]
     state = find_stationary(first, law, "zonal")
@@ -148,22 +157,28 @@ def find_branches(
 
 
 def _beside_potential(
-    first: Equation,
-    parameter: str,
-    interval: tuple[float, float],
-    law: Law | Array,
-    step: float,
-    report: Report,
-    junctions: Junctions,
+    curve: Curve, law: Law | Array, step: float, report: Report, junctions: Junctions
 ) -> Diagram:
-    """The branches where no state is uniform: that of the state at the start, and its own."""
-    curve = Curve(first, parameter, interval)
-    state = find_stationary(first, law, "zonal")
-    x = _settle(curve, curve.unknowns(state.moments, interval[0]))
-    along = curve.uniform(math.copysign(1.0, interval[1] - interval[0]))
-    found = follow(curve, "aligned", x, along, step, report, junctions)
-    others = secondary_branches(curve, junctions, step, report)
-    return Diagram(first, parameter, interval, (found, *others), ())
+    """The branches where no state is uniform: that of the state at the start, and its own.
+
+    And that of the even states, if it meets them.
+    """
+    (start, end), on = curve.interval, curve.grid.manifold.name
+    state = find_stationary(curve.equation, law, on)
+    x = _settle(curve, curve.unknowns(state.moments, start))
+    along = curve.uniform(math.copysign(1.0, end - start))
+    branches = [follow(curve, "aligned", x, along, step, report, junctions)]
+    if branches[0].stopped == EVEN:
+        odd = state.grid.degrees % 2 == 1
+        curve = curve.again()
+        even = find_stationary(curve.equation, np.where(odd, 0.0, state.moments), on)
+        x = _settle(curve, curve.unknowns(even.moments, start))
+        curve.even = True
+        along = curve.uniform(math.copysign(1.0, end - start))
+        branches.append(follow(curve, "even", x, along, step, report, junctions))
+    branches += secondary_branches(curve.again(), junctions, step, report)
+    of, name, symmetry = curve.equation, curve.parameter, curve.symmetry
+    return Diagram(of, name, (start, end), tuple(branches), (), symmetry)
 
 
 def _settle(curve: Curve, x: Array) -> Array:

@@ -12,16 +12,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.steady.equation import Equation, MomentMap, Point, with_parameter
+from meanfield.steady.newton import newton
 from meanfield.steady.spectrum import Spectrum
 from meanfield.steady.state import StationaryState
-from meanfield.steady.symmetry import AXIAL, Symmetry
+from meanfield.steady.symmetry import AXIAL, NONE, Symmetry
 
 __all__ = ["Curve"]
+
+_EVEN = 1e-9
+"""Size of odd moments below which a state is even."""
 
 
 class Curve:
@@ -32,9 +37,11 @@ class Curve:
         parameter: the name of p.
         symmetry: of the states; c are the averages of the harmonics that have it, over the root of
             their number on the whole sphere (axial: c_l = int P_l dmu).
-        low, high, width: its interval; backwards: whether it is followed from high to low.
+        interval: its ends, as it is followed.
+        low, high, width: of it; backwards: whether it is followed from high to low.
         degree: the largest of them.
         metric: (n + 1,) weights of the squares in a length.
+        even: whether odd moments are left out, and stay zero.
         at_limit: whether the last point tried was out of the parameter's range.
     """
 
@@ -46,12 +53,11 @@ class Curve:
         symmetry: Symmetry = AXIAL,
     ) -> None:
         self.equation, self.symmetry = equation, symmetry
-        self.parameter = parameter
+        self.parameter, self.interval = parameter, interval
         self.low, self.high = sorted(interval)
         self.width = self.high - self.low
         self.backwards = interval[0] > interval[1]
-        self.at_limit = False
-        self._interval = interval
+        self.at_limit = self.even = False
         self._ends = [with_parameter(equation, parameter, value) for value in interval]
         least = 1 if symmetry.has_mean else symmetry.degree
         degree = max(least, *(end.first_degree for end in self._ends))
@@ -59,7 +65,7 @@ class Curve:
 
     def again(self) -> Curve:
         """The same curve, on the grid to begin with."""
-        return Curve(self.equation, self.parameter, self._interval, self.symmetry)
+        return Curve(self.equation, self.parameter, self.interval, self.symmetry)
 
     def _set_grid(self, degree: int, size: int) -> None:
         self.degree = degree
@@ -67,7 +73,7 @@ class Curve:
         longest = max(self._ends, key=lambda end: end.degree or 0)
         last = MomentMap(longest, self.grid)
         self.scale = last.scale
-        part = np.abs(last.multiplier)[1:] / self.scale[1:] ** 2
+        part = last.pull.sizes[1:] / self.scale[1:] ** 2
         self.metric = np.concatenate([part / max(part.max(), 1e-300), [1.0 / self.width**2]])
 
     def regrid(self, degree: int, size: int) -> None:
@@ -104,13 +110,22 @@ class Curve:
 
     def defect(self, x: Array) -> Array:
         """c - T(c; p)."""
-        return np.asarray(x[:-1] - (self.point(x).image * self.scale)[1:])
+        found = x[:-1] - (self.point(x).image * self.scale)[1:]
+        return np.where(self._odd, 0.0, found) if self.even else np.asarray(found)
+
+    @property
+    def _odd(self) -> NDArray[np.bool_]:
+        """(n,) which moments change their sign with x -> -x."""
+        return np.asarray(self.grid.degrees[1:] % 2 == 1)
 
     def jacobian(self, x: Array) -> Array:
         """(n, n + 1): derivatives of the defect by c and by p."""
         moment_map = self.map(x[-1])
         by_c = moment_map.jacobian(moment_map.at(self.moments(x)))[1:, 1:]
-        by_c = np.eye(self.size) - by_c * self.scale[1:, None] / self.scale[None, 1:]
+        by_c = by_c * self.scale[1:, None] / self.scale[None, 1:]
+        if self.even:
+            by_c[self._odd] = 0.0
+        by_c = np.eye(self.size) - by_c
         # Central differences: 1e-9 is enough for the direction, and Newton needs no more.
         h = 1e-5 * max(abs(x[-1]), 1e-2 * self.width)
         found: list[tuple[float, Array]] = []
@@ -189,6 +204,33 @@ class Curve:
         """Index of that moment."""
         return int(np.argmax(self._sizes(x)))
 
+    def crosses_even(self, x: Array, y: Array) -> bool:
+        """Whether the branch meets states that are even, mu(-x) = mu(x), between two points."""
+        if self.even or not self.equation.is_even(self.grid.unit_vectors):
+            return False
+        odd = np.flatnonzero(self._odd)
+        sizes = self._sizes(x)[odd]
+        index = int(odd[np.argmax(sizes)])
+        return bool(sizes.max() > _EVEN and x[index] * y[index] <= 0.0)
+
+    def even_meeting(self, y: Array) -> Array:
+        """Where a branch next to y meets the even states: there odd changes are singular."""
+        start = self.moments(y)
+        kept = np.concatenate([[True], ~self._odd])
+        start[~kept] = 0.0
+        found: list[Point] = []
+
+        def slope(p: float) -> float:
+            moment_map = self.map(p)
+            found.append(newton(moment_map, start, kept)[0])
+            by_odd = moment_map.jacobian(found[-1])[1:, 1:][np.ix_(self._odd, self._odd)]
+            values = 1.0 - linalg.eigvals(by_odd)
+            return float(values[int(np.argmin(np.abs(values)))].real)
+
+        p = optimize.newton(slope, y[-1], tol=1e-14 * self.width, x1=y[-1] + 1e-3 * self.width)
+        slope(p)
+        return self.unknowns(found[-1].moments, p)
+
     def meeting(self, x: Array, y: Array) -> Array:
         """Where the branch through x and y meets the uniform state: its derivative is singular.
 
@@ -236,9 +278,17 @@ class Curve:
         """The state that a solution is."""
         return StationaryState.of(self.map(x[-1]), self.point(x))
 
+    def _mean(self, x: Array, state: StationaryState) -> float:
+        """c_1: along the axis; without one |m|."""
+        if self.symmetry is NONE:
+            return state.mean_norm
+        return float(x[0]) if self.symmetry.has_mean else 0.0
+
     def _order(self, x: Array, state: StationaryState) -> float:
         """The average of the symmetry's own harmonic, of those of its degree the first."""
         place = np.flatnonzero(self.grid.degrees == self.symmetry.degree)
+        if self.symmetry is NONE:
+            return state.c2
         return float(x[place[0] - 1]) if place.size else state.c2
 
     def row(self, x: Array) -> Array:
@@ -247,7 +297,7 @@ class Curve:
         return np.array(
             [
                 x[-1],
-                x[0] if self.symmetry.has_mean else 0.0,
+                self._mean(x, state),
                 self._order(x, state),
                 state.energy,
                 state.entropy,

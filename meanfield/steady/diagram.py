@@ -18,6 +18,7 @@ __all__ = [
     "COLUMNS",
     "CROSSING",
     "END",
+    "EVEN",
     "UNIFORM_STATE",
     "VERTICAL",
     "Branch",
@@ -32,7 +33,11 @@ average of its own harmonic, over sqrt(dim H_l); ``Diagram.order_name`` has its 
 
 END, UNIFORM_STATE = "the end of the interval", "the uniform state"
 CROSSING, VERTICAL = "a crossing with", "vertical"
-"""How ``Branch.stopped`` begins where a branch has been followed to its end."""
+EVEN = "the even states"
+"""How ``Branch.stopped`` begins where a branch has been followed to its end.
+
+Even: mu(-x) = mu(x).
+"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Branch:
     @property
     def is_complete(self) -> bool:
         """Whether it was followed to its end, or as far as that makes sense."""
-        return self.stopped.startswith((END, UNIFORM_STATE, CROSSING, VERTICAL))
+        return self.stopped.startswith((END, UNIFORM_STATE, EVEN, CROSSING, VERTICAL))
 
     def column(self, name: str) -> Array:
         """One column of the table, (points,)."""
@@ -127,7 +132,7 @@ class Diagram:
 
     @property
     def uniform(self) -> Branch | None:
-        """The uniform branch; None: there is a potential."""
+        """The uniform branch; None: there is none (a potential, matrices)."""
         return self.branches[0] if self.branches[0].name == "uniform" else None
 
     @property

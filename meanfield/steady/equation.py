@@ -10,7 +10,8 @@ interaction's harmonics, to round-off; a series that does not end is taken until
 says nothing), so that these moments are the unknowns: a = T(a), where T takes moments to the
 density that they exert and back to its moments.
 
-A potential U beside it stands in the exponent, (xi - U)/kappa; there is no uniform state then.
+A potential U beside it stands in the exponent, (xi - U)/kappa; there is no uniform state then, nor
+is there one for matrices under which the uniform measure is not at rest.
 
 Owns the equation and T. What a state is tells ``state``, how it is found ``newton``, its stability
 ``spectrum``. Knows nothing of cases, files, meshes and time steppers.
@@ -30,6 +31,7 @@ from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.manifolds import Grid, MatrixGrid
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.external import External
+from meanfield.interaction.gibbs import AnyGibbs
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.zonal import Term
 
@@ -46,7 +48,7 @@ class Equation:
     """d_t mu + div(X[mu] mu) = kappa Laplace(mu) on S^{d-1}.
 
     Attributes:
-        term: who pulls whom: a ``SelfAttention`` or a ``Kernel``.
+        term: who pulls whom: a ``SelfAttention``, a ``Kernel``, or what is ``AnyGibbs``.
         kappa: diffusion, positive.
         d: dimension of R^d.
         external: -U, added to xi; None: there is none.
@@ -55,7 +57,7 @@ class Equation:
         InputError: a parameter out of its range.
     """
 
-    term: Term
+    term: Term | AnyGibbs
     kappa: float
     d: int
     external: External | None = None
@@ -69,13 +71,35 @@ class Equation:
         self.interaction.refuse_overflow(_LOG_MAX)
 
     @cached_property
-    def interaction(self) -> Interaction:
+    def interaction(self) -> AnyGibbs:
         """The interaction, without a geometry."""
+        if isinstance(self.term, AnyGibbs):
+            return self.term
         return Interaction(self.term, self.d, accuracy=1e-14)
 
-    def on(self, geometry: str) -> Interaction:
-        """The interaction as a field on a geometry."""
-        return replace(self.interaction, geometry=geometry)
+    @property
+    def is_free(self) -> bool:
+        """Whether the uniform state is one: no potential, and it is at rest."""
+        return self.external is None and self.interaction.rests
+
+    @property
+    def is_isotropic(self) -> bool:
+        """Whether all directions are the same."""
+        return self.external is None and self.interaction.is_isotropic
+
+    def is_even(self, x: Array) -> bool:
+        """Whether x -> -x changes nothing (of all interactions), as is seen at unit vectors."""
+        return self.external is None or self.external.is_even(x)
+
+    def refuse_tilted(self) -> None:
+        """Refuse what is not symmetric about the last axis.
+
+        Raises:
+            InputError: it is not.
+        """
+        self.interaction.refuse_tilted()
+        if self.external is not None:
+            self.external.refuse_tilted()
 
     @cached_property
     def degree(self) -> int | None:
@@ -91,7 +115,7 @@ class Equation:
         """Phi = xi/kappa, the log density up to a constant, and its derivative by q.
 
         Args:
-            q: (n,) scaled potential of the moments, see ``Interaction.exponent``. Phi(0) = 0.
+            q: (n,) scaled potential of the moments, see ``AnyGibbs.exponent``. Phi(0) = 0.
         """
         xi, slope = self.interaction.exponent(q)
         return xi / self.kappa, slope / self.kappa
@@ -114,7 +138,9 @@ def with_parameter(equation: Equation, parameter: str, value: float) -> Equation
     a_parameter(parameter, tuple(equation.parameters))
     if equation.external is not None and parameter in equation.external.parameters:
         return replace(equation, external=equation.external.replaced({parameter: value}))
-    return replace(equation, term=equation.term.replaced({parameter: value}))
+    term, change = equation.term, {parameter: value}
+    varied = term.varied(change) if isinstance(term, AnyGibbs) else term.replaced(change)
+    return replace(equation, term=varied)
 
 
 @dataclass(frozen=True)
@@ -123,7 +149,7 @@ class Point:
 
     Attributes:
         moments: (k,) orthonormal moments a, a_0 = 1.
-        q: (n,) scaled potential (Z - lam_0)/unit.
+        q: (n,) scaled potential, (Z - lam_0)/unit or its like.
         log_rho: (n,) log of the density w.r.t. sigma that the moments exert, normalised.
         slope: (n,) d Phi/d q.
         image: (k,) moments T(a) of that density.
@@ -154,17 +180,17 @@ class MomentMap:
     """
 
     def __init__(self, equation: Equation, grid: Grid) -> None:
-        if equation.external is not None and grid.manifold.latitudes:
-            equation.external.refuse_tilted()
+        if grid.manifold.latitudes:
+            equation.refuse_tilted()
         self.equation = equation
         self.grid = grid
-        self.multiplier = equation.interaction.multipliers(grid.degree)[grid.degrees]
+        self.pull = equation.interaction.pull(grid)
         self.scale = 1.0 / np.sqrt(harmonic_dimension(grid.degree, grid.d))[grid.degrees]
 
     @property
     def free(self) -> bool:
-        """Whether there is no potential, so that the uniform state is one."""
-        return self.equation.external is None
+        """Whether the uniform state is one."""
+        return self.equation.is_free
 
     @cached_property
     def lift(self) -> Array:
@@ -184,16 +210,22 @@ class MomentMap:
 
     @cached_property
     def free_turns(self) -> Array:
-        """(r, rotations) orthonormal: rotations that leave U as it is."""
-        turned = self.grid.generators(self.slant)
-        if self.equation.external is None or not len(turned):
-            return np.eye(len(turned))
-        axes, sizes, _ = np.linalg.svd(turned * np.sqrt(self.grid.weights), full_matrices=False)
-        return np.asarray(axes.T[sizes <= _STILL * float(np.max(np.abs(self.slant)))])
+        """(r, rotations) orthonormal: rotations that leave U and the interaction as they are."""
+        none = self.grid.generators(self.slant)
+        if self.equation.is_isotropic or not len(none):
+            return np.eye(len(none))
+        marks = self.equation.interaction.marks(self.grid.unit_vectors)
+        marks = [self.grid.in_frame(mark) for mark in marks]
+        if self.equation.external is not None:
+            marks.append(self.slant / max(float(np.max(np.abs(self.slant))), 1e-300))
+        turned = np.concatenate([self.grid.generators(mark) for mark in marks], axis=1)
+        weights = np.tile(np.sqrt(self.grid.weights), len(marks))
+        axes, sizes, _ = np.linalg.svd(turned * weights, full_matrices=False)
+        return np.asarray(axes.T[sizes <= _STILL])
 
     def pulled(self, moments: Array) -> Array:
         """Moments (..., k) of q, of moments of mu: what the kernel, which is symmetric, does."""
-        return np.asarray(self.multiplier * moments)
+        return self.pull(moments)
 
     def gradient(self, point: Point) -> Array:
         """(k, n) of the exponent."""
@@ -245,8 +277,8 @@ class MomentMap:
         """What T(a) is wrong by, against a grid of twice the size; see ``resolves``."""
         finer = MomentMap(self.equation, self.grid.resized(self.grid.degree, 2 * self.grid.size))
         error = (finer.at(point.moments).image - point.image) * self.scale
-        part = np.abs(self.multiplier) / self.scale**2
-        error *= part / part.max()
+        part = self.pull.sizes / self.scale**2
+        error *= part / max(part.max(), 1e-300)
         return float(np.abs(error).max())
 
     def residual(self, point: Point) -> float:

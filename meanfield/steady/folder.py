@@ -87,7 +87,7 @@ def finish(
 def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFolder) -> None:
     """Write a state with its spectrum, and its density on a mesh."""
     equation = state.equation
-    named = equation.interaction.columns
+    named = dict(equation.interaction.columns)
     last: dict[str, object] = {
         name: named.pop(name) for name in ("value", "strength", "link") if name in named
     }

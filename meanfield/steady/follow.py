@@ -16,7 +16,16 @@ import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.steady.curve import Curve
-from meanfield.steady.diagram import COLUMNS, CROSSING, END, UNIFORM_STATE, VERTICAL, Branch, Event
+from meanfield.steady.diagram import (
+    COLUMNS,
+    CROSSING,
+    END,
+    EVEN,
+    UNIFORM_STATE,
+    VERTICAL,
+    Branch,
+    Event,
+)
 from meanfield.steady.special import SMALL, Junctions, Step, located, special_points
 
 __all__ = ["STEP", "Report", "follow", "silent"]
@@ -63,10 +72,13 @@ class _Walk:
         """
         curve, new = self.curve, step.new
         past = curve.outside(new)
-        free = curve.equation.external is None
+        free = curve.equation.is_free
         if free and not past and not fresh and _joins(curve, step.x, new):
             self.add(curve.meeting(step.x, new), kind="uniform")
             return UNIFORM_STATE
+        if not (free or past or fresh) and curve.crosses_even(step.x, new):
+            self.add(curve.even_meeting(new), kind="branch point")
+            return EVEN
         if past:
             border = curve.low if new[-1] < curve.low else curve.high
             new, size = located(curve, step, _beyond(border))
@@ -140,7 +152,7 @@ def follow(
     """
     junctions = Junctions() if junctions is None else junctions
     walk = _Walk(curve, name, report, junctions)
-    free = curve.equation.external is None  # else no state is uniform
+    free = curve.equation.is_free  # else no state is uniform
     at_uniform = free and curve.amplitude(x) < SMALL
     fresh = at_uniform or bool(junctions.parent_of(name))
     walk.add(x, kind="uniform" if at_uniform else "")

@@ -180,9 +180,9 @@ def _start(start: Law | Array, grid: Grid) -> Array:
 
 def _free(moments: Array, moment_map: MomentMap) -> Array:
     """(k,) which moments may change: the odd ones of a law that is even stay zero, if U is even."""
-    grid, external = moment_map.grid, moment_map.equation.external
+    grid = moment_map.grid
     odd = grid.degrees % 2 == 1
-    pushed = external is not None and not external.is_even(grid.unit_vectors)
+    pushed = not moment_map.equation.is_even(grid.unit_vectors)
     return ~odd | bool(np.any(moments[odd]) or pushed)
 
 

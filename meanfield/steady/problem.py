@@ -148,7 +148,8 @@ class Problem:
                 "for linear diffusion (exponent = 1) only: expected `meanfield run` with "
                 "time.stationary"
             )
-        return Equation(model.term, model.kappa, self.geometry.d, model.external(self.geometry.d))
+        d = self.geometry.d
+        return Equation(model.gibbs(d), model.kappa, d, model.external(d))
 
     @property
     def manifold(self) -> Manifold:

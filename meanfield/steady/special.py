@@ -193,7 +193,7 @@ def special_points(
         crossings: whether curves that cross this one are looked for, too.
     """
     apart = min(curve.amplitude(step.x), curve.amplitude(step.new)) > SMALL
-    if not (apart or curve.equation.external is not None) or step.is_level(curve):
+    if not (apart or not curve.equation.is_free) or step.is_level(curve):
         return []
     leading, excess = COLUMNS.index("leading"), COLUMNS.index("free_energy_excess")
     tangent, (before, row) = step.tangent, rows
@@ -206,7 +206,7 @@ def special_points(
     if before[leading] * row[leading] < 0.0 and not turns:
         tests.append(("branch point", lambda y: curve.spectrum(y).leading))
     falls = curve.equation.interaction.energy_kind == "gradient"
-    if falls and curve.equation.external is None and before[excess] * row[excess] < 0.0:
+    if falls and curve.equation.is_free and before[excess] * row[excess] < 0.0:
         tests.append(("equal free energy", lambda y: curve.state(y).free_energy_excess))
     found: list[tuple[float, Special]] = []
     for kind, test in tests:

@@ -102,7 +102,8 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
 
     Axially symmetric states on S^{d-1}, d >= 3: perturbations by their azimuthal order about the
     axis, see ``zonal_spectrum`` (d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
-    dense. Other states on the sphere, or beside a potential: all, by Arnoldi iteration.
+    dense. Other states on the sphere, or where not all directions are the same: all, by Arnoldi
+    iteration.
 
     Args:
         state: the state.
@@ -114,7 +115,7 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     grid = state.grid
     if isinstance(grid, CircleGrid):
         return Spectrum((_circle_mode(state, grid, count),))
-    turns = state.is_axially_symmetric and state.equation.external is None  # to e_d
+    turns = state.is_axially_symmetric and state.equation.is_isotropic  # to e_d
     if isinstance(grid, SphereGrid) and not turns:
         return arnoldi_spectrum(state, count)
     zonal = ZonalGrid(grid.degree, grid.size, grid.d)
@@ -137,7 +138,7 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
     t = fine.cosines
     sine = np.sqrt((1.0 - t) * (1.0 + t))
     at, dphi, dark = _light_up(moment_map.equation, fine, at)
-    tied = moment_map.equation.external is not None  # to its axis
+    tied = not moment_map.equation.is_isotropic  # to its axis
     modes: list[Mode] = []
     for order in range(2 if d == 2 else max(grid.degree, 2) + 1):
         if order > 2:
@@ -212,14 +213,13 @@ def _light_up(
     steep = np.abs(at.slope)  # like 1/Z
     if steep.max() < steep.min() / _DARK:
         return at, dphi, False
-    field = (
-        equation.on(grid.manifold.name).direct().field(Measure(grid.points, grid.weights * at.rho))
+    found = equation.interaction.direct_exponent(
+        grid.manifold.name, Measure(grid.points, grid.weights * at.rho)
     )
-    xi, slope = (values / equation.kappa for values in field.exponent(grid.points))
+    xi, slope, velocity = (values / equation.kappa for values in found)
     xi = xi + moment_map.lift
     light = int(np.argmax(at.log_rho))
     log_rho = xi - xi[light] + at.log_rho[light]
-    velocity = field.velocity(grid.points) / equation.kappa
     if isinstance(grid, CircleGrid):
         x = grid.points
         dphi = x[:, 0] * velocity[:, 1] - x[:, 1] * velocity[:, 0]
@@ -248,7 +248,7 @@ def _dense_mode(
     """
     equation = moment_map.equation
     # Linear: S/kappa = C P C^T gain, log link: with gain/Z in one factor; Phi' = slope is both.
-    p = equation.interaction.multipliers(moment_map.grid.degree)[kept]
+    pull = equation.interaction.pull(moment_map.grid, max(order, 0))
     root = np.sqrt(at.rho) * weights
     right = (f[: kept.size] * root) @ f.T
     left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ f[: kept.size].T
@@ -257,10 +257,10 @@ def _dense_mode(
         pull = (f * (root * at.slope)) @ pairs @ (f * root).T
         values, vectors = linalg.eig(-g @ (np.eye(len(f)) - pull))
     elif _symmetric(moment_map):
-        hessian = np.eye(len(f)) - (right.T * (p * at.slope[0])) @ right
+        hessian = np.eye(len(f)) - at.slope[0] * pull(right.T) @ right
         values, vectors = _symmetric_eigen(g, hessian)
     else:
-        values, vectors = linalg.eig(-g @ (np.eye(len(f)) - (left * p) @ right))
+        values, vectors = linalg.eig(-g @ (np.eye(len(f)) - pull(left) @ right))
     vectors = vectors / np.linalg.norm(vectors, axis=0)
     chosen = np.ones(values.size, dtype=bool)
     if order <= 0:  # the mode that is not orthogonal to the left eigenvector sqrt(mu) of mass

@@ -19,9 +19,12 @@ from meanfield.steady.equation import Equation
 from meanfield.steady.follow import Report
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.symmetric import find_symmetric_branches
-from meanfield.steady.symmetry import Symmetry
+from meanfield.steady.symmetry import NONE, Symmetry
 
-__all__ = ["Follower", "direction", "follower", "order_words"]
+__all__ = ["WITHOUT", "Follower", "direction", "follower", "order_words"]
+
+WITHOUT = "; on the circle also --symmetry none"
+"""Words for what else may be done."""
 
 Follower = Callable[[str, float, float, Report], Diagram]
 """Follows branches in a parameter, from one value to another."""
@@ -53,6 +56,12 @@ def follower(
                 equation, name, start, end, symmetry, report=report, secondary=secondary
             )
         ), note
+    if symmetry is NONE:
+        return (
+            lambda name, start, end, report: find_branches(
+                equation, name, start, end, law, report=report, symmetry=symmetry
+            )
+        ), "none: the state on the circle to which the initial law leads, continued"
     at, note = _zonal_start(equation, law, on)
     return (
         lambda name, start, end, report: find_branches(
@@ -65,13 +74,16 @@ def _zonal_start(equation: Equation, law: Law, on: Manifold) -> tuple[Law | Arra
     """A zonal law, or the moments about its axis of the state on the circle or sphere."""
     if on.latitudes:
         return law, ""
-    if equation.external is not None:
+    if not equation.is_isotropic:
+        beside = "a potential" if equation.external is not None else "matrices"
         if not law.is_zonal():
             raise InputError(
-                f"initial: beside a potential a branch is followed in its symmetry about e_"
+                f"initial: beside {beside} a branch is followed in its symmetry about e_"
                 f"{equation.d}: expected a law that has it, found {law.describe()}"
+                f"{WITHOUT if equation.d == 2 else ''}"
             )
-        return law, f"the potential is symmetric about e_{equation.d}: continued in that symmetry"
+        what = "the potential is" if equation.external is not None else "the matrices are"
+        return law, f"{what} symmetric about e_{equation.d}: continued in that symmetry"
     state = find_stationary(equation, law, on.name)
     if not state.is_axially_symmetric:
         raise InputError(

@@ -6,7 +6,7 @@ Knows nothing of how it was found, nor of its stability.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -69,8 +69,8 @@ class StationaryState:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether this is the uniform state: all moments below 1e-7, and no potential."""
-        if self.equation.external is not None:
+        """Whether this is the uniform state, if it is one: all moments are below 1e-7."""
+        if not self.equation.is_free:
             return False
         return float(np.max(np.abs(self.moments * self._map.scale)[1:])) < UNIFORM
 
@@ -111,8 +111,9 @@ class StationaryState:
 
     @cached_property
     def _excess(self) -> float:
-        """1/2 int q dmu, scaled."""
-        return 0.5 * float(np.dot(self._map.pulled(self.moments), self.moments))
+        """1/2 int q dmu less that of the uniform measure, scaled."""
+        whole = float(np.dot(self._map.pulled(self.moments), self.moments))
+        return 0.5 * (whole - self._map.pull.level)
 
     @property
     def has_energy(self) -> bool:
@@ -143,9 +144,10 @@ class StationaryState:
     def energy(self) -> float:
         """E: (1/2 beta) iint e^{beta <x, y>} dmu dmu (attention), 1/2 iint W dmu dmu (kernels)."""
         model, external = self.equation.interaction, self.equation.external
+        uniform = model.energy_of_uniform(self.grid)
         if external is None:
-            return self.energy_excess + model.uniform_energy
-        return self.energy_excess + model.ascending(model.uniform_energy) + external.mean
+            return self.energy_excess + uniform
+        return self.energy_excess + model.ascending(uniform) + external.mean
 
     @property
     def entropy(self) -> float:
@@ -196,14 +198,12 @@ class StationaryState:
 
     def density(self, points: Array) -> Array:
         """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
-        equation, grid = self.equation, self.grid
-        model = replace(equation.on(grid.manifold.name), most=grid.degree)
-        field = model.field(Measure(grid.points, self._mass, grid.weights))
-        # The constant is that of the grid: log_rho = Phi - log_norm.
-        phi = equation.exponent(self.point.q)[0] + self._map.lift
-        log_norm = float(np.max(phi)) - float(self.log_rho[int(np.argmax(phi))])
-        xi = field.potential(points)
+        equation, grid, on = self.equation, self.grid, self.grid.manifold
+        measure = Measure(grid.points, self._mass, grid.weights)
+        # The constant is that of the node where there is most.
+        top = int(np.argmax(self.log_rho))
+        x = np.concatenate([grid.points[top : top + 1], on.checked(points)])
+        xi = equation.interaction.potential(on.name, measure, grid.degree, x)
         if equation.external is not None:
-            on = grid.manifold
-            xi = xi + equation.external.value(on.embed(on.checked(points)))
-        return np.exp(xi / equation.kappa - log_norm)
+            xi = xi + equation.external.value(on.embed(x))
+        return np.exp((xi[1:] - xi[0]) / equation.kappa + self.log_rho[top])

@@ -16,12 +16,18 @@ import numpy as np
 
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.groups import GROUPS
-from meanfield.geometry.manifolds import InvariantGrid, MatrixGrid, PolygonGrid, ZonalGrid
+from meanfield.geometry.manifolds import (
+    CircleGrid,
+    InvariantGrid,
+    MatrixGrid,
+    PolygonGrid,
+    ZonalGrid,
+)
 from meanfield.steady.equation import MomentMap, Point
 from meanfield.steady.spectrum import Spectrum, arnoldi_spectrum, spectrum, zonal_spectrum
 from meanfield.steady.state import StationaryState
 
-__all__ = ["AXIAL", "SYMMETRIES", "Symmetry", "symmetry_named"]
+__all__ = ["AXIAL", "NONE", "SYMMETRIES", "Symmetry", "symmetry_named"]
 
 _LARGEST_ORDER = 60  # of a polygon
 
@@ -82,6 +88,24 @@ AXIAL: Symmetry = _Axial("axial", 2)
 """About an axis."""
 
 
+@dataclass(frozen=True)
+class _None(Symmetry):
+    """None, on S^1: for matrices and potentials that have none."""
+
+    has_mean: ClassVar[bool] = True
+    from_law: ClassVar[bool] = True
+
+    def grid(self, degree: int, size: int, d: int) -> MatrixGrid:
+        return CircleGrid(degree, size)
+
+    def spectrum(self, moment_map: MomentMap, point: Point, count: int) -> Spectrum:
+        return spectrum(StationaryState.of(moment_map, point), count)
+
+
+NONE: Symmetry = _None("none", 2)
+"""None at all."""
+
+
 class _WithoutAxis(Symmetry):
     """Of a finite group: the spectrum is that of the state on the whole circle or sphere."""
 
@@ -125,7 +149,7 @@ class _Prism(_WithoutAxis):
 
 
 _DEGREES = {"tetrahedral": 3, "octahedral": 4, "icosahedral": 6}
-SYMMETRIES = ("axial", *GROUPS, "dihedral:K", "polygon:K")
+SYMMETRIES = ("axial", "none", *GROUPS, "dihedral:K", "polygon:K")
 """Names that users may give, K a number."""
 
 
@@ -134,13 +158,16 @@ def symmetry_named(name: str, d: int) -> Symmetry:
 
     Args:
         name: "axial"; d = 3: "tetrahedral", "octahedral", "icosahedral" or "dihedral:k",
-            k >= 3 (of a prism); d = 2: "polygon:k", k >= 2.
+            k >= 3 (of a prism); d = 2: "none" or "polygon:k", k >= 2.
 
     Raises:
         InputError: there is none of that name, or not in that dimension.
     """
-    if name == "axial":
+    if name == AXIAL.name:
         return AXIAL
+    if name == NONE.name:
+        _refuse_other(name, d, 2)
+        return NONE
     kind, _, number = name.partition(":")
     if kind in GROUPS and not number:
         _refuse_other(name, d, 3)

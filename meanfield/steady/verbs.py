@@ -22,7 +22,7 @@ from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.steady.diagram import Diagram, Event
+from meanfield.steady.diagram import EVEN, Diagram, Event
 from meanfield.steady.equation import Equation
 from meanfield.steady.folder import (
     branch_table,
@@ -35,8 +35,9 @@ from meanfield.steady.folder import (
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.problem import Problem
 from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
-from meanfield.steady.start import direction, follower, order_words
+from meanfield.steady.start import WITHOUT, direction, follower, order_words
 from meanfield.steady.state import StationaryState
+from meanfield.steady.symmetry import NONE
 from meanfield.surroundings import is_terminal
 
 __all__ = ["BranchResult", "StationaryResult", "branch", "stationary"]
@@ -199,7 +200,8 @@ class BranchResult:
             f"changes its stability against {diagram.symmetry.name} perturbations at"
         )  # fmt: skip
         if diagram.uniform is None:
-            words = "no state: there is a potential"
+            there = diagram.equation.external is not None
+            words = "no state: there is a potential" if there else "no state under these heads"
         elif critical:
             words = f"{at} {critical}"
         elif diagram.symmetry.has_mean:
@@ -257,6 +259,11 @@ class BranchResult:
         if not diagram.others:
             return "no state but the uniform one was found on the interval"
         folds = [event.parameter for event in diagram.events("fold")]
+        met = [b for b in diagram.others if b.stopped == EVEN]
+        if met and not folds:
+            kind = "continuous" if met[0].column("leading")[-2] < 0.0 else "first order"
+            p = met[0].column("parameter")[-1]
+            return f"{kind}: {met[0].name} states branch off {EVEN} at {name} = {p:.9g}"
         for found in diagram.others:
             if found.is_vertical:
                 at = found.table[-1, 0]
@@ -356,11 +363,19 @@ def _first_equation(problem: Problem, parameter: str, start: float, end: float) 
         raise InputError(f"kappa from {start:g} to {end:g} found, positive numbers expected")
     equation = problem.equation({parameter: start})
     problem.equation({parameter: end})
-    if equation.external is not None:
-        equation.external.refuse_tilted()
+    if problem.symmetry is NONE:
+        if equation.is_free:
+            raise InputError(
+                "symmetry: found none where the uniform state is stationary, expected axial"
+            )
+    elif not equation.is_isotropic:
+        try:
+            equation.refuse_tilted()
+        except InputError as error:
+            raise InputError(f"{error}{WITHOUT if equation.d == 2 else ''}") from None
         if not problem.symmetry.from_law:
             raise InputError(
-                f"symmetry: found {problem.symmetry.name} beside a potential or a drift, which "
-                "break it; expected axial"
+                f"symmetry: found {problem.symmetry.name} beside a potential, a drift or matrices, "
+                "which break it; expected axial"
             )
     return equation

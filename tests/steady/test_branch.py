@@ -156,7 +156,7 @@ def _kappa_at(beta: float, m: float) -> float:
     def excess(kappa: float) -> float:
         equation = Equation(SelfAttention("usa", beta), kappa, 3)
         moment_map = MomentMap(equation, ZonalGrid(equation.degree, 64, 3))
-        moments = np.zeros(moment_map.multiplier.size)
+        moments = np.zeros(moment_map.scale.size)
         moments[:2] = 1.0, m / moment_map.scale[1]
         for _ in range(60):
             image = moment_map.at(moments).image

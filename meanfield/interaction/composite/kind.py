@@ -93,6 +93,19 @@ class Kind(ABC):
         """Whether a head attracts on average (> 0): the mean of the diagonal of V A."""
         return float(np.trace(head.V @ head.A)) / d
 
+    def pair_series(self, r: Array, degree: int, d: int) -> Array | None:
+        """(n, degree + 1) lam_l(r) of the kernel w, w(r t) = sum_l lam_l dim(H_l) P_l(t).
+
+        X of a head with V = c A^T is c grad link(int w(<A x, y>) dmu), the link a logarithm where
+        sums are ``normalised``. None: it is made otherwise.
+
+        Args:
+            r: (n,) |A x| >= 0; what grows like e^r is given times e^{-r}, see ``energy_log``.
+            degree: largest l.
+            d: dimension.
+        """
+        return None
+
     # ------------------------------------------------------------------ a measure
 
     @abstractmethod

@@ -20,7 +20,7 @@ from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
 from meanfield.options import Expected, Field, Number, options
 
-__all__ = ["BETA_MAX", "Exponential"]
+__all__ = ["BETA_MAX", "Exponential", "latitude_kernel"]
 
 BETA_MAX = 1.0e4
 """Largest |beta| taken: beyond it a cluster is narrower than any mesh used here."""
@@ -172,14 +172,26 @@ class Exponential(Kernel):
         Funk-Hecke on the S^{d-2} of longitudes: e^{beta c c'} lam_order(beta s s') there, all
         positive (up to a common sign) and so exact where harmonics of S^{d-1} cancel.
         """
-        beta = self.beta
-        s = np.sqrt((1.0 - t) * (1.0 + t))
-        size = abs(beta) * np.outer(s, s)
-        half = 0.5 * (d - 1)
-        nu = half + order
-        ratio = math.lgamma(half) - math.lgamma(nu)
-        with np.errstate(divide="ignore"):
-            power = order * np.log(0.5 * size) if order else 0.0
-        scaled = np.exp(ratio + power + log_scaled_bessel(nu - 1.0, size))
-        sign = -1.0 if beta < 0.0 and order % 2 else 1.0
-        return np.asarray(sign * scaled * np.exp(beta * np.outer(t, t) - abs(beta) + size))
+        return latitude_kernel(self.beta, self.beta, d, order, t)
+
+
+def latitude_kernel(across: float, along: float, d: int, order: int, t: Array) -> Array:
+    """e^{a s s' cos + c t t'} between circles of latitude, see ``Exponential.latitudes``, (n, n).
+
+    Args:
+        across, along: a and c; everything times e^{-max(|a|, |c|)}.
+        d: dimension.
+        order: azimuthal order.
+        t: (n,) cosines of the colatitudes.
+    """
+    s = np.sqrt((1.0 - t) * (1.0 + t))
+    size = abs(across) * np.outer(s, s)
+    half = 0.5 * (d - 1)
+    nu = half + order
+    ratio = math.lgamma(half) - math.lgamma(nu)
+    with np.errstate(divide="ignore"):
+        power = order * np.log(0.5 * size) if order else 0.0
+    scaled = np.exp(ratio + power + log_scaled_bessel(nu - 1.0, size))
+    sign = -1.0 if across < 0.0 and order % 2 else 1.0
+    top = max(abs(across), abs(along))
+    return np.asarray(sign * scaled * np.exp(along * np.outer(t, t) - top + size))

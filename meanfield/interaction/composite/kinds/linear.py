@@ -146,6 +146,14 @@ class LinearAttention(Kind):
     def is_gradient(self, head: HeadMatrices) -> bool:
         return head.gradient_factor is not None
 
+    def pair_series(self, r: Array, degree: int, d: int) -> Array:
+        """Of (r t)^2/2: degrees 0 and 2."""
+        out = np.zeros((r.size, degree + 1))
+        out[:, 0] = r * r / (2.0 * d)
+        if degree >= _DEGREE:
+            out[:, _DEGREE] = r * r / (d * (d + 2.0))
+        return out
+
     def rate(self, head: HeadMatrices, d: int) -> float:
         return head.strength * head.size
 

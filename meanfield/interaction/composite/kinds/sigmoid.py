@@ -20,11 +20,13 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.special import roots_jacobi
 
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import S2, Located, Manifold
 from meanfield.geometry.manifolds.algebra import tangential
+from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite.field import CompositeField, Flow
 from meanfield.interaction.composite.kind import Kind
@@ -264,6 +266,14 @@ class Sigmoid(Kind):
 
     def is_gradient(self, head: HeadMatrices) -> bool:
         return head.gradient_factor is not None
+
+    def pair_series(self, r: Array, degree: int, d: int) -> Array:
+        """Of log(1 + e^{r t + b}), by Gauss's rule."""
+        reach = logistic_degree(float(np.max(r, initial=0.0)), self.bias, 1e-16)
+        half = 0.5 * (d - 3)
+        t, weights = roots_jacobi(degree + reach + 8, half, half)
+        values = softplus(np.multiply.outer(r, t) + self.bias)
+        return np.asarray(values * (weights / weights.sum()) @ gegenbauer(t, d, degree).T)
 
     def rate(self, head: HeadMatrices, d: int) -> float:
         return head.strength * max(1.0, 0.25 * head.size)

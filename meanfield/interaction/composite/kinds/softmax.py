@@ -274,6 +274,10 @@ class Exponential(Kind):
     def is_gradient(self, head: HeadMatrices) -> bool:
         return head.gradient_factor is not None
 
+    def pair_series(self, r: Array, degree: int, d: int) -> Array:
+        """Of e^{r t}, times e^{-r}."""
+        return exponential_series(r, degree, d)
+
     def field(
         self, model: Heads, measure: Measure, moments: Array | None, t: float,
         comm: Communicator | None,
