@@ -20,6 +20,7 @@ from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.composite import HeadMatrices, Moving, MovingHead
 from meanfield.interaction.composite.kinds.sinkhorn import Sinkhorn
 from meanfield.interaction.intime import Combined, TableInTime, WaveInTime
+from meanfield.interaction.measure import Measure
 
 Q = np.array([[1.0, 0.3, 0.0], [-0.2, 1.0, 0.1], [0.0, 0.4, 0.8]])
 K = np.diag([1.4, 1.0, 0.6])
@@ -133,3 +134,17 @@ def test_a_head_that_stays_has_moments_once_for_all_times() -> None:
         Moving((MovingHead(value, np.eye(3)),), "l2", 3)
     with pytest.raises(mf.InputError, match=r"keys: a matrix of shape \(2, 2\) found"):
         MovingHead(value, np.eye(3), np.eye(2))
+
+
+def test_sigmoid_heads_that_change_all_the_time_are_summed_over_a_grid() -> None:
+    """The matrix between harmonics is dear: made where parameters stay between jumps."""
+    steps = TableInTime(np.array([0.0, 1.0]), np.array([3.0 * Q, K]))
+    wave = WaveInTime(3.0 * Q, 0.0 * K, 1.0)
+    jumping, beats = (
+        Moving((MovingHead(value, np.eye(3)),), "sigmoid", 3, "sphere") for value in (steps, wave)
+    )
+    assert jumping.at(0.5).lasting and not beats.at(0.5).lasting
+    x = uniform_points(50, 3, np.random.default_rng(5))
+    one, other = (model.field(Measure.equal(x), 0.5).velocity(x) for model in (jumping, beats))
+    assert np.abs(one - other).max() <= 1e-9
+    assert not np.array_equal(one, other)

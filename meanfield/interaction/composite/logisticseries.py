@@ -54,9 +54,9 @@ _KNOWN: WeakKeyDictionary[
 ] = WeakKeyDictionary()
 
 
-def has_logistic_series(head: HeadMatrices, degree: int) -> bool:
-    """Whether its matrix is small enough, or none is needed."""
-    return degree <= _LARGEST or head.frames.is_round
+def has_logistic_series(head: HeadMatrices, degree: int, lasting: bool = True) -> bool:
+    """Whether its matrix is small enough and serves for more than a moment, or none is needed."""
+    return head.frames.is_round or (lasting and degree <= _LARGEST)
 
 
 def logistic_heads(

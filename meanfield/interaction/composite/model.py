@@ -55,6 +55,7 @@ class Heads(OnGeometry, AnyInteraction):
             alone, of tokens in space.
         weighted: for each head, whether it has moments of its own, where its kind has such; None:
             as its matrices say. Of parameters that depend on time, so that it is so at all times.
+        lasting: whether it is asked for many fields: what is dear to make is worth it.
 
     Raises:
         InputError: matrices of another size, or that a zonal geometry does not have.
@@ -72,6 +73,7 @@ class Heads(OnGeometry, AnyInteraction):
     gradients: bool = True
     exclude_self: bool = False
     weighted: tuple[bool, ...] | None = None
+    lasting: bool = True
 
     def __post_init__(self) -> None:
         self._refuse_ways()

@@ -108,7 +108,7 @@ class Moving(Behind):
         weighted = tuple(
             isinstance(head, MovingHead) or found.kind.weighs(head) for head in self.heads
         )
-        return replace(found, weighted=weighted)
+        return replace(found, weighted=weighted, lasting=self.piecewise)
 
     @cached_property
     def _fixed_series(self) -> Mapping[HeadMatrices, HeadSeries]:

@@ -30,6 +30,7 @@ from meanfield.geometry.manifolds.sphere import SphereGrid, SphereHarmonics
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.composite.bessel import exponential_series, uniform_slope
 from meanfield.interaction.composite.matrices import HeadMatrices
+from meanfield.interaction.composite.octant import Octant, octant_for
 from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.composite.series import (
     NOISE,
@@ -68,34 +69,21 @@ class SphereHead(HeadSeries):
         """Whether the matrix between harmonics is made; else all targets go by radial nodes."""
         return self.degree <= _LARGEST or self.head.frames.is_round
 
-    @cached_property
-    def _classes(self) -> list[Array]:
-        l, m, sine = places(self.degree)
-        key = 4 * ((l + m) % 2) + 2 * sine + m % 2
-        return [np.flatnonzero(key == k) for k in range(8)]
+    @property
+    def _octant(self) -> Octant:
+        return octant_for(self.degree)
 
     @cached_property
     def _blocks(self) -> list[Array]:
         """T in its eight blocks, by a rule on one octant: others are its mirror images."""
-        sizes, degree = np.asarray(self.head.frames.sizes), self.degree
-        count = degree + 1 + (degree + 1) % 2
-        node, weight = np.polynomial.legendre.leggauss(count)
-        upper = node > 0.0
-        t, weight = node[upper], weight[upper]
-        longitudes = -(-(2 * degree + 2) // 4)
-        phi = (np.arange(longitudes) + 0.5) * (0.5 * math.pi / longitudes)
-        s = np.sqrt(1.0 - t * t)
-        x = np.stack(
-            [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(t, np.ones_like(phi))], -1
-        ).reshape(-1, 3)
-        weights = np.repeat(weight / longitudes, longitudes)
-        w = x * sizes
+        w = self._octant.points * np.asarray(self.head.frames.sizes)
         r = np.linalg.norm(w, axis=1)
-        direction = directions_of(w, r)
-        series = self.radial_series(r)
-        here, there = harmonics_at(x, degree) * weights[:, None], harmonics_at(direction, degree)
-        l = places(degree).l
-        return [here[:, of].T @ (there[:, of] * series[:, l[of]]) for of in self._classes]
+        series, l = self.radial_series(r), places(self.degree).l
+        there = harmonics_at(directions_of(w, r), self.degree)
+        return [
+            self._octant.analysed(there[:, of] * series[:, l[of]], of)
+            for of in self._octant.classes
+        ]
 
     @cached_property
     def round_series(self) -> Array:
@@ -115,7 +103,7 @@ class SphereHead(HeadSeries):
             mirrored = (-1.0) ** (l + m) if sizes[2] < 0.0 else 1.0
             return np.asarray((self.round_series[l] * mirrored)[:, None] * moments)
         out = np.empty_like(moments)
-        for of, block in zip(self._classes, self._blocks, strict=True):
+        for of, block in zip(self._octant.classes, self._blocks, strict=True):
             out[of] = block @ moments[of]
         return out
 

@@ -5,9 +5,10 @@ V = c A^T is the gradient of c int log(1 + e^{<A x, y> + b}) dmu; where A is sym
 E = (c/2) iint log(1 + e^{<x, A y> + b}) dmu dmu increases at the rate int |X|^2 dmu.
 
 By harmonics on S^2 where their degree allows for the matrix between them (``logisticseries``), or A
-is a multiple of an orthogonal matrix: one radius |A x|, one series (Funk-Hecke). Otherwise by sums
-over pairs: of the points, or, for a density, of a grid that carries the moments of the measure to
-the degree of the kernel, whose series ends by the ``accuracy``.
+is a multiple of an orthogonal matrix: one radius |A x|, one series (Funk-Hecke). Otherwise, and
+where parameters change all the time, by sums over pairs: of the points, or, for a density, of a
+grid that carries the moments of the measure to the degree of the kernel, whose series ends by the
+``accuracy``.
 Source: Ramapuram et al., arXiv 2409.04431.
 """
 
@@ -98,7 +99,7 @@ class SigmoidField(CompositeField):
             return None
         assert model.harmonics is not None
         degree = model.harmonics.degree - BEYOND
-        if not has_logistic_series(head, degree):
+        if not has_logistic_series(head, degree, model.lasting):
             return None
         return logistic_heads(head, self.bias, degree)
 
