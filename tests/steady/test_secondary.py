@@ -12,6 +12,7 @@ from scipy import optimize
 from scipy.special import iv
 
 from meanfield.cli import main
+from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.laws import Gegenbauer, Law, Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import SelfAttention
@@ -19,6 +20,7 @@ from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.external import External
 from meanfield.interaction.kernels import Log, Power, Series
 from meanfield.steady.branch import find_branches
+from meanfield.steady.crossing import other_direction, settled_crossing
 from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import Diagram
 from meanfield.steady.equation import Equation
@@ -213,6 +215,22 @@ def test_among_states_of_another_symmetry() -> None:
     assert found.critical == pytest.approx((0.75,), abs=1e-12)
     assert [b.parent for b in found.branches] == ["", "", "polygon:2"]
     assert abs(found.branches[2].column("c_2")[-1]) > 0.2
+
+
+def test_what_is_not_followed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meanfield.steady.secondary._MOST", 0)
+    with pytest.warns(MeanfieldWarning, match=r"clustered at kappa = 0\.6918198\d+ is located"):
+        found = daido(0.8, 0.65)
+    assert len(found.branches) == 2 and len(found.events("secondary")) == 1
+
+
+def test_a_regular_point_is_left_in_no_direction(diagram: Diagram) -> None:
+    even = diagram.branches[1]
+    curve = Curve(daido_equation(0.5), "kappa", (0.3, 0.9))
+    x = np.concatenate([even.moments[-1, 1:], [even.table[-1, 0]]])
+    assert np.abs(curve.defect(x)).max() < 1e-12
+    assert other_direction(curve, x, curve.tangent(x, curve.uniform(1.0))) is None
+    assert settled_crossing(curve, x) is x
 
 
 def test_the_sign_of_a_crossing_does_not_change_at_a_fold() -> None:
