@@ -68,7 +68,8 @@ def numbers_of(model: Parts) -> dict[str, tuple[tuple[int, ...], float]]:
         same for all of several.
     """
     if not model.heads:
-        return {"beta": ((0,), model.beta)} if isinstance(model.beta, float) else {}
+        known = isinstance(model.beta, float) and model.beta != 0.0
+        return {"beta": ((0,), model.beta)} if known else {}
     betas = [(k, head.beta) for k, head in enumerate(model.heads)]
     known = [(k, beta) for k, beta in betas if isinstance(beta, float) and beta != 0.0]
     found: dict[str, tuple[tuple[int, ...], float]] = {

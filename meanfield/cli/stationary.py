@@ -15,7 +15,7 @@ __all__ = ["add_to"]
 _DESCRIPTION = """\
 Find the stationary density mu ~ exp(xi/kappa) to which the initial law of a case leads, without
 time stepping, to round-off, and the leading eigenvalues of the equation linearised at it. Uses
-[geometry], [model] with kappa > 0, and [initial] of the case. No DOLFINx needed."""
+[geometry], [model] with kappa > 0 and an energy, and [initial] of the case. No DOLFINx needed."""
 
 _EXAMPLES = """\
 examples:

@@ -98,8 +98,9 @@ def _draw_diagram(
     figure = Figure(figsize=(7.2, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     handles = []
+    first = 1 if branches[0][0] == "uniform" else 0
     for k, (name, table) in enumerate(branches):
-        colour = CLUSTER_COLOURS[max(k - 1, 0) % len(CLUSTER_COLOURS)]
+        colour = CLUSTER_COLOURS[max(k - first, 0) % len(CLUSTER_COLOURS)]
         colour = "0.35" if name == "uniform" else colour
         p, stable = table["parameter"], _stable_segments(table["leading"])
         order = table["c_2"] if even else np.abs(table["c_1"])
@@ -172,7 +173,8 @@ def _mark(
             height = event[_EXCESS] if second == _EXCESS else 0.0
             right.plot([event["parameter"]], [height], **options)
         if shown:
-            values = ", ".join(f"{event['parameter']:.6g}" for event in shown)
+            told = dict.fromkeys(f"{event['parameter']:.6g}" for event in shown)
+            values = ", ".join(told)  # where two branches meet, once
             entries.append(
                 Line2D([], [], linestyle="none", marker=marker, markersize=5.0,
                        markerfacecolor=face, markeredgecolor="0.15", label=f"{word} = {values}"

@@ -307,9 +307,11 @@ def test_questions_to_a_model_with_heads() -> None:
     one = mf.Model(attention="usa", heads=[mf.Head(A=R)], drift=mf.Drift(matrix=R))
     assert one.describe() == "usa, 1 head, linear drift"
     assert mf.Model(drift=mf.Drift(matrix=R)).describe() == "linear drift"
-    for asked in (lambda: model.term, lambda: model.parameters):
-        with pytest.raises(InputError, match=r"model\.heads: stationary and branch need a zonal"):
-            asked()
+    with pytest.raises(InputError, match=r"model\.heads: found what is no zonal kernel"):
+        _ = model.term
+    with pytest.raises(InputError, match=r"model\.heads: .*softmax heads that are added"):
+        model.gibbs(3)
+    assert model.parameters == ("kappa", "heads[0].beta", "heads[1].beta")
     with pytest.raises(InputError, match=r"model\.drift: found one that is no gradient"):
         mf.Model(drift=mf.Drift(matrix=R)).external(3)
 
@@ -317,16 +319,18 @@ def test_questions_to_a_model_with_heads() -> None:
 @pytest.mark.parametrize(
     "words",
     [("stationary",), ("branch", "--parameter", "kappa", "--from", "1", "--to", "2"),
-     ("branch", "--parameter", "beta", "--from", "1", "--to", "2")],
+     ("branch", "--parameter", "heads[0].beta", "--from", "1", "--to", "2")],
 )  # fmt: skip
 def test_stationary_and_branch_say_what_they_need(
     words: tuple[str, ...], inside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    headed({"beta": 4.0}, kappa=0.5).write(inside / "case.toml", solver={"type": "implicit"})
+    headed({"beta": 4.0}, {"beta": 9.0}, kappa=0.5).write(
+        inside / "case.toml", solver={"type": "implicit"}
+    )
     assert cli.main([words[0], "case.toml", *words[1:]]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert "model.heads: stationary and branch need a zonal kernel (so far)" in err
+    assert "model.heads: sa attention without an energy found (softmax heads that are" in err
     assert [path.name for path in inside.iterdir()] == ["case.toml"]
 
 

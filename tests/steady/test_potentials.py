@@ -298,7 +298,7 @@ def test_what_has_no_stationary_density(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.drift: found one that is no gradient"):
         mf.stationary(skew, tmp_path / "a", progress=False)
     heads = changed(attention="sa", heads=[{"beta": 1.0}])
-    with pytest.raises(InputError, match=r"model\.heads: stationary and branch need a zonal"):
+    with pytest.raises(InputError, match=r"model\.heads: sa, 1 head.* found beside others"):
         mf.stationary(heads, tmp_path / "a", progress=False)
     sideways = changed(potential={"type": "linear", "field": [0.1, 0.0, 0.0]})
     assert mf.stationary(sideways, tmp_path / "b", progress=False).state.mean[0] > 0.5

@@ -67,8 +67,7 @@ class GibbsHeads(AnyGibbs):
         if model.energy_kind is None:
             raise InputError(
                 f"{self.kind.name} attention without an energy found ({model.why_no_energy}), "
-                "stationary and branch need one: of `meanfield run`, time.stationary ends it at "
-                "rest"
+                "stationary and branch need one: `meanfield run` with time.stationary ends at rest"
             )
         if self.kind.pair_series(np.zeros(1), 0, self.d) is None:
             raise InputError(

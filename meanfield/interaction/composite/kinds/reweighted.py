@@ -98,6 +98,10 @@ class Reweighted(Exponential):
         """Moments of g sigma, where g is known whatever the measure; None: g = 1 under it."""
         return None
 
+    def pair_series(self, r: Array, degree: int, d: int) -> Array | None:
+        """None: g hangs on the measure, or on x."""
+        return None
+
     def epsilon(self, model: Heads) -> float:
         return Softmax().epsilon(model)
 

@@ -274,7 +274,7 @@ class Exponential(Kind):
     def is_gradient(self, head: HeadMatrices) -> bool:
         return head.gradient_factor is not None
 
-    def pair_series(self, r: Array, degree: int, d: int) -> Array:
+    def pair_series(self, r: Array, degree: int, d: int) -> Array | None:
         """Of e^{r t}, times e^{-r}."""
         return exponential_series(r, degree, d)
 
