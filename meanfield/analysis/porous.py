@@ -1,7 +1,7 @@
 """Closed forms of nonlinear diffusion: stationary means under W = <x, y>, spreading on the circle.
 
 What tests hold densities against, as ``analysis.exact``: no code is shared with the solvers. The
-free energy is F = kappa int H(rho) dsigma - |m|^2/2, H'' = rho^{m-2} (``dynamics.diffusion``).
+free energy is F = kappa int H(rho) dsigma - |m|^2/2, H'' = rho^{m-2} (``interaction.diffusion``).
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from meanfield.case.built import Parts, heads_of, options_of
 from meanfield.case.heads import EXPONENTIAL
+from meanfield.case.terms import Diffusion
 from meanfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Steady",
+    "changes_for",
     "external_of",
     "gibbs_of",
     "is_kernel",
@@ -68,8 +71,8 @@ def numbers_of(model: Parts) -> dict[str, tuple[tuple[int, ...], float]]:
         same for all of several.
     """
     if not model.heads:
-        known = isinstance(model.beta, float) and model.beta != 0.0
-        return {"beta": ((0,), model.beta)} if known else {}
+        beta = model.beta
+        return {"beta": ((0,), beta)} if isinstance(beta, float) and beta != 0.0 else {}
     betas = [(k, head.beta) for k, head in enumerate(model.heads)]
     known = [(k, beta) for k, beta in betas if isinstance(beta, float) and beta != 0.0]
     found: dict[str, tuple[tuple[int, ...], float]] = {
@@ -94,7 +97,27 @@ def parameters_of(model: Steady) -> tuple[str, ...]:
     if not is_kernel(model):
         known += numbers_of(model)
     more = {} if model.potential is None else model.potential.parameters
-    return (*known, *(f"potential.{name}" for name in more))
+    return (*known, *(f"potential.{name}" for name in more), "diffusion.exponent")
+
+
+def changes_for(model: Steady, parameter: str, value: float) -> dict[str, object]:
+    """The fields of a model that another value of one of its ``parameters_of`` changes.
+
+    Raises:
+        InputError: the value is out of its range.
+    """
+    head, _, name = parameter.partition(".")
+    if parameter in (found := numbers_of(model)) and model.heads:
+        which = found[parameter][0]
+        heads = enumerate(model.heads)
+        return {"heads": [replace(one, beta=value) if k in which else one for k, one in heads]}
+    if head == "potential" and model.potential is not None:
+        return {"potential": model.potential.replaced({name: value})}
+    if head == "diffusion" and name:
+        return {"diffusion": Diffusion(**{name: value})}
+    if parameter == "kappa" or model.interaction is None:
+        return {parameter: value}
+    return {"interaction": model.interaction.replaced({parameter: value})}
 
 
 def gibbs_of(model: Steady, d: int) -> Term | AnyGibbs:

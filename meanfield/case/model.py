@@ -11,10 +11,10 @@ from pydantic import BeforeValidator, WrapValidator
 
 from meanfield.case.built import OPTIONS
 from meanfield.case.gibbs import (
+    changes_for,
     external_of,
     gibbs_of,
     is_kernel,
-    numbers_of,
     parameters_of,
     refuse_unsteady,
 )
@@ -374,24 +374,12 @@ class Model:
     def replaced(self, parameter: str, value: float) -> Model:
         """The model with another kappa, or a number of its interaction ("strength", "beta").
 
-        Or of its potential ("potential.strength").
+        Or of its potential ("potential.strength"), or another exponent ("diffusion.exponent").
 
         Raises:
             InputError: there is no such parameter, or the value is out of its range.
         """
-        head, _, name = parameter.partition(".")
-        if parameter in (found := numbers_of(self)) and self.heads:
-            which = found[parameter][0]
-            heads = [
-                dataclasses.replace(one, beta=value) if k in which else one
-                for k, one in enumerate(self.heads)
-            ]
-            return dataclasses.replace(self, heads=heads)
-        if head == "potential" and self.potential is not None:
-            return dataclasses.replace(self, potential=self.potential.replaced({name: value}))
-        if parameter == "kappa" or self.interaction is None:
-            return dataclasses.replace(self, **{parameter: value})  # type: ignore[arg-type]
-        return dataclasses.replace(self, interaction=self.interaction.replaced({parameter: value}))
+        return dataclasses.replace(self, **changes_for(self, parameter, value))  # type: ignore[arg-type]
 
     @property
     def parameters(self) -> tuple[str, ...]:

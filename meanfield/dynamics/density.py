@@ -14,7 +14,6 @@ import numpy as np
 
 from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift, EdgeDrift
 from meanfield.dynamics.fluxes import dissipation
 from meanfield.dynamics.porous import porous_dissipation
@@ -25,6 +24,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.measure import Measure
 
 __all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]

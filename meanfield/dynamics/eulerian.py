@@ -26,7 +26,6 @@ import numpy as np
 
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.porous import diffusive_rates
@@ -37,6 +36,7 @@ from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.options import chosen
 
 __all__ = ["EulerianSolver", "EulerianState"]

@@ -1,7 +1,7 @@
 """Fluxes of nonlinear diffusion and a drift together, upwind on the total velocity. Compiled.
 
-With p = H'(rho) (``dynamics.diffusion``) and the drop u_ij of the drift an edge carries (per unit
-of c_ij; Bailo, Carrillo and Hu 2020)
+With p = H'(rho) (``interaction.diffusion``) and the drop u_ij of the drift an edge carries (per
+unit of c_ij; Bailo, Carrillo and Hu 2020)
 
     F_ij = g_ij v_ij^+ rho_i - g_ji v_ij^- rho_j,       v_ij = u_ij - kappa (p_j - p_i) = -v_ji,
     g_ij = min((1 + rho_j/rho_i)/2, 2)                  of a known density; or 1.

@@ -11,7 +11,8 @@ says nothing), so that these moments are the unknowns: a = T(a), where T takes m
 density that they exert and back to its moments.
 
 A potential U beside it stands in the exponent, (xi - U)/kappa; there is no uniform state then, nor
-is there one for matrices under which the uniform measure is not at rest.
+is there one for matrices under which the uniform measure is not at rest. Nonlinear diffusion, an
+exponent m, makes another density of it, G(xi/kappa - c): see ``density``.
 
 Owns the equation and T. What a state is tells ``state``, how it is found ``newton``, its stability
 ``spectrum``. Knows nothing of cases, files, meshes and time steppers.
@@ -29,14 +30,19 @@ import numpy as np
 from meanfield.checks import a_parameter
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.manifolds import Grid, MatrixGrid
+from meanfield.geometry.panels import Parts
 from meanfield.geometry.sphere import Array, harmonic_dimension
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.external import External
 from meanfield.interaction.gibbs import AnyGibbs
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.zonal import Term
+from meanfield.steady.density import Law, Line
 
-__all__ = ["Equation", "MomentMap", "Point", "with_parameter"]
+__all__ = ["EXPONENT", "Equation", "MomentMap", "Point", "with_parameter"]
 
+EXPONENT = "diffusion.exponent"
+"""The name of m as a parameter."""
 _LOG_MAX = 690.0
 _FIRST_DEGREE, _MOST_DEGREE = 32, 512  # of a series that does not end
 _STILL = 1e-9  # of the gradient of U: what a rotation changes it by, that leaves it as it is
@@ -52,6 +58,7 @@ class Equation:
         kappa: diffusion, positive.
         d: dimension of R^d.
         external: -U, added to xi; None: there is none.
+        m: exponent of the diffusion, (kappa/m) Laplace(mu^m); 1: it is linear.
 
     Raises:
         InputError: a parameter out of its range.
@@ -61,8 +68,10 @@ class Equation:
     kappa: float
     d: int
     external: External | None = None
+    m: float = 1.0
 
     def __post_init__(self) -> None:
+        Diffusion(1.0, self.m)  # refuses what is none
         if not (math.isfinite(self.kappa) and self.kappa > 0.0):
             raise InputError(
                 f"kappa = {self.kappa:g} found, kappa > 0 expected: without noise the stationary "
@@ -77,6 +86,7 @@ class Equation:
             return self.term
         return Interaction(self.term, self.d, accuracy=1e-14)
 
+    @property
     @property
     def is_free(self) -> bool:
         """Whether the uniform state is one: no potential, and it is at rest."""
@@ -101,6 +111,11 @@ class Equation:
         if self.external is not None:
             self.external.refuse_tilted()
 
+    @property
+    def diffusion(self) -> Diffusion:
+        """What F gains by it: kappa int H(rho) dsigma."""
+        return Diffusion(self.kappa, self.m)
+
     @cached_property
     def degree(self) -> int | None:
         """Degree beyond which harmonics change the exponent by less than round-off; None: none."""
@@ -122,19 +137,21 @@ class Equation:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """What may be varied, with its value: kappa, and what interaction and potential have."""
+        """What may be varied: kappa, what interaction and potential have, and the exponent."""
         more = {} if self.external is None else self.external.parameters
-        return {"kappa": self.kappa, **self.interaction.parameters, **more}
+        return {"kappa": self.kappa, **self.interaction.parameters, **more, EXPONENT: self.m}
 
 
 def with_parameter(equation: Equation, parameter: str, value: float) -> Equation:
-    """The equation with another kappa, or another number of the interaction or the potential.
+    """The equation with another kappa or exponent, or number of interaction or potential.
 
     Raises:
         InputError: there is no such parameter, or the value is out of its range.
     """
     if parameter == "kappa":
         return replace(equation, kappa=value)
+    if parameter == EXPONENT:
+        return replace(equation, m=value)
     a_parameter(parameter, tuple(equation.parameters))
     if equation.external is not None and parameter in equation.external.parameters:
         return replace(equation, external=equation.external.replaced({parameter: value}))
@@ -150,9 +167,13 @@ class Point:
     Attributes:
         moments: (k,) orthonormal moments a, a_0 = 1.
         q: (n,) scaled potential, (Z - lam_0)/unit or its like.
-        log_rho: (n,) log of the density w.r.t. sigma that the moments exert, normalised.
+        log_rho: (n,) log of the density w.r.t. sigma that the moments exert, normalised; -inf where
+            there is none.
         slope: (n,) d Phi/d q.
         image: (k,) moments T(a) of that density.
+        grid: the grid: that of the map or, for a density with edges, one with nodes between them.
+        law: what made the density of Phi.
+        parts: its support, where the grid has nodes between edges.
     """
 
     moments: Array
@@ -160,6 +181,9 @@ class Point:
     log_rho: Array
     slope: Array
     image: Array
+    grid: Grid
+    law: Law
+    parts: Parts | None = None
 
     @property
     def rho(self) -> Array:
@@ -169,7 +193,7 @@ class Point:
     @property
     def weight(self) -> Array:
         """(n,) d rho/d Phi, the constant of the norm held: rho itself for linear diffusion."""
-        return self.rho
+        return self.law.weight(self.log_rho)
 
 
 class MomentMap:
@@ -192,32 +216,52 @@ class MomentMap:
         """Whether the uniform state is one."""
         return self.equation.is_free
 
-    @cached_property
-    def lift(self) -> Array:
-        """(n,) -U/kappa at the nodes."""
-        external = self.equation.external
-        if external is None:
-            return np.zeros(self.grid.weights.size)
-        return external.value(self.grid.unit_vectors) / self.equation.kappa
+    def lift(self, grid: Grid) -> Array:
+        """(n,) -U/kappa at the nodes of a grid."""
+        if grid is self.grid:
+            return self._lift
+        return self._lift_at(grid)
 
     @cached_property
-    def slant(self) -> Array:
+    def _lift(self) -> Array:
+        return self._lift_at(self.grid)
+
+    def _lift_at(self, grid: Grid) -> Array:
+        external = self.equation.external
+        if external is None:
+            return np.zeros(grid.weights.size)
+        return external.value(grid.unit_vectors) / self.equation.kappa
+
+    def slant(self, grid: Grid) -> Array:
         """(k, n) its gradient."""
-        x = self.grid.unit_vectors
+        x = grid.unit_vectors
         external = self.equation.external
         vector = np.zeros(x.shape) if external is None else external.vector(x)
-        return self.grid.in_frame(vector) / self.equation.kappa
+        return grid.in_frame(vector) / self.equation.kappa
+
+    @cached_property
+    def _line(self) -> Line | None:
+        """Where edges are looked for; None: there are none, or not on a line."""
+        grid = self.grid
+        edged = self.law.has_edges and isinstance(grid, MatrixGrid) and grid.span > 0.0
+        return Line(grid) if edged and isinstance(grid, MatrixGrid) else None
+
+    @cached_property
+    def law(self) -> Law:
+        """What makes a density of Phi."""
+        return Law(self.equation.m)
 
     @cached_property
     def free_turns(self) -> Array:
         """(r, rotations) orthonormal: rotations that leave U and the interaction as they are."""
-        none = self.grid.generators(self.slant)
+        slant = self.slant(self.grid)
+        none = self.grid.generators(slant)
         if self.equation.is_isotropic or not len(none):
             return np.eye(len(none))
         marks = self.equation.interaction.marks(self.grid.unit_vectors)
         marks = [self.grid.in_frame(mark) for mark in marks]
         if self.equation.external is not None:
-            marks.append(self.slant / max(float(np.max(np.abs(self.slant))), 1e-300))
+            marks.append(slant / max(float(np.max(np.abs(slant))), 1e-300))
         turned = np.concatenate([self.grid.generators(mark) for mark in marks], axis=1)
         weights = np.tile(np.sqrt(self.grid.weights), len(marks))
         axes, sizes, _ = np.linalg.svd(turned * weights, full_matrices=False)
@@ -229,18 +273,34 @@ class MomentMap:
 
     def gradient(self, point: Point) -> Array:
         """(k, n) of the exponent."""
-        pull = self.grid.gradient(self.pulled(point.moments))
-        return np.asarray(point.slope * pull + self.slant)
+        pull = point.grid.gradient(self.pulled(point.moments))
+        return np.asarray(point.slope * pull + self.slant(point.grid))
 
     def at(self, moments: Array) -> Point:
         """Evaluate T at some moments."""
-        q = self.grid.synthesise(self.pulled(moments))
+        pulled, grid, law = self.pulled(moments), self.grid, self.law
+        if self._line is not None:
+            found = law.supported(self._line, lambda nodes: self._height(pulled, nodes), grid.size)
+            if found is not None:
+                q, _, slope = self._exerted(pulled, found.grid)
+                image = found.grid.analyse(np.exp(found.log_rho))
+                return Point(
+                    moments, q, found.log_rho, slope, image, found.grid, law, found.parts
+                )  # fmt: skip
+        q, phi, slope = self._exerted(pulled, grid)
+        log_rho = law.normalised(phi, grid.weights)
+        return Point(moments, q, log_rho, slope, grid.analyse(np.exp(log_rho)), grid, law)
+
+    def _exerted(self, pulled: Array, grid: Grid) -> tuple[Array, Array, Array]:
+        """q, Phi and d Phi/d q at the nodes of a grid."""
+        q = grid.synthesise(pulled)
         phi, slope = self.equation.exponent(q)
-        phi = phi + self.lift
-        top = float(phi.max())
-        log_norm = top + math.log(float(self.grid.weights @ np.exp(phi - top)))
-        log_rho = phi - log_norm
-        return Point(moments, q, log_rho, slope, self.grid.analyse(np.exp(log_rho)))
+        return q, phi + self.lift(grid), slope
+
+    def _height(self, pulled: Array, grid: MatrixGrid) -> tuple[Array, Array]:
+        """Phi and its derivative by the angle at the nodes of a grid."""
+        _, phi, slope = self._exerted(pulled, grid)
+        return phi, slope * grid.gradient(pulled)[0] + self.slant(grid)[0]
 
     def last_share(self, moments: Array) -> float:
         """Share of the last quarter of the degrees in the potential; 0 where the series ends."""
@@ -296,22 +356,22 @@ class MomentMap:
 
     def derivative(self, point: Point, change: Array) -> Array:
         """DT(a) h for moments h with h_0 = 0: int Y_k w (Phi' dq - its mean), w the weight."""
-        dphi = point.slope * self.grid.synthesise(self.pulled(change))
+        dphi = point.slope * point.grid.synthesise(self.pulled(change))
         weight = point.weight
-        mean = float(self.grid.weights @ (weight * dphi)) / float(self.grid.weights @ weight)
-        return self.grid.analyse(weight * (dphi - mean))
+        mean = float(point.grid.weights @ (weight * dphi)) / float(point.grid.weights @ weight)
+        return point.grid.analyse(weight * (dphi - mean))
 
     def jacobian(self, point: Point) -> Array:
         """DT(a) as a matrix (k, k), for grids that hold their harmonics as a matrix."""
-        assert isinstance(self.grid, MatrixGrid)
+        assert isinstance(point.grid, MatrixGrid)
         steep = point.weight * point.slope
-        mean = self.grid.analyse(point.weight) / float(self.grid.weights @ point.weight)
-        return self.pulled(self.grid.gram(steep) - np.outer(mean, self.grid.analyse(steep)))
+        mean = point.grid.analyse(point.weight) / float(point.grid.weights @ point.weight)
+        return self.pulled(point.grid.gram(steep) - np.outer(mean, point.grid.analyse(steep)))
 
     def rotations(self, point: Point) -> Array:
         """Derivatives of the moments T(a) under the rotations that U allows, (r, k)."""
-        gradient = self.grid.gradient(self.pulled(point.moments))
-        turned = self.free_turns @ self.grid.generators(gradient) * (point.weight * point.slope)
-        return np.array([self.grid.analyse(row) for row in turned]).reshape(
+        gradient = point.grid.gradient(self.pulled(point.moments))
+        turned = self.free_turns @ point.grid.generators(gradient) * (point.weight * point.slope)
+        return np.array([point.grid.analyse(row) for row in turned]).reshape(
             len(turned), point.moments.size
         )

@@ -142,14 +142,8 @@ class Problem:
                 "model.kappa: found 0, expected noise, kappa > 0, for a stationary density; add "
                 "for example --set model.kappa=0.1"
             )
-        if model.exponent != 1.0:
-            raise InputError(
-                f"model.diffusion.exponent: found {model.exponent:g}, stationary states are found "
-                "for linear diffusion (exponent = 1) only: expected `meanfield run` with "
-                "time.stationary"
-            )
         d = self.geometry.d
-        return Equation(model.gibbs(d), model.kappa, d, model.external(d))
+        return Equation(model.gibbs(d), model.kappa, d, model.external(d), model.exponent)
 
     @property
     def manifold(self) -> Manifold:

@@ -1,25 +1,25 @@
 """Stability of stationary states: leading eigenvalues of the linearised equation.
 
-At a stationary state mu ~ exp(xi/kappa) the linearisation h -> kappa Laplace h - div(X h) -
-div(mu X'[h]) is, with h = sqrt(mu) f and Phi = xi/kappa,
+At a stationary state, H'(mu) = Phi = xi/kappa but for a constant, the linearisation is, with h =
+w f, w^2 = 1/H''(mu) = mu^{2-m} (linear diffusion, m = 1: w = sqrt(mu), mu ~ exp(Phi)),
 
-    f -> -G (f - S f/kappa),      G f = -kappa mu^{-1/2} div( mu grad( mu^{-1/2} f ) ),
-    S f = sqrt(mu) xi'[sqrt(mu) f].
+    f -> -G (f - S f/kappa),      G f = -kappa w^{-1} div( mu grad( w^{-1} f ) ),
+    S f = w xi'[w f].
 
-G is symmetric and >= 0 with the kernel sqrt(mu); S has the rank of the interaction, and is
+G is symmetric and >= 0 with the kernel w; S has the rank of the interaction, and is
 symmetric where xi is linear in mu (usa, kernels; then all eigenvalues are real: I - S/kappa is the
 Hessian of the free energy over kappa). Both are represented in harmonics that are orthonormal for
 sigma, which makes a well-conditioned Galerkin matrix however many decades mu spans. At the uniform
 state it is diagonal, with the growth rates l(l+d-2)[lam_l - kappa] (attention, usa: lam_l/beta).
+Where a density has edges (m > 1) functions are w times polynomials on its support: see ``edged``.
 
 Knows nothing of how a state was found.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,70 +31,16 @@ from meanfield.geometry.manifolds import CircleGrid, SphereGrid, ZonalGrid
 from meanfield.geometry.polynomials import zonal_functions
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
+from meanfield.steady.edged import basis_between_edges, components, fine_between_edges
 from meanfield.steady.equation import Equation, MomentMap, Point
+from meanfield.steady.modes import NEUTRAL, Mode, Spectrum
 from meanfield.steady.state import StationaryState
 
 __all__ = ["NEUTRAL", "Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
-NEUTRAL = 1e-9
-"""An eigenvalue of this size has no sign: at a critical value, or a rotation."""
 _MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
 _DARK = 1e-7  # of the largest Z: below, the log link takes W itself instead of its harmonics
 _DARK_SPHERE = 1e-12
-
-
-@dataclass(frozen=True)
-class Mode:
-    """Eigenvalues of perturbations of one kind.
-
-    Attributes:
-        order: azimuthal order m about the axis of a symmetric state; -1: all perturbations (circle,
-            sphere by Arnoldi iteration).
-        eigenvalues: leading ones, by descending real part, without mass (its eigenvalue 0 does not
-            move a probability) and without rotations.
-        rotations: eigenvalues of the modes that only rotate the state: 0 but for discretisation,
-            so that they tell the accuracy; empty for the uniform state.
-        vector: (k,) coefficients of the leading f in the basis, for a symmetric state the harmonics
-            of degrees order, order + 1, ...
-    """
-
-    order: int
-    eigenvalues: NDArray[np.complex128]
-    rotations: Array
-    vector: Array
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Leading eigenvalues of the linearised equation at a stationary state.
-
-    Attributes:
-        modes: one for each azimuthal order, or one for all.
-    """
-
-    modes: tuple[Mode, ...]
-
-    @property
-    def leading(self) -> float:
-        """Largest real part, rotations left out: the state is linearly stable if it is negative."""
-        return max(float(mode.eigenvalues[0].real) for mode in self.modes)
-
-    @property
-    def leading_mode(self) -> Mode:
-        """The mode with the largest real part."""
-        return max(self.modes, key=lambda mode: float(mode.eigenvalues[0].real))
-
-    @property
-    def rotation_error(self) -> float:
-        """Largest |eigenvalue| of a rotation; nan where there is none."""
-        found = [float(np.abs(mode.rotations).max()) for mode in self.modes if mode.rotations.size]
-        return max(found, default=math.nan)
-
-    @property
-    def is_stable(self) -> bool:
-        """Whether all perturbations but rotations decay (neutral to round-off is not stable)."""
-        error = self.rotation_error
-        return self.leading < -max(NEUTRAL, 0.0 if math.isnan(error) else 10.0 * error)
 
 
 def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
@@ -133,10 +79,10 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
     grid = moment_map.grid
     assert isinstance(grid, ZonalGrid)
     d = grid.d
-    fine, at, degree = _fine(moment_map, point)
+    edged, at, degree = point.parts is not None, *_fine(moment_map, point)
+    fine = at.grid
     assert isinstance(fine, ZonalGrid)
     t = fine.cosines
-    sine = np.sqrt((1.0 - t) * (1.0 + t))
     at, dphi, dark = _light_up(moment_map.equation, fine, at)
     tied = not moment_map.equation.is_isotropic  # to its axis
     modes: list[Mode] = []
@@ -147,52 +93,75 @@ def zonal_spectrum(moment_map: MomentMap, point: Point, count: int = 6) -> Spect
             uniform = not (modes[1].rotations.size or tied)
             if uniform or last < min(0.0, before):
                 break
-        f, df = zonal_functions(d, order, degree, t)
-        parts = [df - 0.5 * f * dphi]
-        if order * (order + d - 3) > 0:
-            parts.append(math.sqrt(order * (order + d - 3)) * f / sine)
-        stiffness = sum((part * fine.weights) @ part.T for part in parts)
         kept = np.arange(order, grid.degree + 1)
-        turn = np.sqrt(at.rho) * dphi if order == 1 and not tied else None
+        y, dy = zonal_functions(d, order, max(grid.degree, order) if edged else degree, t)
+        if edged:
+            f, stiffness = basis_between_edges(at, order, d, degree)
+        else:
+            f, stiffness = y, _stiffness(at, dphi, y, dy, order * (order + d - 3))
+        turn = np.sqrt(at.weight) * dphi if order == 1 and not tied else None
         kernel = moment_map.equation.interaction.between_latitudes(order, t) if dark else None
         modes.append(
             _dense_mode(
-                moment_map, fine.weights, at, f, np.asarray(stiffness), kept, count, order,
+                moment_map, at, f, stiffness, y[: kept.size], kept, count, order,
                 None if turn is None else turn[None], kernel,
             )
         )  # fmt: skip
     return Spectrum(tuple(modes))
 
 
-def _fine(moment_map: MomentMap, point: Point) -> tuple[ZonalGrid | CircleGrid, Point, int]:
-    """A grid for products of sqrt(mu) with harmonics; the degree of the Galerkin basis."""
+def _stiffness(at: Point, dphi: Array, f: Array, df: Array, around: float = 0.0) -> Array:
+    """G/kappa in functions f of which df are the derivatives: int mu grad(f/w) . grad(f/w) dsigma.
+
+    ``around``: what they have of the Laplacian about the axis, over sin^2.
+    """
+    m = at.law.m
+    ratio = at.grid.weights * np.exp((m - 1.0) * at.log_rho)
+    lean = (1.0 - 0.5 * m) * np.exp((1.0 - m) * at.log_rho) * dphi
+    part = df - f * lean
+    found = (part * ratio) @ part.T
+    if around > 0.0:
+        assert isinstance(at.grid, ZonalGrid)
+        t = at.grid.cosines
+        found += around * (f * (ratio / ((1.0 - t) * (1.0 + t)))) @ f.T
+    return np.asarray(found)
+
+
+def _fine(moment_map: MomentMap, point: Point) -> tuple[Point, int]:
+    """The point on a grid for products of w with harmonics; the degree of the Galerkin basis."""
+    if point.parts is not None:
+        return fine_between_edges(moment_map, point)
     grid = moment_map.grid
     probe = grid.resized(grid.size // 2, grid.size)
-    root = np.abs(probe.analyse(np.exp(0.5 * point.log_rho)))
+    root = np.abs(probe.analyse(np.sqrt(point.weight)))
     needed = probe.degrees[np.flatnonzero(root > 1e-13 * root[0])]
     degree = max(grid.degree, 8) + min(int(needed.max()), _MOST)
     size = max(grid.size, 2 * degree + 32)
     fine = grid.resized(grid.degree, size)
     assert isinstance(fine, ZonalGrid | CircleGrid)
-    return fine, MomentMap(moment_map.equation, fine).at(point.moments), degree
+    return MomentMap(moment_map.equation, fine).at(point.moments), degree
 
 
 def _circle_mode(state: StationaryState, grid: CircleGrid, count: int) -> Mode:
     moment_map = MomentMap(state.equation, grid)
-    fine, at, degree = _fine(moment_map, moment_map.at(state.moments))
+    at, degree = _fine(moment_map, moment_map.at(state.moments))
+    fine = at.grid
+    assert isinstance(fine, CircleGrid)
     at, dphi, dark = _light_up(state.equation, fine, at)
-    basis = fine.resized(degree, fine.size)
-    assert isinstance(basis, CircleGrid)
-    f, df = basis.functions
-    part = df - 0.5 * f * dphi
-    stiffness = (part * fine.weights) @ part.T
-    kept = grid.degrees
+    y = fine.functions[0]
+    if at.parts is not None:
+        f, stiffness = basis_between_edges(at, -1, 2, degree)
+    else:
+        basis = fine.resized(degree, fine.size)
+        assert isinstance(basis, CircleGrid)
+        f, df = basis.functions
+        stiffness = _stiffness(at, dphi, f, df)
     still = state.is_uniform or not len(moment_map.free_turns)
-    turn = None if still else (np.sqrt(at.rho) * dphi)[None]
+    turn = None if still else (np.sqrt(at.weight) * dphi)[None]
     kernel = None
     if dark:
         kernel = state.equation.interaction.between_points(fine.points)
-    return _dense_mode(moment_map, fine.weights, at, f, stiffness, kept, count, -1, turn, kernel)
+    return _dense_mode(moment_map, at, f, stiffness, y, grid.degrees, count, -1, turn, kernel)
 
 
 def _light_up(
@@ -208,7 +177,7 @@ def _light_up(
     """
     moment_map = MomentMap(equation, grid)
     dphi = moment_map.gradient(at)[0]
-    if equation.interaction.is_linear:
+    if equation.interaction.is_linear or at.parts is not None:
         return at, dphi, False
     steep = np.abs(at.slope)  # like 1/Z
     if steep.max() < steep.min() / _DARK:
@@ -217,24 +186,24 @@ def _light_up(
         grid.manifold.name, Measure(grid.points, grid.weights * at.rho)
     )
     xi, slope, velocity = (values / equation.kappa for values in found)
-    xi = xi + moment_map.lift
+    xi = xi + moment_map.lift(grid)
     light = int(np.argmax(at.log_rho))
-    log_rho = xi - xi[light] + at.log_rho[light]
+    log_rho = at.law.log_density(float(at.log_rho[light]), xi[light] - xi)
     if isinstance(grid, CircleGrid):
         x = grid.points
         dphi = x[:, 0] * velocity[:, 1] - x[:, 1] * velocity[:, 0]
     else:
         dphi = velocity[:, 0]
-    dphi = dphi + moment_map.slant[0]
+    dphi = dphi + moment_map.slant(grid)[0]
     return replace(at, log_rho=log_rho, slope=slope), np.asarray(dphi), True
 
 
 def _dense_mode(
     moment_map: MomentMap,
-    weights: Array,
     at: Point,
     f: Array,
     stiffness: Array,
+    y: Array,
     kept: NDArray[np.int64],
     count: int,
     order: int,
@@ -243,15 +212,15 @@ def _dense_mode(
 ) -> Mode:
     """Eigenvalues of -G(I - S/kappa) in the basis f (k, n), G/kappa = ``stiffness``.
 
-    ``kept``: degrees of the first functions of the basis, those that the kernel sees. ``pairs``:
-    the kernel between the nodes (n, n), to be used instead of its harmonics.
+    ``y``: the harmonics that the kernel sees, ``kept`` their degrees. ``pairs``: the kernel between
+    the nodes (n, n), to be used instead of its harmonics.
     """
     equation = moment_map.equation
     # Linear: S/kappa = C P C^T gain, log link: with gain/Z in one factor; Phi' = slope is both.
-    pull = equation.interaction.pull(moment_map.grid, max(order, 0))
-    root = np.sqrt(at.rho) * weights
-    right = (f[: kept.size] * root) @ f.T
-    left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ f[: kept.size].T
+    pull, weights = equation.interaction.pull(moment_map.grid, max(order, 0)), at.grid.weights
+    root = np.sqrt(at.weight) * weights
+    right = (y * root) @ f.T
+    left = right if _symmetric(moment_map) else (f * (root * at.slope)) @ y.T
     g = equation.kappa * stiffness
     if pairs is not None:
         pull = (f * (root * at.slope)) @ pairs @ (f * root).T
@@ -263,9 +232,9 @@ def _dense_mode(
         values, vectors = linalg.eig(-g @ (np.eye(len(f)) - pull(left) @ right))
     vectors = vectors / np.linalg.norm(vectors, axis=0)
     chosen = np.ones(values.size, dtype=bool)
-    if order <= 0:  # the mode that is not orthogonal to the left eigenvector sqrt(mu) of mass
-        mass = f @ root
-        chosen[int(np.argmax(np.abs(mass @ vectors)))] = False
+    if order <= 0:  # modes that are not orthogonal to the left eigenvectors of mass, w on each part
+        masses = np.linalg.norm((components(at) * root) @ f.T @ vectors, axis=0)
+        chosen[np.argsort(-masses)[: len(components(at))]] = False
     rotations: Array = np.zeros(0)
     if turns is not None:
         turned = turns * weights @ f.T
@@ -315,7 +284,7 @@ class _Matrixless:
         grid = state.grid
         assert isinstance(grid, SphereGrid)
         root_grid = SphereGrid(grid.size // 2, grid.size)
-        root_power = np.abs(root_grid.analyse(np.exp(0.5 * state.log_rho)))
+        root_power = np.abs(root_grid.analyse(np.sqrt(state.point.weight)))
         needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
         degree = max(grid.degree // 2, 8) + int(needed.max())
         self.kappa = state.equation.kappa
@@ -324,15 +293,17 @@ class _Matrixless:
         moment_map = MomentMap(state.equation, self.low)
         self.pulled = moment_map.pulled
         at = moment_map.at(state.moments)
-        self.root, self.slope = np.sqrt(at.rho), at.slope
-        self.dphi = moment_map.gradient(at)
+        self.root, self.slope, m = np.sqrt(at.weight), at.slope, at.law.m
+        dphi = moment_map.gradient(at)
+        self.ratio = np.exp((m - 1.0) * at.log_rho)
+        self.lean = (1.0 - 0.5 * m) * np.exp((1.0 - m) * at.log_rho) * dphi
         self.mass = basis.analyse(self.root)
         self.mass /= np.linalg.norm(self.mass)
         self.size = self.mass.size
         self.turned = np.zeros((0, self.size))
         if not state.is_uniform and len(moment_map.free_turns):
             every = np.array([
-                basis.analyse(row * self.root) for row in self.low.generators(self.dphi)
+                basis.analyse(row * self.root) for row in self.low.generators(dphi)
             ])  # fmt: skip
             _, sizes, axes = np.linalg.svd(moment_map.free_turns @ every, full_matrices=False)
             self.turned = axes[sizes > 1e-6 * np.linalg.norm(every, 2)]
@@ -342,9 +313,9 @@ class _Matrixless:
 
     def _g(self, f: Array) -> Array:
         basis = self.basis
-        flux = basis.gradient(f) - 0.5 * basis.synthesise(f) * self.dphi
-        inner = np.sum(flux * self.dphi, axis=0)
-        return self.kappa * (basis.analyse_gradient(flux) - 0.5 * basis.analyse(inner))
+        flux = self.ratio * (basis.gradient(f) - basis.synthesise(f) * self.lean)
+        inner = np.sum(flux * self.lean, axis=0)
+        return self.kappa * (basis.analyse_gradient(flux) - basis.analyse(inner))
 
     def __call__(self, f: Array) -> Array:
         f, basis = np.ravel(f), self.basis

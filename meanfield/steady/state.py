@@ -31,7 +31,7 @@ class StationaryState:
         equation: what it is a state of.
         grid: nodes that resolve it to round-off.
         moments: (k,) its moments against the grid's orthonormal harmonics.
-        log_rho: (n,) log density w.r.t. sigma at the nodes.
+        log_rho: (n,) log density w.r.t. sigma at the nodes; -inf where there is none.
         residual: max_l |c_l - T(c)_l|, c_l = int P_l dmu or its like (harmonics scaled to 1).
         iterations: fixed-point steps and Newton steps taken.
     """
@@ -49,7 +49,7 @@ class StationaryState:
     ) -> StationaryState:
         """The state of a solution."""
         return cls(
-            moment_map.equation, moment_map.grid, point.moments, point.log_rho,
+            moment_map.equation, point.grid, point.moments, point.log_rho,
             moment_map.residual(point), iterations,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ class StationaryState:
     @property
     def _external_energy(self) -> float:
         """- int U dmu."""
-        return float(self._mass @ self._map.lift) * self.equation.kappa
+        return float(self._mass @ self._map.lift(self.grid)) * self.equation.kappa
 
     @property
     def energy(self) -> float:
@@ -151,7 +151,9 @@ class StationaryState:
 
     @property
     def entropy(self) -> float:
-        """H = int rho log rho dsigma, 0 for the uniform state."""
+        """int H(rho) dsigma, rho log rho for linear diffusion; 0 for the uniform state."""
+        if self.equation.m != 1.0:
+            return float(self.grid.weights @ self.equation.diffusion.entropy(np.exp(self.log_rho)))
         return float(self.grid.weights @ (np.exp(self.log_rho) * self.log_rho))
 
     @property
@@ -199,11 +201,14 @@ class StationaryState:
     def density(self, points: Array) -> Array:
         """Density w.r.t. sigma at any points in the coordinates of the geometry, (n,)."""
         equation, grid, on = self.equation, self.grid, self.grid.manifold
-        measure = Measure(grid.points, self._mass, grid.weights)
+        point = self.point
+        rule = None if point.parts else grid.weights  # between edges it is none of the sphere
+        measure = Measure(grid.points, self._mass, rule)
         # The constant is that of the node where there is most.
         top = int(np.argmax(self.log_rho))
         x = np.concatenate([grid.points[top : top + 1], on.checked(points)])
         xi = equation.interaction.potential(on.name, measure, grid.degree, x)
         if equation.external is not None:
             xi = xi + equation.external.value(on.embed(x))
-        return np.exp((xi[1:] - xi[0]) / equation.kappa + self.log_rho[top])
+        below = (xi[0] - xi[1:]) / equation.kappa
+        return np.exp(point.law.log_density(float(self.log_rho[top]), below))

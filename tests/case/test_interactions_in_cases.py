@@ -296,7 +296,9 @@ def test_branch_in_any_number(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (here / "out" / "figures" / "branch.png").stat().st_size > 10_000
     assert cli.main([*words, "--parameter", "strenth", *interval, "-o", "no"]) == 2
     error = capsys.readouterr().err
-    assert "'kappa' or 'strength' expected (did you mean 'strength'?)" in error
+    assert (
+        "'kappa', 'strength' or 'diffusion.exponent' expected (did you mean 'strength'?)" in error
+    )
     assert not (here / "no").exists()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from meanfield.case import Eulerian, Implicit
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.space import P1Space
@@ -21,6 +20,7 @@ from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices, Moving, MovingHead
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.intime import TableInTime
 from meanfield.software import load_mpi

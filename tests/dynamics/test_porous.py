@@ -19,7 +19,6 @@ from meanfield.analysis.porous import (
     porous_mean,
 )
 from meanfield.case import Eulerian, Implicit
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.limiters import mean
@@ -28,6 +27,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.interaction.composite import Composite
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import Power, Series

@@ -151,7 +151,7 @@ def test_branches_in_any_number_of_the_kernel() -> None:
     assert fold.parameter == pytest.approx(0.2 / 0.1485555999225, abs=1e-8)
     with pytest.raises(InputError, match=r"'strenght' found.*did you mean 'strength'"):
         with_parameter(Equation(MaierSaupe(), 0.2, 3), "strenght", 1.0)
-    with pytest.raises(InputError, match="'beta' found, 'kappa' or 'strength' expected"):
+    with pytest.raises(InputError, match="'beta' found, 'kappa', 'strength' or"):
         with_parameter(Equation(Power(k=2), 0.2, 3), "beta", 1.0)
 
 

@@ -310,7 +310,7 @@ def test_what_has_no_stationary_density(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match="initial: beside a potential a branch is followed in"):
         mf.branch(tilted, "kappa", 0.2, 0.3, tmp_path / "a", progress=False)
-    with pytest.raises(InputError, match=r"'potential\.strength' expected"):
+    with pytest.raises(InputError, match=r"did you mean 'potential\.strength'"):
         mf.branch(CASE, "potential.streng", 0.2, 0.3, tmp_path / "a", progress=False)
     assert not (tmp_path / "a").exists()
 
@@ -318,11 +318,17 @@ def test_what_has_no_stationary_density(tmp_path: Path) -> None:
 def test_parameters_of_a_model() -> None:
     bumps = mf.BumpPotential(centres=((0.0, 0.0, 1.0),), concentration=3.0)
     model = mf.Model(attention="sa", beta=2.0, potential=bumps, kappa=0.1)
-    assert model.parameters == ("kappa", "beta", "potential.strength", "potential.concentration")
+    assert model.parameters == (
+        "kappa",
+        "beta",
+        "potential.strength",
+        "potential.concentration",
+        "diffusion.exponent",
+    )
     assert model.replaced("potential.concentration", 5.0).potential.concentration == 5.0  # type: ignore[union-attr]
     assert model.replaced("beta", 3.0).beta == 3.0
     assert mf.Model(potential=bumps).parameters == (
-        "kappa", "potential.strength", "potential.concentration"
+        "kappa", "potential.strength", "potential.concentration", "diffusion.exponent"
     )  # fmt: skip
     with pytest.raises(InputError, match=r"potential\.concentration|concentration"):
         model.replaced("potential.concentration", -1.0)

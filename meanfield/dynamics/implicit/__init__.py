@@ -31,7 +31,7 @@ mix in a logarithm, and heads whose symmetric matrices have eigenvalues below 0,
 not part by signs. The log link with noise has no known Lyapunov functional, and a field that is no
 gradient has none: nothing is watched.
 
-Nonlinear diffusion, H'' = rho^{m-2} (``dynamics.diffusion``): the drop and the diffusion make one
+Nonlinear diffusion, H'' = rho^{m-2} (``interaction.diffusion``): drop and diffusion make one
 velocity v_ij = u_ij - kappa (H'(rho'_j) - H'(rho'_i)) with the *new* density, and the flux takes
 the new density from upwind, times g of the old one (``dynamics.porous``). All of the above holds,
 for every dt: F_ij has the sign of mu_i - mu_j, mu = kappa H'(rho') - xi, as upwinding has; with v

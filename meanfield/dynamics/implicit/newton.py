@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.linear import EdgeSystem, Rates
 from meanfield.dynamics.porous import newton_rates, step_residual
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.diffusion import Diffusion
 
 __all__ = ["NewtonSteps", "Pull", "Root"]
 

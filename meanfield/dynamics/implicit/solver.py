@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import DensitySolver, DensityState
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.implicit.control import StepControl, allowed_error
 from meanfield.dynamics.implicit.exchange import Exchange
@@ -26,6 +25,7 @@ from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.options import chosen
 
 __all__ = ["ImplicitSolver", "ImplicitState"]

@@ -11,11 +11,11 @@ from functools import lru_cache
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds.ambient import Ambient
 from meanfield.geometry.manifolds.base import Grid, Manifold, MatrixGrid
-from meanfield.geometry.manifolds.circle import S1, CircleGrid, CircleHarmonics
+from meanfield.geometry.manifolds.circle import S1, CircleGrid, CircleHarmonics, CircleNodes
 from meanfield.geometry.manifolds.invariant import InvariantGrid, PolygonGrid
 from meanfield.geometry.manifolds.sphere import S2, SphereGrid, SphereHarmonics
 from meanfield.geometry.manifolds.transforms import Harmonics, Located
-from meanfield.geometry.manifolds.zonal import Latitudes, ZonalGrid, ZonalHarmonics
+from meanfield.geometry.manifolds.zonal import Latitudes, ZonalGrid, ZonalHarmonics, ZonalNodes
 
 __all__ = [
     "MANIFOLDS",
@@ -24,6 +24,7 @@ __all__ = [
     "Ambient",
     "CircleGrid",
     "CircleHarmonics",
+    "CircleNodes",
     "Grid",
     "Harmonics",
     "InvariantGrid",
@@ -36,6 +37,7 @@ __all__ = [
     "SphereHarmonics",
     "ZonalGrid",
     "ZonalHarmonics",
+    "ZonalNodes",
     "manifold",
     "of_vectors",
 ]

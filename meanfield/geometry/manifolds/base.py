@@ -325,6 +325,20 @@ class Grid(Basis):
 class MatrixGrid(Grid):
     """A grid whose harmonics are held as a matrix."""
 
+    span: ClassVar[float] = 0.0
+    """Where functions are of one angle in [0, span]: its end; 0: they are not."""
+    closed: ClassVar[bool] = False
+    """Whether that is a whole turn; else functions are even about both ends."""
+
+    def at_angles(self, angles: Array, lengths: Array) -> MatrixGrid:
+        """The same functions at nodes of one's own choice, for functions that have kinks.
+
+        Args:
+            angles: (n,) in [0, span].
+            lengths: (n,) weights of a quadrature over the angle.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no angle")
+
     @property
     @abstractmethod
     def functions(self) -> tuple[Array, Array]:

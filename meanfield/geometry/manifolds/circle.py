@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located, l
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import in_parts
 
-__all__ = ["S1", "CircleGrid", "CircleHarmonics", "turn"]
+__all__ = ["S1", "CircleGrid", "CircleHarmonics", "CircleNodes", "turn"]
 
 
 def turn(first: Array, last: Array) -> Array:
@@ -185,6 +185,8 @@ class CircleGrid(_Circular, MatrixGrid):
     """Equally spaced nodes."""
 
     most_size: ClassVar[int] = 8192
+    span: ClassVar[float] = 2.0 * math.pi
+    closed: ClassVar[bool] = True
 
     @property
     def manifold(self) -> S1:
@@ -209,7 +211,7 @@ class CircleGrid(_Circular, MatrixGrid):
             math.sqrt(2.0) * np.cos(k * self._angles),
             math.sqrt(2.0) * np.sin(k * self._angles),
         )
-        f, df = np.zeros((2, 2 * self.degree + 1, self.size))
+        f, df = np.zeros((2, 2 * self.degree + 1, self._angles.size))
         f[0] = 1.0
         f[1::2], f[2::2] = cosine, sine
         df[1::2], df[2::2] = -k * sine, k * cosine
@@ -224,3 +226,22 @@ class CircleGrid(_Circular, MatrixGrid):
 
     def resized(self, degree: int, size: int) -> CircleGrid:
         return CircleGrid(degree, size)
+
+    def at_angles(self, angles: Array, lengths: Array) -> CircleNodes:
+        return CircleNodes(self.degree, self.size, angles=angles, lengths=lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class CircleNodes(CircleGrid):
+    """The same at other nodes: ``angles`` (n,), ``lengths`` (n,) their weights in the angle."""
+
+    angles: Array = field(kw_only=True)
+    lengths: Array = field(kw_only=True)
+
+    @property
+    def _angles(self) -> Array:
+        return self.angles
+
+    @cached_property
+    def weights(self) -> Array:
+        return self.lengths / (2.0 * math.pi)

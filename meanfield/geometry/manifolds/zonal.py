@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from meanfield.geometry.points import zonal_angles
 from meanfield.geometry.polynomials import gauss_gegenbauer, gegenbauer, zonal_functions
 from meanfield.geometry.sphere import Array, colatitude, harmonic_dimension, log_area
 
-__all__ = ["Latitudes", "ZonalGrid", "ZonalHarmonics", "half_masses"]
+__all__ = ["Latitudes", "ZonalGrid", "ZonalHarmonics", "ZonalNodes", "half_masses"]
 
 
 def half_masses(left: Array, right: Array, d: int) -> Array:
@@ -250,6 +250,7 @@ class ZonalGrid(_AxiallySymmetric, MatrixGrid):
     """Axially symmetric functions on S^{d-1}, any d >= 2: Gauss-Gegenbauer nodes in cos(theta)."""
 
     most_size: ClassVar[int] = 4096
+    span: ClassVar[float] = math.pi
 
     @property
     def manifold(self) -> Latitudes:
@@ -257,7 +258,7 @@ class ZonalGrid(_AxiallySymmetric, MatrixGrid):
 
     @property
     def cosines(self) -> Array:
-        """(n,) cos(theta), descending."""
+        """(n,) cos(theta); of a grid's own nodes descending."""
         return gauss_gegenbauer(self.dimension, self.size)[0]
 
     @property
@@ -276,7 +277,32 @@ class ZonalGrid(_AxiallySymmetric, MatrixGrid):
         return np.asarray(self.manifold.components(self.points, vectors).T)
 
     def generators(self, gradient: Array) -> Array:
-        return np.zeros((0, self.size))  # the axis is fixed
+        return np.zeros((0, gradient.shape[-1]))  # the axis is fixed
 
     def resized(self, degree: int, size: int) -> ZonalGrid:
         return ZonalGrid(degree, size, self.dimension)
+
+    def at_angles(self, angles: Array, lengths: Array) -> ZonalNodes:
+        return ZonalNodes(self.degree, self.size, self.dimension, angles=angles, lengths=lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class ZonalNodes(ZonalGrid):
+    """The same at other nodes: ``angles`` theta (n,), ``lengths`` (n,) their weights in theta."""
+
+    angles: Array = field(kw_only=True)
+    lengths: Array = field(kw_only=True)
+
+    @cached_property
+    def cosines(self) -> Array:
+        return np.cos(self.angles)
+
+    @cached_property
+    def weights(self) -> Array:
+        d = self.dimension
+        half = math.exp(math.lgamma(0.5 * d) - math.lgamma(0.5 * (d - 1))) / math.sqrt(math.pi)
+        return half * np.sin(self.angles) ** (d - 2) * self.lengths
+
+    @cached_property
+    def points(self) -> Array:
+        return self.angles[:, None]

@@ -15,7 +15,6 @@ from meanfield.case import (
 )
 from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.density import DensitySolver
-from meanfield.dynamics.diffusion import Diffusion
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
@@ -27,6 +26,7 @@ from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.interaction.contract import AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
 from meanfield.runs.tracks.tokens import TokenTrack

@@ -1,0 +1,171 @@
+"""Stationary states with nonlinear diffusion: edges, fast tails, their stability."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize
+
+import meanfield as mf
+from meanfield.errors import InputError
+from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.geometry.manifolds import ZonalGrid
+from meanfield.interaction.external import External
+from meanfield.interaction.kernels import MaierSaupe, Power
+from meanfield.steady.equation import Equation, MomentMap
+from meanfield.steady.newton import find_stationary
+from meanfield.steady.spectrum import spectrum
+from meanfield.steady.state import StationaryState
+
+PULL = Power(k=1)
+
+
+def aligned(kappa: float, m: float, d: int = 3) -> StationaryState:
+    """The state of W = <x, y> with a mean."""
+    axis = (0.0,) * (d - 1) + (1.0,)
+    return find_stationary(Equation(PULL, kappa, d, m=m), VonMisesFisher(axis, 1.0))
+
+
+@pytest.mark.parametrize("kappa", [0.25, 0.2, 0.1, 0.05])
+def test_cap_of_a_porous_medium(kappa: float) -> None:
+    """m = 2: rho is affine in t above its edge s, (1 - s)^2 (2 + s) = 12 kappa."""
+    s = optimize.brentq(lambda s: (1.0 - s) ** 2 * (2.0 + s) - 12.0 * kappa, -1.0, 1.0, xtol=1e-15)
+    state = aligned(kappa, 2.0)
+    assert state.mean_norm == pytest.approx((2.0 + s) / 3.0, abs=1e-14)
+    assert state.residual < 1e-14
+    point = state.point
+    assert point.parts is not None
+    assert point.parts.ends == pytest.approx(np.array([[0.0, math.acos(s)]]), abs=1e-13)
+    t = np.linspace(-1.0, 1.0, 41)
+    rho = state.density(np.arccos(t)[:, None])
+    assert rho == pytest.approx(4.0 / (1.0 - s) ** 2 * np.maximum(t - s, 0.0), abs=1e-13)
+    assert np.all(rho[t < s] == 0.0)
+    # H of (rho^2 - rho)/2 in closed form.
+    assert state.entropy == pytest.approx(4.0 / (3.0 * (1.0 - s)) - 0.5, abs=1e-14)
+    energy = 0.5 * ((2.0 + s) / 3.0) ** 2
+    assert state.free_energy_excess == pytest.approx(kappa * state.entropy - energy, abs=1e-14)
+
+
+def test_where_all_affine_densities_are_stationary() -> None:
+    """m = 2, kappa = 1/3: rho = 1 + 3 |m| t for |m| <= 1/3."""
+    moment_map = MomentMap(Equation(PULL, 1.0 / 3.0, 3, m=2.0), ZonalGrid(1, 34, 3))
+    for mean in (0.0, 0.1, 0.3, 0.333, 1.0 / 3.0):
+        point = moment_map.at(np.array([1.0, math.sqrt(3.0) * mean]))
+        assert moment_map.residual(point) < 2e-15
+        expected = 1.0 + 3.0 * mean * np.cos(point.grid.points[:, 0])
+        assert point.rho == pytest.approx(expected, abs=1e-14)
+
+
+def by_quadrature(m: float, kappa: float, d: int) -> float:
+    """|m| of W = t, d = 3: the density is the power 1/(m - 1) of max(t - s, 0), or of s - t."""
+    del d
+    p = 1.0 / (m - 1.0)
+
+    def moment(k: int, s: float) -> float:
+        if m > 1.0:  # of the whole power at the edge: exact
+
+            def term(j: int) -> float:
+                high, low = 1.0 - s, max(-1.0 - s, 0.0)
+                return float((high ** (p + j + 1) - low ** (p + j + 1)) / (p + j + 1))
+
+            return 0.5 * (term(0) if k == 0 else term(1) + s * term(0))
+        return 0.5 * float(integrate.quad(lambda t: t**k * (s - t) ** p, -1, 1, epsabs=0,
+                                          epsrel=1e-13, limit=400)[0])  # fmt: skip
+
+    def wrong(s: float) -> float:
+        # rho = (|m - 1| mean/kappa)^p |t - s|^p has mass 1 and this mean.
+        mean = moment(1, s) / moment(0, s)
+        return (abs(m - 1.0) * mean / kappa) ** p * moment(0, s) - 1.0
+
+    low, high = (-8.0, 0.999) if m > 1.0 else (1.0 + 1e-3, 50.0)
+    s = optimize.brentq(wrong, low, high, xtol=1e-15)
+    return moment(1, s) / moment(0, s)
+
+
+@pytest.mark.parametrize(
+    ("m", "kappa"), [(3.0, 0.2), (3.0, 0.05), (1.5, 0.2), (2.5, 0.1), (6.0, 0.2), (0.5, 0.25),
+                     (0.7, 0.2), (1.01, 0.2)],
+)  # fmt: skip
+def test_by_another_quadrature(m: float, kappa: float) -> None:
+    if m == 1.01:  # next to linear: |m| is smooth in the exponent
+        around = [aligned(kappa, 1.0 + h).mean_norm for h in (-0.01, 0.0, 0.01)]
+        assert around[0] + around[2] - 2.0 * around[1] == pytest.approx(0.0, abs=1e-4)
+        assert abs(around[2] - around[0]) < 2e-3
+        return
+    assert aligned(kappa, m).mean_norm == pytest.approx(by_quadrature(m, kappa, 3), abs=2e-12)
+
+
+@pytest.mark.parametrize(
+    ("kappa", "mean"),
+    [(0.3, 0.3806483813674), (0.25, 0.5909142686083), (0.2, 0.7319862617251)],
+)
+def test_fast_diffusion(kappa: float, mean: float) -> None:
+    assert aligned(kappa, 0.5).mean_norm == pytest.approx(mean, abs=1e-13)
+
+
+def test_beside_a_field() -> None:
+    """W = t, U = -h t, m = 2: rho = 1 + (|m| + h)/kappa t while positive, |m| = h/(3 kappa - 1)."""
+    h, kappa = 0.02, 0.4
+    external = External(3, (), mf.LinearPotential(field=(0.0, 0.0, 1.0), strength=h))
+    state = find_stationary(Equation(PULL, kappa, 3, external, 2.0), Uniform(3))
+    assert state.mean_norm == pytest.approx(h / (3.0 * kappa - 1.0), abs=1e-14)
+    # With an edge: |m| = (2 + s)/3 and (|m| + h)/kappa = 4/(1 - s)^2.
+    s = optimize.brentq(
+        lambda s: ((2.0 + s) / 3.0 + h) * (1.0 - s) ** 2 - 4.0 * 0.2, -1.0, 0.9, xtol=1e-15
+    )
+    edged = find_stationary(Equation(PULL, 0.2, 3, external, 2.0), Uniform(3))
+    assert edged.mean_norm == pytest.approx((2.0 + s) / 3.0, abs=1e-14)
+
+
+def test_on_the_circle() -> None:
+    """S^1, any axis: the zonal state of d = 2, and the same eigenvalues."""
+    zonal = aligned(0.2, 3.0, d=2)
+    law = VonMisesFisher((0.6, -0.8), 1.0)
+    circle = find_stationary(Equation(PULL, 0.2, 2, m=3.0), law, "circle")
+    assert circle.mean == pytest.approx(zonal.mean_norm * np.array([0.6, -0.8]), abs=1e-13)
+    assert circle.entropy == pytest.approx(zonal.entropy, abs=1e-13)
+    ones = np.concatenate([mode.eigenvalues.real for mode in spectrum(zonal).modes])
+    found = spectrum(circle)
+    expected = np.sort(ones)[::-1][:4]
+    assert found.modes[0].eigenvalues.real[:4] == pytest.approx(expected, abs=1e-9)
+    assert found.rotation_error < 1e-10
+
+
+def test_several_parts() -> None:
+    """W = P_2, m = 3: two caps about both poles, of equal mass; a belt for its negative."""
+    caps = find_stationary(Equation(MaierSaupe(), 0.02, 3, m=3.0), Gegenbauer(3, (0.0, 1.0)))
+    parts = caps.point.parts
+    assert parts is not None and parts.ends.shape == (2, 2)
+    assert parts.ends[0, 1] == pytest.approx(math.pi - parts.ends[1, 0], abs=1e-13)
+    assert caps.mean_norm < 1e-14 and caps.residual < 1e-14
+    found = spectrum(caps)
+    assert found.is_stable and found.rotation_error < 1e-9
+    belt = find_stationary(Equation(MaierSaupe(), 0.02, 3, m=3.0), Gegenbauer(3, (0.0, -0.9)))
+    parts = belt.point.parts
+    assert parts is not None and parts.ends.shape == (1, 2) and np.all(parts.edges)
+    assert not spectrum(belt).is_stable  # it may close up to one axis
+
+
+@pytest.mark.parametrize(
+    ("m", "leading"), [(0.5, -0.5024458), (1.0, -0.6206654), (2.0, -1.1878901)]
+)
+def test_axial_eigenvalue(m: float, leading: float) -> None:
+    """W = t, kappa = .2: m <= 1 by finite elements (extrapolated); m = 2 see also the flow."""
+    found = spectrum(aligned(0.2, m))
+    assert found.modes[0].eigenvalues[0].real == pytest.approx(leading, abs=2e-7)
+    assert found.rotation_error < 1e-9 and found.is_stable
+
+
+def test_spectrum_at_the_uniform_state_is_the_same_for_every_exponent() -> None:
+    for m in (0.5, 2.0, 3.0):
+        state = find_stationary(Equation(PULL, 0.2, 3, m=m), Uniform(3))
+        assert state.is_uniform and state.entropy == 0.0
+        modes = spectrum(state).modes
+        assert modes[0].eigenvalues[0].real == pytest.approx(2.0 * (1.0 / 3.0 - 0.2), abs=1e-12)
+
+
+def test_refused() -> None:
+    with pytest.raises(InputError, match="exponent = -1 found"):
+        Equation(PULL, 0.2, 3, m=-1.0)
