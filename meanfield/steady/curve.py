@@ -262,6 +262,11 @@ class Curve:
                 return False
             self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
             return True
+        if moment_map.has_kinks(moment_map.at(moments)):
+            raise BrokenInvariantError(
+                f"{self.parameter} = {x[-1]:g}: the density has edges from here on, which are "
+                "resolved in axial symmetry only"
+            )
         if 2 * self.grid.size > self.grid.most_size:
             raise BrokenInvariantError(
                 f"{self.parameter} = {x[-1]:g}: a peak is too narrow for {self.grid.size} nodes; "

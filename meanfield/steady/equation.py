@@ -325,6 +325,15 @@ class MomentMap:
                 stacklevel=3,
             )
 
+    @property
+    def may_have_kinks(self) -> bool:
+        """Whether densities have edges that nodes do not keep to, where they have any."""
+        return self.law.has_edges and self._line is None
+
+    def has_kinks(self, point: Point) -> bool:
+        """Whether the density has edges that the nodes do not keep to."""
+        return self.may_have_kinks and not np.all(np.isfinite(point.log_rho))
+
     def resolves(self, point: Point) -> bool:
         """Whether a grid of twice the size gives the same T(a), to ten times the round-off.
 

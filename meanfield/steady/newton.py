@@ -21,10 +21,12 @@ from meanfield.geometry.manifolds import Grid, MatrixGrid, manifold
 from meanfield.geometry.sphere import Array
 from meanfield.steady.equation import Equation, MomentMap, Point
 from meanfield.steady.state import UNIFORM, StationaryState
+from meanfield.steady.turned import axial_start, turned
 
 __all__ = ["find_stationary", "newton"]
 
-_KINKED = 1e-8
+_KINKED, _EDGED = 1e-8, 1e-6
+_ROUGH = 1e-5
 _ITERATIONS = {1: 20_000, 2: 4_000}  # by the dimension of the grid, which sets their cost
 
 
@@ -136,6 +138,8 @@ def find_stationary(
             point = replace(moment_map.at(moments), log_rho=np.zeros(moment_map.grid.weights.size))
             return StationaryState.of(moment_map, point)
         free = _free(moments, moment_map)
+        if (told := _about_its_axis(moment_map, moments, free, progress)) is not None:
+            return told
         point, done = _iterate(moment_map, moments, free, progress)
         fixed, newtons = fixed + done[0], newtons + done[1]
         if not (moment_map.resolves(point) or _as_far_as_goes(moment_map, point)):
@@ -153,6 +157,30 @@ def find_stationary(
         f"kappa = {equation.kappa:g} found: the state is narrower than {most} nodes "
         f"from pole to pole resolve; expected a larger kappa"
     )
+
+
+def _about_its_axis(
+    moment_map: MomentMap,
+    moments: Array,
+    free: Array,
+    progress: Callable[[int, float], None] | None,
+) -> StationaryState | None:
+    """By its zonal form, the state whose edges nodes on a sphere do not keep to; None: no such.
+
+    Where nodes know nothing of a rotation, the iteration drifts along it: it is left early.
+    """
+    if not moment_map.may_have_kinks:
+        return None
+    done, found = (0, 0), axial_start(moment_map, moments, exact=True)
+    if found is None:
+        point, done = _iterate(moment_map, moments, free, progress, _ROUGH)
+        if moment_map.has_kinks(point):
+            found = axial_start(moment_map, point.moments, exact=False)
+        if found is None:
+            return None
+    zonal = find_stationary(moment_map.equation, found[0], progress=progress)
+    iterations = (done[0] + zonal.iterations[0], zonal.iterations[1])
+    return turned(moment_map, zonal, found[1], iterations)
 
 
 def _without_noise(moments: Array, moment_map: MomentMap) -> Array:
@@ -187,19 +215,21 @@ def _free(moments: Array, moment_map: MomentMap) -> Array:
 
 
 def _as_far_as_goes(moment_map: MomentMap, point: Point) -> bool:
-    """Whether this is the largest grid, good to 1e-8, and there is a potential, perhaps with kinks.
+    """Whether kinks, of a density with edges or of a potential, leave a known error.
 
-    Warns of that.
+    That is one up to 1e-6 (edges) or, on the largest grid, 1e-8. Warns of it.
     """
-    grid = moment_map.grid
-    if moment_map.equation.external is None or 2 * grid.size <= grid.most_size:
+    grid, edges = moment_map.grid, moment_map.has_kinks(point)
+    if not edges and (moment_map.equation.external is None or 2 * grid.size <= grid.most_size):
         return False
     error = moment_map.unresolved(point)
-    if error > _KINKED:
+    if error > (_EDGED if edges else _KINKED):
         return False
+    of = "a grid without nodes along them makes of edges" if edges else (
+        "the largest grid makes of a potential with kinks"
+    )  # fmt: skip
     warnings.warn(
-        f"moments of the state are known to {error:.1e}: that is what the largest grid makes of a "
-        "potential with kinks",
+        f"moments of the state are known to {error:.1e}: that is what {of}",
         MeanfieldWarning,
         stacklevel=3,
     )
@@ -211,11 +241,12 @@ def _iterate(
     moments: Array,
     free: Array,
     progress: Callable[[int, float], None] | None,
+    rough: float = 0.0,
 ) -> tuple[Point, tuple[int, int]]:
-    """Damped fixed-point iteration, then Newton, on one grid."""
+    """Damped fixed-point iteration, then Newton, on one grid; or until a residual that will do."""
     point = moment_map.at(moments)
     size = moment_map.residual(point)
-    if size < moment_map.round_off(point):
+    if size < max(moment_map.round_off(point), rough):
         return point, (0, 0)
     theta, near = 1.0, 1e-6
     newton_steps = falling = 0
@@ -234,6 +265,8 @@ def _iterate(
         point, size = following, new_size
         if progress is not None:
             progress(count, size)
+        if size < rough:
+            return point, (count, 0)
         # The distance to the limit of a geometric sequence; only trust it when it is one.
         distance = size / max(1.0 - ratio, 1e-6)
         solvable = falling >= 5 and (distance < near or count == limit)

@@ -18,6 +18,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.steady.crossing import settled_crossing
 from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import COLUMNS
+from meanfield.steady.modes import NEUTRAL
 
 __all__ = [
     "SMALL",
@@ -32,6 +33,8 @@ __all__ = [
 SMALL = 1e-4
 """Amplitude below which a state is next to the uniform branch."""
 _LEVEL = 1e-7  # of the tangent: its part along the parameter that is round-off
+_UPRIGHT = 1e-11  # the same, at one end of a step, of which the other may be level
+_ROUND_OFF = 1e-14  # of energies
 _SAME = 1e-4  # of solutions, which are known to the root of round-off where branches cross
 _CRITICAL = 1e-5  # of an eigenvalue, against a rate of one: the one that crosses zero
 
@@ -180,6 +183,11 @@ def located(curve: Curve, step: Step, test: Callable[[Array], float]) -> tuple[A
     return solutions[root], root * step.size
 
 
+def _changes_sign(one: float, other: float, floor: float) -> bool:
+    """Whether two numbers differ in sign, by more than round-off."""
+    return one * other < 0.0 and min(abs(one), abs(other)) > floor
+
+
 def special_points(
     curve: Curve, step: Step, rows: tuple[Array, Array], crossings: bool
 ) -> list[Special]:
@@ -198,15 +206,17 @@ def special_points(
     leading, excess = COLUMNS.index("leading"), COLUMNS.index("free_energy_excess")
     tangent, (before, row) = step.tangent, rows
     tests: list[tuple[str, Callable[[Array], float]]] = []
-    turns = tangent[-1] * step.following[-1] < 0.0
-    if turns:
+    ends = (float(tangent[-1]), float(step.following[-1]))
+    if turns := _changes_sign(*ends, _UPRIGHT * curve.width):
         tests.append(("fold", lambda y: float(curve.tangent(y, tangent)[-1])))
     if crossings and curve.crossing(step.x, tangent) * curve.crossing(step.new, tangent) < 0.0:
         tests.append(("secondary", lambda y: curve.crossing(y, tangent)))
-    if before[leading] * row[leading] < 0.0 and not turns:
+    if _changes_sign(before[leading], row[leading], NEUTRAL) and not turns:
         tests.append(("branch point", lambda y: curve.spectrum(y).leading))
     falls = curve.equation.interaction.energy_kind == "gradient"
-    if falls and curve.equation.is_free and before[excess] * row[excess] < 0.0:
+    sizes = [abs(r[COLUMNS.index("energy")]) + abs(r[COLUMNS.index("entropy")]) for r in rows]
+    equal = _changes_sign(before[excess], row[excess], _ROUND_OFF * max(sizes))
+    if falls and curve.equation.is_free and equal:
         tests.append(("equal free energy", lambda y: curve.state(y).free_energy_excess))
     found: list[tuple[float, Special]] = []
     for kind, test in tests:

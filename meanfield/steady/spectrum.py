@@ -35,6 +35,7 @@ from meanfield.steady.edged import basis_between_edges, components, fine_between
 from meanfield.steady.equation import Equation, MomentMap, Point
 from meanfield.steady.modes import NEUTRAL, Mode, Spectrum
 from meanfield.steady.state import StationaryState
+from meanfield.steady.turned import TurnedState
 
 __all__ = ["NEUTRAL", "Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
@@ -58,6 +59,8 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     Raises:
         BrokenInvariantError: the Arnoldi iteration did not converge.
     """
+    if isinstance(state, TurnedState):
+        state = state.zonal
     grid = state.grid
     if isinstance(grid, CircleGrid):
         return Spectrum((_circle_mode(state, grid, count),))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from meanfield.arguments import checked_arguments
@@ -273,6 +274,11 @@ class BranchResult:
                 joins = any(abs(found.table[end, 0] - p) <= 1e-9 * abs(p) for p in diagram.critical)
                 if abs(found.table[end, 1]) > 1e-9 or not joins:
                     continue
+                if abs(leading[beside]) <= NEUTRAL:
+                    p = float(found.table[end, 0])
+                    at = np.abs(found.table[:, 0] - p) <= 1e-9 * abs(p)
+                    size = float(np.max(np.abs(found.table[at, 1])))
+                    return f"degenerate: at {name} = {p:.6g} all |m| up to {size:.4g} at least are at rest"
                 if leading[beside] < 0.0:
                     return "continuous: stable states branch off where the uniform one loses it"
                 if not folds:
