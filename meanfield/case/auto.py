@@ -31,7 +31,7 @@ def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
       ``Implicit`` where they do not narrow (W concave on average: repulsion, V beta < 0), which
       comes to rest, and for singular kernels.
     """
-    if model.kappa > 0.0:
+    if model.diffuses:
         return Implicit()
     interaction = model.on(geometry)
     degrees = 8 + int(3.0 * math.sqrt(interaction.sharpness - 1.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -53,10 +53,6 @@ class Parts(Protocol):
     def potential(self) -> Potential | None: ...
 
     @property
-    def moving(self) -> Mapping[str, object]:
-        """What is in time, by key paths."""
-
-    @property
     def beside(self) -> list[str]:
         """The keys that are given of what needs no interaction."""
 
@@ -69,7 +65,14 @@ def composite_of(
     Raises:
         InputError: what this dimension, or a kind of attention, does not have.
     """
-    from meanfield.interaction.composite import KINDS, Composite, HeadMatrices, Moving
+    from meanfield.interaction.composite import (
+        KINDS,
+        Composite,
+        HeadMatrices,
+        Moving,
+        MovingDrift,
+        MovingHead,
+    )
     from meanfield.interaction.drifts import Drift as Fixed
 
     d, kind = geometry.d, model.attention or "sa"
@@ -81,7 +84,7 @@ def composite_of(
     try:
         made = KINDS[kind](**given) if given else kind
         rest = (made, d, geometry.kind, method, accuracy)
-        if model.moving:
+        if any(isinstance(part, MovingHead | MovingDrift) for part in (*heads, *drifts)):
             return _looked_ahead(Moving(tuple(heads), *rest, tuple(drifts)))
         fixed = tuple(head for head in heads if isinstance(head, HeadMatrices))
         return Composite(fixed, *rest, tuple(x for x in drifts if isinstance(x, Fixed)))

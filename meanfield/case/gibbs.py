@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,6 +41,10 @@ class Steady(Parts, Protocol):
 
     @property
     def term(self) -> Term: ...
+
+    @property
+    def moving(self) -> Mapping[str, object]:
+        """What is in time, by key paths."""
 
 
 def is_kernel(model: Parts) -> bool:

@@ -31,6 +31,7 @@ from meanfield.case.intime import (
     moves,
     moving_in,
     number_in_time,
+    vanishes,
     written,
 )
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
@@ -65,9 +66,12 @@ if TYPE_CHECKING:
     AnyStrength = Strength
     Heads = Sequence[Head]
     Beta = NumberInTime
+    Kappa = NumberInTime
 else:
     _Beta = Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)]
     Beta = Annotated[_Beta, number_in_time(_Beta)]
+    _Kappa = Annotated[Number, Field(ge=0.0, le=MAX_KAPPA)]
+    Kappa = Annotated[_Kappa, number_in_time(_Kappa)]
     Heads = Annotated[
         tuple[Head, ...],
         BeforeValidator(a_list, json_schema_input_type=list[Head]),
@@ -139,8 +143,8 @@ class Model:
     strength: AnyStrength | None = None
     """nu(|m|), m the mean of the tokens, by which the velocity of attention and of an interaction
     is multiplied, as in alignment models; that of a drift, a perceptron, a potential is not."""
-    kappa: Number = Field(default=0.0, ge=0.0, le=MAX_KAPPA)
-    """Diffusion."""
+    kappa: Kappa = 0.0
+    """Diffusion, also in time, where it is >= 0 at all times."""
     diffusion: Diffusion | None = None
     """What kind of diffusion kappa is of; left out: linear."""
 
@@ -235,6 +239,11 @@ class Model:
             for key, value in moving_in(owner).items()
         }
         return {f"model.{name}": value for name, value in moving_in(self).items()} | inside
+
+    @property
+    def diffuses(self) -> bool:
+        """Whether kappa may be positive at some time."""
+        return not vanishes(self.kappa)
 
     @property
     def exponent(self) -> float:

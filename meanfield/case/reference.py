@@ -91,8 +91,8 @@ def _is_of_matrices(path: str) -> bool:
         (name, rest), valid = of_head.groups(), {*_names((Head,)), None}
     elif other and other[1] in _WITH_MATRICES:
         name, rest, valid = other[2], other[3], {*_names(NESTED[other[1]])}
-    elif path.startswith("model.beta."):
-        name, rest, valid = None, path.removeprefix("model.beta"), {None}
+    elif other and other[1] in ("model.beta", "model.kappa"):
+        name, rest, valid = None, path.removeprefix(other[1]), {None}
         if path.split(".")[2] not in _names(IN_TIME):
             return False
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import PlainValidator, ValidationInfo
 
 from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
+from meanfield.case.heads import number_in_words
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 from meanfield.options import Expected, Field, Flag, Number, Whole, absolute, options
@@ -55,10 +56,11 @@ Limited = Literal["log-muscl"]
 
 
 def _no_diffusion(model: Model, solver: str) -> None:
-    if model.kappa != 0.0:
+    if model.diffuses:
         others = ' (or "particles")' if model.exponent == 1.0 else ""
         raise InputError(
-            f"model.kappa: found {model.kappa:g}, but the {solver} solver has kappa = 0 only: "
+            f"model.kappa: found {number_in_words(model.kappa)}, but the {solver} solver has "
+            "kappa = 0 only: "
             f'expected solver.type = "implicit"{others}'
         )
 
@@ -94,7 +96,7 @@ class Eulerian:
             InputError: with what would do.
         """
         needs_mesh(geometry, self.type)
-        if model.exponent < 1.0 and model.kappa != 0.0:
+        if model.exponent < 1.0 and model.diffuses:
             raise InputError(
                 f"model.diffusion.exponent: found {model.exponent:g}, which fills empty regions at "
                 'once: expected solver.type = "implicit", or an exponent above 1'
@@ -284,12 +286,12 @@ class Particles:
             InputError: with what would do.
         """
         _suits_tokens(self, geometry, model)
-        if model.kappa != 0.0 and model.exponent != 1.0:
+        if model.diffuses and model.exponent != 1.0:
             raise InputError(
                 f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
                 'linear diffusion: expected solver.type = "implicit" (or exponent = 1)'
             )
-        if self.dt is not None and model.kappa == 0.0:
+        if self.dt is not None and not model.diffuses:
             raise InputError(
                 f"solver.dt: found {self.dt:g} with model.kappa = 0, where steps follow the "
                 "error: expected rtol and atol, or noise"
@@ -326,8 +328,9 @@ class Layers:
             InputError: with what would do.
         """
         _suits_tokens(self, geometry, model)
-        if model.kappa != 0.0:
-            raise InputError(f"model.kappa: found {model.kappa:g}, layers have no noise: 0")
+        if model.diffuses:
+            found = number_in_words(model.kappa)
+            raise InputError(f"model.kappa: found {found}, layers have no noise: 0")
         if model.potential is not None:
             raise InputError(
                 "model.potential: found together with layers, which have none: expected "

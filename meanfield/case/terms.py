@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ValidationInfo, WrapValidator
 
 from meanfield.case.intime import (
     Form,
+    InCase,
     MatrixInTime,
     in_time,
     moving_in,
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from meanfield.interaction.composite import MovingDrift
     from meanfield.interaction.drifts import Drift
 
-__all__ = ["AnyPotential", "Diffusion", "Perceptron", "potential_on"]
+__all__ = [
+    "AnyPotential",
+    "Diffusion",
+    "Perceptron",
+    "constant_kappa",
+    "kappa_in_time",
+    "potential_on",
+]
 
 
 def _potential(value: Any, read: Callable[[Any], object], info: ValidationInfo) -> object:
@@ -99,6 +107,27 @@ else:
         Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
         vector_in_time(list[float]),
     ]
+
+
+def kappa_in_time(kappa: object) -> InTime | float:
+    """kappa of a model as solvers take it.
+
+    Raises:
+        InputError: values that are no numbers.
+    """
+    return kappa.on("model.kappa", Form(0)) if isinstance(kappa, InCase) else constant_kappa(kappa)
+
+
+def constant_kappa(kappa: object) -> float:
+    """kappa of a model where it does not depend on time.
+
+    Raises:
+        InputError: it does.
+    """
+    if not isinstance(kappa, float):
+        raise InputError("model.kappa: found a value in time, stationary and branch need constants")
+    return kappa
+
 
 MAX_EXPONENT = 20.0  # densities of 1e15 have powers then that are doubles
 

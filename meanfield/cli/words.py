@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from meanfield.case import Case, Geometry, Model
+    from meanfield.case.intime import NumberInTime
     from meanfield.steady.problem import Problem
 
 __all__ = ["case_words", "mesh_words", "model_words", "problem_words", "token_count"]
@@ -46,9 +47,11 @@ def mesh_words(case: Case) -> str:
     return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
 
 
-def model_words(model: Model, geometry: Geometry, kappa: float) -> str:
+def model_words(model: Model, geometry: Geometry, kappa: NumberInTime) -> str:
     """Words for the interaction on a geometry, and for the noise if there is some."""
-    noise = f", kappa = {kappa:g}" if kappa else ""
+    noise = f", kappa = {kappa:g}" if isinstance(kappa, float) else ", kappa in time"
+    if not kappa:
+        noise = ""
     if kappa and model.exponent != 1.0:
         noise += f", m = {model.exponent:g}"
     return f"{model.on(geometry).describe()}{noise}"
@@ -59,7 +62,7 @@ def case_words(case: Case) -> str:
     return f"{mesh_words(case)}, {model_words(case.model, case.geometry, case.model.kappa)}"
 
 
-def problem_words(problem: Problem, kappa: float) -> str:
+def problem_words(problem: Problem, kappa: NumberInTime) -> str:
     """Words for a stationary problem; kappa = 0: it is what varies."""
     words = model_words(problem.model, problem.geometry, kappa)
     return f"{problem.manifold.name}, d = {problem.geometry.d}, {words}"

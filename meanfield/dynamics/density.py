@@ -16,6 +16,7 @@ from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.drift import Drift, EdgeDrift
 from meanfield.dynamics.fluxes import dissipation
+from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.porous import porous_dissipation
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
@@ -25,6 +26,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.diffusion import Diffusion
+from meanfield.interaction.intime import InTime
 from meanfield.interaction.measure import Measure
 
 __all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]
@@ -56,12 +58,11 @@ class DensitySolver(Solver):
         t: initial time.
         accuracy: of the transforms; None: the mesh's.
         watch: of the energy.
-        diffusion: as a number kappa, linear.
+        diffusion: as a number kappa, also one in time, linear.
 
     Attributes:
         rho: (n_owned,) density.
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
-        diffusion: kappa and what it does to a density; kappa: the number.
         initial_mass_error: mass of ``rho`` as given, minus one.
         All others are those of ``Solver``.
 
@@ -78,17 +79,16 @@ class DensitySolver(Solver):
         t: float = 0.0,
         accuracy: float | None = None,
         watch: EnergyWatch | None = None,
-        diffusion: Diffusion | float = 0.0,
+        diffusion: AnyDiffusion | InTime | float = 0.0,
     ) -> None:
-        self.diffusion = Diffusion.of(diffusion)
-        self.kappa = self.diffusion.kappa
+        diffusion = diffusion_of(diffusion)
         if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"space's '{space.geometry}' (d = {space.d}) expected"
             )
         interaction = interaction.on_mesh(space.n_global, accuracy)
-        super().__init__(interaction, space.comm, t, watch)
+        super().__init__(interaction, space.comm, t, watch, diffusion)
         harmonics = interaction.harmonics
         assert harmonics is not None
         self.space = space
@@ -174,38 +174,48 @@ class DensitySolver(Solver):
         (H' = log rho for linear diffusion.) For kappa = 0 that of X itself. A steady state through
         which mass goes round, of a field that is no gradient, is not at rest. Collective.
         """
-        if self.kappa == 0.0:
+        diffusion = self.diffusion
+        if diffusion.kappa == 0.0:
             return super().speed()
         rho = self.space.with_ghosts(self.rho).copy()
         drift, stars = self.drift_of(self.field()), self.space.stars
-        lost = dissipation if self.diffusion.is_linear else porous_dissipation
-        pressure = log_of(rho) if self.diffusion.is_linear else self.diffusion.pressure(rho)
+        lost = dissipation if diffusion.is_linear else porous_dissipation
+        pressure = log_of(rho) if diffusion.is_linear else diffusion.pressure(rho)
         local = lost(
-            stars.neighbour, stars.coefficient, drift.xi, drift.drops, self.kappa, rho, pressure
-        )
+            stars.neighbour, stars.coefficient, drift.xi, drift.drops, diffusion.kappa, rho,
+            pressure,
+        )  # fmt: skip
         (total,) = self.space.sum(local)
         return math.sqrt(total)
 
     def free_energy_excess(self) -> float:
-        """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective."""
-        return self._functional(self.rho, self.field())
+        """F - F_uniform, scaled: falls for the identity link (kappa = 0: any). Collective.
 
-    def _known_to(self, field: AnyField, functional: float) -> tuple[float, float]:
+        Where kappa depends on time it is that of the current time, and F grows by H dkappa, too.
+        """
+        return self._functional(self.rho, self.field(), self.diffusion)
+
+    def _known_to(
+        self, field: AnyField, functional: float, diffusion: Diffusion
+    ) -> tuple[float, float]:
         """Size of the numbers that a functional is made of, and what changes of it say nothing."""
         scale = abs(field.energy(scaled=True)) + abs(functional)
-        return scale, self._energy.noise(field, scale, self.interaction.scaled(self.kappa))
+        return scale, self._energy.noise(field, scale, self.interaction.scaled(diffusion.kappa))
 
-    def _functional(self, rho: Array, field: AnyField) -> float:
-        entropy = 0.0
-        if self.kappa > 0.0:
-            local = self.weights * rho
-            if self.diffusion.is_linear:
-                (entropy,) = self.space.sum(float(np.dot(local, log_of(rho))))
-            else:
-                h = self.diffusion.specific_entropy(rho)
-                (entropy,) = self.space.sum(float(np.dot(local, h)))
-        kappa = self.interaction.scaled(self.kappa)
+    def _functional(self, rho: Array, field: AnyField, diffusion: Diffusion) -> float:
+        """F - F_uniform, scaled, of a density with its field, at a kappa. Collective."""
+        entropy = self._entropy(rho) if diffusion.kappa > 0.0 else 0.0
+        kappa = self.interaction.scaled(diffusion.kappa)
         return self.interaction.free_energy(field.energy_excess(), entropy, kappa)
+
+    def specific_entropy(self, rho: Array) -> Array:
+        """H(rho)/rho, H that of its diffusion at any time; log rho where there is none."""
+        return self.diffusion_in_time.specific_entropy(rho)
+
+    def _entropy(self, rho: Array) -> float:
+        """H of a density. Collective."""
+        h = self.specific_entropy(rho)
+        return self.space.sum(float(np.dot(self.weights * rho, h)))[0]
 
     def check(self) -> None:
         """Refuse a density that is none; see ``Solver``. Collective."""

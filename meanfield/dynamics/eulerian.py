@@ -12,7 +12,9 @@ Nonlinear diffusion with fronts (m > 1) is a part of the drop, v_ij = u_ij - kap
 the density at each stage; the density on an edge is then the mean of its ends, at most twice the
 upwind one (``dynamics.porous``). Steps are of the order of h^2: for short runs. Here the free
 energy, which falls in continuous time, is watched. (Linear and fast diffusion fill empty regions
-at once: their explicit rates have no bound there.)
+at once: their explicit rates have no bound there.) Where kappa depends on time each stage has that
+of its time; the free energy is watched between jumps of kappa, and not where it changes all the
+time.
 
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
@@ -28,6 +30,7 @@ from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.limiters import limiter
+from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
@@ -36,7 +39,7 @@ from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
-from meanfield.interaction.diffusion import Diffusion
+from meanfield.interaction.intime import InTime
 from meanfield.options import chosen
 
 __all__ = ["EulerianSolver", "EulerianState"]
@@ -73,7 +76,7 @@ class EulerianSolver(DensitySolver):
             normalised to mass one.
         options: choices of the discretisation.
         t: initial time.
-        diffusion: none, or one that spreads at finite speed (an exponent above 1).
+        diffusion: none, or one that spreads at finite speed (an exponent above 1), also in time.
 
     Attributes:
         refused: steps tried again for their energy.
@@ -93,16 +96,17 @@ class EulerianSolver(DensitySolver):
         rho: Array,
         options: Eulerian | None = None,
         t: float = 0.0,
-        diffusion: Diffusion | float = 0.0,
+        diffusion: AnyDiffusion | InTime | float = 0.0,
     ) -> None:
         self.options = chosen(Eulerian, options)
         watch = EnergyWatch(MASS_TOLERANCE)
         super().__init__(space, interaction, rho, t, self.options.tolerance, watch, diffusion)
-        self._spreads = self.diffusion.has_fronts
-        if self.kappa > 0.0 and not self._spreads:
+        self._spreads = self.diffusion_in_time.has_fronts
+        if self.diffuses and not self._spreads:
+            told = "a kappa in time" if self.kappa_moves else f"kappa = {self.kappa:g}"
             raise InputError(
-                f"kappa = {self.kappa:g} with exponent {self.diffusion.exponent:g} found, explicit "
-                "steps take an exponent above 1: others fill empty regions at once"
+                f"{told} with exponent {self.diffusion_in_time.exponent:g} found, explicit steps "
+                "take an exponent above 1: others fill empty regions at once"
             )
         scheme = self.options.scheme
         self._stages = STEPPERS[self.options.stepper]
@@ -160,6 +164,7 @@ class EulerianSolver(DensitySolver):
 
     def _leave_behind(self) -> None:
         self._history, self._rate = History(), 0.0
+        self._free_energy = None
 
     # ------------------------------------------------------------------ stepping
 
@@ -192,8 +197,13 @@ class EulerianSolver(DensitySolver):
         """
         while True:
             dt = self._fitted(t_end, longest)
+            if self.kappa_moves and self._spreads:
+                most = self._longest_by_diffusion(self._within(self._after(dt, t_end)))
+                if dt > 1.01 * most:
+                    longest = max(most, 0.5 * dt)
+                    continue
             rho, rate = self._stepped(rows, dt)
-            if not self.interaction.moves:
+            if not (self.interaction.moves or self.kappa_moves):
                 return dt, rho, rate
             (fastest,) = self.space.max(rate)
             if fastest * dt <= 1.0:
@@ -214,7 +224,9 @@ class EulerianSolver(DensitySolver):
             else:
                 stage_time = self._within(self.t + stage.offset * dt)
                 stage_rows = self._rows_of(self._field_of(rho, stage_time))
-            drift = self._spread(self._edges.of(stage_rows), rho)
+            drift = self._edges.of(stage_rows)
+            if self._spreads:
+                drift = self._spread(drift, rho, self._within(self.t + stage.offset * dt))
             with self._timed("sweep"):
                 rho = self._euler(rho, drift, dt, stage.keep, old)
                 rate = max(rate, float(np.max(self._outrate, initial=0.0)))
@@ -245,37 +257,46 @@ class EulerianSolver(DensitySolver):
     def _longest_by_cfl(self, rows: Array) -> float:
         if self._rate == 0.0:
             with self._timed("sweep"):
-                drift = self._spread(self._edges.of(rows), self.rho)
+                drift = self._edges.of(rows)
+                if self._spreads:
+                    drift = self._spread(drift, self.rho, self.t)
                 self._emit(self.rho, drift, 0.0, limited=False)
                 self._rate = float(np.max(self._outrate, initial=0.0))
-        (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion()))
+        (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion(self.t)))
         share = _WITH_DIFFUSION if self._spreads else 1.0
         return share * self.options.cfl / rate if rate > 0.0 else math.inf
 
-    def _spread(self, drift: Drift, rho: Array) -> Drift:
-        """A drift with what diffusion of this density (n_owned,) adds to it. Collective."""
-        if not self._spreads:
+    def _longest_by_diffusion(self, t: float) -> float:
+        """The longest step that is stable at the kappa of a time. Collective."""
+        (rate,) = self.space.max(self._rate_of_diffusion(t))
+        return _WITH_DIFFUSION * self.options.cfl / rate if rate > 0.0 else math.inf
+
+    def _spread(self, drift: Drift, rho: Array, t: float) -> Drift:
+        """A drift with what diffusion of this density (n_owned,) adds at a time. Collective."""
+        diffusion = self.diffusion_in_time.at(t)
+        if diffusion.kappa == 0.0:
             return drift
-        pressure = self.kappa * self.diffusion.pressure(self.space.with_ghosts(rho))
+        pressure = diffusion.kappa * diffusion.pressure(self.space.with_ghosts(rho))
         if drift.is_gradient:
             return Drift(drift.xi - pressure, drift.drops)
         n = self.space.n_owned
         return Drift(drift.xi, drift.drops - (pressure[self.space.stars.neighbour] - pressure[:n]))
 
-    def _rate_of_diffusion(self) -> float:
-        if not self._spreads:
+    def _rate_of_diffusion(self, t: float) -> float:
+        diffusion = self.diffusion_in_time.at(t)
+        if diffusion.kappa == 0.0:
             return 0.0
         stars = self.space.stars
-        mobility = self.diffusion.mobility(self.space.with_ghosts(self.rho))
+        mobility = diffusion.mobility(self.space.with_ghosts(self.rho))
         return diffusive_rates(stars.neighbour, stars.coefficient, self.weights, mobility)
 
     def _see_free_energy(self) -> None:
         """Note a step in which the free energy has risen, where it is one that falls."""
-        if self.interaction.energy_kind != "gradient":
+        if self.interaction.energy_kind != "gradient" or not self.diffusion_in_time.piecewise:
             return
         now, before = self.free_energy_excess(), self._free_energy
         if before is not None:
-            scale, noise = self._known_to(self.field(), now)
+            scale, noise = self._known_to(self.field(), now, self.diffusion)
             if now - before > noise:
                 self._energy.record(now - before, scale)
         self._free_energy = now

@@ -19,8 +19,8 @@ import math
 import numpy as np
 
 from meanfield.arguments import checked_arguments
-from meanfield.dynamics.particles import TokenSolver, TokenState, tokens_for
 from meanfield.dynamics.solver import State
+from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction

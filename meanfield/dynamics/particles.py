@@ -9,7 +9,6 @@ Knows tokens, an interaction and the state; nothing of meshes, files, cases or o
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Particles
-from meanfield.collective import Alone
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
+from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.rungekutta import (
     TOO_SMALL,
@@ -28,33 +27,24 @@ from meanfield.dynamics.rungekutta import (
     pair_named,
     try_step,
 )
-from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.solver import State
 from meanfield.dynamics.stepping import grown_step
-from meanfield.dynamics.tokens import checked_weights
+from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
+from meanfield.interaction.intime import InTime
 from meanfield.interaction.measure import Measure
 from meanfield.options import chosen
 
-__all__ = ["ParticleSolver", "ParticleState", "TokenSolver", "TokenState", "tokens_for"]
+__all__ = ["ParticleSolver", "ParticleState"]
 
 _FEW = 400  # tokens for which direct sums are faster than transforms, and free of their noise
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many tokens
 _TURN = 0.3  # noise: root mean square angle of a step over the width of the kernel
 _BEND = 0.02  # noise: largest difference between the drifts of Euler's and the midpoint rule
-
-
-@dataclass(frozen=True, eq=False)
-class TokenState(State):
-    """All that a restart needs.
-
-    Attributes:
-        x: (n, d) tokens.
-    """
-
-    x: Array
+_STILL = 1e-9  # kappa in time: integral over a step that need not be known
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,63 +65,6 @@ class ParticleState(TokenState):
     seed: int
 
 
-class TokenSolver(Solver):
-    """Tokens on one process; subclasses move them.
-
-    Args:
-        interaction: the model; geometry "sphere", "circle" or "any".
-        shape: number of tokens, dimension.
-        weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
-        t: initial time.
-
-    Attributes:
-        n, d: number of tokens, dimension.
-        weights: (n,) masses, sum one.
-        All others are those of ``Solver``.
-    """
-
-    def __init__(
-        self, interaction: AnyInteraction, shape: tuple[int, int], weights: Array | None, t: float
-    ) -> None:
-        super().__init__(interaction, Alone(), t)
-        self.n, self.d = shape
-        self.weights = checked_weights(weights, self.n)
-
-    @property
-    @abstractmethod
-    def x(self) -> Array:
-        """(n, d) tokens, unit vectors."""
-
-    @abstractmethod
-    def velocity(self) -> Array:
-        """X at the tokens, (n, d)."""
-
-    def measure(self) -> Measure:
-        """The empirical measure of the tokens."""
-        return Measure(self.interaction.locate(self.x), self.weights)
-
-    def field(self) -> AnyField:
-        """The field of the current tokens."""
-        return self.interaction.field(self.measure(), self.t)
-
-    def _flow(self) -> tuple[Array, Array]:
-        return self.velocity(), self.weights
-
-    def check(self) -> None:
-        """Refuse tokens that are none; see ``Solver``."""
-        if not np.all(np.isfinite(self.x)):
-            raise BrokenInvariantError(f"tokens not finite at t = {self.t:.6g}")
-
-    def _refuse_state(self, state: State) -> None:
-        assert isinstance(state, TokenState)
-        shape = state.x.shape
-        if shape != (self.n, self.d):
-            raise InputError(
-                f"a state of {shape[0]} tokens in dimension {shape[1]} found, {self.n} in "
-                f"dimension {self.d} expected"
-            )
-
-
 class ParticleSolver(TokenSolver):
     """Advance tokens, deterministic (kappa = 0) or with noise.
 
@@ -146,7 +79,8 @@ class ParticleSolver(TokenSolver):
     kappa > 0: Strang splitting, half a step of Brownian motion, a step of the drift by the
     midpoint rule, half a step of Brownian motion: weak order 2 in the step. Without ``dt`` the step
     follows the turn by noise and the bending of the drift as found in *earlier* steps; none is
-    rejected, which would favour some noises over others.
+    rejected, which would favour some noises over others. Where kappa depends on time the steps
+    are these at all times, also at those where it is 0; each half has the mean of kappa over it.
 
     Args:
         interaction: the model; geometry "sphere", "circle" (harmonic transforms) or "any". With
@@ -155,7 +89,7 @@ class ParticleSolver(TokenSolver):
         x0: (n, d) unit vectors.
         weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
         options: tolerances, steps, what becomes one point; where tokens come from is not read.
-        kappa: diffusion, the noise is sqrt(2 kappa) dB on the sphere.
+        kappa: diffusion, the noise is sqrt(2 kappa) dB on the sphere; also in time.
         seed: of the noise, 0 <= seed < 2^64: the same on any number of threads, and over restarts.
         t: initial time.
 
@@ -179,22 +113,23 @@ class ParticleSolver(TokenSolver):
         weights: Array | None = None,
         *,
         options: Particles | None = None,
-        kappa: float = 0.0,
+        kappa: AnyDiffusion | InTime | float = 0.0,
         seed: int = 0,
         t: float = 0.0,
     ) -> None:
         self.options = options = chosen(Particles, options)
         x = tokens_for(interaction, x0)
-        _check_numbers(kappa, options.dt, seed)
-        super().__init__(interaction.by(options.interaction), x.shape, weights, t)
+        diffusion = diffusion_of(kappa)
+        _check_numbers(diffusion, options.dt, seed)
+        super().__init__(interaction.by(options.interaction), x.shape, weights, t, diffusion)
         self.pair = pair_named(options.method)
-        self.kappa, self.seed = float(kappa), int(seed)
+        self.seed = int(seed)
         self.evaluations = 0
         self.timings["noise"] = 0.0
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         group = np.arange(self.n)
         # Where own terms are left out, each point is one token.
-        self._merges = kappa == 0.0 and options.merge and not interaction.excludes_self
+        self._merges = not diffusion.acts and options.merge and not interaction.excludes_self
         if self._merges:
             group = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
         self._set_points(x, group)
@@ -269,7 +204,7 @@ class ParticleSolver(TokenSolver):
         self._velocity = None
 
     def _take(self, t_end: float) -> float:
-        return self._noisy_step(t_end) if self.kappa > 0.0 else self._smooth_step(t_end)
+        return self._noisy_step(t_end) if self.diffuses else self._smooth_step(t_end)
 
     def _settle(self) -> None:
         few = len(self._points) <= _FEW
@@ -307,15 +242,19 @@ class ParticleSolver(TokenSolver):
 
     def _noisy_step(self, t_end: float) -> float:
         on = self.interaction.manifold
-        dt = self._fitted(t_end, self._longest_noisy_step())
+        dt = self._fitted(t_end, self._longest_noisy_step(t_end))
+        end, half = self._within(self._after(dt, t_end)), self.t + 0.5 * dt
+        first, second = (
+            self.diffusion_in_time.mean(*ends) for ends in ((self.t, half), (half, end))
+        )
         with self._timed("noise"):
             rng = step_generator(self.seed, self.step)
-            x = self._shaken(self._points, 0.5 * self.kappa * dt, rng)
+            x = self._shaken(self._points, 0.5 * first * dt, rng)
         slope = self._field_at(x, self.t)
         middle = on.retracted(x + 0.5 * dt * slope)
         y = None
         if middle is not None:
-            drift = self._field_at(middle, self.t + 0.5 * dt)
+            drift = self._field_at(middle, half)
             y = on.retracted(x + dt * drift)
         if y is None:
             raise BrokenInvariantError(
@@ -324,20 +263,28 @@ class ParticleSolver(TokenSolver):
             )
         bend = dt * largest_row(drift - slope)
         with self._timed("noise"):
-            self._points = self._shaken(y, 0.5 * self.kappa * dt, rng)
+            self._points = self._shaken(y, 0.5 * second * dt, rng)
         self._velocity = None
         if self.options.dt is None:
             self._control.longest = grown_step(dt, bend, _BEND, 2)
         return dt
 
-    def _longest_noisy_step(self) -> float:
+    def _longest_noisy_step(self, t_end: float) -> float:
         if self.options.dt is not None:
             return self.options.dt
-        turn = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.kappa * (self.d - 1))
+        most = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.d - 1)
+        kappa, diffusion = self.kappa, self.diffusion_in_time
+        turn = most / kappa if kappa > 0.0 else math.inf
         if self._control.longest == 0.0:
             speed = largest_row(self._first_velocity())
             self._control.longest = 0.01 / speed if speed > 0.0 else turn
-        return min(turn, self._control.longest)
+        longest = min(turn, self._control.longest)
+        if isinstance(diffusion, Diffusion) or diffusion.piecewise:
+            return longest
+        # Twice the last step at most: an oscillation is met before steps are as long as it.
+        before = self.dt if self.dt > 0.0 else 0.01 * most / diffusion.largest
+        end = self._within(min(t_end, self.t + min(longest, 2.0 * before)))
+        return diffusion.longest(self.t, end, most, _STILL)
 
     def _shaken(self, x: Array, tau: float, rng: np.random.Generator) -> Array:
         """Tokens after Brownian motions for a time ``tau``."""
@@ -358,28 +305,13 @@ class ParticleSolver(TokenSolver):
 # ------------------------------------------------------------------ checks of what users give
 
 
-def tokens_for(interaction: AnyInteraction, x0: Array) -> Array:
-    """Tokens (n, d) that can have this model, of unit length.
-
-    Raises:
-        InputError: the zonal geometry, velocities that are no doubles, or what are no tokens.
-    """
-    if interaction.manifold.latitudes:
+def _check_numbers(diffusion: AnyDiffusion, dt: float | None, seed: int) -> None:
+    if diffusion.acts and diffusion.exponent != 1.0:
         raise InputError(
-            "the zonal geometry found for tokens, whose points are whole circles of latitude; "
-            "geometry 'any' with the same d expected"
+            f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
+            "diffusion"
         )
-    interaction.refuse_overflow()
-    x = unit_vectors(x0, interaction.d, "tokens")
-    if not len(x):
-        raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
-    return interaction.manifold.onto(x)
-
-
-def _check_numbers(kappa: float, dt: float | None, seed: int) -> None:
-    if not 0.0 <= kappa < math.inf:
-        raise InputError(f"kappa = {kappa:g} found, a finite number >= 0 expected")
-    if dt is not None and kappa == 0.0:
+    if dt is not None and not diffusion.acts:
         raise InputError(
             f"dt = {dt:g} found with kappa = 0, where steps follow the error; give rtol and atol, "
             "or kappa > 0"

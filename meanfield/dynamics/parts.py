@@ -31,11 +31,11 @@ class _Part(ParticleSolver):
         self._rows, self._all = rows, cloud.n
         super().__init__(
             cloud.interaction, cloud.x[rows], cloud.weights[rows], options=cloud.options,
-            kappa=cloud.kappa, seed=cloud.seed, t=cloud.t,
+            kappa=cloud.diffusion_in_time, seed=cloud.seed, t=cloud.t,
         )  # fmt: skip
         self.step = cloud.step
 
-    def _longest_noisy_step(self) -> float:
+    def _longest_noisy_step(self, t_end: float) -> float:
         return math.inf
 
     def _shaken(self, x: Array, tau: float, rng: np.random.Generator) -> Array:
@@ -98,7 +98,7 @@ def advance_together(cloud: ParticleSolver, divisions: list[Division], t_end: fl
     """Advance a cloud and its parts to a time; with noise step by step, in the same steps."""
     while cloud.t < t_end:
         cloud.advance(t_end)
-        if cloud.kappa > 0.0:
+        if cloud.diffuses:
             for division in divisions:
                 division.advance(cloud.t)
     for division in divisions:

@@ -16,10 +16,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from meanfield.collective import Communicator, max_over_ranks, on_root, sum_over_ranks
+from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.stepping import fitted_step
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.measure import Measure
 
 __all__ = ["EnergyWatch", "Solver", "State"]
@@ -139,17 +141,18 @@ class Solver(ABC):
         comm: its ranks.
         t: initial time.
         watch: of the energy; None: it is not watched, and no step is a violation.
+        diffusion: of the mass, also one in time; None: there is none.
 
     Attributes:
         t, step, dt: time, number of steps, last step size.
         interaction: the model, as far as the state resolves it.
+        diffusion_in_time: of the mass, at all times.
         timings: seconds by kind of work, "field" among them.
     """
 
     state_kind: ClassVar[type[State]]
-    kappa: float = 0.0
     ends_at_jumps: ClassVar[bool] = True
-    """Whether a step ends where the interaction jumps in time."""
+    """Whether a step ends where the interaction, or the diffusion, jumps in time."""
     threads: int | None = None
     """Most threads of compiled loops that its steps are worth; None: all."""
 
@@ -159,12 +162,46 @@ class Solver(ABC):
         comm: Communicator,
         t: float,
         watch: EnergyWatch | None = None,
+        diffusion: AnyDiffusion | None = None,
     ) -> None:
         self.interaction, self.comm = interaction, comm
+        self.diffusion_in_time: AnyDiffusion = Diffusion() if diffusion is None else diffusion
         self.t, self.step, self.dt = float(t), 0, 0.0
         self.timings = {"field": 0.0}
         self._energy = EnergyWatch(0.0) if watch is None else watch
-        self._jump = math.inf  # of the interaction, at the end of the step that is being taken
+        self._jump = math.inf  # in time, at the end of the step that is being taken
+
+    # ------------------------------------------------------------------ time
+
+    @property
+    def diffusion(self) -> Diffusion:
+        """That of the current time: after a jump the new one."""
+        return self.diffusion_in_time.at(self.t)
+
+    @property
+    def kappa(self) -> float:
+        """Its number; 0: there is none."""
+        return self.diffusion.kappa
+
+    @property
+    def diffuses(self) -> bool:
+        """Whether kappa is positive at any time."""
+        return self.diffusion_in_time.acts
+
+    @property
+    def kappa_moves(self) -> bool:
+        """Whether kappa depends on time."""
+        return self.diffusion_in_time.moves
+
+    @property
+    def may_change(self) -> bool:
+        """Whether anything of the model changes after the current time."""
+        return any(
+            one.moves and not (one.piecewise and one.next_jump(self.t) == math.inf)
+            for one in (self.interaction, self.diffusion_in_time)
+        )
+
+    # ------------------------------------------------------------------ the energy
 
     @property
     def energy_violations(self) -> int:
@@ -256,8 +293,8 @@ class Solver(ABC):
     def advance(self, t_end: float) -> float:
         """Take one step, at most to ``t_end`` (and then exactly); returns its size.
 
-        No step goes beyond a time at which the interaction jumps: it ends there, too, and sees
-        what holds before.
+        No step goes beyond a time at which the interaction or kappa jumps: it ends there, too, and
+        sees what holds before.
 
         Raises:
             InputError: ``t_end`` is not after ``t``. On every rank.
@@ -266,8 +303,10 @@ class Solver(ABC):
         """
         if not t_end > self.t:
             raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
+        changed = math.inf
         if self.ends_at_jumps:
-            self._jump = self.interaction.next_jump(self.t)
+            changed = self.interaction.next_jump(self.t)
+            self._jump = min(changed, self.diffusion_in_time.next_jump(self.t))
         t_end = min(t_end, self._jump)
         dt = self._take(t_end)
         self.t = self._after(dt, t_end)
@@ -276,7 +315,8 @@ class Solver(ABC):
         if self.t >= self._jump:
             self._jump = math.inf
             self._leave_behind()
-            self._forget()
+            if self.t >= changed or self.interaction.moves:
+                self._forget()
         self._settle()
         return dt
 
@@ -285,7 +325,7 @@ class Solver(ABC):
         return t if t < self._jump else math.nextafter(self._jump, -math.inf)
 
     def _leave_behind(self) -> None:  # noqa: B027  (most remember nothing of the field in time)
-        """Drop what earlier fields tell of later ones: the interaction has jumped."""
+        """Drop what earlier steps tell of later ones: the interaction, or kappa, has jumped."""
 
     def _forget(self) -> None:  # noqa: B027  (most make everything anew)
         """Drop what was made of the field: another interaction holds now."""

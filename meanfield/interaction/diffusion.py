@@ -53,14 +53,36 @@ class Diffusion:
         if not 0.0 < self.exponent < math.inf:
             raise InputError(f"exponent = {self.exponent:g} found, a finite number > 0 expected")
 
-    @classmethod
-    def of(cls, diffusion: Diffusion | float) -> Diffusion:
-        """As given; a number is the kappa of linear diffusion.
+    # ---- time: see ``dynamics.movingdiffusion``
 
-        Raises:
-            InputError: a number out of its range.
-        """
-        return diffusion if isinstance(diffusion, Diffusion) else cls(float(diffusion))
+    @property
+    def acts(self) -> bool:
+        """Whether there is any."""
+        return self.kappa > 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether it depends on time."""
+        return False
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether nothing changes between its jumps."""
+        return True
+
+    def at(self, t: float) -> Diffusion:
+        """The one at a time."""
+        return self
+
+    def mean(self, begin: float, end: float) -> float:
+        """Of kappa between two times."""
+        return self.kappa
+
+    def next_jump(self, t: float) -> float:
+        """The first time after ``t`` at which it jumps: none."""
+        return math.inf
+
+    # ---- what it does to a density
 
     @property
     def is_linear(self) -> bool:

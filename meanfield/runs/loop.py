@@ -135,16 +135,11 @@ class Loop:
         if (
             limits.stationary is not None
             and (solver.step % limits.series_every == 0 or solver.t == self._landed)
-            and self._may_stay()
+            and not solver.may_change
             and solver.speed() < limits.stationary
         ):
             return "stationary"
         return ""
-
-    def _may_stay(self) -> bool:
-        """Whether what rests now rests for ever: nothing changes any more."""
-        one = self.solver.interaction
-        return not one.moves or (one.piecewise and one.next_jump(self.solver.t) == math.inf)
 
     def _stopped(self, reason: str) -> str:
         if self.solver.t > self._landed:  # between outputs

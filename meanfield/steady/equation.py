@@ -87,7 +87,6 @@ class Equation:
         return Interaction(self.term, self.d, accuracy=1e-14)
 
     @property
-    @property
     def is_free(self) -> bool:
         """Whether the uniform state is one: no potential, and it is at rest."""
         return self.external is None and self.interaction.rests

@@ -23,6 +23,7 @@ from meanfield.case import (
     emit_toml,
     read_table,
 )
+from meanfield.case.terms import constant_kappa
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Latitudes, Manifold
@@ -102,7 +103,7 @@ class Problem:
     @classmethod
     def _of(cls, case: Case, model: Model, solver: Mapping[str, object] | None) -> Problem:
         table = case.to_dict()
-        table["model"] = {**case.model.table(), "kappa": model.kappa}
+        table["model"] = {**case.model.table(), "kappa": constant_kappa(model.kappa)}
         for name in ("solver", "time", "output"):
             table.pop(name)
         if solver is not None:
@@ -142,8 +143,8 @@ class Problem:
                 "model.kappa: found 0, expected noise, kappa > 0, for a stationary density; add "
                 "for example --set model.kappa=0.1"
             )
-        d = self.geometry.d
-        return Equation(model.gibbs(d), model.kappa, d, model.external(d), model.exponent)
+        kappa, d = constant_kappa(model.kappa), self.geometry.d
+        return Equation(model.gibbs(d), kappa, d, model.external(d), model.exponent)
 
     @property
     def manifold(self) -> Manifold:

@@ -278,7 +278,8 @@ class BranchResult:
                     p = float(found.table[end, 0])
                     at = np.abs(found.table[:, 0] - p) <= 1e-9 * abs(p)
                     size = float(np.max(np.abs(found.table[at, 1])))
-                    return f"degenerate: at {name} = {p:.6g} all |m| up to {size:.4g} at least are at rest"
+                    rest = f"all |m| up to {size:.4g} at least are at rest"
+                    return f"degenerate: at {name} = {p:.6g} {rest}"
                 if leading[beside] < 0.0:
                     return "continuous: stable states branch off where the uniform one loses it"
                 if not folds:

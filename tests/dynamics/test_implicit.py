@@ -124,7 +124,7 @@ def test_the_tolerance_of_the_linear_solver_spoils_neither(make_space: Make) -> 
     space = make_space("sphere", 3)
     solver = solver_of(space, "sa", 4.0, rough("lognormal", space), 0.1, tolerance=1e-2 * 1e-2)
     exact = solver_of(space, "sa", 4.0, rough("lognormal", space), 0.1, tolerance=1e-13)
-    rates = solver._rates(solver.drift_of(solver.field()), solver.rho)
+    rates = solver._rates(solver.drift_of(solver.field()), solver.rho, solver.diffusion)
     good = exact._system.solve(rates, solver.rho, 0.02)
     for tolerance in (1e-1, 1e-3, 1e-6):
         system = EdgeSystem(space, solver.weights, tolerance, "ilu")
@@ -143,7 +143,7 @@ def test_linear_solvers_agree(method: str, make_space: Make) -> None:
         space = make_space(*which)
         for kappa in (0.0, 0.01, 1.0):
             solver = solver_of(space, "sa", 4.0, rough("peak", space), kappa)
-            rates = solver._rates(solver.drift_of(solver.field()), solver.rho)
+            rates = solver._rates(solver.drift_of(solver.field()), solver.rho, solver.diffusion)
             for dt in (1e-3, 1e-1):
                 auto = solver._system.solve(rates, solver.rho, dt)
                 other = EdgeSystem(space, solver.weights, 1e-12, method)
@@ -241,7 +241,7 @@ def test_gibbs_states_are_at_rest(which: Any, kappa: float, limiter: str, make_s
     xi = drift.xi
     gibbs = np.exp((xi - xi.max()) / kappa)[: space.n_owned]
     gibbs /= np.dot(solver.weights, gibbs)
-    rates = solver._rates(drift, gibbs)
+    rates = solver._rates(drift, gibbs, solver.diffusion)
     for dt in STEPS:
         after = solver._system.solve(rates, gibbs, dt).rho
         # Round-off of a factorisation, 1e-16 times dt over the square of the mesh size.

@@ -206,7 +206,7 @@ def test_a_shorter_step_leads_to_a_longer_one(make_space: Make) -> None:
     solver = implicit(interaction, space, rough("lognormal", space), Diffusion(0.02, 3.0), dt=1e3)
     newton = solver._newton
     assert newton is not None
-    pull = newton.pull(solver.drift_of(solver.field()), solver.rho)
+    pull = newton.pull(solver.drift_of(solver.field()), solver.rho, solver.diffusion)
     assert newton.solve(pull, 1e3, None, patient=False) is None
     found = newton.solve(pull, 1e3, None, patient=True)
     assert found is not None and found.residual < 1e-6
@@ -218,7 +218,7 @@ def test_corrections_of_any_sign(method: str, make_space: Make) -> None:
     solver = implicit(linear(space), space, gathered(space), Diffusion(0.2, 2.0))
     newton = solver._newton
     assert newton is not None
-    rates = newton.rates(newton.pull(solver.drift_of(solver.field()), solver.rho))
+    rates = newton.rates(newton.pull(solver.drift_of(solver.field()), solver.rho, solver.diffusion))
     right = solver.weights * np.random.default_rng(5).standard_normal(space.n_owned)
     correction = EdgeSystem(space, solver.weights, method=method).correct(rates, right, 0.05)
     assert correction is not None

@@ -11,7 +11,7 @@ def _residual(view: View) -> float:
     before = view.previous
     if before is None:
         return math.nan
-    noisy = view.solver.kappa > 0.0
+    noisy = view.solver.diffuses
     energy, earlier = view.field.energy(scaled=True), before["energy_scaled"]
     grown = view.falling(earlier, before["entropy"] if noisy else 0.0) - view.falling(
         energy, view.entropy if noisy else 0.0
@@ -29,7 +29,8 @@ COLUMNS = (
         "energy/time",
         "What the field says of dE/dt, in the unit of energy_scaled: int |X|^2 dmu, for sa (log "
         "link) int Z |X|^2 dmu; where E falls (V = -I), -dE/dt; with diffusion -dF/dt of the free "
-        "energy F. Left out where this is not known: no energy; sa or tokens with diffusion.",
+        "energy F (of the present kappa: beside what F changes by with it). Left out where this is "
+        "not known: no energy; sa or tokens with diffusion.",
         lambda view: view.dissipation,
         frozenset({"dissipation"}),
     ),
@@ -39,9 +40,10 @@ COLUMNS = (
         "What E (with diffusion -F) has grown by since the row before, less the integral of the "
         "dissipation by the trapezoidal rule, over E; V = -I: what E has fallen by. Of the order "
         "of the cube of the time between rows, and of this time times the error of the scheme; for "
-        "tokens and characteristics the former only. nan in the first row.",
+        "tokens and characteristics the former only. nan in the first row. Left out where kappa "
+        "depends on time.",
         _residual,
-        frozenset({"dissipation"}),
+        frozenset({"dissipation", "balance"}),
         may_be_missing=True,
     ),
 )

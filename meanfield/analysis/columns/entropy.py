@@ -22,7 +22,8 @@ COLUMNS = (
         "free_energy",
         "energy",
         "F = kappa H - E, H the entropy (repulsive attention: + E), never increases: diffusion and "
-        "identity as link (usa, kernels) only. No such functional is known for sa.",
+        "identity as link (usa, kernels) only. No such functional is known for sa. With kappa in "
+        "time that of the present kappa: F then changes by H dkappa, too.",
         _free_energy,
         frozenset({"density", "free energy", "double energy"}),
     ),

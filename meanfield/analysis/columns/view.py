@@ -19,8 +19,8 @@ from meanfield.analysis.peaks import PeakCounter, moved_clusters
 from meanfield.collective import on_root, sum_over_ranks
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
-from meanfield.dynamics.particles import TokenSolver
 from meanfield.dynamics.solver import Solver
+from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.geometry.manifolds import Harmonics, of_vectors
 from meanfield.geometry.mesh import IntArray
 from meanfield.geometry.sphere import Array
@@ -50,8 +50,9 @@ class View(ABC):
 
     Attributes:
         offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
-            "noise" (kappa > 0), "energy" (there is one), "free energy" (noise, with an energy of
-            kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known to fall),
+            "noise" (kappa > 0 at some time), "energy" (there is one), "free energy" (noise, with an
+            energy of kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known
+            to fall), "balance" (and falls by nothing else: kappa does not depend on time),
             "harmonics" (``power``), "groups" (``largest_cluster``), "points".
         previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
@@ -155,18 +156,18 @@ class DensityView(View):
     def __init__(self, solver: DensitySolver, counter: PeakCounter | None) -> None:
         self.solver: DensitySolver = solver
         self._counter = counter
-        falls = solver.kappa > 0.0 and solver.interaction.energy_kind == "gradient"
-        noise = {"noise"} if solver.kappa > 0.0 else set()
-        free = {"free energy"} if falls else set()
-        if falls:
-            free.add("dissipation")
+        falls = solver.diffuses and solver.interaction.energy_kind == "gradient"
+        noise = {"noise"} if solver.diffuses else set()
+        free = {"free energy", "dissipation"} if falls else set()
+        if falls and not solver.kappa_moves:
+            free.add("balance")
         self.offers = frozenset({"density", "harmonics"} | noise | free | _energies(solver))
         self.directions = solver.space.manifold.moments
 
     def _totals_of(self) -> _Totals:
         solver, space, rho = self.solver, self.solver.space, self.solver.rho
         x, m = space.manifold.moments_of(space.points[: space.n_owned]), solver.weights * rho
-        return _totals(x, m, solver.diffusion.specific_entropy(rho), solver)
+        return _totals(x, m, solver.specific_entropy(rho), solver)
 
     @cached_property
     def dissipation(self) -> float:
@@ -314,7 +315,8 @@ def _energies(solver: Solver) -> set[str]:
     if interaction.energy_kind is None:
         return set()
     double = {"double energy"} if interaction.has_double_energy else set()
-    return {"energy"} | double | ({"dissipation"} if solver.kappa == 0.0 else set())
+    told = set() if solver.diffuses else {"dissipation", "balance"}
+    return {"energy"} | double | told
 
 
 def _totals(x: Array, m: Array, entropy: Array, shared: DensitySolver | None = None) -> _Totals:

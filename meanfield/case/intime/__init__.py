@@ -16,6 +16,7 @@ from meanfield.case.intime.reading import (
     moving_in,
     number_in_time,
     resolved,
+    vanishes,
     vector_in_time,
     written,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "moving_in",
     "number_in_time",
     "resolved",
+    "vanishes",
     "vector_in_time",
     "written",
 ]

@@ -43,6 +43,7 @@ __all__ = [
     "moving_in",
     "number_in_time",
     "resolved",
+    "vanishes",
     "vector_in_time",
     "written",
 ]
@@ -194,6 +195,14 @@ else:
 def moves(value: object) -> bool:
     """Whether an option is in time."""
     return isinstance(value, GivenInTime)
+
+
+def vanishes(number: object) -> bool:
+    """Whether a number is 0, at all times where it is in time."""
+    if isinstance(number, GivenInTime):
+        extremes = number.extremes()
+        return bool(extremes) and not any(extremes)
+    return number == 0.0
 
 
 def moving_in(owner: object) -> dict[str, InCase]:

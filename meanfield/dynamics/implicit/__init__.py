@@ -47,6 +47,15 @@ and 2, so that nothing wild happens in tails that no step resolves. If its energ
 way, h itself is taken, for which the above is proved; if that does, too (where it is not), the step
 is rejected and halved.
 
+kappa in time: each Euler step takes that of its end (before a jump there), so that modes that relax
+within a step end where they should. Then F_kappa(rho') <= F_kappa(rho) with the kappa of each, and
+over the two halves of a step, with kappa_1 and kappa_2,
+
+    F_2(after) <= F_1(before) + (kappa_2 - kappa_1) H(between):
+
+what kappa adds to F by changing is no violation. The first F of a step is F_1 where it was F_2 in
+the step before: F itself need not fall.
+
 Implicit potential: where next to nothing moves, the old potential holds every cluster where it was:
 one that drifts at a speed v gets no further than v over its rate of relaxation, however long the
 step. Such phases are stepped through with the potential of the *new* density,

@@ -26,17 +26,16 @@ class Exchange:
     Args:
         space: the finite-element space.
         weights: (n_owned,) nodal weights.
-        kappa: diffusion.
         scheme: name of the limiter.
     """
 
-    def __init__(self, space: P1Space, weights: Array, kappa: float, scheme: str) -> None:
-        self._space, self._weights, self._kappa = space, weights, kappa
+    def __init__(self, space: P1Space, weights: Array, scheme: str) -> None:
+        self._space, self._weights = space, weights
         self._limiter = limiter(scheme)
         self._back = _back_tangents(space)
 
-    def rates(self, drift: Drift, rho: Array) -> Rates:
-        """Those of a drift, limited by ``rho`` (n_owned,). Collective."""
+    def rates(self, drift: Drift, rho: Array, kappa: float) -> Rates:
+        """Those of a drift with diffusion, limited by ``rho`` (n_owned,). Collective."""
         space, stars, n = self._space, self._space.stars, self._space.n_owned
         limited = self._limiter.active
         log_rho: Array = np.zeros(0)
@@ -51,11 +50,11 @@ class Exchange:
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
             stars.neighbour, stars.coefficient, stars.tangent, self._back, drift.xi, drift.drops,
-            self._kappa, limited, self._limiter.address, log_rho, gradient, arriving, leaving,
+            kappa, limited, self._limiter.address, log_rho, gradient, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
         order = None
-        if self._kappa == 0.0 and space.comm.size == 1 and drift.is_gradient:
+        if kappa == 0.0 and space.comm.size == 1 and drift.is_gradient:
             order = np.argsort(drift.xi, kind="stable")
         return Rates(arriving, leaving, order, fastest)
 

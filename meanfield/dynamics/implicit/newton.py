@@ -44,11 +44,13 @@ class Pull(NamedTuple):
     Attributes:
         drift: along all edges.
         old: (n_local,) density, ghosts included.
+        diffusion: nonlinear, that of the step.
         centred: whether densities on edges are means of their ends (g), or upwind.
     """
 
     drift: Drift
     old: Array
+    diffusion: Diffusion
     centred: bool
 
 
@@ -82,23 +84,19 @@ class NewtonSteps:
     Args:
         space: the finite-element space.
         weights: (n_owned,) nodal weights.
-        diffusion: nonlinear.
         system: solves linear systems on its edges.
         centred: whether densities on edges are means of their ends, or upwind.
     """
 
-    def __init__(
-        self, space: P1Space, weights: Array, diffusion: Diffusion, system: EdgeSystem,
-        centred: bool,
-    ) -> None:  # fmt: skip
-        self._space, self._weights, self._diffusion = space, weights, diffusion
+    def __init__(self, space: P1Space, weights: Array, system: EdgeSystem, centred: bool) -> None:
+        self._space, self._weights = space, weights
         self._system, self._centred = system, centred
         self._tolerance = 0.1 * system.tolerance
         self._solves = self._iterations = 0
 
-    def pull(self, drift: Drift, rho: Array) -> Pull:
-        """What steps from ``rho`` (n_owned,) in a drift are made of."""
-        return Pull(drift, np.array(self._space.with_ghosts(rho)), self._centred)
+    def pull(self, drift: Drift, rho: Array, diffusion: Diffusion) -> Pull:
+        """What steps from ``rho`` (n_owned,) in a drift, with diffusion, are made of."""
+        return Pull(drift, np.array(self._space.with_ghosts(rho)), diffusion, self._centred)
 
     def rates(self, pull: Pull) -> Rates:
         """Rates of exchange at the old density: what a change of it leads to."""
@@ -150,8 +148,8 @@ class NewtonSteps:
         return found
 
     def _newton(self, pull: Pull, start: Array, dt: float) -> _Guess | None:
-        now = self._guess(pull, self._diffusion.begun(start), dt)
-        taken = self._diffusion.keeps == 0.0
+        now = self._guess(pull, pull.diffusion.begun(start), dt)
+        taken = pull.diffusion.keeps == 0.0
         for _ in range(_ITERATIONS):
             rates, size = self._linearised(pull, now)
             floor = _ROUND_OFF * (1.0 + dt * size)
@@ -164,7 +162,7 @@ class NewtonSteps:
             self._iterations += correction.iterations
             before, share = now, 1.0
             while True:
-                now = self._guess(pull, self._moved(before, share * correction.delta), dt)
+                now = self._guess(pull, self._moved(pull, before, share * correction.delta), dt)
                 falls = now.norm < before.norm * (1.0 - _FALL * share)
                 if falls or share <= (_TAKEN if taken else _SHORTEST):
                     break
@@ -176,18 +174,18 @@ class NewtonSteps:
                 return None
         return None
 
-    def _moved(self, before: _Guess, delta: Array) -> Array:
+    def _moved(self, pull: Pull, before: _Guess, delta: Array) -> Array:
         rho = before.rho[: self._space.n_owned]
-        return np.maximum(rho + delta, self._diffusion.keeps * rho)
+        return np.maximum(rho + delta, pull.diffusion.keeps * rho)
 
     def _guess(self, pull: Pull, rho: Array, dt: float) -> _Guess:
         space, stars = self._space, self._space.stars
         local = np.array(space.with_ghosts(rho))
-        pressure = self._diffusion.pressure(local)
+        pressure = pull.diffusion.pressure(local)
         excess = np.empty(space.n_owned)
         norm = step_residual(
             stars.neighbour, stars.coefficient, self._weights, pull.drift.xi, pull.drift.drops,
-            self._diffusion.kappa, pull.old, pull.centred, local, pressure, dt, excess,
+            pull.diffusion.kappa, pull.old, pull.centred, local, pressure, dt, excess,
         )  # fmt: skip
         (norm,) = space.sum(norm)
         return _Guess(local, pressure, excess, norm)
@@ -198,8 +196,8 @@ class NewtonSteps:
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(space.n_owned)
         size = newton_rates(
             stars.neighbour, stars.coefficient, pull.drift.xi, pull.drift.drops,
-            self._diffusion.kappa, pull.old, pull.centred, at.rho, at.pressure,
-            self._diffusion.stiffness(at.rho), arriving, leaving,
+            pull.diffusion.kappa, pull.old, pull.centred, at.rho, at.pressure,
+            pull.diffusion.stiffness(at.rho), arriving, leaving,
         )  # fmt: skip
         (total,) = space.sum(size)
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))

@@ -6,6 +6,7 @@ Knows a space, an interaction and the state; nothing of files, cases or observer
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
@@ -20,12 +21,14 @@ from meanfield.dynamics.implicit.control import StepControl, allowed_error
 from meanfield.dynamics.implicit.exchange import Exchange
 from meanfield.dynamics.implicit.newton import NewtonSteps, Pull, Root
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
+from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
+from meanfield.interaction.intime import InTime
 from meanfield.options import chosen
 
 __all__ = ["ImplicitSolver", "ImplicitState"]
@@ -55,6 +58,7 @@ class _Trial:
         error, allowed: its error, and what that may be.
         change: of the density, in total variation.
         solves: linear solves that it took.
+        bound: on the functional after it, which is proved where there is one (nan: not asked).
     """
 
     densities: list[Array]
@@ -62,6 +66,7 @@ class _Trial:
     allowed: float
     change: float
     solves: int
+    bound: float
 
 
 class _Euler(NamedTuple):
@@ -71,12 +76,30 @@ class _Euler(NamedTuple):
     solves: int
 
 
+class _Start:
+    """What implicit Euler steps from one density are made of.
+
+    Attributes:
+        t: their time; rho: (n_owned,) the density; field: its own; drift: of the field.
+    """
+
+    def __init__(self, t: float, rho: Array, field: AnyField, drift: Drift) -> None:
+        self.t, self.rho, self.field, self.drift = t, rho, field, drift
+        self._made: tuple[Diffusion, Rates | Pull] | None = None
+
+    def pull(self, diffusion: Diffusion, make: Callable[..., Rates | Pull]) -> Rates | Pull:
+        """What steps with this diffusion are solved with; kept for the last one."""
+        if self._made is None or self._made[0] is not diffusion:
+            self._made = diffusion, make(self.drift, self.rho, diffusion)
+        return self._made[1]
+
+
 class ImplicitSolver(DensitySolver):
     """Advance a P1 density by linear-implicit steps.
 
     Args:
         space, interaction, rho, t: as for ``DensitySolver``.
-        kappa: diffusion: a number >= 0, linear, or a ``Diffusion``.
+        kappa: diffusion: a number >= 0, also one in time, linear, or a ``Diffusion``.
         options: choices of the discretisation.
 
     Attributes:
@@ -99,7 +122,7 @@ class ImplicitSolver(DensitySolver):
         space: P1Space,
         interaction: AnyInteraction,
         rho: Array,
-        kappa: Diffusion | float = 0.0,
+        kappa: AnyDiffusion | InTime | float = 0.0,
         options: Implicit | None = None,
         t: float = 0.0,
     ) -> None:
@@ -116,14 +139,14 @@ class ImplicitSolver(DensitySolver):
             space, self.weights, self.options.linear_tolerance, self.options.linear
         )
         self._control = StepControl(implicit=float(self.options.potential == "implicit"))
-        self._exchange = Exchange(space, self.weights, self.kappa, self.options.scheme)
+        self._exchange = Exchange(space, self.weights, self.options.scheme)
         self._newton: NewtonSteps | None = None
-        if not self.diffusion.is_linear:
+        if not self.diffusion_in_time.is_linear:
             centred = self.options.scheme != "fitted"
-            self._newton = NewtonSteps(space, self.weights, self.diffusion, self._system, centred)
+            self._newton = NewtonSteps(space, self.weights, self._system, centred)
         interaction = self.interaction  # cut to the mesh
         kind = interaction.energy_kind
-        self._watched = kind == "gradient" or (kind == "monotone" and self.kappa == 0.0)
+        self._watched = kind == "gradient" or (kind == "monotone" and not self.diffuses)
         # Moments whose potential is the new one in every step: see the package for the log link.
         if kind == "gradient" or interaction.convexity == "negative":
             self._implicit: NDArray[np.bool_] = interaction.repels
@@ -150,15 +173,15 @@ class ImplicitSolver(DensitySolver):
     # ------------------------------------------------------------------ stepping
 
     def _take(self, t_end: float) -> float:
-        pull = self._rates(self.drift_of(self.field()), self.rho)
+        start = _Start(self.t, self.rho, self.field(), self.drift_of(self.field()))
         fixed, control = self.options.dt, self._control
         if control.step == 0.0:
-            control.explicit_step = control.implicit_step = self._first_step(pull)
+            first = self._first_step(start.pull(self.diffusion, self._rates))
+            control.explicit_step = control.implicit_step = first
         longest = control.step if fixed is None else fixed
-        before = self._functional(self.rho, self.field()) if self._watched else 0.0
         for attempt in range(_REFUSALS + 1):
             dt = self._fitted(t_end, longest)
-            trial = self._try(pull, dt)
+            trial = self._try(start, dt)
             if trial is None:
                 self.failed += 1
                 if fixed is not None and not self._control.implicit:
@@ -174,7 +197,7 @@ class ImplicitSolver(DensitySolver):
                 longest = dt * max(0.2, 0.8 * math.sqrt(trial.allowed / trial.error))
                 continue
             end = self._within(self._after(dt, t_end))
-            chosen = self._choose(trial.densities, end, before, last=attempt == _REFUSALS)
+            chosen = self._choose(trial, end, last=attempt == _REFUSALS)
             if chosen is not None:
                 break
             self.refused += 1
@@ -205,19 +228,21 @@ class ImplicitSolver(DensitySolver):
         fastest = max(min(moved, rates.fastest), self._linear_rate, 1e-300)
         return 0.1 * math.sqrt(self.options.rtol) / fastest
 
-    def _try(self, pull: Rates | Pull, dt: float) -> _Trial | None:
+    def _try(self, start: _Start, dt: float) -> _Trial | None:
         """A step of ``dt``; None if there is no fixed point, or no root, to be found."""
         options, w = self.options, self.weights
         if options.order == 1 and options.dt is not None:
-            once = self._euler(pull, self.rho, dt, self.field())
-            return None if once is None else _Trial([once.rho], 0.0, 1.0, 0.0, once.solves)
-        full = self._euler(pull, self.rho, dt, self.field())
-        half = None if full is None else self._euler(pull, self.rho, 0.5 * dt, self.field())
+            once = self._euler(start, dt)
+            if once is None:
+                return None
+            return _Trial([once.rho], 0.0, 1.0, 0.0, once.solves, self._bound(dt))
+        full = self._euler(start, dt)
+        half = None if full is None else self._euler(start, 0.5 * dt)
         if full is None or half is None:
             return None
-        field = self._field_of(half.rho, self._within(self.t + 0.5 * dt))
-        between = self._rates(self.drift_of(field), half.rho)
-        twice = self._euler(between, half.rho, 0.5 * dt, field)
+        middle = self._within(self.t + 0.5 * dt)
+        field = self._field_of(half.rho, middle)
+        twice = self._euler(_Start(middle, half.rho, field, self.drift_of(field)), 0.5 * dt)
         if twice is None:
             return None
         best = twice.rho
@@ -226,19 +251,40 @@ class ImplicitSolver(DensitySolver):
         )
         solves = full.solves + half.solves + twice.solves
         densities = [best] if options.order == 1 else [self._extrapolated(full.rho, best), best]
-        return _Trial(densities, error, allowed_error(options.rtol, change), change, solves)
+        allowed, bound = allowed_error(options.rtol, change), self._bound(dt, half.rho)
+        return _Trial(densities, error, allowed, change, solves, bound)
 
-    def _euler(self, pull: Rates | Pull, old: Array, dt: float, field: AnyField) -> _Euler | None:
-        """One implicit Euler step from ``old``, with this ``pull`` and this ``field``.
+    def _bound(self, dt: float, half: Array | None = None) -> float:
+        """What the functional may be after a step of ``dt``, at the kappa of its end.
+
+        That before it; and, where kappa is another one in the two halves of the step, what its
+        change adds in the middle: H of the density ``half`` there times the change.
+        """
+        if not self._watched:
+            return math.nan
+        last = self.diffusion_in_time.at(self._within(self.t + dt))
+        if half is None:
+            return self._functional(self.rho, self.field(), last)
+        first = self.diffusion_in_time.at(self._within(self.t + 0.5 * dt))
+        bound = self._functional(self.rho, self.field(), first)
+        if last is first:
+            return bound
+        return bound + self.interaction.scaled(last.kappa - first.kappa) * self._entropy(half)
+
+    def _euler(self, origin: _Start, dt: float) -> _Euler | None:
+        """One implicit Euler step, with the kappa of its end.
 
         With an implicit potential a fixed point of the moments of the new density, at the time
         where the step ends: None if it is not found.
         """
-        everything = bool(self._control.implicit)
-        start, end = field.moments, self._within(field.t + dt)
+        everything, old, field = bool(self._control.implicit), origin.rho, origin.field
+        start, end = field.moments, self._within(origin.t + dt)
+        diffusion = self.diffusion_in_time.at(end)
         if everything and self.interaction.moves:  # moments that stay say nothing of the rates
             assert start is not None
-            pull = self._rates(self._drift_at(start, old, end), old)
+            pull = self._rates(self._drift_at(start, old, end), old, diffusion)
+        else:
+            pull = origin.pull(diffusion, self._rates)
         step = self._solve(pull, old, dt)
         if step is None or (not everything and not np.any(self._implicit)):
             return step
@@ -257,7 +303,7 @@ class ImplicitSolver(DensitySolver):
             if moved <= _FIXED_POINT * allowed_error(self.options.rtol, change):
                 return _Euler(step.rho, solves)
             mixed = moments if everything else np.where(self._implicit, moments, start)
-            guess = self._rates(self._drift_at(mixed, step.rho, end), old)
+            guess = self._rates(self._drift_at(mixed, step.rho, end), old, diffusion)
             step = self._solve(guess, old, dt, step.rho)
             if step is None:
                 return None
@@ -280,30 +326,29 @@ class ImplicitSolver(DensitySolver):
         rho /= mass
         return rho
 
-    def _choose(
-        self, candidates: list[Array], t: float, before: float, last: bool
-    ) -> tuple[Array, AnyField] | None:
+    def _choose(self, trial: _Trial, t: float, last: bool) -> tuple[Array, AnyField] | None:
         """The first density whose energy has moved the right way, with its field at ``t``."""
-        for number, rho in enumerate(candidates):
+        diffusion = self.diffusion_in_time.at(t)
+        for number, rho in enumerate(trial.densities):
             field = self._field_of(rho, t)
             if not self._watched:
                 return rho, field
-            after = self._functional(rho, field)
-            scale, noise = self._known_to(field, after)
-            if after - before <= noise:
+            after = self._functional(rho, field, diffusion)
+            scale, noise = self._known_to(field, after, diffusion)
+            if after - trial.bound <= noise:
                 self.lowered += number
                 return rho, field
         if not last:
             return None
-        self._energy.record(after - before, scale)
+        self._energy.record(after - trial.bound, scale)
         return rho, field
 
-    def _rates(self, drift: Drift, rho: Array) -> Rates | Pull:
-        """What a step from ``rho`` in a drift is made of."""
+    def _rates(self, drift: Drift, rho: Array, diffusion: Diffusion) -> Rates | Pull:
+        """What a step from ``rho`` in a drift, with diffusion, is made of."""
         with self._timed("fluxes"):
-            if self._newton is not None:
-                return self._newton.pull(drift, rho)
-            return self._exchange.rates(drift, rho)
+            if self._newton is not None and not diffusion.is_linear:
+                return self._newton.pull(drift, rho, diffusion)
+            return self._exchange.rates(drift, rho, diffusion.kappa)
 
     def _solve(
         self, pull: Rates | Pull, old: Array, dt: float, guess: Array | None = None

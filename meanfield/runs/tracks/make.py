@@ -13,12 +13,14 @@ from meanfield.case import (
     Particles,
     Tokens,
 )
+from meanfield.case.terms import kappa_in_time
 from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
+from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokenfiles import read_tokens
@@ -26,7 +28,6 @@ from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.interaction.contract import AnyInteraction
-from meanfield.interaction.diffusion import Diffusion
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
 from meanfield.runs.tracks.tokens import TokenTrack
@@ -71,8 +72,20 @@ def token_solver(
         return LayerSolver(interaction, x, weights, layer_step=1.0 / solver.layers)
     options = solver if isinstance(solver, Particles) else None
     return ParticleSolver(
-        interaction, x, weights, options=options, kappa=case.model.kappa, seed=seed
+        interaction, x, weights, options=options, kappa=_diffusion(case), seed=seed
     )
+
+
+def _diffusion(case: Case) -> AnyDiffusion:
+    """kappa and the exponent of a case.
+
+    Raises:
+        InputError: a kappa in time that has values below 0.
+    """
+    try:
+        return diffusion_of(kappa_in_time(case.model.kappa), case.model.exponent)
+    except InputError as error:
+        raise InputError(f"model.{error}") from None
 
 
 def make_track(case: Case, comm: Communicator) -> Track:
@@ -104,7 +117,7 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
         lambda: case.initial.density(space.manifold.embed(space.points[: space.n_owned])),
     )
     solver: DensitySolver
-    diffusion = Diffusion(case.model.kappa, case.model.exponent)
+    diffusion = _diffusion(case)
     if isinstance(options, Implicit):
         solver = ImplicitSolver(space, make_interaction(case), rho, diffusion, options)
     else:

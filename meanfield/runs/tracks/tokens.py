@@ -7,7 +7,8 @@ from collections.abc import Callable
 from meanfield.analysis.columns import TokenView, View
 from meanfield.case import Case, Tokens
 from meanfield.dynamics.clusters import cluster_labels
-from meanfield.dynamics.particles import ParticleSolver, TokenSolver
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.geometry.mesh import IntArray
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import TokenFile

@@ -1,0 +1,111 @@
+"""Tokens on one process, whoever moves them: what they are, and their measure.
+
+Knows tokens, an interaction and the state; nothing of meshes, files, cases or observers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.collective import Alone
+from meanfield.dynamics.movingdiffusion import AnyDiffusion
+from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.tokens import checked_weights
+from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.points import unit_vectors
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.measure import Measure
+
+__all__ = ["TokenSolver", "TokenState", "tokens_for"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenState(State):
+    """All that a restart needs.
+
+    Attributes:
+        x: (n, d) tokens.
+    """
+
+    x: Array
+
+
+class TokenSolver(Solver):
+    """Tokens on one process; subclasses move them.
+
+    Args:
+        interaction: the model; geometry "sphere", "circle" or "any".
+        shape: number of tokens, dimension.
+        weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
+        t: initial time.
+        diffusion: what their noise makes of a law; None: there is none.
+
+    Attributes:
+        n, d: number of tokens, dimension.
+        weights: (n,) masses, sum one.
+        All others are those of ``Solver``.
+    """
+
+    def __init__(
+        self, interaction: AnyInteraction, shape: tuple[int, int], weights: Array | None, t: float,
+        diffusion: AnyDiffusion | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(interaction, Alone(), t, diffusion=diffusion)
+        self.n, self.d = shape
+        self.weights = checked_weights(weights, self.n)
+
+    @property
+    @abstractmethod
+    def x(self) -> Array:
+        """(n, d) tokens, unit vectors."""
+
+    @abstractmethod
+    def velocity(self) -> Array:
+        """X at the tokens, (n, d)."""
+
+    def measure(self) -> Measure:
+        """The empirical measure of the tokens."""
+        return Measure(self.interaction.locate(self.x), self.weights)
+
+    def field(self) -> AnyField:
+        """The field of the current tokens."""
+        return self.interaction.field(self.measure(), self.t)
+
+    def _flow(self) -> tuple[Array, Array]:
+        return self.velocity(), self.weights
+
+    def check(self) -> None:
+        """Refuse tokens that are none; see ``Solver``."""
+        if not np.all(np.isfinite(self.x)):
+            raise BrokenInvariantError(f"tokens not finite at t = {self.t:.6g}")
+
+    def _refuse_state(self, state: State) -> None:
+        assert isinstance(state, TokenState)
+        shape = state.x.shape
+        if shape != (self.n, self.d):
+            raise InputError(
+                f"a state of {shape[0]} tokens in dimension {shape[1]} found, {self.n} in "
+                f"dimension {self.d} expected"
+            )
+
+
+def tokens_for(interaction: AnyInteraction, x0: Array) -> Array:
+    """Tokens (n, d) that can have this model, of unit length.
+
+    Raises:
+        InputError: the zonal geometry, velocities that are no doubles, or what are no tokens.
+    """
+    if interaction.manifold.latitudes:
+        raise InputError(
+            "the zonal geometry found for tokens, whose points are whole circles of latitude; "
+            "geometry 'any' with the same d expected"
+        )
+    interaction.refuse_overflow()
+    x = unit_vectors(x0, interaction.d, "tokens")
+    if not len(x):
+        raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
+    return interaction.manifold.onto(x)
