@@ -76,6 +76,7 @@ _WHERE = {
     "meanfield.interaction.drifts.potentials": (
         "BumpPotential",
         "CapPotential",
+        "ChargePotential",
         "HarmonicPotential",
         "LinearPotential",
         "UnitsPotential",
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.drifts.potentials import (
         BumpPotential,
         CapPotential,
+        ChargePotential,
         HarmonicPotential,
         LinearPotential,
         UnitsPotential,

@@ -35,6 +35,7 @@ __all__ = [
     "Layers",
     "Particles",
     "Solver",
+    "Tail",
     "Tokens",
 ]
 
@@ -65,6 +66,9 @@ def _no_diffusion(model: Model, solver: str) -> None:
         )
 
 
+Tail = Literal["auto", "closed", "cut"]
+
+
 @options("solver", kw_only=True)
 class Eulerian:
     """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step.
@@ -85,6 +89,10 @@ class Eulerian:
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
+    tail: Tail = "auto"
+    """Of a repulsive kernel whose series does not end (log, Riesz): "closed", degrees beyond those
+    that the mesh resolves act as the local repulsion that they tend to, so that they determine the
+    density there, too; "cut", they are left out; "auto": closed unless kappa is ten times that."""
     type: Literal["eulerian"] = "eulerian"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS
@@ -129,6 +137,10 @@ class Implicit:
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
+    tail: Tail = "auto"
+    """Of a repulsive kernel whose series does not end (log, Riesz): "closed", degrees beyond those
+    that the mesh resolves act as the local repulsion that they tend to, so that they determine the
+    density there, too; "cut", they are left out; "auto": closed unless kappa is ten times that."""
     type: Literal["implicit"] = "implicit"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from meanfield.case.solvers import Tail
 from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.drift import Drift, EdgeDrift
@@ -21,6 +22,7 @@ from meanfield.dynamics.porous import porous_dissipation
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import at_most_threads, sweep_threads
+from meanfield.dynamics.tails import closed
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import available_cpus
@@ -59,10 +61,12 @@ class DensitySolver(Solver):
         accuracy: of the transforms; None: the mesh's.
         watch: of the energy.
         diffusion: as a number kappa, also one in time, linear.
+        tail: of a repulsion whose series is cut: see ``tails``.
 
     Attributes:
         rho: (n_owned,) density.
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
+        tail: kappa_2 of a tail that is closed, and a part of ``diffusion``; 0: none is.
         initial_mass_error: mass of ``rho`` as given, minus one.
         All others are those of ``Solver``.
 
@@ -80,15 +84,18 @@ class DensitySolver(Solver):
         accuracy: float | None = None,
         watch: EnergyWatch | None = None,
         diffusion: AnyDiffusion | InTime | float = 0.0,
+        tail: Tail = "auto",
     ) -> None:
-        diffusion = diffusion_of(diffusion)
+        given = diffusion_of(diffusion)
         if (interaction.geometry, interaction.d) != (space.geometry, space.d):
             raise InputError(
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"space's '{space.geometry}' (d = {space.d}) expected"
             )
-        interaction = interaction.on_mesh(space.n_global, accuracy)
-        super().__init__(interaction, space.comm, t, watch, diffusion)
+        self._as_cut = interaction.on_mesh(space.n_global, accuracy)
+        interaction, closing = closed(self._as_cut, given, tail)
+        self.tail = closing.local - given.local
+        super().__init__(interaction, space.comm, t, watch, closing)
         harmonics = interaction.harmonics
         assert harmonics is not None
         self.space = space
@@ -162,8 +169,15 @@ class DensitySolver(Solver):
         return self._field
 
     def velocity(self) -> Array:
-        """X at this rank's vertices, (n_owned, gdim). Collective."""
-        return self.field().velocity(self._at_owned)
+        """X at this rank's vertices, (n_owned, gdim). Collective.
+
+        By the series as far as it goes: of a closed tail, what it does to the moments up to there.
+        """
+        field = self.field()
+        if self.tail > 0.0:
+            comm = self.space.comm
+            field = self._as_cut.field_of_moments(field.moments, field.measure, self.t, comm)
+        return field.velocity(self._at_owned)
 
     def _flow(self) -> tuple[Array, Array]:
         return self.velocity(), self.weights * self.rho
@@ -171,20 +185,20 @@ class DensitySolver(Solver):
     def speed(self) -> float:
         """Root mean square velocity of the mass: of X - kappa grad H'(rho), zero at rest.
 
-        (H' = log rho for linear diffusion.) For kappa = 0 that of X itself. A steady state through
-        which mass goes round, of a field that is no gradient, is not at rest. Collective.
+        (H' = log rho for linear diffusion.) For kappa = 0 that of X itself, with a closed tail. A
+        steady state through which mass goes round, of a field that is no gradient, is not at rest.
+        Collective.
         """
         diffusion = self.diffusion
-        if diffusion.kappa == 0.0:
+        if not diffusion.acts:
             return super().speed()
         rho = self.space.with_ghosts(self.rho).copy()
         drift, stars = self.drift_of(self.field()), self.space.stars
-        lost = dissipation if diffusion.is_linear else porous_dissipation
-        pressure = log_of(rho) if diffusion.is_linear else diffusion.pressure(rho)
-        local = lost(
-            stars.neighbour, stars.coefficient, drift.xi, drift.drops, diffusion.kappa, rho,
-            pressure,
-        )  # fmt: skip
+        edges = (stars.neighbour, stars.coefficient, drift.xi, drift.drops)
+        if diffusion.is_linear:
+            local = dissipation(*edges, diffusion.kappa, rho, log_of(rho))
+        else:
+            local = porous_dissipation(*edges, rho, diffusion.pressure(rho))
         (total,) = self.space.sum(local)
         return math.sqrt(total)
 
@@ -200,13 +214,30 @@ class DensitySolver(Solver):
     ) -> tuple[float, float]:
         """Size of the numbers that a functional is made of, and what changes of it say nothing."""
         scale = abs(field.energy(scaled=True)) + abs(functional)
-        return scale, self._energy.noise(field, scale, self.interaction.scaled(diffusion.kappa))
+        factor = self.interaction.scaled(diffusion.kappa + diffusion.local)
+        return scale, self._energy.noise(field, scale, factor)
+
+    def energy(self, scaled: bool = False) -> float:
+        """E of the current density; that of a closed tail is part of it. Collective."""
+        energy = super().energy(scaled)
+        if self.tail == 0.0:
+            return energy
+        factor = self.interaction.scaled(self.tail) if scaled else self.tail
+        return energy - factor * self._roughness(self.rho)
+
+    def _roughness(self, rho: Array) -> float:
+        """int (rho^2 - 1)/2 dsigma. Collective."""
+        (found,) = self.space.sum(float(np.dot(self.weights * rho, rho - 1.0)))
+        return 0.5 * found
 
     def _functional(self, rho: Array, field: AnyField, diffusion: Diffusion) -> float:
         """F - F_uniform, scaled, of a density with its field, at a kappa. Collective."""
         entropy = self._entropy(rho) if diffusion.kappa > 0.0 else 0.0
         kappa = self.interaction.scaled(diffusion.kappa)
-        return self.interaction.free_energy(field.energy_excess(), entropy, kappa)
+        functional = self.interaction.free_energy(field.energy_excess(), entropy, kappa)
+        if diffusion.local > 0.0:
+            functional += self.interaction.scaled(diffusion.local) * self._roughness(rho)
+        return functional
 
     def specific_entropy(self, rho: Array) -> Array:
         """H(rho)/rho, H that of its diffusion at any time; log rho where there is none."""

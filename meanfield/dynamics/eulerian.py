@@ -100,7 +100,8 @@ class EulerianSolver(DensitySolver):
     ) -> None:
         self.options = chosen(Eulerian, options)
         watch = EnergyWatch(MASS_TOLERANCE)
-        super().__init__(space, interaction, rho, t, self.options.tolerance, watch, diffusion)
+        accuracy, tail = self.options.tolerance, self.options.tail
+        super().__init__(space, interaction, rho, t, accuracy, watch, diffusion, tail)
         self._spreads = self.diffusion_in_time.has_fronts
         if self.diffuses and not self._spreads:
             told = "a kappa in time" if self.kappa_moves else f"kappa = {self.kappa:g}"
@@ -274,9 +275,9 @@ class EulerianSolver(DensitySolver):
     def _spread(self, drift: Drift, rho: Array, t: float) -> Drift:
         """A drift with what diffusion of this density (n_owned,) adds at a time. Collective."""
         diffusion = self.diffusion_in_time.at(t)
-        if diffusion.kappa == 0.0:
+        if not diffusion.acts:
             return drift
-        pressure = diffusion.kappa * diffusion.pressure(self.space.with_ghosts(rho))
+        pressure = diffusion.pressure(self.space.with_ghosts(rho))
         if drift.is_gradient:
             return Drift(drift.xi - pressure, drift.drops)
         n = self.space.n_owned

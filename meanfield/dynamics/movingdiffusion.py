@@ -17,40 +17,53 @@ from meanfield.interaction.intime import EndlessPath, InTime, TableInTime, WaveI
 
 __all__ = ["AnyDiffusion", "MovingDiffusion", "diffusion_of"]
 
+_MOST = 1e300  # in place of infinity
 _KNOWN = 1e-2  # relative: what the coarser rule for the mean of kappa may be off by
 
 
 class MovingDiffusion:
-    """kappa(t) int H(rho) dsigma in the free energy.
+    """kappa(t) int H(rho) dsigma in the free energy: see ``Diffusion``.
 
     Args:
         kappa: a number in time, >= 0 at all times.
         exponent: m > 0, which stays; 1 is linear diffusion.
+        local: kappa_2 of a local repulsion, which stays.
 
     Raises:
         InputError: numbers out of their range; of a function only when it is asked.
     """
 
     @checked_arguments
-    def __init__(self, kappa: InTime, exponent: float = 1.0) -> None:
+    def __init__(self, kappa: InTime, exponent: float = 1.0, local: float = 0.0) -> None:
         if kappa.shape != ():
             raise InputError(f"kappa: values of shape {kappa.shape} found, numbers expected")
-        self._kappa, self.exponent = kappa, float(exponent)
-        self._last = Diffusion(0.0, self.exponent)
+        self._kappa, self.exponent, self.local = kappa, float(exponent), float(local)
+        self._last = Diffusion(0.0, self.exponent, self.local)
         lowest = _lowest(kappa)
         if lowest < 0.0:
             raise InputError(f"kappa: values down to {lowest:.6g} found, numbers >= 0 expected")
+        self.lowest = lowest
+        """A bound on kappa from below."""
         self.at(0.0)
-
-    @property
-    def acts(self) -> bool:
-        """Whether kappa may be positive at some time."""
-        return self._kappa.largest > 0.0
 
     @property
     def largest(self) -> float:
         """A bound on kappa over all times."""
         return self._kappa.largest
+
+    @cached_property
+    def _widest(self) -> Diffusion:
+        """As it is where kappa is largest."""
+        return Diffusion(min(self.largest, _MOST), self.exponent, self.local)
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is any at some time."""
+        return self._widest.acts
+
+    def with_local(self, local: float) -> MovingDiffusion:
+        """The same with so much more of a local repulsion."""
+        return MovingDiffusion(self._kappa, self.exponent, self.local + local)
 
     @property
     def moves(self) -> bool:
@@ -62,19 +75,19 @@ class MovingDiffusion:
         """Whether kappa is constant between its jumps."""
         return self._kappa.piecewise
 
-    @cached_property
+    @property
     def is_linear(self) -> bool:
         """Whether its flux is kappa grad rho at all times."""
-        return self.exponent == 1.0 or not self.acts
+        return self._widest.is_linear
 
     @property
     def has_fronts(self) -> bool:
         """Whether a support spreads at finite speed, at all times."""
-        return self.acts and self.exponent > 1.0
+        return self._widest.has_fronts
 
     def specific_entropy(self, rho: Array) -> Array:
         """H(rho)/rho: see ``Diffusion``. The same at all times, also where kappa is 0."""
-        return Diffusion(float(self.acts), self.exponent).specific_entropy(rho)
+        return self._widest.specific_entropy(rho)
 
     def at(self, t: float) -> Diffusion:
         """The one at a time; the same object as long as kappa stays.
@@ -86,7 +99,7 @@ class MovingDiffusion:
         if kappa != self._last.kappa:
             if not 0.0 <= kappa < math.inf:
                 raise InputError(f"kappa: {kappa:.6g} found at t = {t:g}, a number >= 0 expected")
-            self._last = Diffusion(kappa, self.exponent)
+            self._last = Diffusion(kappa, self.exponent, self.local)
         return self._last
 
     def mean(self, begin: float, end: float) -> float:

@@ -1,9 +1,9 @@
 """Fluxes of nonlinear diffusion and a drift together, upwind on the total velocity. Compiled.
 
-With p = H'(rho) (``interaction.diffusion``) and the drop u_ij of the drift an edge carries (per
-unit of c_ij; Bailo, Carrillo and Hu 2020)
+With p = kappa H'(rho) (``interaction.diffusion``) and the drop u_ij of the drift an edge carries
+(per unit of c_ij; Bailo, Carrillo and Hu 2020)
 
-    F_ij = g_ij v_ij^+ rho_i - g_ji v_ij^- rho_j,       v_ij = u_ij - kappa (p_j - p_i) = -v_ji,
+    F_ij = g_ij v_ij^+ rho_i - g_ji v_ij^- rho_j,       v_ij = u_ij - (p_j - p_i) = -v_ji,
     g_ij = min((1 + rho_j/rho_i)/2, 2)                  of a known density; or 1.
 
 g makes the density on the edge the mean of its ends, of second order, and never more than twice the
@@ -11,10 +11,10 @@ upwind one. An implicit step of dt from the density ``old`` asks for the zero of
 
     G_i = w_i (rho_i - old_i) + dt sum_j c_ij F_ij(rho),
 
-whose derivative, with theta = kappa times g rho of the upwind end, is
+whose derivative, with theta = g rho of the upwind end, is
 
-    J_ii = w_i + dt sum_j c_ij [g_ij v_ij^+ + theta H''(rho_i)],
-    J_ij = -dt c_ij [g_ji v_ij^- + theta H''(rho_j)] <= 0:
+    J_ii = w_i + dt sum_j c_ij [g_ij v_ij^+ + theta p'(rho_i)],
+    J_ij = -dt c_ij [g_ji v_ij^- + theta p'(rho_j)] <= 0:
 
 an M-matrix whose columns sum to w, as that of a linear step (``dynamics.linear``).
 
@@ -35,12 +35,10 @@ _TINY = 1e-300
 
 
 @nb.njit(inline="always")
-def _velocity(
-    xi: Array, drops: Array, k: int, i: int, j: int, kappa: float, pressure: Array
-) -> float:
+def _velocity(xi: Array, drops: Array, k: int, i: int, j: int, pressure: Array) -> float:
     """v_ij, the negative of what the other end finds to the last bit."""
     u = drops[k, i] if drops.shape[0] > 0 else xi[j] - xi[i]
-    return u - kappa * (pressure[j] - pressure[i])
+    return u - (pressure[j] - pressure[i])
 
 
 @nb.njit(inline="always")
@@ -54,7 +52,7 @@ def _share(up: float, down: float, centred: bool) -> float:
 @nb.njit(error_model="numpy", cache=True)
 def step_residual(
     neighbour: NDArray[np.int32], coefficient: Array, weights: Array, xi: Array, drops: Array,
-    kappa: float, old: Array, centred: bool, rho: Array, pressure: Array, dt: float, out: Array,
+    old: Array, centred: bool, rho: Array, pressure: Array, dt: float, out: Array,
 ) -> float:  # fmt: skip
     """G of a density (``out`` (n_owned,), written), and its 1-norm.
 
@@ -62,9 +60,8 @@ def step_residual(
         neighbour, coefficient: of the ``Stars``.
         weights: (n_owned,) nodal weights.
         xi, drops: the drift (``drift.Drift``).
-        kappa: of the diffusion.
         old: (n_local,) density before the step, ghosts included: of g, too, if ``centred``.
-        rho, pressure: (n_local,) density and its H', ghosts included.
+        rho, pressure: (n_local,) density and p, ghosts included.
         dt: the step.
     """
     width, n = neighbour.shape
@@ -75,7 +72,7 @@ def step_residual(
             j = neighbour[k, i]
             if j == i:
                 continue
-            v = _velocity(xi, drops, k, i, j, kappa, pressure)
+            v = _velocity(xi, drops, k, i, j, pressure)
             if v > 0.0:
                 total += coefficient[k, i] * (_share(old[i], old[j], centred) * v * rho[i])
             else:
@@ -88,13 +85,12 @@ def step_residual(
 
 @nb.njit(error_model="numpy", cache=True)
 def newton_rates(
-    neighbour: NDArray[np.int32], coefficient: Array, xi: Array, drops: Array, kappa: float,
-    old: Array, centred: bool, rho: Array, pressure: Array, stiffness: Array, arriving: Array,
-    leaving: Array,
+    neighbour: NDArray[np.int32], coefficient: Array, xi: Array, drops: Array, old: Array,
+    centred: bool, rho: Array, pressure: Array, stiffness: Array, arriving: Array, leaving: Array,
 ) -> float:  # fmt: skip
     """The derivative of G as rates of exchange (``dynamics.linear.Rates``).
 
-    ``stiffness``: (n_local,) H''(rho); ``arriving`` (K, n_owned), ``leaving`` (n_owned,), written;
+    ``stiffness``: (n_local,) p'(rho); ``arriving`` (K, n_owned), ``leaving`` (n_owned,), written;
     the others as for ``step_residual``.
 
     Returns:
@@ -109,15 +105,15 @@ def newton_rates(
             if j == i:
                 arriving[k, i] = 0.0
                 continue
-            v = _velocity(xi, drops, k, i, j, kappa, pressure)
+            v = _velocity(xi, drops, k, i, j, pressure)
             if v > 0.0:
                 edge = coefficient[k, i] * _share(old[i], old[j], centred)
-                theta = kappa * rho[i]
+                theta = rho[i]
                 out += edge * (v + theta * stiffness[i])
                 arriving[k, i] = edge * (theta * stiffness[j])
             else:
                 edge = coefficient[k, i] * _share(old[j], old[i], centred)
-                theta = kappa * rho[j]
+                theta = rho[j]
                 out += edge * (theta * stiffness[i])
                 arriving[k, i] = edge * (theta * stiffness[j] - v)
         leaving[i] = out
@@ -127,10 +123,10 @@ def newton_rates(
 
 @nb.njit(error_model="numpy", cache=True)
 def porous_dissipation(
-    neighbour: NDArray[np.int32], coefficient: Array, xi: Array, drops: Array, kappa: float,
-    rho: Array, pressure: Array,
+    neighbour: NDArray[np.int32], coefficient: Array, xi: Array, drops: Array, rho: Array,
+    pressure: Array,
 ) -> float:  # fmt: skip
-    """int |X - kappa grad H'|^2 dmu: this rank's part (owned vertices); as ``step_residual``.
+    """int |X - grad p|^2 dmu: this rank's part (owned vertices); as ``step_residual``.
 
     Sum over edges of the flux times the drop. From where nothing is nothing flows: a state at rest
     has none, though beyond its support the drops do not vanish.
@@ -142,7 +138,7 @@ def porous_dissipation(
             j = neighbour[k, i]
             if j == i:
                 continue
-            v = _velocity(xi, drops, k, i, j, kappa, pressure)
+            v = _velocity(xi, drops, k, i, j, pressure)
             up, down = (i, j) if v > 0.0 else (j, i)
             g = _share(rho[up], rho[down], True)
             total += 0.5 * coefficient[k, i] * (g * rho[up] * v * v)  # met from both ends

@@ -186,7 +186,7 @@ class Solver(ABC):
     @property
     def diffuses(self) -> bool:
         """Whether kappa is positive at any time."""
-        return self.diffusion_in_time.acts
+        return self.diffusion_in_time.largest > 0.0
 
     @property
     def kappa_moves(self) -> bool:
@@ -227,6 +227,10 @@ class Solver(ABC):
     @abstractmethod
     def field(self) -> AnyField:
         """The field of the current state."""
+
+    def energy(self, scaled: bool = False) -> float:
+        """E of the current state, as ``AnyField.energy``. Collective."""
+        return self.field().energy(scaled)
 
     @abstractmethod
     def _flow(self) -> tuple[Array, Array]:

@@ -113,6 +113,23 @@ class AnyInteraction(ABC):
     def compiled_sums(self) -> bool:
         """Whether sums over pairs with all derivatives are compiled: faster than few transforms."""
 
+    @property
+    def local_tail(self) -> float:
+        """kappa_2 >= 0: what transforms leave out acts like kappa_2 rho^2/2 in the free energy.
+
+        Of repulsion whose coefficients decrease in size for ever: beyond degree L they are near
+        those of a local repulsion, all equal. 0: nothing is left out, or it is not like that.
+        """
+        return 0.0
+
+    def with_closed_tail(self) -> Self:
+        """The same for one who adds the diffusion kappa_2 rho^2/2 of ``local_tail``: less of it.
+
+        Each coefficient that is kept gives away what that diffusion brings. The energy is that of
+        this one, less kappa_2/2 int (rho^2 - 1) dsigma.
+        """
+        return self
+
     # ---- fields ----------------------------------------------------------------------------------
 
     def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> AnyField:

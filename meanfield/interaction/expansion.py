@@ -107,6 +107,11 @@ class Expansion:
             return math.inf
         return math.sqrt(rest)
 
+    def decreasing(self, gain: float) -> bool:
+        """Whether gain lam_l < 0 for all l >= 1, ever smaller in size, as far as one looks."""
+        terms = gain * self._long[0][1:]
+        return bool(np.all(terms < 0.0) and np.all(np.diff(terms) > 0.0))
+
     def truncation(self, tolerance: float, most: int | None) -> Truncation | None:
         """What to keep, at most to degree ``most``; None: without a limit there is no end."""
         wanted = self.degree(tolerance)

@@ -98,6 +98,20 @@ class Interaction(Zonal, AnyInteraction, AnyGibbs):
         """Share of the last degrees in the potential of moments: see ``Expansion.last_share``."""
         return self.expansion.last_share(power)
 
+    @cached_property
+    def local_tail(self) -> float:
+        """|gain lam_{L+1}| of repulsion that decreases for ever; see ``AnyInteraction``."""
+        cut = self.truncation
+        if cut is None or cut.exact or self.tail_closed or self.link != "identity":
+            return 0.0
+        if not self.expansion.decreasing(self.gain):
+            return 0.0
+        return abs(self.gain * float(self.multipliers(cut.degree + 1)[-1]))
+
+    def with_closed_tail(self) -> Interaction:
+        """With less of all coefficients: see ``AnyInteraction``."""
+        return replace(self, tail_closed=True) if self.local_tail > 0.0 else self
+
     # ------------------------------------------------------------------ fields
 
     def field(self, measure: Measure, t: float = 0.0, comm: Communicator | None = None) -> Field:

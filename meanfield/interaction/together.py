@@ -185,6 +185,13 @@ class Together(AnyInteraction):
     def compiled_sums(self) -> bool:
         return all(part.compiled_sums for part in self.parts)
 
+    @property
+    def local_tail(self) -> float:
+        return sum(part.local_tail for part in self.parts)
+
+    def with_closed_tail(self) -> Self:
+        return self._each([part.with_closed_tail() for part in self.parts])
+
     # ------------------------------------------------------------------ fields
 
     @cached_property

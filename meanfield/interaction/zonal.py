@@ -89,6 +89,8 @@ class Zonal(OnGeometry):
             noise, it is summed directly ("dark" points, counted by ``field.DarkPoints``).
         dark: see there; 1/dark bounds the relative noise of Z that is put up with.
         most: largest degree of the harmonics, for series that do not end before; None: no limit.
+        tail_closed: whether all lam_l, 1 <= l <= L, are taken less lam_{L+1}, as somebody else adds
+            the local repulsion that the series tends to (``AnyInteraction.with_closed_tail``).
 
     Raises:
         InputError: a parameter out of its range, harmonics asked for where there are none, or a
@@ -102,6 +104,7 @@ class Zonal(OnGeometry):
     accuracy: float | None = None
     dark: float = 1e3
     most: int | None = None
+    tail_closed: bool = False
 
     def __post_init__(self) -> None:
         _ = self.expansion.lam0
@@ -136,7 +139,18 @@ class Zonal(OnGeometry):
     def multiplier(self) -> Array:
         """lam_l/unit of each harmonic, scaled, 0 at l = 0: moments to moments of q."""
         assert self.harmonics is not None
-        return self.expansion.multipliers(self.harmonics.degree)[self.harmonics.degrees]
+        return self._kept[self.harmonics.degrees]
+
+    @cached_property
+    def _kept(self) -> Array:
+        """(L + 1,) lam_l/unit of the transforms, scaled, 0 at l = 0; less lam_{L+1} or not."""
+        assert self.harmonics is not None
+        degree = self.harmonics.degree
+        kept = self.expansion.multipliers(degree + 1)
+        next_one = kept[-1] if self.tail_closed else 0.0
+        kept = kept[:-1].copy()
+        kept[1:] -= next_one
+        return kept
 
     @cached_property
     def largest_values(self) -> Array:
@@ -157,7 +171,7 @@ class Zonal(OnGeometry):
     def potential_sizes(self) -> Array:
         """(L + 1,): the most that moments of one degree and of norm one add to q (l = 0: 0)."""
         assert self.harmonics is not None
-        return np.abs(self.expansion.multipliers(self.harmonics.degree)) * self.root_dimensions
+        return np.abs(self._kept) * self.root_dimensions
 
     # ------------------------------------------------------------------ the transforms
 

@@ -106,7 +106,7 @@ def _run(
         kept["rho"].append(rho)
         kept["weights"].append(weights)
         if solver.interaction.energy_kind is not None:
-            kept["energy"].append(solver.field().energy(scaled=True))
+            kept["energy"].append(solver.energy(scaled=True))
 
     end = settings.times[-1] or 1e-9 * case.time.end
     case = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import warnings
@@ -320,3 +321,33 @@ def test_matrices(tmp_path: Path) -> None:
     # V = Q^T K is symmetric only as a form: tokens end at both ends of one line all the same.
     x = result.solver.x
     assert np.min(np.abs(x @ x[0])) > 1.0 - 1e-6
+
+
+def test_log_gas(tmp_path: Path) -> None:
+    """Half as fine: 5/4 on t <= 3/5, all mass there, and the energy of that."""
+    path = ROOT / "scripts" / "cases" / "log_gas.toml"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        case = mf.Case.from_toml(path, {"geometry.vertices": 100})
+        result = mf.run(case, tmp_path / "run", progress=False)
+    assert any("tail closed beyond degree 30" in str(one.message) for one in told)
+    about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert about["tail"]["closed_beyond"] == 30
+    assert about["tail"]["kappa_2"] == pytest.approx(0.5 / (31 * 32), rel=1e-12)
+    assert about["energy_violations"] == 0
+    assert result.stop_reason == "stationary"
+    series = result.series
+    assert series["mean_1"][-1] == pytest.approx(-0.2, abs=1e-4)
+    assert series["rho_max"][-1] == pytest.approx(1.25, abs=0.15)  # at the edge, in one cell
+
+    # -E = (C + int U dmu)/2, C the potential, of gas and charge, on the support: as at the far
+    # pole, where the gas is 5/4 everywhere less 5/4 within the edge.
+    def log_integral(v: float) -> float:
+        return v * math.log(v) - v
+
+    mean = -0.5 * (math.log(4.0) - 1.0)  # of -log |x - y| over the sphere
+    hole = -0.25 * (log_integral(4.0) - log_integral(3.2)) / 0.4
+    charge = -0.125 * (log_integral(4.0) - log_integral(0.8)) * 0.25 * 1.25
+    potential = 1.25 * mean + 0.25 * (-math.log(2.0) - hole)
+    assert series["energy"][-1] == pytest.approx(-0.5 * (potential + charge), rel=1e-5)
+    assert np.all(np.diff(series["energy"]) > 0.0)

@@ -22,7 +22,9 @@ from meanfield.interaction.composite import Composite, HeadMatrices, Moving, Mov
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.drifts import LinearDrift
+from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.intime import TableInTime
+from meanfield.interaction.kernels import Log
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD
@@ -65,6 +67,8 @@ CASES = {
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
     # Empty beyond the cap: fronts, across ranks
     "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
+    # Its series does not end: the tail is closed
+    "gas": (lambda: icosphere(3), "log", 0.0, -1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
 }  # fmt: skip
 DIFFUSION = {"porous": Diffusion(0.1, 2.0)}
 
@@ -99,13 +103,27 @@ IMPLICIT = {
         lambda: zonal_interval(101, 8), "usa", 2.0, 1, Gegenbauer(8, (0.3, 0.2)),
         Diffusion(0.2, 0.5), TIGHT, 1.0,
     ),
+    "implicit-gas": (
+        lambda: icosphere(3), "log", 0.0, -1, Cap((1.0, 0.2, 0.0), 0.9), 0.0, TIGHT, 1.0,
+    ),
 }  # fmt: skip
-SAVED = ("sphere-sa", "circle", "zonal", "heads", "moving", "implicit-noise", "implicit-moving")
+SAVED = (
+    "sphere-sa",
+    "circle",
+    "zonal",
+    "heads",
+    "moving",
+    "implicit-noise",
+    "implicit-moving",
+    "implicit-gas",
+)
 
 
 def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInteraction:
-    """Attention; or, with heads in the place of beta, these and a drift that turns."""
+    """Attention; or a gas; or, with heads in the place of beta, these and a drift that turns."""
     geometry, d = space.geometry, space.d
+    if model == "log":
+        return Interaction(Log(strength=value), d, geometry)
     if not isinstance(beta, tuple):
         return Attention(model, beta, d, geometry, value)
     drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]
@@ -143,7 +161,7 @@ def look(solver: EulerianSolver | ImplicitSolver) -> dict[str, object]:
     return {
         "t": solver.t,
         "step": solver.step,
-        "energy": solver.field().energy() if solver.interaction.energy_kind else 0.0,
+        "energy": solver.energy() if solver.interaction.energy_kind else 0.0,
         "mass": sums[0],
         "mean": np.array(sums[1:]),
         "rho": space.gather(solver.rho),

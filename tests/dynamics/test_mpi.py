@@ -25,11 +25,12 @@ pytestmark = [
 PROGRAM = Path(__file__).parent / "mpi_program.py"
 CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
-    "linear", "negative-beta", "heads", "turning", "porous",
+    "linear", "negative-beta", "heads", "turning", "porous", "gas",
 )  # fmt: skip
 IMPLICIT = (
     "implicit-noise", "implicit-usa", "implicit-drift", "implicit-circle", "implicit-zonal",
     "implicit-heads", "implicit-current", "implicit-porous", "implicit-fast",
+    "implicit-gas",
 )  # fmt: skip
 
 

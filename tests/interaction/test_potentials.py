@@ -73,6 +73,46 @@ def test_units(function: str, d: int) -> None:
     check_field(made.on(d), lambda x: -0.75 * np.asarray(phi(x @ a.T + c) @ w), d, 1e-9)
 
 
+@pytest.mark.parametrize("s", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_charge(s: float, d: int) -> None:
+    a, core, strength = directions(1, d, 2)[0], 0.4, -0.7
+    drift = mf.ChargePotential(
+        at=tuple(3.0 * a), exponent=s, core=core, strength=strength
+    ).on(d)  # fmt: skip
+    inner = 1.0 - math.cos(core)
+
+    def U(x: Array) -> Array:
+        u = 1.0 - x @ a
+        v = np.maximum(u, inner)
+        f = -0.5 * np.log(2.0 * v) if s == 0.0 else (2.0 * v) ** (-0.5 * s)
+        slope = -0.5 / v if s == 0.0 else -s * (2.0 * v) ** (-0.5 * s - 1.0)
+        return np.asarray(strength * (f + slope * (u - v)))
+
+    check_field(drift, U, d, 1e-7)
+    assert drift.rate < 12.0 * (s + 1.0) ** 2 / core ** (2.0 + s)
+    x = directions(2000, d)
+    v = np.linalg.norm(tangent_project(x, drift.vector(x)), axis=1)
+    assert 0.0 < v.max() <= drift.size
+
+
+def test_charge_on_the_sphere_is_an_even_disc() -> None:
+    """d = 3, log: at its place the mean over the core; outside, whatever the core, the same."""
+    core = 0.1
+    x = np.array([[0.0, 0.0, 1.0]])
+    drift = mf.ChargePotential(at=(0.0, 0.0, 1.0), core=core).on(3)
+    v = 2.0 * (1.0 - math.cos(core))  # |x - y|^2 at the rim; even in it
+    assert drift.potential(x)[0] == pytest.approx(0.5 * (math.log(v) - 1.0), rel=1e-12)
+    # Its mean over the sphere, less what the disc lacks within: 1/4 of the share v/4 of the sphere.
+    mean = 0.5 * (math.log(4.0) - 1.0) + 0.25 * 0.25 * v
+    assert drift.mean_potential() == pytest.approx(mean, abs=1e-8)
+    out = directions(200, 3)
+    out = out[out[:, 2] < math.cos(core)]
+    other = mf.ChargePotential(at=(0.0, 0.0, 1.0), core=1e-3).on(3)
+    assert drift.potential(out) == pytest.approx(other.potential(out), abs=1e-14)
+    assert drift.divergence(out) == pytest.approx(-0.5, abs=1e-9)  # the background of Gauss's law
+
+
 def test_units_of_the_squared_relu_are_the_cap() -> None:
     a = (0.6, 0.0, 0.8)
     one = mf.UnitsPotential(directions=(a,), weights=(2.0,)).on(3)

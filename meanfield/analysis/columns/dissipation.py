@@ -12,7 +12,7 @@ def _residual(view: View) -> float:
     if before is None:
         return math.nan
     noisy = view.solver.diffuses
-    energy, earlier = view.field.energy(scaled=True), before["energy_scaled"]
+    energy, earlier = view.energy_scaled, before["energy_scaled"]
     grown = view.falling(earlier, before["entropy"] if noisy else 0.0) - view.falling(
         energy, view.entropy if noisy else 0.0
     )

@@ -6,7 +6,7 @@ from meanfield.analysis.columns.view import View
 
 def _free_energy(view: View) -> float:
     solver = view.solver
-    return solver.interaction.free_energy(view.field.energy(), view.entropy, solver.kappa)
+    return solver.interaction.free_energy(view.energy, view.entropy, solver.kappa)
 
 
 COLUMNS = (

@@ -74,6 +74,16 @@ class View(ABC):
         return self.solver.field()
 
     @cached_property
+    def energy(self) -> float:
+        """E, in its own unit."""
+        return self.solver.energy()
+
+    @cached_property
+    def energy_scaled(self) -> float:
+        """E, scaled."""
+        return self.solver.energy(scaled=True)
+
+    @cached_property
     def dissipation(self) -> float:
         """d/dt of the energy that the flow increases; scaled, >= 0."""
         field = self.field
@@ -171,8 +181,8 @@ class DensityView(View):
 
     @cached_property
     def dissipation(self) -> float:
-        """-dF/dt; without diffusion as for every view. Scaled, >= 0."""
-        if self.solver.kappa == 0.0:
+        """-dF/dt; without any, and a closed tail, as for every view. Scaled, >= 0."""
+        if not self.solver.diffusion.acts:
             return super().dissipation
         speed = self.solver.speed()
         return speed * self.solver.interaction.scaled(speed)  # its square may be no double

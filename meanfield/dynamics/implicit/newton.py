@@ -185,7 +185,7 @@ class NewtonSteps:
         excess = np.empty(space.n_owned)
         norm = step_residual(
             stars.neighbour, stars.coefficient, self._weights, pull.drift.xi, pull.drift.drops,
-            pull.diffusion.kappa, pull.old, pull.centred, local, pressure, dt, excess,
+            pull.old, pull.centred, local, pressure, dt, excess,
         )  # fmt: skip
         (norm,) = space.sum(norm)
         return _Guess(local, pressure, excess, norm)
@@ -196,8 +196,8 @@ class NewtonSteps:
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(space.n_owned)
         size = newton_rates(
             stars.neighbour, stars.coefficient, pull.drift.xi, pull.drift.drops,
-            pull.diffusion.kappa, pull.old, pull.centred, at.rho, at.pressure,
-            pull.diffusion.stiffness(at.rho), arriving, leaving,
+            pull.old, pull.centred, at.rho, at.pressure, pull.diffusion.stiffness(at.rho), arriving,
+            leaving,
         )  # fmt: skip
         (total,) = space.sum(size)
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))

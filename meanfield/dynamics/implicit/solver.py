@@ -130,7 +130,8 @@ class ImplicitSolver(DensitySolver):
         # A step is as good as its linear solve.
         wrong = self.options.linear_tolerance
         watch = EnergyWatch(wrong, 1e-13 + wrong)
-        super().__init__(space, interaction, rho, t, self.options.tolerance, watch, kappa)
+        accuracy, tail = self.options.tolerance, self.options.tail
+        super().__init__(space, interaction, rho, t, accuracy, watch, kappa, tail)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
         self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
         self.residual = 0.0
@@ -146,7 +147,8 @@ class ImplicitSolver(DensitySolver):
             self._newton = NewtonSteps(space, self.weights, self._system, centred)
         interaction = self.interaction  # cut to the mesh
         kind = interaction.energy_kind
-        self._watched = kind == "gradient" or (kind == "monotone" and not self.diffuses)
+        acts = self.diffusion_in_time.acts
+        self._watched = kind == "gradient" or (kind == "monotone" and not acts)
         # Moments whose potential is the new one in every step: see the package for the log link.
         if kind == "gradient" or interaction.convexity == "negative":
             self._implicit: NDArray[np.bool_] = interaction.repels

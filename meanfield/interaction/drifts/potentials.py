@@ -1,7 +1,8 @@
 """External potentials U(x), X += -grad U: named ones, each a sum of functions of one direction.
 
 A new one is a class with its numbers here and a line in ``POTENTIALS``; in a case file it is
-[model.potential] with its ``type``. Those of functions and files are in ``given``.
+[model.potential] with its ``type``. Those of functions and files are in ``given``, charges in
+``charge``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
+from meanfield.interaction.drifts.charge import ChargePotential
 from meanfield.interaction.drifts.given import FunctionPotential, MeshPotential
 from meanfield.interaction.drifts.perceptron import ACTIVATIONS, Activation, Ridges
 from meanfield.interaction.drifts.potential import (
@@ -36,6 +38,7 @@ __all__ = [
     "POTENTIALS",
     "BumpPotential",
     "CapPotential",
+    "ChargePotential",
     "HarmonicPotential",
     "LinearPotential",
     "UnitsPotential",
@@ -191,7 +194,7 @@ POTENTIALS: dict[str, type[Potential]] = {
     str(potential.type): potential
     for potential in (
         LinearPotential, CapPotential, BumpPotential, HarmonicPotential, UnitsPotential,
-        FunctionPotential, MeshPotential,
+        ChargePotential, FunctionPotential, MeshPotential,
     )
 }  # fmt: skip
 """Each potential by its ``type`` in [model.potential]."""

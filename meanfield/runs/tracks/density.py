@@ -160,7 +160,27 @@ class DensityTrack(_MeshTrack):
         return fields
 
     def about(self) -> dict[str, object]:
-        return {**super().about(), "sweep_threads": self.solver.threads}
+        tail: dict[str, object] = {}
+        if self.solver.tail > 0.0:
+            tail = {"tail": {"closed_beyond": self._cut_at, "kappa_2": self.solver.tail}}
+        return {**super().about(), **tail, "sweep_threads": self.solver.threads}
+
+    @property
+    def _cut_at(self) -> int:
+        """Degree at which a series is cut whose tail is closed."""
+        cut = self.solver.interaction.truncation
+        assert cut is not None
+        return cut.degree
+
+    def initial_notes(self) -> list[str]:
+        notes, tail = super().initial_notes(), self.solver.tail
+        if tail > 0.0:
+            notes.append(
+                f"tail closed beyond degree {self._cut_at}: what the mesh does not resolve of the "
+                f"interaction acts as a local repulsion, {tail:.3g} rho^2/2 in the energy "
+                '(solver.tail = "cut": not at all)'
+            )
+        return notes
 
     def remember(self, before: Mapping[str, object]) -> None:
         super().remember(before)
