@@ -83,6 +83,7 @@ _WHERE = {
     ),
     "meanfield.interaction.field": ("Field",),
     "meanfield.interaction.interaction": ("Interaction",),
+    "meanfield.interaction.movingkernel": ("MovingKernel",),
     "meanfield.interaction.intime": (
         "Combined",
         "EndlessPath",
@@ -215,6 +216,7 @@ if TYPE_CHECKING:
         Series,
     )
     from meanfield.interaction.measure import Measure
+    from meanfield.interaction.movingkernel import MovingKernel
     from meanfield.interaction.strength import FunctionStrength, PowerStrength
     from meanfield.interaction.strong import Strong
     from meanfield.interaction.together import Together

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
-from pydantic import BeforeValidator, WrapValidator
+from pydantic import BeforeValidator
 
 from meanfield.case.built import OPTIONS
 from meanfield.case.gibbs import (
@@ -34,10 +34,11 @@ from meanfield.case.intime import (
     vanishes,
     written,
 )
+from meanfield.case.kernels import AnyKernel, KernelInTime
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
 from meanfield.checks import set_checked, shortened
 from meanfield.errors import InputError
-from meanfield.interaction.kernels import KERNELS, Kernel, Power
+from meanfield.interaction.kernels import Power
 from meanfield.interaction.strength import STRENGTHS, Strength
 from meanfield.options import Expected, Field, Number, a_list, as_table, options, options_of
 
@@ -62,7 +63,6 @@ ALONE = ("drift", "perceptron", "potential")
 """Those of what may stand beside an interaction, or alone."""
 
 if TYPE_CHECKING:
-    AnyKernel = Kernel
     AnyStrength = Strength
     Heads = Sequence[Head]
     Beta = NumberInTime
@@ -80,12 +80,6 @@ else:
     AnyStrength = Annotated[
         Union[tuple(STRENGTHS.values())],  # noqa: UP007  # made at run time
         Field(discriminator="type"),
-    ]
-    # A kernel made in Python is taken as it is, also one that no registry knows.
-    AnyKernel = Annotated[
-        Union[tuple(KERNELS.values())],  # noqa: UP007  # made at run time
-        Field(discriminator="type"),
-        WrapValidator(lambda value, read: value if isinstance(value, Kernel) else read(value)),
     ]
 
 
@@ -131,7 +125,8 @@ class Model:
     )
     """Of the scalings of sinkhorn attention: 1e-9 where it is left out."""
     interaction: AnyKernel | None = None
-    """Instead of these three, a kernel W(<x, y>); heads, with their attention, add to it."""
+    """Instead of these three, a kernel W(<x, y>), its numbers also in time; heads, with their
+    attention, add to it."""
     heads: Heads = ()
     """Instead of beta and value, heads of attention with any matrices; they add up."""
     drift: Drift | None = None
@@ -238,6 +233,8 @@ class Model:
             for name, owner in owners.items()
             for key, value in moving_in(owner).items()
         }
+        if isinstance(self.interaction, KernelInTime):
+            inside |= {f"model.interaction.{n}": v for n, v in self.interaction.numbers.items()}
         return {f"model.{name}": value for name, value in moving_in(self).items()} | inside
 
     @property
@@ -255,7 +252,7 @@ class Model:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
         kernel = self.attention is None or self.attention in EXPONENTIAL
         more = self.heads or self.beside or self.strength is not None or moves(self.beta)
-        return kernel and not more
+        return kernel and not more and not isinstance(self.interaction, KernelInTime)
 
     @property
     def term(self) -> Term:
@@ -287,6 +284,7 @@ class Model:
     @property
     def _zonal(self) -> Term:
         if self.interaction is not None:
+            assert not isinstance(self.interaction, KernelInTime)
             return self.interaction
         from meanfield.interaction.attention import SelfAttention
 
@@ -328,8 +326,12 @@ class Model:
         if self.interaction is None and not self.is_zonal:
             return composite_of(self, geometry, method, accuracy)
 
-        zonal = Interaction(self._zonal, geometry.d, geometry.kind, method, accuracy)
-        if self.is_zonal:
+        zonal: AnyInteraction
+        if isinstance(self.interaction, KernelInTime):
+            zonal = self.interaction.on(geometry, method, accuracy)
+        else:
+            zonal = Interaction(self._zonal, geometry.d, geometry.kind, method, accuracy)
+        if not (self.heads or self.beside):
             return zonal
         return Together((zonal, composite_of(self, geometry, method, accuracy)))
 
@@ -358,6 +360,8 @@ class Model:
     def _short(self) -> str:
         """The short form, or the kernel, in words."""
         kernel = self.interaction is not None or self.attention in EXPONENTIAL
+        if isinstance(self.interaction, KernelInTime):
+            return self.interaction.describe()
         if kernel and not moves(self.beta):
             return self._zonal.describe()
         named = [(n, getattr(self, n)) for n in ("beta", *OPTIONS)]

@@ -75,7 +75,7 @@ def key_paths() -> list[str]:
     return [*dict.fromkeys([*paths, "time.outputs.geometric"])]
 
 
-_WITH_MATRICES = ("model.drift", "model.perceptron", "model.potential")
+_WITH_MATRICES = ("model.drift", "model.perceptron", "model.potential", "model.interaction")
 _INSIDE = {*_names((Ensemble, InFile)), *_names(IN_TIME)}
 """Names of tables that stand for a matrix, or for a value in time."""
 

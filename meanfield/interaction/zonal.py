@@ -91,6 +91,7 @@ class Zonal(OnGeometry):
         most: largest degree of the harmonics, for series that do not end before; None: no limit.
         tail_closed: whether all lam_l, 1 <= l <= L, are taken less lam_{L+1}, as somebody else adds
             the local repulsion that the series tends to (``AnyInteraction.with_closed_tail``).
+        carried: degree of the harmonics, if they are used; None: what the series asks for.
 
     Raises:
         InputError: a parameter out of its range, harmonics asked for where there are none, or a
@@ -105,6 +106,7 @@ class Zonal(OnGeometry):
     dark: float = 1e3
     most: int | None = None
     tail_closed: bool = False
+    carried: int | None = None
 
     def __post_init__(self) -> None:
         _ = self.expansion.lam0
@@ -192,8 +194,12 @@ class Zonal(OnGeometry):
             return None
         found = self.expansion.truncation(self.epsilon, self.most)
         if found is None and self.method == "harmonics":
-            return self.expansion.truncation(self.epsilon, 128)
-        return found
+            found = self.expansion.truncation(self.epsilon, 128)
+        if found is None or self.carried is None:
+            return found
+        if found.degree <= self.carried:
+            return Truncation(self.carried, found.exact, found.tail)
+        return Truncation(self.carried, False, self.expansion.tail(self.carried))
 
     # ------------------------------------------------------------------ what fields ask
 

@@ -1,0 +1,234 @@
+"""Kernels whose numbers depend on time: at each time an ``Interaction``, with the same transforms.
+
+What does not depend on time is asked of the one with the sharpest kernel of some times (of a
+table: of all), to whose degree all are carried: located points, moments and checkpoints are valid
+at any time. A kernel that comes to be sharper is cut there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from meanfield.arguments import checked_arguments, checked_fields
+from meanfield.collective import Communicator
+from meanfield.errors import InputError
+from meanfield.interaction.behind import Behind
+from meanfield.interaction.contract import EnergyKind
+from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.field import Field
+from meanfield.interaction.interaction import Interaction
+from meanfield.interaction.intime import (
+    InTime,
+    TableInTime,
+    instants_of,
+    is_piecewise,
+    next_jump_of,
+)
+from meanfield.interaction.kernels.base import Kernel
+from meanfield.interaction.measure import Measure
+
+__all__ = ["MovingKernel"]
+
+_KEPT = 4  # of which what was made is kept: the stages of a step
+_MANY = 100  # times of a table that are all looked at
+
+
+@checked_fields
+@dataclass(frozen=True, eq=False)
+class MovingKernel(Behind):
+    """A zonal kernel with numbers that depend on time. There is no energy.
+
+    Attributes:
+        kernel: with the numbers that stay.
+        numbers: the others, by name.
+        All others are those of ``Interaction``.
+
+    Raises:
+        InputError: a number that the kernel does not have, or out of its range at a time that is
+            looked at: some, of a table all.
+    """
+
+    kernel: Kernel
+    numbers: Mapping[str, InTime]
+    d: int
+    geometry: str = "any"
+    method: str = "auto"
+    accuracy: float | None = None
+    dark: float = 1e3
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.numbers.items():
+            if value.shape != ():
+                raise InputError(f"{name}: values of shape {value.shape} found, numbers expected")
+        for t in self._instants:
+            self._term(t)
+        _ = self.behind
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _instants(self) -> list[float]:
+        """Times that show what values there are; a function need not be known at all of them."""
+        values = self.numbers.values()
+        tables = [value.times for value in values if isinstance(value, TableInTime)]
+        few = [times for times in tables if times.size <= _MANY]
+        found = []
+        for t in np.unique(np.concatenate([instants_of(values), *few])):
+            with contextlib.suppress(InputError):
+                for value in values:
+                    value.at(float(t))
+                found.append(float(t))
+        return found
+
+    def _term(self, t: float) -> Kernel:
+        return self.kernel.replaced({n: float(v.at(t)) for n, v in self.numbers.items()})
+
+    def _plain(self, term: Kernel) -> Interaction:
+        return Interaction(
+            term, self.d, self.geometry, self.method, self.accuracy, self.dark, self.most
+        )
+
+    @cached_property
+    def _samples(self) -> tuple[Interaction, ...]:
+        return tuple(self._plain(self._term(t)) for t in self._instants)
+
+    @cached_property
+    def behind(self) -> Interaction:
+        """The sharpest of the samples, with transforms that do for all."""
+        sharpest = max(self._samples, key=lambda one: one.sharpness)
+        cuts = [one.truncation for one in self._samples]
+        if any(cut is None for cut in cuts):
+            return sharpest.direct() if sharpest.truncation is not None else sharpest
+        least = max(cut.degree for cut in cuts if cut is not None)
+        finest = min(one.epsilon for one in self._samples)
+        return replace(sharpest, accuracy=finest, carried=least)
+
+    @cached_property
+    def _made(self) -> dict[Kernel, Interaction]:
+        return {}
+
+    @property
+    def moves(self) -> bool:
+        return True
+
+    @property
+    def piecewise(self) -> bool:
+        return all(is_piecewise(value) for value in self.numbers.values())
+
+    def next_jump(self, t: float) -> float:
+        return next_jump_of(self.numbers.values(), t)
+
+    def at(self, t: float) -> Interaction:
+        """The one at a time: the same object for the same numbers, if it was asked lately."""
+        term = self._term(t)
+        found = self._made.pop(term, None)
+        if found is None:
+            found = replace(self.behind, term=term)
+            vars(found)["harmonics"] = self.behind.harmonics  # equal ones, made once
+        self._made[term] = found
+        if len(self._made) > _KEPT:
+            del self._made[next(iter(self._made))]
+        return found
+
+    def field_of_moments(
+        self, moments: np.ndarray | None, measure: Measure, t: float, comm: Communicator | None
+    ) -> Field:
+        """The field at a time of known moments."""
+        return self.at(t).field_of_moments(moments, measure, t, comm)
+
+    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+        """That of the one at a time."""
+        return self.at(t).pair_energy(measure, n, t)
+
+    # ---- points and transforms -------------------------------------------------------------------
+
+    def on_mesh(self, vertices: int, accuracy: float | None = None) -> Self:
+        """The same, its series cut at what a mesh of so many vertices resolves."""
+        found = self._samples[0].on_mesh(vertices, accuracy)
+        return replace(self, most=found.most, accuracy=found.accuracy)
+
+    @checked_arguments
+    def by(self, method: str) -> Self:
+        """The same by "harmonics" or "direct" sums; "auto" leaves it as it is."""
+        return self if method == "auto" else replace(self, method=method)
+
+    def quiet(self, rtol: float) -> Self:
+        """The same with the noise of a velocity, at any point, not far above ``rtol``."""
+        found = [one.quiet(rtol) for one in self._samples]
+        given = [one.accuracy for one in found if one.accuracy is not None]
+        if not given:
+            return self
+        return replace(self, accuracy=min(given), dark=max(one.dark for one in found))
+
+    # ---- what is known about it ------------------------------------------------------------------
+
+    @property
+    def has_potential(self) -> bool:
+        return True
+
+    @property
+    def has_gradient(self) -> bool:
+        return True
+
+    @property
+    def energy_kind(self) -> EnergyKind | None:
+        return None
+
+    @property
+    def why_no_energy(self) -> str:
+        return "its parameters change in time"
+
+    @property
+    def convexity(self) -> Convexity | None:
+        return None
+
+    @property
+    def dirac_energy(self) -> float:
+        return math.nan
+
+    def excluding_self(self) -> Self | Interaction:
+        """The same: without a division by Z own terms move nothing.
+
+        Raises:
+            InputError: the log link.
+        """
+        if self.kernel.link != "identity":
+            self.behind.excluding_self()
+        return self
+
+    def fastest_rate(self, degree: int) -> float:
+        """The largest at a few times: see ``Interaction.fastest_rate``."""
+        return max(one.fastest_rate(degree) for one in self._samples)
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether clusters narrow without end, for what is as usual in time."""
+        return 2 * sum(one.sharpens for one in self._samples) >= len(self._samples)
+
+    def refuse_overflow(self, highest: float = 600.0) -> None:
+        for one in self._samples:
+            one.refuse_overflow(highest)
+
+    def describe(self) -> str:
+        """A few words."""
+        fixed = [f"{k} = {v:g}" for k, v in self.kernel.parameters.items() if k not in self.numbers]
+        words = [self.kernel.type, *fixed, *(f"{name} in time" for name in self.numbers)]
+        return ", ".join([*words, "log link"] if self.kernel.link == "log" else words)
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """What names it in a table."""
+        return {n: v for n, v in self.behind.columns.items() if n not in self.numbers}
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """The numbers that a branch or a sweep may vary: none."""
+        return {}
