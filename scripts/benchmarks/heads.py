@@ -2,7 +2,7 @@
 
 Random A with singular values between 4.5 and 9 and random V, the standard density, on an icosphere.
 All are timed in turn, several times; medians of the ratios are quoted. Direct sums are timed at a
-share of the targets.
+share of the targets; sigmoid attention also by sums over a grid.
 
     scripts/env python scripts/benchmarks/heads.py [--levels 5 6] [--heads 1 4 16] [--repeat 5]
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def main() -> None:
             return one.field(Measure(at, m, q)).velocity(at)
 
         plain()
-        for model in ("sa", "usa"):
+        for model in ("sa", "usa", "sigmoid"):
             for count in options.heads:
                 made = Composite(random_heads(count), model, 3, "sphere")
 
@@ -87,6 +88,14 @@ def main() -> None:
                         )
                     )
                     line += f", direct sums {direct / took:.0f} times as long"
+                if model == "sigmoid" and count == 1:
+                    grid = replace(made, lasting=False)  # the way of what changes all the time
+                    took_grid = seconds(
+                        lambda grid=grid, at=at, m=m, q=q: grid.field(Measure(at, m, q)).velocity(
+                            at
+                        )
+                    )
+                    line += f", sums over a grid {took_grid / took:.0f} times as long"
                 print(line, flush=True)
 
 

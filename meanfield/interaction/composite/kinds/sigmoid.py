@@ -119,29 +119,33 @@ class SigmoidField(CompositeField):
         """See ``CompositeField``. Collective for direct sums."""
         model = self.interaction
         velocity, divergence = np.zeros(at.points.shape), np.zeros(len(at.points))
+        series = {k: made for k in of if (made := self._series(model.heads[k])) is not None}
+        found = [self._by_series({k: slope for k, (slope, _) in series.items()}, at, order)]
         for k in of:
-            head = model.heads[k]
-            found = self._by_series(head, at, order)
-            if found is None:
+            if k not in series:
                 sums = logistic_sums(
-                    head, self.bias, at.points, *self._masses(head), order, model.manifold
-                )
+                    model.heads[k], self.bias, at.points, *self._masses(model.heads[k]), order,
+                    model.manifold,
+                )  # fmt: skip
                 assert sums.flow is not None
-                found = Flow(sums.flow, sums.divergence)
-            velocity += found.velocity
+                found.append(Flow(sums.flow, sums.divergence))
+        for one in found:
+            velocity += one.velocity
             if order > 1:
-                assert found.divergence is not None
-                divergence += found.divergence
+                assert one.divergence is not None
+                divergence += one.divergence
         return Flow(velocity, divergence if order > 1 else None)
 
-    def _by_series(self, head: HeadMatrices, at: Located, order: int) -> Flow | None:
-        series = self._series(head)
-        if series is None:
-            return None
+    def _by_series(self, series: dict[int, LogisticHead], at: Located, order: int) -> Flow:
+        """Heads summed as coefficients: one synthesis for all."""
+        if not series:
+            return Flow(np.zeros(at.points.shape), np.zeros(len(at.points)))
         model = self.interaction
         assert model.harmonics is not None
-        degree = series[0].degree
-        _, flow = series[0].flow(self._apart(head), model.harmonics.degree)
+        of, degree = model.harmonics.degree, model.harmonics.degree - BEYOND
+        flow = np.zeros((3, (degree + 1) ** 2))
+        for k, one in series.items():
+            flow += one.flow(self._apart(model.heads[k]), of)[1]
         phi, psi, bend = tangential(flow, degree)
         transforms = model.manifold.harmonics(degree + 1, model.epsilon)
         velocity = transforms.tangent(phi, psi, at)  # type: ignore[attr-defined]  # on S^2
