@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from meanfield.case.built import Parts, heads_of, options_of
 from meanfield.case.heads import EXPONENTIAL
+from meanfield.case.kernels import KernelInTime
 from meanfield.case.terms import Diffusion
 from meanfield.errors import InputError
 
@@ -34,7 +35,7 @@ class Steady(Parts, Protocol):
     """What of a ``Model`` is asked here, beside its parts."""
 
     @property
-    def interaction(self) -> Kernel | None: ...
+    def interaction(self) -> Kernel | KernelInTime | None: ...
 
     @property
     def strength(self) -> Strength | None: ...
@@ -68,6 +69,12 @@ def refuse_unsteady(model: Steady) -> None:
         )
 
 
+def _kernel_of(model: Steady) -> Kernel | None:
+    """The kernel; one in time has been refused."""
+    assert not isinstance(model.interaction, KernelInTime)
+    return model.interaction
+
+
 def numbers_of(model: Parts) -> dict[str, tuple[tuple[int, ...], float]]:
     """What a branch may vary of heads that are no zonal kernel: inverse temperatures.
 
@@ -95,10 +102,9 @@ def parameters_of(model: Steady) -> tuple[str, ...]:
         InputError: there are no branches, see ``refuse_unsteady``.
     """
     refuse_unsteady(model)
-    known = ["kappa"]
-    if model.interaction is not None or (is_kernel(model) and model.beta is not None):
-        term = model.interaction or model.term
-        known += term.parameters
+    known, kernel = ["kappa"], _kernel_of(model)
+    if kernel is not None or (is_kernel(model) and model.beta is not None):
+        known += (kernel or model.term).parameters
     if not is_kernel(model):
         known += numbers_of(model)
     more = {} if model.potential is None else model.potential.parameters
@@ -109,8 +115,9 @@ def changes_for(model: Steady, parameter: str, value: float) -> dict[str, object
     """The fields of a model that another value of one of its ``parameters_of`` changes.
 
     Raises:
-        InputError: the value is out of its range.
+        InputError: the value is out of its range; what has no stationary states.
     """
+    refuse_unsteady(model)
     head, _, name = parameter.partition(".")
     if parameter in (found := numbers_of(model)) and model.heads:
         which = found[parameter][0]
@@ -120,9 +127,10 @@ def changes_for(model: Steady, parameter: str, value: float) -> dict[str, object
         return {"potential": model.potential.replaced({name: value})}
     if head == "diffusion" and name:
         return {"diffusion": Diffusion(**{name: value})}
-    if parameter == "kappa" or model.interaction is None:
+    kernel = _kernel_of(model)
+    if parameter == "kappa" or kernel is None:
         return {parameter: value}
-    return {"interaction": model.interaction.replaced({parameter: value})}
+    return {"interaction": kernel.replaced({parameter: value})}
 
 
 def gibbs_of(model: Steady, d: int) -> Term | AnyGibbs:
@@ -144,9 +152,9 @@ def gibbs_of(model: Steady, d: int) -> Term | AnyGibbs:
     key = "model.heads" if model.heads else "model.attention"
     try:
         found = GibbsHeads(tuple(heads), KINDS[kind](**options_of(model)), d, numbers_of(model))
-        if model.interaction is None:
+        if (kernel := _kernel_of(model)) is None:
             return found
-        return GibbsSum(Interaction(model.interaction, d, accuracy=1e-14), found)
+        return GibbsSum(Interaction(kernel, d, accuracy=1e-14), found)
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith("model.") else f"{key}: {said}") from None

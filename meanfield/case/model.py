@@ -35,8 +35,9 @@ from meanfield.case.intime import (
     written,
 )
 from meanfield.case.kernels import AnyKernel, KernelInTime
+from meanfield.case.modelwords import words_beside, words_of_heads
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
-from meanfield.checks import set_checked, shortened
+from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import Power
 from meanfield.interaction.strength import STRENGTHS, Strength
@@ -345,17 +346,8 @@ class Model:
         told = self.value is not None or self.interaction is not None
         words = [self._short()] if told else []
         if self.heads:
-            betas = [f"{head.beta:g}" for head in self.heads if isinstance(head.beta, float)]
-            number = f"{len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
-            words.append(f"{self.attention}, {number}")
-            if len(betas) == len(self.heads):
-                words.append(f"beta = {shortened(', '.join(betas))}")
-            if any(moving_in(head) for head in self.heads):
-                words.append("in time")
-        for name in self.beside:
-            word = "linear drift" if name == "drift" else name
-            words.append(f"{word} in time" if moving_in(getattr(self, name)) else word)
-        return ", ".join(words)
+            words += words_of_heads(self.attention, self.heads)
+        return ", ".join([*words, *words_beside(self)])
 
     def _short(self) -> str:
         """The short form, or the kernel, in words."""
