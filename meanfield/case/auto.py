@@ -23,7 +23,7 @@ AUTO_EXPLICIT = 20.0
 def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
     """The solver of a density that fits a problem, with its default options (``type = "auto"``).
 
-    * kappa > 0: ``Implicit``, the only one with diffusion.
+    * kappa > 0: ``Implicit``; explicit steps with diffusion are of the order of h^2.
     * kappa = 0 and an end within 20 growth times of the fastest mode of the uniform state, in which
       clusters form: ``Eulerian``.
     * kappa = 0 and later: clusters are narrower than any mesh and move on the time scale

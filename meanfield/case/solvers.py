@@ -73,7 +73,8 @@ Tail = Literal["auto", "closed", "cut"]
 class Eulerian:
     """Finite elements on a fixed mesh: edge fluxes with an explicit, positive step.
 
-    With diffusion only of an exponent above 1 (``model.diffusion``), in steps of the order of h^2.
+    With diffusion of an exponent of 1 or more (``model.diffusion``) in steps of the order of h^2:
+    for short runs.
     """
 
     scheme: Literal[Limited, "upwind"] = "log-muscl"
@@ -106,11 +107,10 @@ class Eulerian:
         needs_mesh(geometry, self.type)
         if model.exponent < 1.0 and model.diffuses:
             raise InputError(
-                f"model.diffusion.exponent: found {model.exponent:g}, which fills empty regions at "
-                'once: expected solver.type = "implicit", or an exponent above 1'
+                f"model.diffusion.exponent: found {model.exponent:g}, of which no explicit step is "
+                'stable where little is left: expected solver.type = "implicit", or an exponent of '
+                "1 or more"
             )
-        if model.exponent == 1.0:
-            _no_diffusion(model, self.type)
 
 
 @options("solver", kw_only=True)

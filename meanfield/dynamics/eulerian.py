@@ -11,10 +11,15 @@ while what it may be for the energy does not.
 Nonlinear diffusion with fronts (m > 1) is a part of the drop, v_ij = u_ij - kappa (H'_j - H'_i), of
 the density at each stage; the density on an edge is then the mean of its ends, at most twice the
 upwind one (``dynamics.porous``). Steps are of the order of h^2: for short runs. Here the free
-energy, which falls in continuous time, is watched. (Linear and fast diffusion fill empty regions
-at once: their explicit rates have no bound there.) Where kappa depends on time each stage has that
-of its time; the free energy is watched between jumps of kappa, and not where it changes all the
-time.
+energy, which falls in continuous time, is watched.
+
+Linear diffusion is that of the implicit solver (``dynamics.fluxes``) at the density of each stage:
+mass leaves a vertex at a rate that hangs on drops alone, so that steps up to its inverse, of the
+order of h^2/kappa, keep densities positive. Fast diffusion (m < 1) has no such bound: where little
+is left it leaves at a rate of rho^{m-1}.
+
+Where kappa depends on time each stage has that of its time; the free energy is watched between
+jumps of kappa, and not where it changes all the time.
 
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
@@ -29,7 +34,10 @@ import numpy as np
 from meanfield.case.solvers import Eulerian
 from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
 from meanfield.dynamics.drift import Drift
+from meanfield.dynamics.exchange import Exchange
+from meanfield.dynamics.fluxes import exchanged
 from meanfield.dynamics.limiters import limiter
+from meanfield.dynamics.linear import Rates
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
@@ -76,15 +84,15 @@ class EulerianSolver(DensitySolver):
             normalised to mass one.
         options: choices of the discretisation.
         t: initial time.
-        diffusion: none, or one that spreads at finite speed (an exponent above 1), also in time.
+        diffusion: with an exponent of 1 or more, also in time.
 
     Attributes:
         refused: steps tried again for their energy.
         timings: seconds spent in "field" and "sweep"; all others are those of ``DensitySolver``.
 
     Raises:
-        InputError: a density that is negative, not finite or zero everywhere, on any rank; a
-            diffusion that has no fronts.
+        InputError: a density that is negative, not finite or zero everywhere, on any rank; fast
+            diffusion.
     """
 
     state_kind = EulerianState
@@ -103,13 +111,18 @@ class EulerianSolver(DensitySolver):
         accuracy, tail = self.options.tolerance, self.options.tail
         super().__init__(space, interaction, rho, t, accuracy, watch, diffusion, tail)
         self._spreads = self.diffusion_in_time.has_fronts
-        if self.diffuses and not self._spreads:
+        if self.diffuses and self.diffusion_in_time.exponent < 1.0:
             told = "a kappa in time" if self.kappa_moves else f"kappa = {self.kappa:g}"
             raise InputError(
                 f"{told} with exponent {self.diffusion_in_time.exponent:g} found, explicit steps "
-                "take an exponent above 1: others fill empty regions at once"
+                "take an exponent of 1 or more: below it their rates have no bound where little is "
+                "left"
             )
         scheme = self.options.scheme
+        self._exchange: Exchange | None = None  # with linear diffusion
+        if self.diffuses and not self._spreads:
+            limits = "fitted" if scheme == "upwind" else scheme
+            self._exchange = Exchange(space, self.weights, limits)
         self._stages = STEPPERS[self.options.stepper]
         self._limiter = limiter("mean" if self._spreads and scheme != "upwind" else scheme)
         self.timings["sweep"] = 0.0
@@ -117,7 +130,7 @@ class EulerianSolver(DensitySolver):
         interaction = self.interaction  # cut to the mesh
         self._tries = 1
         self._free_energy: float | None = None  # seen last, with diffusion
-        if not self._spreads and interaction.energy_kind is not None:
+        if not self.diffusion.acts and interaction.energy_kind is not None:
             self._tries = 1 if interaction.convexity == "positive" else _TRIES
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
@@ -171,7 +184,7 @@ class EulerianSolver(DensitySolver):
 
     def _take(self, t_end: float) -> float:
         rows = self._rows_now()
-        if self._spreads:
+        if self.diffusion.acts:
             self._see_free_energy()
         else:
             self._see_energy(self.field())
@@ -194,7 +207,7 @@ class EulerianSolver(DensitySolver):
         """A step of at most ``longest``, and what ``_stepped`` gives of it. Collective.
 
         A shorter one where the interaction has come to move mass so fast within the step that
-        densities could be negative.
+        densities could be negative; or where that of a stage of linear diffusion does.
         """
         while True:
             dt = self._fitted(t_end, longest)
@@ -204,7 +217,7 @@ class EulerianSolver(DensitySolver):
                     longest = max(most, 0.5 * dt)
                     continue
             rho, rate = self._stepped(rows, dt)
-            if not (self.interaction.moves or self.kappa_moves):
+            if self._exchange is None and not (self.interaction.moves or self.kappa_moves):
                 return dt, rho, rate
             (fastest,) = self.space.max(rate)
             if fastest * dt <= 1.0:
@@ -225,13 +238,28 @@ class EulerianSolver(DensitySolver):
             else:
                 stage_time = self._within(self.t + stage.offset * dt)
                 stage_rows = self._rows_of(self._field_of(rho, stage_time))
-            drift = self._edges.of(stage_rows)
-            if self._spreads:
-                drift = self._spread(drift, rho, self._within(self.t + stage.offset * dt))
+            now = self._within(self.t + stage.offset * dt)
+            drift = self._spread(self._edges.of(stage_rows), rho, now)
             with self._timed("sweep"):
+                if self._exchange is not None:
+                    kappa = self.diffusion_in_time.at(now).kappa
+                    rates = self._exchange.rates(drift, rho, kappa)
+                    rho = self._exchanged(rho, rates, dt, stage.keep, old)
+                    rate = max(rate, rates.fastest)
+                    continue
                 rho = self._euler(rho, drift, dt, stage.keep, old)
                 rate = max(rate, float(np.max(self._outrate, initial=0.0)))
         return rho, rate
+
+    def _exchanged(self, rho: Array, rates: Rates, dt: float, keep: float, old: Array) -> Array:
+        """A stage at known rates. Collective."""
+        stars, new = self.space.stars, np.empty_like(rho)
+        local = self.space.with_ghosts(rho)
+        arriving, leaving = rates.arriving, rates.leaving
+        exchanged(
+            stars.neighbour, arriving, leaving, self.weights, local, dt, keep, old, new
+        )  # fmt: skip
+        return new
 
     def _rows_now(self) -> Array:
         """The rows of the current field, added to the history; bounds the step by their error."""
@@ -258,13 +286,14 @@ class EulerianSolver(DensitySolver):
     def _longest_by_cfl(self, rows: Array) -> float:
         if self._rate == 0.0:
             with self._timed("sweep"):
-                drift = self._edges.of(rows)
-                if self._spreads:
-                    drift = self._spread(drift, self.rho, self.t)
-                self._emit(self.rho, drift, 0.0, limited=False)
-                self._rate = float(np.max(self._outrate, initial=0.0))
+                drift = self._spread(self._edges.of(rows), self.rho, self.t)
+                if self._exchange is not None:
+                    self._rate = self._exchange.rates(drift, self.rho, self.kappa).fastest
+                else:
+                    self._emit(self.rho, drift, 0.0, limited=False)
+                    self._rate = float(np.max(self._outrate, initial=0.0))
         (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion(self.t)))
-        share = _WITH_DIFFUSION if self._spreads else 1.0
+        share = 1.0 if self.diffusion_in_time.is_linear else _WITH_DIFFUSION
         return share * self.options.cfl / rate if rate > 0.0 else math.inf
 
     def _longest_by_diffusion(self, t: float) -> float:
@@ -273,11 +302,16 @@ class EulerianSolver(DensitySolver):
         return _WITH_DIFFUSION * self.options.cfl / rate if rate > 0.0 else math.inf
 
     def _spread(self, drift: Drift, rho: Array, t: float) -> Drift:
-        """A drift with what diffusion of this density (n_owned,) adds at a time. Collective."""
+        """A drift with what diffusion of this density (n_owned,) adds at a time. Collective.
+
+        Of linear diffusion nothing, but of a tail that is closed beside it.
+        """
         diffusion = self.diffusion_in_time.at(t)
-        if not diffusion.acts:
+        if not (diffusion.acts if self._spreads else diffusion.local > 0.0):
             return drift
-        pressure = diffusion.pressure(self.space.with_ghosts(rho))
+        local = self.space.with_ghosts(rho)
+        spread = diffusion.pressure(local) if self._spreads else diffusion.local * local
+        pressure: Array = spread
         if drift.is_gradient:
             return Drift(drift.xi - pressure, drift.drops)
         n = self.space.n_owned
@@ -285,7 +319,7 @@ class EulerianSolver(DensitySolver):
 
     def _rate_of_diffusion(self, t: float) -> float:
         diffusion = self.diffusion_in_time.at(t)
-        if diffusion.kappa == 0.0:
+        if diffusion.is_linear:
             return 0.0
         stars = self.space.stars
         mobility = diffusion.mobility(self.space.with_ghosts(self.rho))

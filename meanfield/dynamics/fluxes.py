@@ -34,7 +34,15 @@ from meanfield.dynamics.drops import block_drops
 from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
-__all__ = ["dissipation", "exchange_rates", "flow_up", "log_gradients", "relax", "remainder"]
+__all__ = [
+    "dissipation",
+    "exchange_rates",
+    "exchanged",
+    "flow_up",
+    "log_gradients",
+    "relax",
+    "remainder",
+]
 
 _BLOCK = 512  # edges at a time: what the limiter reads and writes stays in the first-level cache
 _SHARP = 1e8  # s from which on the limit of pure drift is right to round-off
@@ -220,6 +228,25 @@ def relax(
         for k in range(width):
             total += arriving[k, i] * guess[neighbour[k, i]]
         new[i] = (weights[i] * old[i] + dt * total) / (weights[i] + dt * leaving[i])
+
+
+@nb.njit(cache=True)
+def exchanged(
+    neighbour: NDArray[np.int32], arriving: Array, leaving: Array, weights: Array, rho: Array,
+    dt: float, keep: float, old: Array, new: Array,
+) -> None:  # fmt: skip
+    """An explicit stage: new = keep old + (1 - keep) (rho + dt (what arrives - what leaves)/w).
+
+    >= 0 for dt <= w/leaving. ``rho``: (n_local,), ghosts included; ``new`` (n_owned,), written.
+    """
+    width, n = neighbour.shape
+    for i in range(n):
+        total = 0.0
+        for k in range(width):
+            total += arriving[k, i] * rho[neighbour[k, i]]
+        step = dt / weights[i]
+        euler = rho[i] * (1.0 - step * leaving[i]) + step * total
+        new[i] = keep * old[i] + (1.0 - keep) * euler
 
 
 @nb.njit(cache=True)

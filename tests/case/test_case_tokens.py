@@ -180,8 +180,8 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "angle = 4": (LAYERS | {"solver.cluster_angle": 4.0}, "solver.cluster_angle: .*found 4.0"),
     # model
     "noise of a density": (
-        NOISE | {"geometry.type": "sphere", "geometry.level": 2, "solver.type": "eulerian"},
-        "model.kappa: found 0.1, but the eulerian solver has kappa = 0 only: expected solver.type",
+        NOISE | {"geometry.type": "sphere", "geometry.level": 2, "solver.type": "lagrangian"},
+        "model.kappa: found 0.1, but the lagrangian solver has kappa = 0 only: expected",
     ),
     "noise in layers": (LAYERS | NOISE, "model.kappa: found 0.1, layers have no noise: 0"),
     "negative noise": ({"model.kappa": -0.1}, "model.kappa: expected a number from 0 to "),

@@ -25,6 +25,7 @@ from meanfield.dynamics.limiters import mean
 from meanfield.dynamics.linear import EdgeSystem
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher
+from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
@@ -115,12 +116,63 @@ def test_bad_diffusion() -> None:
             Diffusion(*bad)
 
 
-def test_explicit_steps_need_fronts(make_space: Make) -> None:
+def test_explicit_steps_of_fast_diffusion_are_refused(make_space: Make) -> None:
     space = make_space("circle", 40, 2)
-    for diffusion in (0.1, Diffusion(0.1, 0.5), Diffusion(0.1)):
-        with pytest.raises(InputError, match="exponent above 1"):
-            EulerianSolver(space, linear(space), np.ones(40), diffusion=diffusion)
+    with pytest.raises(InputError, match="exponent of 1 or more"):
+        EulerianSolver(space, linear(space), np.ones(40), diffusion=Diffusion(0.1, 0.5))
     assert EulerianSolver(space, linear(space), np.ones(40), diffusion=Diffusion(0.0, 0.5)).t == 0.0
+
+
+# ------------------------------------------------------------------ explicit, linear
+
+
+def test_explicit_linear_diffusion_is_exact_to_the_mesh(make_space: Make) -> None:
+    errors = []
+    for n in (26, 51, 101):
+        space = make_space("zonal", n, 3)
+        x = np.cos(space.points[:, 0])
+        second = 1.5 * x * x - 0.5
+        solver = EulerianSolver(space, nothing(space), 1.0 + 0.5 * x + 0.3 * second, diffusion=0.5)
+        while solver.t < 0.3:
+            solver.advance(0.3)
+        exact = 1.0 + 0.5 * math.exp(-0.3) * x + 0.3 * math.exp(-0.9) * second
+        errors.append(float(solver.weights @ np.abs(solver.rho - exact)))
+        assert solver.energy_violations == 0
+    assert math.log2(errors[0] / errors[1]) > 1.9 and math.log2(errors[1] / errors[2]) > 1.9
+    assert errors[2] < 3e-5
+
+
+def test_explicit_and_implicit_linear_diffusion_agree(make_space: Make) -> None:
+    apart = []
+    for n in (26, 51):
+        space = make_space("zonal", n, 3)
+        pulls = Attention("usa", 2.0, 3, "zonal", 1)
+        rho = gathered(space)
+        solvers: list[Any] = [
+            EulerianSolver(space, pulls, rho, diffusion=0.2),
+            implicit(pulls, space, rho, Diffusion(0.2), rtol=1e-5),
+        ]
+        for solver in solvers:
+            while solver.t < 0.3:
+                solver.advance(0.3)
+        apart.append(float(solvers[0].weights @ np.abs(solvers[0].rho - solvers[1].rho)))
+    assert apart[0] < 2e-4 and apart[1] < 0.2 * apart[0]  # the same in space; dt is h^2
+
+
+@pytest.mark.parametrize("name", ["holes", "hot", "peak"])
+@pytest.mark.parametrize("which", [("zonal", 60, 3), ("sphere", 2), ("circle", 64, 2)])
+def test_explicit_linear_diffusion_of_rough_data(which: Any, name: str, make_space: Make) -> None:
+    space = make_space(*which)
+    pulls = Attention("usa", 2.0, space.d, space.geometry, 1)
+    solver = EulerianSolver(space, pulls, rough(name, space), diffusion=0.05)
+    before = solver.free_energy_excess()
+    for _ in range(30):
+        solver.advance(1e9)
+        after = solver.free_energy_excess()
+        assert np.all(solver.rho >= 0.0) and abs(mass(solver) - 1.0) < 1e-14
+        assert after <= before + 1e-13 * (abs(before) + 1.0)
+        before = after
+    assert solver.energy_violations == 0
 
 
 # ------------------------------------------------------------------ any step, any data

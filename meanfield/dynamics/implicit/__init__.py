@@ -70,8 +70,7 @@ the smaller of 1 and 100 times the change of the density over the step. The latt
 hardly anything moves: a perturbation of an unstable state, however small, grows at its own rate
 only if steps resolve it. Changes below 1e-8 are not looked at: steps then double.
 
-exchange: the rates A; newton: steps of nonlinear diffusion; control: the next step and its
-potential; solver: steps.
+newton: steps of nonlinear diffusion; control: the next step and its potential; solver: steps.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from meanfield.case.solvers import Implicit
 from meanfield.dynamics.anderson import Anderson
 from meanfield.dynamics.density import DensitySolver, DensityState
 from meanfield.dynamics.drift import Drift
+from meanfield.dynamics.exchange import Exchange
 from meanfield.dynamics.implicit.control import StepControl, allowed_error
-from meanfield.dynamics.implicit.exchange import Exchange
 from meanfield.dynamics.implicit.newton import NewtonSteps, Pull, Root
 from meanfield.dynamics.linear import EdgeSystem, Rates, Solution
 from meanfield.dynamics.movingdiffusion import AnyDiffusion

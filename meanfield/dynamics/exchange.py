@@ -1,4 +1,4 @@
-"""Rates of exchange between neighbours: what an implicit step is solved with.
+"""Rates of exchange between neighbours: what steps with linear diffusion are made of.
 
 Owns the limited edge fluxes of a density in a drift, linear in the new density. Knows a space
 and arrays; nothing of interactions and of time.
