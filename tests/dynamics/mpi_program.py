@@ -67,10 +67,11 @@ CASES = {
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
     # Empty beyond the cap: fronts, across ranks
     "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
+    "noisy": (lambda: icosphere(3), "usa", 2.0, 1, standard_density(), Eulerian(), 0.2),
     # Its series does not end: the tail is closed
     "gas": (lambda: icosphere(3), "log", 0.0, -1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
 }  # fmt: skip
-DIFFUSION = {"porous": Diffusion(0.1, 2.0)}
+DIFFUSION = {"porous": Diffusion(0.1, 2.0), "noisy": Diffusion(0.1)}
 
 # Linear solves agree to their tolerance only, and so do steps that follow errors.
 TIGHT = Implicit(linear_tolerance=1e-14)
