@@ -14,16 +14,16 @@ __all__ = ["add_to"]
 
 _DESCRIPTION = """\
 Follow the stationary states of a case through an interval of kappa, of a number of its interaction
-(beta; strength, s, ... of a kernel; heads[0].beta, or heads.beta where all are the same) or of its
-potential (potential.strength, ...), around folds, by pseudo-arclength continuation in axial
-symmetry, any d: order parameter, energies and stability at each point; critical value, folds and
-equal free energy are located to round-off. A branch starts at the state to which the initial law
-leads at --from; if that is uniform, where the uniform state changes its stability (beside a
-potential, or under matrices, there is but the first, and that of the even states where it meets
-them). With --symmetry, states of a solid, a prism (on the sphere) or a polygon (on the circle),
-from where the uniform state loses its stability to them; none, on the circle, for matrices without
-an axis. With --secondary also the branches of the same symmetry that leave these. Needs no
-DOLFINx."""
+(beta; strength, s, ... of a kernel; heads[0].beta, or heads.beta where all are the same), of its
+potential (potential.strength, ...) or of its diffusion (diffusion.exponent), around folds, by
+pseudo-arclength continuation in axial symmetry, any d: order parameter, energies and stability at
+each point; critical value, folds and equal free energy are located to round-off. A branch starts at
+the state to which the initial law leads at --from; if that is uniform, where the uniform state
+changes its stability (beside a potential, or under matrices, there is but the first, and that of
+the even states where it meets them). With --symmetry, states of a solid, a prism (on the sphere) or
+a polygon (on the circle), from where the uniform state loses its stability to them; none, on the
+circle, for matrices without an axis. With --secondary also the branches of the same symmetry that
+leave these. Needs no DOLFINx."""
 
 _EXAMPLES = """\
 examples:
@@ -33,6 +33,7 @@ examples:
   meanfield branch hysteresis.toml --parameter kappa --from 0.4 --to 0.3 --symmetry tetrahedral
   meanfield branch heads.toml --parameter kappa --from 0.1 --to 0.6
   meanfield branch magnet.toml --parameter potential.strength --from 1 --to -1
+  meanfield branch porous_medium.toml --parameter diffusion.exponent --from 2 --to 0.5
 
 exit codes: 0 done, 2 this cannot be followed, 3 a state was not found (the points so far are
 kept), 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n (likewise)"""
@@ -51,7 +52,8 @@ def add_to(verbs: Verbs) -> None:
     add("case", metavar="CASE", help="a TOML case file")
     add("--parameter", required=True, metavar="NAME",
         help="what is varied: kappa, or a number of the interaction such as beta or "
-             "heads[0].beta, or of the potential, potential.strength")  # fmt: skip
+             "heads[0].beta, or of the potential, potential.strength, or "
+             "diffusion.exponent")  # fmt: skip
     add("--from", dest="start", type=float, required=True, metavar="A",
         help="start of the interval")  # fmt: skip
     add("--to", dest="end", type=float, required=True, metavar="B", help="end of the interval")

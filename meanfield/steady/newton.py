@@ -25,8 +25,8 @@ from meanfield.steady.turned import axial_start, turned
 
 __all__ = ["find_stationary", "newton"]
 
-_KINKED, _EDGED = 1e-8, 1e-6
-_ROUGH = 1e-5
+_KINKED = 1e-8
+_ROUGH, _EDGED_SIZE = (1e-5, 1e-6, 1e-7), 128
 _ITERATIONS = {1: 20_000, 2: 4_000}  # by the dimension of the grid, which sets their cost
 
 
@@ -171,16 +171,36 @@ def _about_its_axis(
     """
     if not moment_map.may_have_kinks:
         return None
-    done, found = (0, 0), axial_start(moment_map, moments, exact=True)
+    count, found = 0, axial_start(moment_map, moments, exact=True)
     if found is None:
-        point, done = _iterate(moment_map, moments, free, progress, _ROUGH)
-        if moment_map.has_kinks(point):
-            found = axial_start(moment_map, point.moments, exact=False)
-        if found is None:
-            return None
+        grid = moment_map.grid
+        moment_map = MomentMap(
+            moment_map.equation, grid.resized(grid.degree, max(grid.size, _EDGED_SIZE))
+        )
+        for rough in _ROUGH:
+            point, done = _iterate(moment_map, moments, free, progress, rough)
+            if not moment_map.has_kinks(point):
+                return None
+            moments, count = point.moments, count + done[0]
+            found = axial_start(moment_map, moments, exact=False)
+            if found is not None:
+                break
+        else:
+            return _with_edges_unresolved(moment_map, point, count)
     zonal = find_stationary(moment_map.equation, found[0], progress=progress)
-    iterations = (done[0] + zonal.iterations[0], zonal.iterations[1])
+    iterations = (count + zonal.iterations[0], zonal.iterations[1])
     return turned(moment_map, zonal, found[1], iterations)
+
+
+def _with_edges_unresolved(moment_map: MomentMap, point: Point, count: int) -> StationaryState:
+    """The state of a point without an axis, as good as nodes are that do not keep to its edges."""
+    warnings.warn(
+        f"the state has edges and no axis of symmetry: its moments are known to "
+        f"{moment_map.unresolved(point):.1e} only",
+        MeanfieldWarning,
+        stacklevel=4,
+    )
+    return StationaryState.of(moment_map, point, (count, 0))
 
 
 def _without_noise(moments: Array, moment_map: MomentMap) -> Array:
@@ -215,21 +235,19 @@ def _free(moments: Array, moment_map: MomentMap) -> Array:
 
 
 def _as_far_as_goes(moment_map: MomentMap, point: Point) -> bool:
-    """Whether kinks, of a density with edges or of a potential, leave a known error.
+    """Whether this is the largest grid, good to 1e-8, and there is a potential, perhaps with kinks.
 
-    That is one up to 1e-6 (edges) or, on the largest grid, 1e-8. Warns of it.
+    Warns of that.
     """
-    grid, edges = moment_map.grid, moment_map.has_kinks(point)
-    if not edges and (moment_map.equation.external is None or 2 * grid.size <= grid.most_size):
+    grid = moment_map.grid
+    if moment_map.equation.external is None or 2 * grid.size <= grid.most_size:
         return False
     error = moment_map.unresolved(point)
-    if error > (_EDGED if edges else _KINKED):
+    if error > _KINKED:
         return False
-    of = "a grid without nodes along them makes of edges" if edges else (
-        "the largest grid makes of a potential with kinks"
-    )  # fmt: skip
     warnings.warn(
-        f"moments of the state are known to {error:.1e}: that is what {of}",
+        f"moments of the state are known to {error:.1e}: that is what the largest grid makes of a "
+        "potential with kinks",
         MeanfieldWarning,
         stacklevel=3,
     )

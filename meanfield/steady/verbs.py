@@ -320,7 +320,7 @@ def branch(
 
     Args:
         problem: a case, the path of its file, or what remains of it.
-        parameter: "kappa", or a number of the interaction or of the potential.
+        parameter: "kappa", "diffusion.exponent", or a number of the interaction or the potential.
         start, end: the interval, in its order; folder, overwrite, progress, announce: as for
             ``stationary``.
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import integrate, optimize
 
 import meanfield as mf
+from meanfield.dynamics.implicit import ImplicitSolver
+from meanfield.dynamics.space import P1Space
 from meanfield.errors import InputError
-from meanfield.geometry.laws import Gegenbauer, Uniform, VonMisesFisher
+from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import ZonalGrid
+from meanfield.geometry.mesh import zonal_interval
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.external import External
+from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import MaierSaupe, Power
+from meanfield.steady.branch import find_branches
 from meanfield.steady.equation import Equation, MomentMap
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.spectrum import spectrum
@@ -58,9 +65,8 @@ def test_where_all_affine_densities_are_stationary() -> None:
         assert point.rho == pytest.approx(expected, abs=1e-14)
 
 
-def by_quadrature(m: float, kappa: float, d: int) -> float:
+def by_quadrature(m: float, kappa: float) -> float:
     """|m| of W = t, d = 3: the density is the power 1/(m - 1) of max(t - s, 0), or of s - t."""
-    del d
     p = 1.0 / (m - 1.0)
 
     def moment(k: int, s: float) -> float:
@@ -94,7 +100,7 @@ def test_by_another_quadrature(m: float, kappa: float) -> None:
         assert around[0] + around[2] - 2.0 * around[1] == pytest.approx(0.0, abs=1e-4)
         assert abs(around[2] - around[0]) < 2e-3
         return
-    assert aligned(kappa, m).mean_norm == pytest.approx(by_quadrature(m, kappa, 3), abs=2e-12)
+    assert aligned(kappa, m).mean_norm == pytest.approx(by_quadrature(m, kappa), abs=2e-12)
 
 
 @pytest.mark.parametrize(
@@ -169,3 +175,134 @@ def test_spectrum_at_the_uniform_state_is_the_same_for_every_exponent() -> None:
 def test_refused() -> None:
     with pytest.raises(InputError, match="exponent = -1 found"):
         Equation(PULL, 0.2, 3, m=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("m", "cells", "error"),
+    [(2.0, 400, 4e-3), pytest.param(3.0, 800, 0.06, marks=pytest.mark.slow)],
+)
+def test_runs_come_to_rest_at_the_rate_of_the_free_boundary(
+    m: float, cells: int, error: float
+) -> None:
+    """The leading axial eigenvalue is what the implicit solver decays by, its edge moving.
+
+    (m = 3, 1 600 cells: 1.1e-3.)
+    """
+    kappa = 0.2
+    state = aligned(kappa, m)
+    rate = abs(spectrum(state).modes[0].eigenvalues[0].real)
+    space = P1Space(zonal_interval(cells, 3))
+    theta = space.points[: space.n_owned]
+    rho = aligned(0.85 * kappa, m).density(theta)  # another edge
+    diffusion, steps = Diffusion(kappa, m), mf.Implicit(dt=0.02 / rate)
+    solver = ImplicitSolver(space, Interaction(PULL, 3, "zonal"), rho, diffusion, steps)
+    found = []
+    for end in (3.0, 4.0, 16.0):
+        while solver.t < end / rate:
+            solver.advance(end / rate)
+        found.append(float(solver.weights * solver.rho @ np.cos(theta[:, 0])))
+    away = np.abs(np.array(found[:2]) - found[-1])
+    assert found[-1] == pytest.approx(state.mean_norm, abs=1e-4)
+    assert math.log(away[1] / away[0]) == pytest.approx(-1.0, rel=error)
+
+
+def test_on_the_sphere_about_any_axis() -> None:
+    """The zonal state about the axis of the law; nodes of the sphere do not keep to its edge."""
+    zonal, axis = aligned(0.2, 2.0), np.array([0.48, 0.36, 0.8])
+    law = VonMisesFisher(tuple(axis), 1.0)
+    state = find_stationary(Equation(PULL, 0.2, 3, m=2.0), law, "sphere")
+    assert state.mean == pytest.approx(zonal.mean_norm * axis, abs=1e-13)
+    assert state.c2 == pytest.approx(zonal.c2, abs=1e-13)
+    assert state.free_energy_excess == pytest.approx(zonal.free_energy_excess, abs=1e-13)
+    assert state.is_axially_symmetric and state.axis == pytest.approx(axis, abs=1e-12)
+    x = np.array([axis, -axis, [0.8, -0.6, 0.0]])
+    expected = zonal.density(np.arccos(np.clip(x @ axis, -1.0, 1.0))[:, None])
+    assert state.density(x) == pytest.approx(expected, abs=1e-12)
+    leading = spectrum(zonal).leading
+    assert spectrum(state).leading == pytest.approx(leading, abs=1e-10)
+
+
+def test_on_the_sphere_from_a_law_without_an_axis() -> None:
+    """Where the law has none, the state has: that to which its iteration comes near."""
+    law = Mixture(
+        (VonMisesFisher((1.0, 0.0, 0.0), 3.0), VonMisesFisher((0.0, 0.6, 0.8), 8.0)), (1.0, 2.0)
+    )
+    equation = Equation(MaierSaupe(), 0.05, 3, m=2.0)
+    state = find_stationary(equation, law, "sphere")
+    zonal = find_stationary(equation, Gegenbauer(3, (0.0, 1.0)))
+    assert state.residual < 1e-13 and state.is_axially_symmetric
+    assert state.c2 == pytest.approx(zonal.c2, abs=1e-12)
+
+
+# ------------------------------------------------------------------ branches
+
+
+def test_fold_of_exponent_three() -> None:
+    """rho ~ sqrt(t - s) on a cap: kappa = 2 |m| ((1 - |m|)/.4)^3/9 has its maximum at |m| = 1/4."""
+    found = find_branches(
+        Equation(PULL, 0.2, 3, m=3.0), "kappa", 0.34, 0.38, VonMisesFisher((0.0, 0.0, 1.0), 1.0)
+    )
+    (one,) = found.others
+    (fold,) = found.events("fold")
+    assert fold.parameter == pytest.approx(375.0 / 1024.0, abs=1e-12)
+    assert fold.mean_norm == pytest.approx(0.25, abs=1e-6)
+    (equal,) = found.events("equal free energy")
+    assert equal.parameter == pytest.approx(0.353853643, abs=1e-8)
+    kappa, c = one.column("parameter"), one.column("c_1")
+    capped = c > 0.2
+    assert kappa[capped] == pytest.approx(
+        2.0 / 9.0 * c[capped] * ((1.0 - c[capped]) / 0.4) ** 3, abs=1e-12
+    )
+    assert one.stopped == "the end of the interval"
+    upper = c > 0.26
+    assert np.all(one.stable[upper]) and not np.any(one.stable[c < 0.24])
+
+
+def test_upright_part_of_exponent_two() -> None:
+    """At kappa = 1/3 all |m| <= 1/3 are at rest: the branch goes down there, and folds nowhere."""
+    found = find_branches(
+        Equation(PULL, 0.2, 3, m=2.0), "kappa", 0.31, 0.36, VonMisesFisher((0.0, 0.0, 1.0), 1.0)
+    )
+    (one,) = found.others
+    c, kappa = one.column("c_1"), one.column("parameter")
+    upright = c < 1.0 / 3.0
+    assert upright.sum() > 5
+    assert kappa[upright] == pytest.approx(1.0 / 3.0, abs=1e-12)
+    assert np.abs(one.column("free_energy_excess")[upright]).max() < 1e-14
+    assert np.abs(one.column("leading")[upright]).max() < 1e-9
+    s = 3.0 * c[~upright] - 2.0
+    assert kappa[~upright] == pytest.approx((1.0 - s) ** 2 * (2.0 + s) / 12.0, abs=1e-12)
+    assert {event.kind for event in one.events} <= {"uniform", "equal free energy"}
+    assert one.stopped == "the uniform state"
+
+
+def test_branch_in_the_exponent() -> None:
+    """Through m = 1, where nothing happens."""
+    found = find_branches(
+        Equation(PULL, 0.2, 3), "diffusion.exponent", 2.0, 0.5, VonMisesFisher((0.0, 0.0, 1.0), 1.0)
+    )
+    (one,) = found.others
+    assert one.column("c_1")[0] == pytest.approx(0.621954051432, abs=1e-12)
+    assert one.column("c_1")[-1] == pytest.approx(0.7319862617251, abs=1e-12)
+    assert one.stopped == "the end of the interval" and found.critical == ()
+
+
+# ------------------------------------------------------------------ as a user
+
+
+def test_verbs(tmp_path: Path) -> None:
+    """The case of the package: both verbs, and what they say."""
+    case = Path(__file__).parents[2] / "scripts/cases/porous_medium.toml"
+    found = mf.stationary(case, tmp_path / "state", progress=False)
+    assert found.state.mean_norm == pytest.approx(0.6219540514, abs=1e-10)
+    rows = dict(found.rows())
+    assert rows["verdict"].startswith("linearly stable")
+    with np.load(tmp_path / "state" / "state.npz") as arrays:
+        assert np.any(np.isneginf(arrays["log_rho"]))
+    assert (tmp_path / "state" / "figures" / "density.png").exists()
+    along = mf.branch(case, "kappa", 0.32, 0.35, tmp_path / "branch", progress=False)
+    assert along.warnings == []
+    assert "degenerate: at kappa = 0.333333 all |m| up to 0.33" in dict(along.rows())["transition"]
+    with pytest.raises(InputError, match="exponent"):
+        mf.branch(case, "diffusion.exponent", 2.0, -1.0, tmp_path / "bad", progress=False)
+    assert not (tmp_path / "bad").exists()
