@@ -12,7 +12,7 @@ import numpy as np
 
 from meanfield.geometry.manifolds import SphereGrid
 from meanfield.geometry.sphere import Array, harmonic_dimension
-from meanfield.steady.equation import MomentMap
+from meanfield.steady.equation import MomentMap, Point
 from meanfield.steady.state import UNIFORM, StationaryState
 
 __all__ = ["TurnedState", "axial_start", "turned"]
@@ -75,18 +75,27 @@ def axial_start(moment_map: MomentMap, moments: Array, exact: bool) -> tuple[Arr
     grid = moment_map.grid
     if not (isinstance(grid, SphereGrid) and moment_map.free):
         return None
-    mean = grid.manifold.harmonics(1).values(moments[:4], np.eye(3)) - moments[0]
     point = moment_map.at(moments)
-    axis = StationaryState.of(moment_map, point).axis
-    if (length := float(np.linalg.norm(mean))) > UNIFORM:
-        axis = mean / length
     gradient = moment_map.gradient(point)
-    around = float(np.abs(axis @ grid.generators(gradient)).max())
-    if around > (_EXACT if exact else _AXIAL) * float(np.abs(gradient).max()):
+    most = (_EXACT if exact else _AXIAL) * float(np.abs(gradient).max())
+    turns = grid.generators(gradient)
+    axes = [axis for axis in _axes(grid, moments, point) if np.abs(axis @ turns).max() <= most]
+    if not axes:
         return None
+    axis = axes[0]
     at_axis = grid.manifold.harmonics(grid.degree).moments(axis[None], np.ones(1))
     sums = np.bincount(grid.degrees, weights=moments * at_axis)
     return sums / np.sqrt(harmonic_dimension(grid.degree, 3)), axis
+
+
+def _axes(grid: SphereGrid, moments: Array, point: Point) -> list[Array]:
+    """Unit vectors of the mean of moments, if there is one, and of the odd second moment."""
+    mean = grid.manifold.harmonics(1).values(moments[:4], np.eye(3)) - moments[0]
+    length = float(np.linalg.norm(mean))
+    x = grid.points
+    values, vectors = np.linalg.eigh((x * (grid.weights * point.rho)[:, None]).T @ x)
+    odd = np.asarray(vectors[:, int(np.argmax(np.abs(values - np.median(values))))])
+    return [mean / length, odd] if length > UNIFORM else [odd]
 
 
 def turned(
