@@ -103,14 +103,12 @@ def find_stationary(
 ) -> StationaryState:
     """Find the stationary state to which a law leads.
 
-    The law is iterated, a <- (1 - theta) a + theta T(a), with theta = 1 until that overshoots (for
-    repulsion). With the identity as link and attraction alone (usa, beta > 0, V = +I) each such
-    step decreases the free energy (E is convex, so its linearisation bounds it from below). Once
-    the iteration converges by itself to within 1e-6, Newton's method finishes it; so the state is
-    one that attracts the iteration, save that a law which is even (x -> -x) or uniform stays so,
-    and that a state which is left only very slowly (several clusters far apart) counts as found:
-    ask ``spectrum``. It need not be the state to which the time-dependent equation leads
-    from the same law.
+    The law is iterated, a <- (1 - theta) a + theta T(a), theta = 1 until that overshoots. With the
+    identity as link and attraction alone (usa, beta > 0, V = +I) each such step decreases the free
+    energy (E is convex, so its linearisation bounds it from below). Once the iteration converges by
+    itself to within 1e-6, Newton's method finishes it; so the state attracts the iteration, save
+    that even (x -> -x) or uniform laws stay so, and that one left only very slowly (clusters far
+    apart) counts as found: ask ``spectrum``. The equation may lead elsewhere in time.
 
     Args:
         equation: the equation.
