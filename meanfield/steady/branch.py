@@ -23,11 +23,12 @@ from meanfield.steady.newton import find_stationary, newton
 from meanfield.steady.secondary import secondary_branches
 from meanfield.steady.special import Junctions
 from meanfield.steady.spectrum import Spectrum
-from meanfield.steady.symmetry import AXIAL, Symmetry
+from meanfield.steady.symmetry import AXIAL
 
 __all__ = [
     "UNIFORM_POINTS",
     "critical_values",
+    "find_aligned",
     "find_branches",
     "first_equation",
     "numbered",
@@ -99,7 +100,6 @@ def find_branches(
     step: float = STEP,
     report: Report | None = None,
     secondary: bool = False,
-    symmetry: Symmetry = AXIAL,
 ) -> Diagram:
     """Follow the branches of axially symmetric stationary states over an interval of a parameter.
 
@@ -118,7 +118,6 @@ def find_branches(
         step: largest arclength of a step (0.03: about 100 points for a hysteresis loop).
         report: called with each new point.
         secondary: whether to follow branches that leave these, too, see ``secondary``.
-        symmetry: axial or none; the latter on S^1, where no state is uniform.
 
     Returns:
         The diagram; the uniform branch first.
@@ -130,8 +129,7 @@ def find_branches(
     first, interval = first_equation(equation, parameter, (start, end)), (start, end)
     report, junctions = report or silent, Junctions(secondary)
     if not first.is_free:
-        curve = Curve(first, parameter, interval, symmetry)
-        return _beside_potential(curve, law, step, report, junctions)
+        return find_aligned(Curve(first, parameter, interval), law, step, report, secondary)
     critical = critical_values(equation, parameter, interval)
     branches = [uniform_branch(Curve(first, parameter, interval), critical, report)]
     state = find_stationary(first, law, "zonal")
@@ -156,13 +154,25 @@ def find_branches(
     return Diagram(first, parameter, interval, tuple(branches), tuple(p for p, _ in critical))
 
 
-def _beside_potential(
-    curve: Curve, law: Law | Array, step: float, report: Report, junctions: Junctions
+def find_aligned(
+    curve: Curve,
+    law: Law | Array,
+    step: float = STEP,
+    report: Report | None = None,
+    secondary: bool = False,
 ) -> Diagram:
-    """The branches where no state is uniform: that of the state at the start, and its own.
+    """Follow branches where no state is uniform: that of the state to which ``law`` leads.
 
     And that of the even states, if it meets them.
+
+    Args:
+        curve: at the start of its interval; its symmetry is axial or, on S^1, none.
+        law, step, report, secondary: as for ``find_branches``.
+
+    Raises:
+        BrokenInvariantError: a state could not be found or resolved.
     """
+    report, junctions = report or silent, Junctions(secondary)
     (start, end), on = curve.interval, curve.grid.manifold.name
     state = find_stationary(curve.equation, law, on)
     x = _settle(curve, curve.unknowns(state.moments, start))

@@ -13,7 +13,8 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
-from meanfield.steady.branch import find_branches
+from meanfield.steady.branch import find_aligned, find_branches, first_equation
+from meanfield.steady.curve import Curve
 from meanfield.steady.diagram import Diagram
 from meanfield.steady.equation import Equation
 from meanfield.steady.follow import Report
@@ -58,8 +59,11 @@ def follower(
         ), note
     if symmetry is NONE:
         return (
-            lambda name, start, end, report: find_branches(
-                equation, name, start, end, law, report=report, symmetry=symmetry
+            lambda name, start, end, report: find_aligned(
+                Curve(first_equation(equation, name, (start, end)), name, (start, end), symmetry),
+                law,
+                report=report,
+                secondary=secondary,
             )
         ), "none: the state on the circle to which the initial law leads, continued"
     at, note = _zonal_start(equation, law, on)
