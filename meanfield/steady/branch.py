@@ -106,9 +106,8 @@ def find_branches(
     The uniform state is a state for every parameter; where it changes its stability is found from
     its computed spectrum. The other branch starts at the state to which ``law`` leads at ``start``
     or, if that is uniform, at the first such critical value, along its critical mode. It is
-    followed around folds until it leaves the interval or joins the uniform branch. Beside a
-    potential, or matrices under which it does not rest, no state is uniform, and the branch of the
-    state at ``start`` is all.
+    followed around folds until it leaves the interval or joins the uniform branch. Where no state
+    is uniform, beside a potential or matrices, see ``find_aligned``.
 
     Args:
         equation: the other parameters; that of ``parameter`` is not used.
