@@ -191,7 +191,10 @@ def test_nobody_can_change_the_mesh_that_others_get_too(tmp_path: Path) -> None:
         ({"model": {"attention": "sa", "beta": 1, "value": 2}}, ["model.value", "1 or -1", "2"]),
         ({"model": {"attention": "sa", "beta": 1, "value": True}}, ["model.value", "found true"]),
         (
-            {"model": {"attention": "sa", "beta": 1, "kappa": 0.1}},
+            {
+                "model": {"attention": "sa", "beta": 1, "kappa": 0.1},
+                "solver": {"type": "lagrangian"},
+            },
             ["model.kappa", "kappa = 0 only", 'solver.type = "implicit"'],
         ),
         (

@@ -311,7 +311,7 @@ def test_questions_to_a_model_with_heads() -> None:
         _ = model.term
     with pytest.raises(InputError, match=r"model\.heads: .*softmax heads that are added"):
         model.gibbs(3)
-    assert model.parameters == ("kappa", "heads[0].beta", "heads[1].beta")
+    assert model.parameters == ("kappa", "heads[0].beta", "heads[1].beta", "diffusion.exponent")
     with pytest.raises(InputError, match=r"model\.drift: found one that is no gradient"):
         mf.Model(drift=mf.Drift(matrix=R)).external(3)
 

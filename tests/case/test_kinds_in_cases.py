@@ -74,10 +74,15 @@ def test_what_a_kind_does_not_have_is_refused(model: dict[str, object], words: s
         small(model=model)
 
 
-def test_stationary_states_are_of_zonal_kernels() -> None:
+def test_stationary_states_need_an_energy() -> None:
     case = small(model={"attention": "linear", "beta": 1.0})
-    with pytest.raises(mf.InputError, match=r"model\.attention: stationary and branch need"):
+    assert case.model.gibbs(3).is_linear
+    with pytest.raises(mf.InputError, match=r"model\.attention: found what is no zonal kernel"):
         _ = case.model.term
+    for kind in ("sinkhorn", "l2"):
+        other = small(model={"attention": kind, "beta": 1.0})
+        with pytest.raises(mf.InputError, match=rf"model\.attention: {kind}"):
+            other.model.gibbs(3)
 
 
 def test_another_attention_by_an_override_leaves_beta_out() -> None:

@@ -169,7 +169,7 @@ def test_a_case_with_a_strength(tmp_path: Path) -> None:
     case = small(model__strength={"type": "power", "exponent": 2.0})
     assert mf.Case.from_dict(case.to_dict()) == case
     assert "strength |m|^2" in case.model.describe()
-    with pytest.raises(mf.InputError, match=r"model\.strength: stationary and branch need"):
+    with pytest.raises(mf.InputError, match=r"model\.strength: found one, which makes the exp"):
         _ = case.model.term
     (tmp_path / "nu.py").write_text("def nu(s):\n    return 1.0 + s\n")
     table = {"type": "function", "path": "nu.py", "call": "nu"}

@@ -111,10 +111,10 @@ def test_what_a_case_may_not_say(solver: dict[str, object], words: list[str]) ->
     assert all(word in str(error.value) for word in words)
 
 
-def test_the_explicit_solver_names_the_one_with_noise(
+def test_characteristics_name_the_one_with_noise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = plain.write(tmp_path / "case.toml", model__kappa=0.1)
+    source = plain.write(tmp_path / "case.toml", model__kappa=0.1, solver={"type": "lagrangian"})
     assert cli.main(["run", str(source), "--dry-run"]) == 2
     assert 'solver.type = "implicit"' in capsys.readouterr().err
 

@@ -74,7 +74,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         r"model\.kappa: expected a number from 0 to 1e\+06, found -1",
     ),
     ({"model.kappa": {"times": [0, 1], "values": [0.1, [1.0]]}}, r"model\.kappa\.values\[1\]: exp"),
-    ({"solver.type": "eulerian"}, "found a value in time, but the eulerian solver has kappa = 0"),
     ({"solver.type": "lagrangian"}, "a value in time, but the lagrangian solver has kappa = 0"),
     (
         {"solver": {"type": "layers", "number": 10, "layers": 10}},

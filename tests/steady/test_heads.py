@@ -27,7 +27,9 @@ from meanfield.interaction.external import External
 from meanfield.interaction.gibbssum import GibbsSum
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.kernels import MaierSaupe, Power
-from meanfield.steady.branch import EVEN, find_branches
+from meanfield.steady.branch import find_aligned, find_branches
+from meanfield.steady.curve import Curve
+from meanfield.steady.diagram import EVEN
 from meanfield.steady.equation import Equation, MomentMap, with_parameter
 from meanfield.steady.newton import find_stationary
 from meanfield.steady.spectrum import arnoldi_spectrum, spectrum, zonal_spectrum
@@ -411,9 +413,8 @@ def test_a_branch_without_symmetry_on_the_circle() -> None:
     b, q = turned(a, 8)
     plain = find_branches(Equation(heads("sa", (a, 0.7)), 0.2, 2), "kappa", 0.2, 0.3, along(2))
     law = VonMisesFisher(tuple(q @ np.array([0.0, 1.0])), 2.0)
-    spun = find_branches(
-        Equation(heads("sa", (b, 0.7)), 0.2, 2), "kappa", 0.2, 0.3, law, symmetry=NONE
-    )
+    tilted = Equation(heads("sa", (b, 0.7)), 0.2, 2)
+    spun = find_aligned(Curve(tilted, "kappa", (0.2, 0.3), NONE), law)
     for found in (plain.branches[0], spun.branches[0]):
         p, m = found.column("parameter"), np.abs(found.column("c_1"))
         assert len(p) > 5 and found.stopped in ("the end of the interval", EVEN)
@@ -480,12 +481,13 @@ def test_what_has_no_energy_is_refused_with_the_reason(
 def test_numbers_that_a_branch_may_vary() -> None:
     two = [{"beta": 1.0}, {"beta": 1.0, "V": "identity"}]
     model = mf.Model(**{**CASE["model"], "heads": two})
-    assert model.parameters == ("kappa", "heads[0].beta", "heads[1].beta", "heads.beta")
+    known = ("kappa", "heads[0].beta", "heads[1].beta", "heads.beta", "diffusion.exponent")
+    assert model.parameters == known
     both = model.replaced("heads.beta", 2.0)
     assert [one.beta for one in both.heads] == [2.0, 2.0]
     one = model.replaced("heads[1].beta", 3.0)
     assert [one.beta for one in one.heads] == [1.0, 3.0] and "heads.beta" not in one.parameters
-    assert mf.Model(**CASE["model"]).parameters == ("kappa",)
+    assert mf.Model(**CASE["model"]).parameters == ("kappa", "diffusion.exponent")
     assert mf.Model(attention="sigmoid", beta=2.0).parameters == ("kappa", "beta")
     assert mf.Model(attention="sigmoid", beta=2.0).replaced("beta", 1.0).beta == 1.0
     # With and without a case the same numbers.
