@@ -488,7 +488,8 @@ def test_numbers_that_a_branch_may_vary() -> None:
     one = model.replaced("heads[1].beta", 3.0)
     assert [one.beta for one in one.heads] == [1.0, 3.0] and "heads.beta" not in one.parameters
     assert mf.Model(**CASE["model"]).parameters == ("kappa", "diffusion.exponent")
-    assert mf.Model(attention="sigmoid", beta=2.0).parameters == ("kappa", "beta")
+    known = ("kappa", "beta", "diffusion.exponent")
+    assert mf.Model(attention="sigmoid", beta=2.0).parameters == known
     assert mf.Model(attention="sigmoid", beta=2.0).replaced("beta", 1.0).beta == 1.0
     # With and without a case the same numbers.
     equation = Equation(model.gibbs(3), 0.3, 3)
