@@ -93,7 +93,8 @@ class Eulerian:
     tail: Tail = "auto"
     """Of a repulsive kernel whose series does not end (log, Riesz): "closed", degrees beyond those
     that the mesh resolves act as the local repulsion that they tend to, so that they determine the
-    density there, too; "cut", they are left out; "auto": closed unless kappa is ten times that."""
+    density there, too (not of a kernel with numbers in time, or times a strength); "cut", they
+    are left out; "auto": closed unless kappa is ten times that."""
     type: Literal["eulerian"] = "eulerian"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS
@@ -140,7 +141,8 @@ class Implicit:
     tail: Tail = "auto"
     """Of a repulsive kernel whose series does not end (log, Riesz): "closed", degrees beyond those
     that the mesh resolves act as the local repulsion that they tend to, so that they determine the
-    density there, too; "cut", they are left out; "auto": closed unless kappa is ten times that."""
+    density there, too (not of a kernel with numbers in time, or times a strength); "cut", they
+    are left out; "auto": closed unless kappa is ten times that."""
     type: Literal["implicit"] = "implicit"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS

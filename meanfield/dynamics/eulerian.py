@@ -130,7 +130,8 @@ class EulerianSolver(DensitySolver):
         interaction = self.interaction  # cut to the mesh
         self._tries = 1
         self._free_energy: float | None = None  # seen last, with diffusion
-        if not self.diffusion.acts and interaction.energy_kind is not None:
+        self._diffusive = self.diffusion_in_time.acts
+        if not self._diffusive and interaction.energy_kind is not None:
             self._tries = 1 if interaction.convexity == "positive" else _TRIES
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
@@ -184,7 +185,7 @@ class EulerianSolver(DensitySolver):
 
     def _take(self, t_end: float) -> float:
         rows = self._rows_now()
-        if self.diffusion.acts:
+        if self._diffusive:
             self._see_free_energy()
         else:
             self._see_energy(self.field())
@@ -284,7 +285,8 @@ class EulerianSolver(DensitySolver):
         return rows
 
     def _longest_by_cfl(self, rows: Array) -> float:
-        if self._rate == 0.0:
+        (known,) = self.space.max(self._rate)
+        if known == 0.0:
             with self._timed("sweep"):
                 drift = self._spread(self._edges.of(rows), self.rho, self.t)
                 if self._exchange is not None:

@@ -46,6 +46,11 @@ def closed(interaction: AnyInteraction, diffusion: AnyDiffusion, tail: Tail) -> 
         InputError: a tail that is not there was to be closed.
     """
     local = interaction.local_tail
+    if tail == "closed" and interaction.open_tail:
+        raise InputError(
+            f'tail: "closed" found, but the tail of {interaction.describe()} cannot be: '
+            f'{interaction.open_tail}; expected "auto" or "cut"'
+        )
     if tail == "closed" and local == 0.0:
         raise InputError(
             f'tail: "closed" found, but {interaction.describe()} has no tail of a local repulsion '

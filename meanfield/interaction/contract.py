@@ -122,6 +122,11 @@ class AnyInteraction(ABC):
         """
         return 0.0
 
+    @property
+    def open_tail(self) -> str:
+        """Why ``local_tail`` leaves out a tail that is like that, in a few words; "" if none is."""
+        return ""
+
     def with_closed_tail(self) -> Self:
         """The same for one who adds the diffusion kappa_2 rho^2/2 of ``local_tail``: less of it.
 

@@ -72,6 +72,11 @@ class MovingKernel(Behind):
             self._term(t)
         _ = self.behind
 
+    @property
+    def open_tail(self) -> str:
+        found = any(one.local_tail > 0.0 for one in self._samples)
+        return "its numbers depend on time" if found else ""
+
     # ---- time ------------------------------------------------------------------------------------
 
     @cached_property

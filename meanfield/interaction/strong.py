@@ -136,6 +136,11 @@ class Strong(Behind):
         zonal = isinstance(self.base, Interaction) and self.base.energy_kind == "gradient"
         return zonal and self.base.degree(1e-15) == 1
 
+    @property
+    def open_tail(self) -> str:
+        known = self.base.open_tail
+        return known or ("it is times a strength" if self.base.local_tail > 0.0 else "")
+
     # ---- time ------------------------------------------------------------------------------------
 
     @property

@@ -189,6 +189,10 @@ class Together(AnyInteraction):
     def local_tail(self) -> float:
         return sum(part.local_tail for part in self.parts)
 
+    @property
+    def open_tail(self) -> str:
+        return next((part.open_tail for part in self.parts if part.open_tail), "")
+
     def with_closed_tail(self) -> Self:
         return self._each([part.with_closed_tail() for part in self.parts])
 

@@ -24,7 +24,7 @@ from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.intime import TableInTime
-from meanfield.interaction.kernels import Log
+from meanfield.interaction.kernels import Log, Power
 from meanfield.software import load_mpi
 
 COMM = load_mpi().COMM_WORLD
@@ -67,11 +67,13 @@ CASES = {
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
     # Empty beyond the cap: fronts, across ranks
     "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
+    # Nothing moves on most ranks
+    "spread": (lambda: circle(60), "none", 0.0, 1, Cap((1.0, 0.0), 0.45), Eulerian(), 0.5),
     "noisy": (lambda: icosphere(3), "usa", 2.0, 1, standard_density(), Eulerian(), 0.2),
     # Its series does not end: the tail is closed
     "gas": (lambda: icosphere(3), "log", 0.0, -1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
 }  # fmt: skip
-DIFFUSION = {"porous": Diffusion(0.1, 2.0), "noisy": Diffusion(0.1)}
+DIFFUSION = {"porous": Diffusion(0.1, 2.0), "spread": Diffusion(0.1, 2.0), "noisy": Diffusion(0.1)}
 
 # Linear solves agree to their tolerance only, and so do steps that follow errors.
 TIGHT = Implicit(linear_tolerance=1e-14)
@@ -125,6 +127,8 @@ def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInterac
     geometry, d = space.geometry, space.d
     if model == "log":
         return Interaction(Log(strength=value), d, geometry)
+    if model == "none":
+        return Interaction(Power(k=1, strength=0.0), d, geometry)
     if not isinstance(beta, tuple):
         return Attention(model, beta, d, geometry, value)
     drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]

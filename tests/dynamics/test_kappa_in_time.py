@@ -281,3 +281,22 @@ def test_a_function_that_falls_below_zero_ends_the_run(make_space: Make) -> None
     with pytest.raises(InputError, match=r"^kappa: -\S+ found at t = 0\.\S+, a number >= 0 exp"):
         ran(solver, 0.3)
     assert 0.0 < solver.t < 0.1
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+@pytest.mark.parametrize("coefficients", [(0.0, 1.0), (0.0, 1.0, -0.5)])
+def test_a_kappa_that_is_zero_at_first(
+    coefficients: tuple[float, ...], exponent: float, make_space: Make
+) -> None:
+    """What it lowers of E is no fault of a step, whatever the signs of the series."""
+    space = make_space("sphere", 2)
+    x = space.points[: space.n_owned]
+    rho = np.exp(0.5 * x[:, 2])
+    kappa = MovingDiffusion(
+        TableInTime(np.array([0.0, 0.1, 0.2]), np.array([0.0, 2.0, 0.0])), exponent
+    )
+    pull = Interaction(Series(coefficients=coefficients), 3, "sphere")
+    solver = EulerianSolver(space, pull, rho, diffusion=kappa)
+    while solver.t < 0.25:
+        solver.advance(0.25)
+    assert solver.energy_violations == 0 and solver.refused == 0 and solver.step < 2000

@@ -25,7 +25,7 @@ pytestmark = [
 PROGRAM = Path(__file__).parent / "mpi_program.py"
 CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
-    "linear", "negative-beta", "heads", "turning", "porous", "noisy", "gas",
+    "linear", "negative-beta", "heads", "turning", "porous", "spread", "noisy", "gas",
 )  # fmt: skip
 IMPLICIT = (
     "implicit-noise", "implicit-usa", "implicit-drift", "implicit-circle", "implicit-zonal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -297,3 +298,33 @@ def test_a_run_goes_on(tmp_path: Path) -> None:
     table["solver"]["tail"] = "cut"
     with pytest.raises(InputError, match=r"solver\.tail"):
         mf.run(table, tmp_path / "parts", resume=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (
+            {"interaction": {"type": "log", "strength": {"times": [0, 1], "values": [-1.0, -2.0]}}},
+            "its numbers depend on time",
+        ),
+        (
+            {"interaction": {"type": "log", "strength": -1.0},
+             "strength": {"type": "power", "exponent": 1.0}},
+            "it is times a strength",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tail_that_stays_open_is_told(model: dict[str, Any], why: str, tmp_path: Path) -> None:
+    table = {
+        "geometry": {"type": "circle", "vertices": 40},
+        "model": model,
+        "initial": {"type": "cap", "centre": [1.0, 0.0], "angle": 1.0},
+        "solver": {"type": "implicit"},
+        "time": {"end": 0.1},
+    }
+    with pytest.warns(mf.MeanfieldWarning, match=f"is left out, as {why}"):
+        mf.run(mf.Case.from_dict(table), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert record["tail"] == {"left_open": why}
+    with pytest.raises(InputError, match=f'tail: "closed" found, but the tail of .*{why}'):
+        mf.run(mf.Case.from_dict({**table, "solver": {"type": "implicit", "tail": "closed"}}))

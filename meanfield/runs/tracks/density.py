@@ -10,7 +10,7 @@ import numpy as np
 
 from meanfield.analysis.columns import CharacteristicView, DensityView, View
 from meanfield.analysis.peaks import PeakCounter
-from meanfield.case import Case
+from meanfield.case import Case, Eulerian, Implicit
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
@@ -163,7 +163,16 @@ class DensityTrack(_MeshTrack):
         tail: dict[str, object] = {}
         if self.solver.tail > 0.0:
             tail = {"tail": {"closed_beyond": self._cut_at, "kappa_2": self.solver.tail}}
+        elif why := self._left_open:
+            tail = {"tail": {"left_open": why}}
         return {**super().about(), **tail, "sweep_threads": self.solver.threads}
+
+    @property
+    def _left_open(self) -> str:
+        """Why a tail is not closed that should be; "" where there is none."""
+        options = self.case.solver
+        wanted = isinstance(options, Eulerian | Implicit) and options.tail != "cut"
+        return self.solver.interaction.open_tail if wanted else ""
 
     @property
     def _cut_at(self) -> int:
@@ -179,6 +188,11 @@ class DensityTrack(_MeshTrack):
                 f"tail closed beyond degree {self._cut_at}: what the mesh does not resolve of the "
                 f"interaction acts as a local repulsion, {tail:.3g} rho^2/2 in the energy "
                 '(solver.tail = "cut": not at all)'
+            )
+        elif why := self._left_open:
+            notes.append(
+                f"what the mesh does not resolve of a repulsion is left out, as {why}: without "
+                "noise nothing determines the density there"
             )
         return notes
 
