@@ -469,7 +469,7 @@ def test_mpi_and_dolfinx_are_loaded_in_one_place() -> None:
     # They start with a space, whose maker has loaded DOLFINx.
     for name in ("dolfinx", "petsc4py", "slepc4py", "ufl", "basix"):
         users = {module for module in SOURCES if name in imported(module)} - {"software"}
-        assert users <= {"dynamics.space", "dynamics.stiffness", "dynamics.linear"}
+        assert users <= {"dynamics.space", "dynamics.stiffness", "dynamics.edgematrix"}
     assert imported("software") >= {"mpi4py", "dolfinx_solver", "dolfinx"}
 
 

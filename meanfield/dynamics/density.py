@@ -34,6 +34,7 @@ from meanfield.interaction.measure import Measure
 __all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]
 
 _LOG_FLOOR = 1e-300
+_LEVELS = 4  # as many times are met again
 MASS_TOLERANCE = 1e-12
 """What the mass may be off by after a step."""
 
@@ -115,6 +116,7 @@ class DensitySolver(Solver):
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: AnyField | None = None
         self._edges = self._settled()
+        self._levels: dict[float, Array] = {}  # of the last few times
         self.threads: int = sweep_threads(space.n_owned, available_cpus())
 
     def advance(self, t_end: float) -> float:
@@ -123,15 +125,30 @@ class DensitySolver(Solver):
             return super().advance(t_end)
 
     def _settled(self) -> EdgeDrift:
-        """What makes drifts along edges; that of the uniform measure is exact. Collective.
-
-        Not so while the interaction changes all the time: that takes a linear system each time.
-        """
+        """What makes drifts along edges; that of the uniform measure is exact. Collective."""
         edges = EdgeDrift(self.space, self.interaction)
-        if not self.interaction.has_potential and self.interaction.piecewise:
-            field = self._field_of(np.ones(self.space.n_owned))
-            edges.settle(self._rows_of(field), self.weights, field.divergence(self._at_owned))
+        if not (self.interaction.has_potential or edges.changes):
+            edges.settle(*self._of_uniform(self.t))
         return edges
+
+    def _of_uniform(self, t: float) -> tuple[Array, Array, Array]:
+        """The uniform measure's field at a time, as ``EdgeDrift.level`` takes it. Collective."""
+        field = self._field_of(np.ones(self.space.n_owned), t)
+        with self._timed("field"):
+            rows = field.along_edges(self._at_local, seen=self._dark)
+            if self.space.max(float(np.max(np.abs(rows), initial=0.0))) == (0.0,):
+                return rows, self.weights, np.zeros(self.space.n_owned)  # no field, at less cost
+            return rows, self.weights, field.divergence(self._at_owned)
+
+    def _level_at(self, t: float) -> Array:
+        """The level (n_local,) at a time, which hangs on nothing else. Collective."""
+        found = self._levels.pop(t, None)
+        if found is None:
+            found = self._edges.level(*self._of_uniform(t))
+        self._levels[t] = found
+        if len(self._levels) > _LEVELS:
+            del self._levels[next(iter(self._levels))]
+        return found
 
     def _forget(self) -> None:
         self._field = None
@@ -277,7 +294,12 @@ class DensitySolver(Solver):
     def _rows_of(self, field: AnyField) -> Array:
         """What drops along edges are made of, at all local vertices: (c, n_local). Collective."""
         with self._timed("field"):
-            return field.along_edges(self._at_local, seen=self._dark)
+            rows = field.along_edges(self._at_local, seen=self._dark)
+        return self._with_level(rows, field.t)
+
+    def _with_level(self, rows: Array, t: float) -> Array:
+        """Rows of a field at a time with the level of that time, if there are such. Collective."""
+        return np.concatenate([rows, self._level_at(t)[None]]) if self._edges.changes else rows
 
     def _measure_of(self, rho: Array) -> Measure:
         return Measure(self._at_owned, self.weights * rho, self.weights)

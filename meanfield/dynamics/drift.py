@@ -1,7 +1,8 @@
 """What moves mass along the edges of a space: drops made of the field's rows.
 
-Owns how the rows of ``AnyField.along_edges`` become drops, and the one constant potential that
-makes the field of the uniform measure exact. Knows a space and fields; not how mass is moved.
+Owns how the rows of ``AnyField.along_edges`` become drops, and the one potential that makes the
+field of the uniform measure exact: a constant, or a row beside the others where the interaction
+changes all the time. Knows a space and fields; not how mass is moved.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.dynamics.drops import edge_drops, edge_factors
-from meanfield.dynamics.linear import EdgeSystem
+from meanfield.dynamics.laplacian import EdgeLaplacian
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["Drift", "EdgeDrift"]
+
+_ROUND_OFF = 4 * np.finfo(float).eps  # of what edges sum up to
 
 
 class Drift(NamedTuple):
@@ -42,18 +45,22 @@ class EdgeDrift:
     """Makes drifts along edges of rows of ``AnyField.along_edges``; linear in them.
 
     Where the rows are no potential alone, the trapezoidal rule leaves an imprint of the mesh on the
-    uniform state, of relative size h^2, though X may be a mere rotation. It is taken away, once for
-    each interaction (and left where that changes all the time): with the field X of the uniform
-    measure, its drops u and the divergence delta_i = sum_j c_ij u_ij that the edges give it, the
-    potential p of
+    uniform state, of relative size h^2, though X may be a mere rotation. It is taken away: with the
+    field X of the uniform measure, its drops u and the divergence delta_i = sum_j c_ij u_ij that
+    the edges give it, the potential p of
 
         sum_j c_ij (p_i - p_j) = w_i div X - delta_i
 
-    is added with a minus sign to every drift, from then on the edges find w_i div X.
+    is added with a minus sign to every drift, from then on the edges find w_i div X. This *level*
+    is made once for each interaction; where that changes all the time it is one for each time, the
+    last row of what drifts are made of, so that it is extrapolated as the others are.
 
     Args:
         space: the finite-element space.
         interaction: whose fields they are.
+
+    Attributes:
+        changes: whether the level changes all the time: the last row is that of the time.
     """
 
     def __init__(self, space: P1Space, interaction: AnyInteraction) -> None:
@@ -61,22 +68,30 @@ class EdgeDrift:
         self._alone = interaction.has_potential
         self._rows = int(interaction.has_gradient)
         self._level: Array = np.empty(0)
+        self._laplacian: EdgeLaplacian | None = None
+        self.changes = not (self._alone or interaction.piecewise)
         if not self._alone:
             self._points = np.ascontiguousarray(space.points.T)
             self._factor = edge_factors(space.stars.neighbour, space.points)
 
     def of(self, rows: Array) -> Drift:
-        """The drift of rows (c, n_local)."""
+        """The drift of rows (c, n_local), the level of their time below them if it ``changes``."""
         n = self._space.n_owned
         if self._alone:
             return Drift(rows[0], np.empty((0, n)))
-        xi: Array = self._level
+        level = rows[-1] if self.changes else self._level
+        last = len(rows) - self.changes
+        return Drift(np.empty(0), self._drops(rows[:last], level))
+
+    def _drops(self, rows: Array, level: Array) -> Array:
+        """(K, n_owned) of the rows of a field, and of a level; empty: without one."""
+        stars, xi = self._space.stars, level
         if self._rows:
-            xi = rows[0] + xi if xi.size else np.ascontiguousarray(rows[0])
+            xi = rows[0] + level if level.size else np.ascontiguousarray(rows[0])
         velocity = np.ascontiguousarray(rows[self._rows :])
-        drops = np.empty((self._space.stars.neighbour.shape[0], n))
-        edge_drops(self._space.stars.neighbour, self._factor, self._points, xi, velocity, drops)
-        return Drift(np.empty(0), drops)
+        drops = np.empty(stars.neighbour.shape)
+        edge_drops(stars.neighbour, self._factor, self._points, xi, velocity, drops)
+        return drops
 
     def apart(self, rows: Array, other: Array, rho: Array) -> tuple[float, float]:
         """How far apart two drifts are, and the size of the first. Collective.
@@ -109,7 +124,17 @@ class EdgeDrift:
         return unit * math.sqrt(wrong), unit * math.sqrt(size)
 
     def settle(self, rows: Array, weights: Array, divergence: Array) -> None:
-        """Make the drift of the uniform measure exact. Collective.
+        """Make the drift of the uniform measure exact, from now on. Collective.
+
+        The arguments and errors are those of ``level``.
+        """
+        self._level = self.level(rows, weights, divergence)
+        self._laplacian = None  # it was needed once
+
+    def level(self, rows: Array, weights: Array, divergence: Array) -> Array:
+        """The potential (n_local,) that makes the drift of the uniform measure exact. Collective.
+
+        It hangs on nothing but the arguments. 0 where they are exact to round-off.
 
         Args:
             rows: (c, n_local) of its field.
@@ -119,11 +144,18 @@ class EdgeDrift:
             BrokenInvariantError: the linear system was not solved. On every rank.
         """
         space = self._space
-        missing = weights * divergence
-        missing -= np.sum(space.stars.coefficient * self.of(rows).drops, axis=0)
+        wanted, edges = weights * divergence, self._drops(rows, np.empty(0))
+        edges *= space.stars.coefficient
+        missing = wanted - np.sum(edges, axis=0)
         (total,) = space.sum(float(np.sum(missing)))  # 0 but for what the weights leave
         missing -= weights * total
-        (largest,) = space.max(float(np.max(np.abs(missing), initial=0.0)))
-        if largest > 0.0:
-            p = EdgeSystem(space, weights).potential(missing)
-            self._level = -space.with_ghosts(p)
+        largest, terms = space.max(
+            float(np.max(np.abs(missing), initial=0.0)),
+            float(np.max(np.sum(np.abs(edges), axis=0) + np.abs(wanted), initial=0.0)),
+        )
+        if largest <= _ROUND_OFF * terms:
+            return np.zeros(space.n_local)
+        if self._laplacian is None:
+            self._laplacian = EdgeLaplacian(space)
+        p = self._laplacian.potential(missing)
+        return np.array(space.with_ghosts(-p))

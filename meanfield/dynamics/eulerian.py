@@ -65,7 +65,7 @@ class EulerianState(DensityState):
         allowed: the step that the prediction error suggests next; rate: largest outflow rate met
             in the last step (over all ranks).
         history_times: (k,) and history: what drops are made of at the last steps, (k, n) if that is
-            one row, a potential, and (k, c, n) if there are c.
+            one row, a potential, and (k, c, n) if there are c. Levels are made anew.
     """
 
     allowed: float
@@ -149,7 +149,8 @@ class EulerianSolver(DensitySolver):
         rho = self.space.gather(self.rho)
         entries = self._history.entries()
         n = self.space.n_owned
-        values = [[self.space.gather(row[:n]) for row in rows] for _, rows in entries]
+        kept = [rows[:-1] if self._edges.changes else rows for _, rows in entries]
+        values = [[self.space.gather(row[:n]) for row in rows] for rows in kept]
         if rho is None:
             return None
         stack = np.array(values) if values else np.zeros((0, self.space.n_global))
@@ -174,7 +175,7 @@ class EulerianSolver(DensitySolver):
             for c in range(count):
                 owned = self.space.scatter(None if state is None else history[k, c])
                 self.space.with_ghosts(owned, rows[c])
-            self._history.append(t, rows)
+            self._history.append(t, self._with_level(rows, t))
         self._field = None
 
     def _leave_behind(self) -> None:

@@ -32,11 +32,12 @@ Knows stars and rates, not what they stand for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.dynamics.edgematrix import EdgeMatrix
 from meanfield.dynamics.fluxes import flow_up, relax, remainder
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
@@ -45,11 +46,8 @@ from meanfield.geometry.sphere import Array
 __all__ = ["Correction", "EdgeSystem", "Rates", "Solution"]
 
 _SHORT = 300.0  # dt times the fastest rate up to which incomplete LU is tried
-_SHORT_ITERATIONS = 60
 _TRIES = 3  # of a Krylov solver, each to a smaller tolerance
-_FACTORED_UP_TO = 600_000  # vertices; LU at level 8 needs 4 GB
 _CORRECTION = 1e-6  # of the right side: what Newton's method may find left of it
-_LEVEL = 1e-12  # of the right side: what may be left of it, if round-off is less
 _ROUND_OFF = 64 * np.finfo(float).eps
 
 
@@ -94,7 +92,7 @@ class Correction(NamedTuple):
     iterations: int
 
 
-class EdgeSystem:
+class EdgeSystem(EdgeMatrix):
     """Solve implicit steps on the stars of a space. All methods are collective.
 
     Args:
@@ -107,40 +105,9 @@ class EdgeSystem:
     def __init__(
         self, space: P1Space, weights: Array, tolerance: float = 1e-12, method: str = "auto"
     ) -> None:
-        from petsc4py import PETSc
-
-        self._petsc = PETSc
-        self.space, self.weights = space, weights
-        self.tolerance, self.method = tolerance, method
+        super().__init__(space, tolerance)
+        self.weights, self.method = weights, method
         self._short = _SHORT
-        self._solvers: dict[str, Any] = {}
-        stars, n = space.stars, space.n_owned
-        width = stars.neighbour.shape[0]
-        own = np.arange(n)
-        real = stars.neighbour != own
-        counts = real.sum(axis=0) + 1
-        (before,) = _offset(space)
-        numbers = space.with_ghosts(before + own.astype(np.float64)).astype(np.int64)
-        rows = np.concatenate([own, *(own[real[k]] for k in range(width))])
-        columns = np.concatenate(
-            [before + own, *(numbers[stars.neighbour[k, real[k]]] for k in range(width))]
-        )
-        order = np.lexsort((columns, rows))
-        kind = PETSc.IntType
-        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(kind)
-        self._columns = columns[order].astype(kind)
-        place = np.empty(rows.size, dtype=np.int64)
-        place[order] = np.arange(rows.size)
-        self._diagonal, self._off = place[:n], place[n:]
-        self._real = real
-        size = ((n, space.n_global), (n, space.n_global))
-        self._matrix = PETSc.Mat().createAIJ(
-            size,
-            csr=(self._starts, self._columns, np.zeros(rows.size)),
-            comm=space.comm,
-        )
-        self._x, self._b = self._matrix.createVecs()
-        self._values = np.empty(rows.size)
 
     def solve(self, rates: Rates, old: Array, dt: float) -> Solution:
         """One implicit step of ``dt`` from ``old`` (n_owned,).
@@ -203,51 +170,6 @@ class EdgeSystem:
             if name == "ilu":
                 self._short = min(self._short, 0.5 * dt * rates.fastest)
         return None
-
-    def potential(self, right: Array) -> Array:
-        """p (n_owned,) with sum_j c_ij (p_i - p_j) = right_i, to round-off, up to a constant.
-
-        ``right``: (n_owned,), sum zero over all ranks. With one diagonal entry, the largest, taken
-        twice the matrix is regular, and as all columns of the others sum to zero, p is 0 there.
-
-        Raises:
-            BrokenInvariantError: no solver gets there. On every rank.
-        """
-        stars, space = self.space.stars, self.space
-        leaving = np.sum(stars.coefficient, axis=0)
-        diagonal, largest = leaving.copy(), float(np.max(leaving, initial=0.0))
-        if int(np.argmax(space.comm.allgather(largest))) == space.comm.rank:
-            diagonal[np.argmax(leaving)] *= 2.0
-        self._values[self._diagonal] = diagonal
-        self._values[self._off] = -stars.coefficient[self._real]
-        self._matrix.setValuesCSR(self._starts, self._columns, self._values)
-        self._matrix.assemble()
-        p, left = np.zeros_like(right), right
-        (size,) = space.max(float(np.max(np.abs(right), initial=0.0)))
-        for name in self._preferred():
-            solver = self._solver(name)
-            if solver is None:
-                continue
-            solver.setOperators(self._matrix)
-            solver.setTolerances(rtol=0.1 * _LEVEL)
-            for _ in range(_TRIES):  # each corrects what the one before has left
-                self._b.array[:], self._x.array[:] = left, 0.0
-                solver.solve(self._b, self._x)
-                p = p + self._x.array
-                around = space.with_ghosts(p)[stars.neighbour]
-                left = right - np.sum(stars.coefficient * (p - around), axis=0)
-            wrong, terms = space.max(
-                float(np.max(np.abs(left), initial=0.0)),
-                float(np.max(leaving * np.abs(p), initial=0.0)),
-            )
-            if wrong <= max(_LEVEL * size, _ROUND_OFF * terms):
-                return p
-            p, left = np.zeros_like(right), right
-        raise BrokenInvariantError("the potential that levels the uniform state was not solved for")
-
-    def _preferred(self) -> list[str]:
-        names = ["lu", "amg"]
-        return names if self.space.n_global <= _FACTORED_UP_TO else names[::-1]
 
     def _candidates(self, rates: Rates, dt: float) -> list[str]:
         if self.method != "auto":
@@ -315,86 +237,4 @@ class EdgeSystem:
     def _refresh(self, rates: Rates, dt: float) -> None:
         """Rows divided by w, so that also vertices of tiny weight (poles) are solved for."""
         scaled = dt / self.weights
-        self._values[self._diagonal] = 1.0 + scaled * rates.leaving
-        self._values[self._off] = -(scaled * rates.arriving)[self._real]
-        self._matrix.setValuesCSR(self._starts, self._columns, self._values)
-        self._matrix.assemble()
-
-    def _solver(self, name: str) -> Any:
-        """The named solver, made at first use; None if this PETSc has none."""
-        if name not in self._solvers:
-            make = {"ilu": self._make_ilu, "lu": self._make_lu, "amg": self._make_amg}[name]
-            self._solvers[name] = make()
-        return self._solvers[name]
-
-    def _krylov(self, iterations: int) -> Any:
-        petsc = self._petsc
-        solver = petsc.KSP().create(self.space.comm)
-        solver.setOperators(self._matrix)
-        solver.setType("bcgs")
-        solver.setPCSide(petsc.PC.Side.RIGHT)
-        solver.setNormType(petsc.KSP.NormType.UNPRECONDITIONED)
-        solver.setInitialGuessNonzero(True)
-        solver.setTolerances(rtol=0.1 * self.tolerance, atol=0.0, divtol=1e8, max_it=iterations)
-        return solver
-
-    def _make_ilu(self) -> Any:
-        solver = self._krylov(_SHORT_ITERATIONS)
-        if self.space.comm.size == 1:
-            solver.getPC().setType("ilu")
-        else:
-            solver.getPC().setType("bjacobi")  # with incomplete LU on each rank
-        return solver
-
-    def _make_lu(self) -> Any:
-        petsc = self._petsc
-        parallel = self.space.comm.size > 1
-        packages = [p for p in ("mumps", "superlu_dist") if petsc.Sys.hasExternalPackage(p)]
-        if parallel and not packages and self.space.manifold.dimension > 1:
-            return None
-        solver = petsc.KSP().create(self.space.comm)
-        solver.setOperators(self._matrix)
-        solver.setType("preonly")
-        pc = solver.getPC()
-        if parallel and self.space.manifold.dimension == 1:
-            pc.setType("redundant")  # every rank solves the whole small system
-            return solver
-        pc.setType("lu")
-        pc.setFactorSolverType(packages[0] if packages else "petsc")
-        if packages[:1] == ["mumps"]:
-            pc.setFactorSetUpSolverType()
-            factors = pc.getFactorMatrix()
-            factors.setMumpsIcntl(14, 60)  # per cent of memory to spare
-            factors.setMumpsCntl(1, 0.0)  # no pivoting
-        return solver
-
-    def _make_amg(self) -> Any:
-        petsc = self._petsc
-        solver = self._krylov(200)
-        pc = solver.getPC()
-        prefix = "meanfield_amg_"
-        if petsc.Sys.hasExternalPackage("hypre"):
-            pc.setType("hypre")
-            pc.setHYPREType("boomeramg")
-            options = petsc.Options(prefix)
-            options["pc_hypre_boomeramg_coarsen_type"] = "PMIS"
-            options["pc_hypre_boomeramg_interp_type"] = "ext+i"
-            options["pc_hypre_boomeramg_relax_type_all"] = "SOR/Jacobi"
-        else:
-            # Plain aggregation: smoothed aggregation and its Chebyshev smoother are for symmetric
-            # matrices, and diverge where the drift is strong.
-            pc.setType("gamg")
-            options = petsc.Options(prefix)
-            options["pc_gamg_agg_nsmooths"] = 0
-            options["mg_levels_ksp_type"] = "richardson"
-            options["mg_levels_ksp_max_it"] = 2
-            options["mg_levels_pc_type"] = "sor"
-        solver.setOptionsPrefix(prefix)
-        pc.setFromOptions()
-        return solver
-
-
-def _offset(space: P1Space) -> tuple[int]:
-    """Number of vertices on the ranks before this one. Collective."""
-    counts = space.comm.allgather(space.n_owned)
-    return (sum(counts[: space.comm.rank]),)
+        self._fill(1.0 + scaled * rates.leaving, -(scaled * rates.arriving))

@@ -23,7 +23,7 @@ from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.interaction import Interaction
-from meanfield.interaction.intime import TableInTime
+from meanfield.interaction.intime import TableInTime, WaveInTime
 from meanfield.interaction.kernels import Log, Power
 from meanfield.software import load_mpi
 
@@ -38,6 +38,8 @@ HEADS = (HeadMatrices(A, 0.5 * A.T), HeadMatrices(B, V))
 # One that jumps, one that stays.
 STEPS = TableInTime(np.array([0.0, 0.07, 0.3]), np.array([A, B, 0.5 * A]))
 MOVING = (MovingHead(STEPS, V), HeadMatrices(B, V))
+# One that changes all the time.
+WAVING = (MovingHead(WaveInTime(A, 0.5 * B, 0.4), V),)
 # name: mesh, model, beta or heads, V, law, scheme, times relative to TIMES
 CASES = {
     "sphere-sa": (lambda: icosphere(4), "sa", 4.0, 1, standard_density(), Eulerian(), 1.0),
@@ -64,6 +66,7 @@ CASES = {
     ),
     "heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), Eulerian(), 0.5),
     "moving": (lambda: icosphere(3), "sa", MOVING, 1, standard_density(), Eulerian(), 0.5),
+    "waving": (lambda: icosphere(3), "sa", WAVING, 1, standard_density(), Eulerian(), 0.5),
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
     # Empty beyond the cap: fronts, across ranks
     "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
@@ -95,6 +98,9 @@ IMPLICIT = {
     "implicit-moving": (
         lambda: icosphere(3), "sa", MOVING, 1, standard_density(), 0.1, TIGHT, 0.5,
     ),
+    "implicit-waving": (
+        lambda: icosphere(3), "sa", WAVING, 1, standard_density(), 0.1, TIGHT, 0.5,
+    ),
     "implicit-current": (
         lambda: icosphere(3), "usa", HEADS, 1, standard_density(), 0.1, TIGHT, 0.1,
     ),
@@ -116,6 +122,7 @@ SAVED = (
     "zonal",
     "heads",
     "moving",
+    "waving",
     "implicit-noise",
     "implicit-moving",
     "implicit-gas",
@@ -132,7 +139,7 @@ def interaction(model: Any, beta: Any, value: int, space: P1Space) -> AnyInterac
     if not isinstance(beta, tuple):
         return Attention(model, beta, d, geometry, value)
     drift = np.array([[0.9, 1.1, -0.3], [-0.8, -0.4, 0.7], [0.5, -0.9, -0.5]])[:d, :d]
-    kind = Moving if beta is MOVING else Composite
+    kind = Moving if beta is MOVING or beta is WAVING else Composite
     return kind(beta, model, d, geometry, drifts=(LinearDrift(drift),))
 
 

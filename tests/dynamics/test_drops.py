@@ -15,7 +15,7 @@ from scipy.linalg import expm
 
 from meanfield.dynamics.drift import EdgeDrift
 from meanfield.dynamics.drops import edge_drops, edge_factors
-from meanfield.dynamics.linear import EdgeSystem
+from meanfield.dynamics.laplacian import EdgeLaplacian
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
@@ -196,7 +196,7 @@ def test_a_field_that_vanishes_at_the_uniform_measure_needs_nothing(
     def none(self: Any, right: Array) -> Array:
         raise AssertionError("nothing to be solved for")
 
-    monkeypatch.setattr(EdgeSystem, "potential", none)
+    monkeypatch.setattr(EdgeLaplacian, "potential", none)
     space = make_space("sphere", 2)
     edges, zero = EdgeDrift(space, driven("sphere", 3, linear_flow(M3))), np.zeros(space.n_owned)
     edges.settle(np.zeros((3, space.n_owned)), space.weights, zero)
@@ -250,7 +250,7 @@ def test_potentials_are_solved_for_to_round_off(
 ) -> None:
     for which in MESHES:
         space = make_space(*which)
-        system = EdgeSystem(space, space.weights)
+        system = EdgeLaplacian(space)
         monkeypatch.setattr(system, "_preferred", lambda: [first])
         p = np.random.default_rng(2).standard_normal(space.n_owned)
         c = space.stars.coefficient
@@ -264,11 +264,22 @@ def test_potentials_are_solved_for_to_round_off(
         assert np.max(np.abs(left)) < 1e-12 * np.max(np.abs(right))
 
 
+def test_a_potential_hangs_on_its_right_side_alone(make_space: Make) -> None:
+    space = make_space("sphere", 3)
+    rng = np.random.default_rng(5)
+    one, other = (v - v.mean() for v in rng.standard_normal((2, space.n_owned)))
+    system = EdgeLaplacian(space)
+    first = system.potential(one)
+    system.potential(other)
+    assert np.array_equal(system.potential(one), first)
+    assert np.array_equal(EdgeLaplacian(space).potential(one), first)
+
+
 def test_a_potential_that_is_not_found_is_an_error(
     make_space: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = make_space("sphere", 2)
-    system = EdgeSystem(space, space.weights)
+    system = EdgeLaplacian(space)
     monkeypatch.setattr(system, "_preferred", lambda: [])
     with pytest.raises(BrokenInvariantError, match="uniform state was not solved for"):
         system.potential(np.zeros(space.n_owned))
