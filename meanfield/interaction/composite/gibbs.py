@@ -282,7 +282,7 @@ class GibbsHeads(AnyGibbs):
 
     def energy_of_uniform(self, grid: Grid) -> float:
         """E of the uniform measure: 1/2 sum of c lam_0(|A x|), its mean over x."""
-        nodes = grid.resized(1, max(grid.size, 64)) if isinstance(grid, SphereGrid) else grid
+        nodes = grid.resized(1, max(grid.size, 64))  # all: those of a state may keep to its edges
         x, total = nodes.unit_vectors, 0.0
         for head in self._acting:
             r = np.linalg.norm(x @ head.A.T, axis=1)
