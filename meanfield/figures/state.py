@@ -67,7 +67,8 @@ def plot_state(run: RunFolder) -> Path:
 
 
 def _words(about: Mapping[str, object], numbers: Mapping[str, str]) -> str:
-    stable = "stable" if numbers["stable"] == "1" else "unstable"
+    known = {"1": "stable", "0": "unstable"}
+    stable = known.get(numbers["stable"], "stability unknown")
     # Folders of earlier versions tell the interaction in their table only.
     words = str(about["interaction"]) if "interaction" in about else attention_words(numbers)
     return (

@@ -104,7 +104,7 @@ def write_state(state: StationaryState, found: Spectrum, mesh: Mesh, run: RunFol
         _EXCESS: state.free_energy_excess,
         "residual": state.residual,
         "leading": found.leading,
-        "stable": int(found.is_stable),
+        "stable": int(found.is_stable) if found.is_known else math.nan,
         "uniform": int(state.is_uniform),
     }
     if not _falls(run):

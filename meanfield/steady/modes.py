@@ -47,6 +47,17 @@ class Spectrum:
 
     modes: tuple[Mode, ...]
 
+    @classmethod
+    def unknown(cls) -> Spectrum:
+        """That of a state whose eigenvalues are not known: one of nan."""
+        none: Array = np.zeros(0)
+        return cls((Mode(-1, np.full(1, math.nan, dtype=np.complex128), none, none),))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are eigenvalues."""
+        return not math.isnan(self.leading)
+
     @property
     def leading(self) -> float:
         """Largest real part, rotations left out: the state is linearly stable if it is negative."""

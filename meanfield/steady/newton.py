@@ -192,9 +192,12 @@ def _about_its_axis(
 
 def _with_edges_unresolved(moment_map: MomentMap, point: Point, count: int) -> StationaryState:
     """The state of a point without an axis, as good as nodes are that do not keep to its edges."""
+    no_axis = "no axis of symmetry"
+    if not moment_map.equation.is_isotropic:
+        no_axis = "is not symmetric about e_3 together with the model"
     warnings.warn(
-        f"the state has edges and no axis of symmetry: its moments are known to "
-        f"{moment_map.unresolved(point):.1e} only",
+        f"the state has edges and {no_axis}: its moments are known to "
+        f"{moment_map.unresolved(point):.1e} only, and no eigenvalues are",
         MeanfieldWarning,
         stacklevel=4,
     )

@@ -50,7 +50,7 @@ def spectrum(state: StationaryState, count: int = 6) -> Spectrum:
     Axially symmetric states on S^{d-1}, d >= 3: perturbations by their azimuthal order about the
     axis, see ``zonal_spectrum`` (d = 2: 0 and 1, which is all), dense. Circle: all perturbations,
     dense. Other states on the sphere, or where not all directions are the same: all, by Arnoldi
-    iteration.
+    iteration; unknown where such a density has edges.
 
     Args:
         state: the state.
@@ -299,7 +299,9 @@ class _Matrixless:
         self.root, self.slope, m = np.sqrt(at.weight), at.slope, at.law.m
         dphi = moment_map.gradient(at)
         self.ratio = np.exp((m - 1.0) * at.log_rho)
-        self.lean = (1.0 - 0.5 * m) * np.exp((1.0 - m) * at.log_rho) * dphi
+        inside = np.isfinite(at.log_rho)
+        log_rho = np.where(inside, at.log_rho, 0.0)
+        self.lean = (1.0 - 0.5 * m) * np.exp((1.0 - m) * log_rho) * dphi * inside
         self.mass = basis.analyse(self.root)
         self.mass /= np.linalg.norm(self.mass)
         self.size = self.mass.size
@@ -334,11 +336,13 @@ def arnoldi_spectrum(state: StationaryState, count: int = 6) -> Spectrum:
 
     For the log link where Z falls below 1e-12 of its maximum, eigenvalues are less certain than
     they look: the drift is lost in round-off where there is no mass, see ``_light_up``. It warns of
-    that.
+    that. Unknown where a density has edges, to which the nodes do not keep.
 
     Raises:
         BrokenInvariantError: no convergence.
     """
+    if MomentMap(state.equation, state.grid).has_kinks(state.point):
+        return Spectrum.unknown()
     action = _Matrixless(state)
     if action.lost:
         warnings.warn(

@@ -74,7 +74,8 @@ class StationaryResult:
     def rows(self) -> list[tuple[str, str]]:
         """Words for people: name and value."""
         state, model = self.state, self.state.equation.interaction
-        leading = ", ".join(_complex(v) for v in self.spectrum.leading_mode.eigenvalues[:4])
+        known, values = self.spectrum.is_known, self.spectrum.leading_mode.eigenvalues
+        leading = ", ".join(_complex(v) for v in values[:4]) if known else "unknown"
         rows = [
             ("state", describe(state)),
             ("c_1 = |m|", f"{state.mean_norm:.12g}"),
@@ -109,6 +110,8 @@ def describe(state: StationaryState) -> str:
 def verdict(found: Spectrum) -> str:
     """Words for the stability."""
     leading = found.leading
+    if not found.is_known:
+        return "stability unknown: the nodes do not keep to the edges of the state"
     if found.is_stable:
         return f"linearly stable: perturbations decay like e^({leading:.4g} t) or faster"
     if leading <= NEUTRAL:
