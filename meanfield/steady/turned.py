@@ -1,4 +1,4 @@
-"""A state on the sphere that is known by its zonal form, about an axis of its own.
+"""A state on the sphere that is known by its zonal form, about an axis that its equation has, too.
 
 A density with edges is resolved between them in one angle; nodes on the sphere leave 1e-6. Owns how
 the one is told as the other.
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meanfield.errors import InputError
 from meanfield.geometry.manifolds import SphereGrid
 from meanfield.geometry.sphere import Array, harmonic_dimension
-from meanfield.steady.equation import MomentMap, Point
+from meanfield.steady.equation import Equation, MomentMap, Point
 from meanfield.steady.state import UNIFORM, StationaryState
 
 __all__ = ["TurnedState", "axial_start", "turned"]
@@ -59,6 +60,18 @@ class TurnedState(StationaryState):
     def zonal_moments(self) -> Array:
         return self.zonal.moments
 
+    @property
+    def energy_excess(self) -> float:
+        return self.zonal.energy_excess
+
+    @property
+    def energy(self) -> float:
+        return self.zonal.energy
+
+    @property
+    def free_energy_excess(self) -> float:
+        return self.zonal.free_energy_excess
+
     def density(self, points: Array) -> Array:
         heights = np.clip(self.grid.manifold.checked(points) @ self.direction, -1.0, 1.0)
         return self.zonal.density(np.arccos(heights)[:, None])
@@ -73,13 +86,14 @@ def axial_start(moment_map: MomentMap, moments: Array, exact: bool) -> tuple[Arr
         exact: whether to round-off, or as well as edges that are not resolved let it be seen.
     """
     grid = moment_map.grid
-    if not (isinstance(grid, SphereGrid) and moment_map.free):
+    if not isinstance(grid, SphereGrid):
         return None
     point = moment_map.at(moments)
+    allowed = _allowed(moment_map.equation, grid, moments, point)
     gradient = moment_map.gradient(point)
     most = (_EXACT if exact else _AXIAL) * float(np.abs(gradient).max())
     turns = grid.generators(gradient)
-    axes = [axis for axis in _axes(grid, moments, point) if np.abs(axis @ turns).max() <= most]
+    axes = [axis for axis in allowed if np.abs(axis @ turns).max() <= most]
     if not axes:
         return None
     axis = axes[0]
@@ -88,8 +102,18 @@ def axial_start(moment_map: MomentMap, moments: Array, exact: bool) -> tuple[Arr
     return sums / np.sqrt(harmonic_dimension(grid.degree, 3)), axis
 
 
-def _axes(grid: SphereGrid, moments: Array, point: Point) -> list[Array]:
-    """Unit vectors of the mean of moments, if there is one, and of the odd second moment."""
+def _allowed(equation: Equation, grid: SphereGrid, moments: Array, point: Point) -> list[Array]:
+    """Unit vectors about which the state may be symmetric and the equation is.
+
+    All directions are the same: that of the mean of moments, if there is one, and of the odd second
+    moment. Else e_3, if it is the equation's: its zonal form about another axis is another one.
+    """
+    if not equation.is_isotropic:
+        try:
+            equation.refuse_tilted()
+        except InputError:
+            return []
+        return [np.eye(3)[2]]
     mean = grid.manifold.harmonics(1).values(moments[:4], np.eye(3)) - moments[0]
     length = float(np.linalg.norm(mean))
     x = grid.points

@@ -11,17 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import optimize
 from scipy.special import ive
 
+import meanfield as mf
 from meanfield import cli
+from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.manifolds import SphereGrid
 from meanfield.interaction.composite import KINDS, HeadMatrices
 from meanfield.interaction.composite.gibbs import GibbsHeads
+from meanfield.interaction.external import External
+from meanfield.interaction.kernels import Power
 from meanfield.steady.equation import Equation
 from meanfield.steady.newton import find_stationary
-from meanfield.steady.spectrum import spectrum
+from meanfield.steady.spectrum import arnoldi_spectrum, spectrum
 from meanfield.steady.state import StationaryState
+from meanfield.steady.turned import TurnedState
 from meanfield.steady.verbs import verdict
 
 Array = NDArray[np.float64]
@@ -125,6 +131,69 @@ def test_states_by_sums_over_pairs(
 
 # ------------------------------------------------------------------ on S^2
 
+FIELD = External(3, (), mf.LinearPotential(field=(0.0, 0.0, 0.1)))
+TIED = [
+    Equation(Power(k=1), 0.2, 3, FIELD, m=2.0),
+    Equation(heads("usa", TWO[0]), 0.15, 3, m=2.0),
+    Equation(heads("usa", *TWO), 0.2, 3, FIELD, m=3.0),
+    Equation(heads("sa", ((1.0, 1.0, 2.0), 0.5)), 0.1, 3, m=2.0),
+]
+
+
+@pytest.mark.parametrize("equation", TIED)
+@pytest.mark.parametrize("axis", [(0.0, 0.0, 1.0), (0.6, 0.0, 0.8)])
+def test_on_the_sphere_about_the_axis_of_the_model(
+    equation: Equation, axis: tuple[float, ...], recwarn: pytest.WarningsRecorder
+) -> None:
+    """All of its zonal form, from any law: energies and eigenvalues, too, and nothing is warned."""
+    zonal = find_stationary(equation, along(3))
+    state = find_stationary(equation, VonMisesFisher(axis, 3.0), "sphere")
+    assert isinstance(state, TurnedState) and state.residual < 1e-13
+    assert state.mean == pytest.approx(zonal.mean, abs=1e-12) and zonal.mean_norm > 0.5
+    assert state.c2 == pytest.approx(zonal.c2, abs=1e-12)
+    for name in ("energy", "energy_excess", "entropy", "free_energy_excess"):
+        expected = pytest.approx(getattr(zonal, name), abs=1e-11, nan_ok=True)
+        assert getattr(state, name) == expected
+    assert spectrum(state).leading == pytest.approx(spectrum(zonal).leading, rel=1e-8)
+    assert not recwarn.list
+
+
+def test_a_cap_in_a_field() -> None:
+    """m = 2, W = t, U = -h t: (1 - s)^2 (|m| + h) = 4 kappa, |m| = (2 + s)/3, s its edge."""
+    kappa, h = 0.2, 0.1
+    s = optimize.brentq(
+        lambda s: (1.0 - s) ** 2 * ((2.0 + s) / 3.0 + h) - 4.0 * kappa, -1.0, 1.0, xtol=1e-15
+    )
+    mean = (2.0 + s) / 3.0
+    state = find_stationary(TIED[0], along(3), "sphere")
+    assert state.mean == pytest.approx([0.0, 0.0, mean], abs=1e-13)
+    energy = 0.5 * mean**2 + h * mean
+    assert state.energy == pytest.approx(energy, abs=1e-13)
+    assert state.entropy == pytest.approx(4.0 / (3.0 * (1.0 - s)) - 0.5, abs=1e-13)
+    assert state.free_energy_excess == pytest.approx(kappa * state.entropy - energy, abs=1e-13)
+
+
+def test_a_reflection_is_turned_about_its_own_axis_only() -> None:
+    """<A x, y> with A = diag(1, 1, -1): for a state about e_1 what the identity is, about e_3 not.
+
+    Half a turn about e_3 is the identity for states about e_3.
+    """
+    same = find_stationary(Equation(heads("usa", ((1.0, 1.0, 1.0), 1.0)), 0.15, 3, m=2.0), along(3))
+    mirror = Equation(heads("usa", ((1.0, 1.0, -1.0), 1.0)), 0.15, 3, m=2.0)
+    assert mirror.is_free and not mirror.is_isotropic
+    with pytest.warns(MeanfieldWarning, match="is not symmetric about e_3 together with the model"):
+        state = find_stationary(mirror, VonMisesFisher((1.0, 0.0, 0.0), 3.0), "sphere")
+    assert not isinstance(state, TurnedState)
+    assert state.mean == pytest.approx([same.mean_norm, 0.0, 0.0], abs=3e-6)
+    assert state.energy == pytest.approx(same.energy, abs=5e-6)
+    assert state.free_energy_excess == pytest.approx(same.free_energy_excess, abs=1e-7)
+    assert find_stationary(mirror, along(3), "sphere").is_uniform
+    half = Equation(heads("usa", ((-1.0, -1.0, 1.0), 1.0)), 0.15, 3, m=2.0)
+    state = find_stationary(half, along(3), "sphere")
+    assert isinstance(state, TurnedState)
+    assert state.mean == pytest.approx([0.0, 0.0, same.mean_norm], abs=1e-12)
+
+
 TALL: tuple[Head, ...] = (((2.0, 1.0, -0.5), 0.5), ((0.5, 0.2, 1.0), 0.4))
 
 
@@ -161,6 +230,19 @@ def test_without_an_axis_by_sums_over_pairs(m: float, kappa: float, error: float
         found = spectrum(state)
         assert not found.is_known and not found.is_stable and math.isnan(found.leading)
         assert verdict(found).startswith("stability unknown")
+
+
+def test_arnoldi_without_edges_and_without_isotropy() -> None:
+    """m = 2, positive everywhere: the eigenvalues of the zonal form are among those of all."""
+    state = find_stationary(Equation(heads("usa", TWO[0]), 0.8, 3, m=2.0), along(3), "sphere")
+    assert isinstance(state, TurnedState) and abs(state.c2) > 0.01 and not state.is_uniform
+    ours, theirs = arnoldi_spectrum(state, 6), spectrum(state)
+    every = sorted(
+        (v.real for mode in theirs.modes for v in mode.eigenvalues
+         for _ in range(1 if mode.order == 0 else 2)), reverse=True
+    )  # fmt: skip
+    assert ours.is_known
+    assert [v.real for v in ours.leading_mode.eigenvalues] == pytest.approx(every[:6], rel=1e-8)
 
 
 # ------------------------------------------------------------------ by the verb
