@@ -25,6 +25,7 @@ __all__ = ["Nodes", "Parts", "parts_above", "quadrature", "stretch"]
 _HALVINGS = 45
 _LEAST = 0.3  # of the nodes that the whole line would have: those of the shortest panel
 _WHOLE, _ORDER = 1e-9, 9.0
+_SLACK = 1e-14  # of angles
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ def _roots(
         low, high = np.where(left, x, low), np.where(left, high, x)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = x - value / slope
-        fine = (step > low) & (step < high)
-        following = np.where(fine, step, 0.5 * (low + high))
+        # Next to the root, which may be a bound, steps end on bounds or, by round-off, beyond.
+        fine = (step >= low - _SLACK) & (step <= high + _SLACK)
+        following = np.where(fine, np.clip(step, low, high), 0.5 * (low + high))
         still = np.abs(following - x) <= 4e-16 * np.maximum(np.abs(x), 1e-3)
         x = following
         if np.all(still | (high - low <= 4e-16)):
