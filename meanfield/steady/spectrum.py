@@ -34,12 +34,14 @@ from meanfield.interaction.measure import Measure
 from meanfield.steady.edged import basis_between_edges, components, fine_between_edges
 from meanfield.steady.equation import Equation, MomentMap, Point
 from meanfield.steady.modes import NEUTRAL, Mode, Spectrum
+from meanfield.steady.resolution import needed_degree
 from meanfield.steady.state import StationaryState
 from meanfield.steady.turned import TurnedState
 
 __all__ = ["NEUTRAL", "Mode", "Spectrum", "arnoldi_spectrum", "spectrum", "zonal_spectrum"]
 
 _MOST = 500  # degrees of sqrt(mu): beyond, dense matrices take minutes; rotations tell the error
+_MOST_SPHERE = 256
 _DARK = 1e-7  # of the largest Z: below, the log link takes W itself instead of its harmonics
 _DARK_SPHERE = 1e-12
 
@@ -135,10 +137,7 @@ def _fine(moment_map: MomentMap, point: Point) -> tuple[Point, int]:
     if point.parts is not None:
         return fine_between_edges(moment_map, point)
     grid = moment_map.grid
-    probe = grid.resized(grid.size // 2, grid.size)
-    root = np.abs(probe.analyse(np.sqrt(point.weight)))
-    needed = probe.degrees[np.flatnonzero(root > 1e-13 * root[0])]
-    degree = max(grid.degree, 8) + min(int(needed.max()), _MOST)
+    degree = max(grid.degree, 8) + needed_degree(moment_map, point, _MOST, 1e-13)
     size = max(grid.size, 2 * degree + 32)
     fine = grid.resized(grid.degree, size)
     assert isinstance(fine, ZonalGrid | CircleGrid)
@@ -286,10 +285,8 @@ class _Matrixless:
     def __init__(self, state: StationaryState) -> None:
         grid = state.grid
         assert isinstance(grid, SphereGrid)
-        root_grid = SphereGrid(grid.size // 2, grid.size)
-        root_power = np.abs(root_grid.analyse(np.sqrt(state.point.weight)))
-        needed = root_grid.degrees[np.flatnonzero(root_power > 1e-11 * root_power[0])]
-        degree = max(grid.degree // 2, 8) + int(needed.max())
+        needed = needed_degree(MomentMap(state.equation, grid), state.point, _MOST_SPHERE, 1e-8)
+        degree = max(grid.degree // 2, 8) + needed
         self.kappa = state.equation.kappa
         self.basis = basis = SphereGrid(degree, max(grid.size, 2 * degree + 16))
         self.low = basis.resized(grid.degree, basis.size)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import reference
 
+from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.geometry.sphere import Array
@@ -183,3 +184,36 @@ def test_disturbances_decay_in_time_at_the_leading_rate(
         a = a + dt * (k1 + 2.0 * k2 + 2.0 * k3 + rate(a + dt * k3)) / 6.0
     measured = np.log(distances[1] / distances[0]) / (1500 * dt)
     assert measured == pytest.approx(spectrum(state).modes[0].eigenvalues[0].real, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("m", "kappa", "leading"),
+    [(0.5, 0.15, -1.05013437), (0.5, 0.1, -1.15813825), (1.0, 0.01, None)],
+)
+def test_the_root_of_the_density_is_resolved(m: float, kappa: float, leading: float | None) -> None:
+    """It decays more slowly than the density (m = 1/2: rho^{3/4}, a tail), which nodes resolve.
+
+    Degrees of 200 to 500 give ``leading``; rotations have 0.
+    """
+    state = find_stationary(Equation(SelfAttention("usa", 1.0), kappa, 3, m=m), bump(3))
+    found = spectrum(state)
+    assert found.rotation_error < 1e-11
+    if leading is not None:
+        assert found.leading == pytest.approx(leading, abs=1e-8)
+
+
+def test_a_root_that_no_degree_resolves_is_told() -> None:
+    state = find_stationary(Equation(SelfAttention("usa", 1.0), 0.03, 3, m=0.5), bump(3))
+    with pytest.warns(MeanfieldWarning, match="harmonics beyond degree 500"):
+        found = spectrum(state, 2)
+    assert 1e-10 < found.rotation_error < 1e-7  # before any warning was due: 2e-7 at kappa = 0.15
+
+
+@pytest.mark.slow
+def test_the_root_of_the_density_is_resolved_on_the_sphere() -> None:
+    """By Arnoldi iteration, as in zonal geometry."""
+    equation = Equation(SelfAttention("usa", 1.0), 0.28, 3, m=0.5)
+    zonal = spectrum(find_stationary(equation, bump(3)))
+    found = arnoldi_spectrum(find_stationary(equation, bump(3), "sphere"), 3)
+    assert found.leading == pytest.approx(zonal.leading, abs=1e-9)
+    assert found.rotation_error < 1e-9
