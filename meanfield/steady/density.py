@@ -33,7 +33,7 @@ __all__ = ["Law", "Line", "Supported"]
 _NEAR_ONE = 0.1
 _SMOOTH = 0.5  # of the largest rho^{m-1}: a smallest one above it makes no kink that is near
 _ROUND_OFF = 4e-16
-_STALLED = 1e-12
+_STALLED = 1e-8  # steps that shrink no more below it are round-off
 _NEAR_EDGE = 1e-4
 _SAMPLES = 4  # for each node
 
@@ -175,18 +175,25 @@ class Law:
                 log_rho[near] = np.log(a * np.maximum(rise, 1e-300)) / a
             return Supported(parts, grid, log_rho)
 
-        last = math.inf
+        best, error, last = None, 0.0, math.inf
         for _ in range(30):
             found = laid(u)
             mass = float(found.grid.weights @ np.exp(found.log_rho))
             steep = float(found.grid.weights @ self.weight(found.log_rho)) * math.exp(a * u)
             step = -math.log(mass) * mass / steep
-            if abs(step) <= _ROUND_OFF * (4.0 + abs(u)) or last <= abs(step) < _STALLED:
-                return replace(found, log_rho=found.log_rho - math.log(mass))
+            if best is None or abs(step) < last:
+                best, error = found, math.log(mass)
+            elif last < _STALLED:  # lost in round-off, as Phi is: the residual tells what is left
+                break
+            if abs(step) <= _ROUND_OFF * (4.0 + abs(u)):
+                break
             u, last = u + step, abs(step)
-        raise BrokenInvariantError(
-            f"exponent = {self.m:g}: no edges were found between which the density has mass 1"
-        )
+        else:
+            raise BrokenInvariantError(
+                f"exponent = {self.m:g}: no edges were found between which the density has mass 1: "
+                f"the last step was {step:.1e}"
+            )
+        return replace(best, log_rho=best.log_rho - error)
 
 
 def _rise(x: Array, from_edge: Array, slope: Callable[[Array], Array]) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import integrate, optimize
+from scipy import integrate, optimize, special
 
 import meanfield as mf
 from meanfield.dynamics.implicit import ImplicitSolver
@@ -16,6 +16,8 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws import Gegenbauer, Mixture, Uniform, VonMisesFisher
 from meanfield.geometry.manifolds import ZonalGrid
 from meanfield.geometry.mesh import zonal_interval
+from meanfield.interaction.composite import KINDS, HeadMatrices
+from meanfield.interaction.composite.gibbs import GibbsHeads
 from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.external import External
 from meanfield.interaction.interaction import Interaction
@@ -232,6 +234,30 @@ def test_on_the_sphere_from_a_law_without_an_axis() -> None:
     zonal = find_stationary(equation, Gegenbauer(3, (0.0, 1.0)))
     assert state.residual < 1e-13 and state.is_axially_symmetric
     assert state.c2 == pytest.approx(zonal.c2, abs=1e-12)
+
+
+@pytest.mark.parametrize("m", [1.5, 2.0])
+def test_edges_where_the_potential_is_lost_in_round_off(m: float) -> None:
+    """sa, A = diag(1, 1, 20) with V = -A/20: steps towards c end at 1e-11. By sums over pairs."""
+    a = np.diag([1.0, 1.0, 20.0])
+    term = GibbsHeads((HeadMatrices(a, -0.05 * a),), KINDS["sa"](), 3, {})
+    state = find_stationary(Equation(term, 0.2, 3, m=m), VonMisesFisher((0.0, 0.0, 1.0), 3.0))
+    parts = state.point.parts
+    assert parts is not None and parts.edges.all() and state.residual < 1e-10
+    ((low, high),) = parts.ends
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    half, turn = 0.5 * (high - low), 0.25 * math.pi * (nodes + 1.0)
+    # In a root of the distance to either edge: next to them rho is a power of it.
+    theta = 0.5 * (low + high) - half * np.cos(2.0 * turn)
+    w = weights * 0.5 * math.pi * half * np.sin(2.0 * turn) * 0.5 * np.sin(theta)
+    rho = state.density(theta[:, None])
+    assert w @ rho == pytest.approx(1.0, abs=1e-9)
+    t, s = np.cos(theta), np.sin(theta)
+    side = np.outer(s, s)
+    z = special.ive(0, side) * np.exp(20.0 * np.outer(t, t) + side - 20.0) @ (w * rho)
+    left = 0.2 * rho ** (m - 1.0) / (m - 1.0) + 0.05 * np.log(z)
+    inside = rho > 1e-4
+    assert np.ptp(left[inside]) < 1e-9 and np.ptp(np.log(z)) > 5.0
 
 
 # ------------------------------------------------------------------ branches
