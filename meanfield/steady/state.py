@@ -87,14 +87,18 @@ class StationaryState:
 
     @cached_property
     def axis(self) -> Array:
-        """Unit vector of the mean, or of the largest second moment if the mean vanishes, (d,)."""
+        """Unit vector of the mean or, if that vanishes, of a second moment, (d,).
+
+        That which is farthest from the others; of two (d = 2) the larger.
+        """
         if self.grid.manifold.latitudes:
             return np.eye(self.grid.d)[-1]
         if self.mean_norm > UNIFORM:
             return self.mean / self.mean_norm
         x = self.grid.points
         values, vectors = np.linalg.eigh((x * self._mass[:, None]).T @ x)
-        odd = int(np.argmax(np.abs(values - np.median(values))))
+        # Of two the larger: both are equally far from their median.
+        odd = -1 if self.grid.d == 2 else int(np.argmax(np.abs(values - np.median(values))))
         return np.asarray(vectors[:, odd])
 
     @property

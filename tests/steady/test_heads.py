@@ -407,6 +407,19 @@ def test_aligned_states_branch_off_the_even_ones(
         assert np.sign(spectrum(state).leading) == sign
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_even_states_on_the_circle_tell_the_larger_second_moment(seed: int) -> None:
+    """c_2 has no sign of its own: it is that of aligned states where they meet the even ones."""
+    a, q = turned(diagonal(1.0 - math.sqrt(0.2), 1.0 + math.sqrt(0.2)), seed)
+    equation = Equation(heads("usa", (a, 1.0)), 1.0345, 2)
+    even = find_stationary(equation, Uniform(2), "circle")
+    assert even.mean_norm < 1e-13 and abs(even.axis @ q[:, 1]) == pytest.approx(1.0, abs=1e-9)
+    law = VonMisesFisher(tuple(q[:, 1]), 2.0)
+    aligned = find_stationary(equation, law, "circle")
+    assert 1e-3 < aligned.mean_norm < 0.05
+    assert even.c2 == pytest.approx(aligned.c2, abs=1e-3) and even.c2 > 0.1
+
+
 def test_a_branch_without_symmetry_on_the_circle() -> None:
     """Of a matrix that is turned: as that of the other one about its axis."""
     a = diagonal(0.6, 1.4)
