@@ -279,6 +279,11 @@ class Curve:
         """Leading eigenvalues at a solution."""
         return self.symmetry.spectrum(self.map(x[-1]), self.point(x), 3)
 
+    def own_leading(self, x: Array) -> float:
+        """The leading eigenvalue of perturbations that share the symmetry (where it is told)."""
+        own, modes = self.symmetry.own_order, self.spectrum(x).modes
+        return Spectrum(tuple(m for m in modes if own is None or m.order == own)).leading
+
     def state(self, x: Array) -> StationaryState:
         """The state that a solution is."""
         return StationaryState.of(self.map(x[-1]), self.point(x))

@@ -5,6 +5,7 @@ Values only; how a branch is found is ``branch``, where it is written ``folder``
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,8 @@ class Branch:
         stopped: why the curve ends.
         parent: the branch that it leaves at a secondary bifurcation, or "".
         is_vertical: whether the parameter stays as it is all along it.
+        beside: where it meets the even states: next to that the leading eigenvalue of perturbations
+            that share the symmetry, which is 0 there; nan else.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Branch:
     stopped: str
     parent: str = ""
     is_vertical: bool = False
+    beside: float = math.nan
 
     @property
     def is_complete(self) -> bool:

@@ -10,6 +10,7 @@ Knows nothing of where branches begin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -34,6 +35,7 @@ STEP, _FIRST_STEP, _SMALLEST_STEP = 0.03, 0.01, 1e-7
 _MAX_POINTS = 3000
 _VERTICAL_DEGREE, _VERTICAL_SIZE = 128, 1024  # of the grids on which a vertical branch ends
 _VERTICAL_STEPS = 5
+_APART = 1e-2  # |m| from which signs of what vanishes at even states are more than round-off
 _NARROWING = "all along it, while its states narrow without end"
 
 Report = Callable[[str, Array], None]
@@ -52,7 +54,7 @@ class _Walk:
         self.points: list[Array] = []
         self.rows: list[Array] = []
         self.events: list[Event] = []
-        self.level = True
+        self.level, self.beside = True, math.nan
 
     def add(self, x: Array, row: Array | None = None, kind: str = "") -> None:
         """Add a solution and, if it is special, what it is."""
@@ -77,7 +79,7 @@ class _Walk:
             self.add(curve.meeting(step.x, new), kind="uniform")
             return UNIFORM_STATE
         if not (free or past or fresh) and curve.crosses_even(step.x, new):
-            self.add(curve.even_meeting(new), kind="branch point")
+            self._meet_even(new)
             return EVEN
         if past:
             border = curve.low if new[-1] < curve.low else curve.high
@@ -95,8 +97,15 @@ class _Walk:
         self.add(new, row, "end" if past else "")
         return END if past else ""
 
-    def mark(self, kind: str) -> None:
-        """Say that the last point is special."""
+    def _meet_even(self, new: Array) -> None:
+        """Add where the branch meets the even states before a solution, and what is next to it."""
+        far = [x for x, row in zip(self.points, self.rows, strict=True) if abs(row[1]) > _APART]
+        self.beside = self.curve.own_leading(far[-1] if far else self.points[-1])
+        self.add(self.curve.even_meeting(new))
+        self.mark("branch point", own=True)
+
+    def mark(self, kind: str, own: bool = False) -> None:
+        """Say that the last point is special; ``own``: what branches there has the symmetry."""
         at = {name: float(self.rows[-1][k]) for k, name in enumerate(COLUMNS)}
         if abs(at["parameter"]) < 1e-12 * self.curve.width:  # round-off
             at["parameter"] = 0.0
@@ -104,7 +113,7 @@ class _Walk:
             at["parameter"],
             abs(at["c_1"]),
             at["free_energy_excess"],
-            0 if kind == "secondary" else int(at["order"]),
+            0 if own or kind == "secondary" else int(at["order"]),
             at["c_2"],
         )
         self.events.append(Event(kind, *numbers))
@@ -126,7 +135,7 @@ class _Walk:
         moments = np.column_stack([np.ones(len(c)), c])
         return Branch(
             self.name, np.array(self.rows), moments, tuple(self.events), why,
-            self.junctions.parent_of(self.name), self.is_vertical,
+            self.junctions.parent_of(self.name), self.is_vertical, self.beside,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from meanfield.checks import a_parameter
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.steady.diagram import EVEN, Diagram, Event
+from meanfield.steady.diagram import EVEN, Branch, Diagram, Event
 from meanfield.steady.equation import Equation
 from meanfield.steady.folder import (
     branch_table,
@@ -257,6 +257,16 @@ class BranchResult:
             words += f"; the branch there has azimuthal order {event.order}: it leaves the symmetry"
         return words
 
+    def _from_even(self, found: Branch) -> str:
+        """What happens where a branch meets the even states, of those that have its symmetry."""
+        p = float(found.column("parameter")[-1])
+        words = f"{found.name} states branch off {EVEN} at {self.diagram.parameter} = {p:.9g}"
+        if abs(found.beside) <= NEUTRAL:
+            at = np.abs(found.column("parameter") - p) <= 1e-9 * abs(p)
+            size = float(np.max(np.abs(found.column("c_1")[at])))
+            return f"degenerate: {words}, where all |m| up to {size:.4g} at least are at rest"
+        return f"{'continuous' if found.beside < 0.0 else 'first order'}: {words}"
+
     def _transition(self) -> str:
         """What happens at the critical value, from the state next to it on the branch."""
         diagram, name = self.diagram, self.diagram.parameter
@@ -265,9 +275,7 @@ class BranchResult:
         folds = [event.parameter for event in diagram.events("fold")]
         met = [b for b in diagram.others if b.stopped == EVEN]
         if met and not folds:
-            kind = "continuous" if met[0].column("leading")[-2] < 0.0 else "first order"
-            p = met[0].column("parameter")[-1]
-            return f"{kind}: {met[0].name} states branch off {EVEN} at {name} = {p:.9g}"
+            return self._from_even(met[0])
         for found in diagram.others:
             if found.is_vertical:
                 at = found.table[-1, 0]

@@ -35,6 +35,7 @@ from meanfield.steady.newton import find_stationary
 from meanfield.steady.spectrum import arnoldi_spectrum, spectrum, zonal_spectrum
 from meanfield.steady.state import StationaryState
 from meanfield.steady.symmetry import NONE
+from meanfield.steady.verbs import BranchResult
 
 Array = NDArray[np.float64]
 
@@ -405,6 +406,24 @@ def test_aligned_states_branch_off_the_even_ones(
     ):
         state = find_stationary(with_parameter(first, parameter, value), Uniform(3))
         assert np.sign(spectrum(state).leading) == sign
+
+
+def test_how_aligned_states_leave_the_even_ones_is_told_by_their_own_perturbations() -> None:
+    """m = 2, no edges: the equation is linear, and any |m| up to where edges begin is at rest.
+
+    An azimuthal order of 1, which leaves the symmetry, has the leading eigenvalue.
+    """
+    interval = (0.26, 0.5)
+    found = find_branches(Equation(PAIR, 0.3, 3, m=2.0), "kappa", *interval, along(3))
+    aligned, even = found.branches
+    assert aligned.stopped == EVEN and even.name == "even"
+    (met,) = (e for e in aligned.events if e.mean_norm < 1e-12)
+    assert met.kind == "branch point" and met.order == 0
+    assert aligned.table[-1, -1] == 1.0 and aligned.column("leading")[-2] > 0.07
+    assert abs(aligned.beside) < 1e-12
+    words = dict(BranchResult(found, "", Path()).rows())["transition"]
+    assert words.startswith("degenerate: aligned states branch off the even states at kappa = 0.26")
+    assert float(words.split("|m| up to ")[1].split()[0]) > 0.5
 
 
 @pytest.mark.parametrize("seed", range(8))
