@@ -14,8 +14,9 @@ upwind one (``dynamics.porous``). Steps are of the order of h^2: for short runs.
 energy, which falls in continuous time, is watched.
 
 Linear diffusion is that of the implicit solver (``dynamics.fluxes``) at the density of each stage:
-mass leaves a vertex at a rate that hangs on drops alone, so that steps up to its inverse, of the
-order of h^2/kappa, keep densities positive. Fast diffusion (m < 1) has no such bound: where little
+mass leaves a vertex at a rate that hangs on drops alone, as an edge has at most twice the upwind
+density here, too; so that steps up to its inverse, of the order of h^2/kappa, keep densities
+positive. Fast diffusion (m < 1) has no such bound: where little
 is left it leaves at a rate of rho^{m-1}.
 
 Where kappa depends on time each stage has that of its time; the free energy is watched between
@@ -54,6 +55,7 @@ __all__ = ["EulerianSolver", "EulerianState"]
 
 _PREDICTION = 2e-3  # largest relative error of the extrapolated drift over one step
 _WITH_DIFFUSION = 4.0 / 9.0  # of ``cfl``: explicit diffusion is stable up to one
+_MOST = 2.0  # with linear diffusion: density of an edge over the upwind one
 _TRIES = 12  # of a step after which the energy is too low, each half as long
 
 
@@ -122,7 +124,7 @@ class EulerianSolver(DensitySolver):
         self._exchange: Exchange | None = None  # with linear diffusion
         if self.diffuses and not self._spreads:
             limits = "fitted" if scheme == "upwind" else scheme
-            self._exchange = Exchange(space, self.weights, limits)
+            self._exchange = Exchange(space, self.weights, limits, _MOST)
         self._stages = STEPPERS[self.options.stepper]
         self._limiter = limiter("mean" if self._spreads and scheme != "upwind" else scheme)
         self.timings["sweep"] = 0.0

@@ -6,6 +6,8 @@ and arrays; nothing of interactions and of time.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +29,11 @@ class Exchange:
         space: the finite-element space.
         weights: (n_owned,) nodal weights.
         scheme: name of the limiter.
+        most: that the limited density of an edge may be, over the upwind one.
     """
 
-    def __init__(self, space: P1Space, weights: Array, scheme: str) -> None:
-        self._space, self._weights = space, weights
+    def __init__(self, space: P1Space, weights: Array, scheme: str, most: float = math.inf) -> None:
+        self._space, self._weights, self._most = space, weights, most
         self._limiter = limiter(scheme)
         self._back = _back_tangents(space)
 
@@ -50,7 +53,7 @@ class Exchange:
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
             stars.neighbour, stars.coefficient, stars.tangent, self._back, drift.xi, drift.drops,
-            kappa, limited, self._limiter.address, log_rho, gradient, arriving, leaving,
+            kappa, limited, self._limiter.address, self._most, log_rho, gradient, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
         order = None

@@ -17,7 +17,8 @@ its middle is rho_up e^{p/2} kappa (s - p), s > 0, and divided by the one above 
 
 It tends to 1 for s -> 0 and to e^{p/2} for kappa -> 0: the limited edge density of
 ``dynamics.sweep``. p is the limited difference of ``dynamics.limiters``, as there, kept within
-|p| <= s so that edges with more diffusion than drift are left alone.
+|p| <= s so that edges with more diffusion than drift are left alone. Where a density is much lower
+upwind g has no bound, and the rate at which mass leaves there neither: explicit steps give it one.
 
 Knows only arrays.
 """
@@ -131,7 +132,7 @@ def _share(difference: float, s: float) -> float:
 def exchange_rates(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32],
     back: NDArray[np.float32], xi: Array, drops: Array, kappa: float, limited: bool, limiter: int,
-    log_rho: Array, gradient: Array, arriving: Array, leaving: Array,
+    most: float, log_rho: Array, gradient: Array, arriving: Array, leaving: Array,
 ) -> None:  # fmt: skip
     """Rates of the exchange: dm_i/dt = sum_k arriving[k, i] rho_j - leaving[i] rho_i.
 
@@ -142,8 +143,9 @@ def exchange_rates(
             there are any.
         log_rho: (n_local,) logarithm of the density, ghosts included.
         kappa: diffusion, >= 0.
-        limited: whether g is to be used; the next three matter only then.
+        limited: whether g is to be used; the next two, and the gradient, matter only then.
         limiter: address of the limiter (``dynamics.limiters``).
+        most: that g may be; inf: anything.
         gradient: (2, n_local) gradients of log rho, ghosts included.
         arriving: (K, n_owned) and leaving: (n_owned,), written; all >= 0.
     """
@@ -179,7 +181,7 @@ def exchange_rates(
                     down = up + drop
                 factor = edge[i]
                 if limited and drop > 0.0:
-                    factor *= _share(difference[c], s)
+                    factor *= min(most, _share(difference[c], s))
                 c += np.uintp(1)
                 rises = u > 0.0
                 out[i] += factor * (down if rises else up)

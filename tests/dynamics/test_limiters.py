@@ -59,7 +59,7 @@ def exchanged(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.
     arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
     exchange_rates(
         stars.neighbour, stars.coefficient, stars.tangent, back, xi, np.empty((0, n)), 0.0,
-        chosen.active, chosen.address, np.log(rho), gradient, arriving, leaving,
+        chosen.active, chosen.address, math.inf, np.log(rho), gradient, arriving, leaving,
     )  # fmt: skip
     return arriving * rho[stars.neighbour]
 

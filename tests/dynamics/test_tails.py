@@ -277,6 +277,32 @@ def test_explicit_steps_agree(make_space: Make) -> None:
     assert solver.energy_violations == 0
 
 
+def test_explicit_steps_next_to_what_empties(make_space: Make) -> None:
+    """A little linear diffusion does not shorten steps: they are bounded by drops alone."""
+
+    def explicit(vertices: int, kappa: float = 0.0) -> EulerianSolver:
+        space, rho = make_space("zonal", vertices, 3), np.ones(vertices)
+        pulls = beside_a_charge(space, (0.0, 0.0, 1.0), 0.05)
+        return EulerianSolver(space, pulls, rho, Eulerian(tail="cut"), 0.0, Diffusion(kappa))
+
+    without, fine = (run_to(explicit(vertices), 0.5) for vertices in (60, 237))
+    exact = np.interp(without.space.points[:60, 0], fine.space.points[:237, 0], fine.rho)
+
+    def wrong(solver: EulerianSolver) -> float:
+        return float(np.dot(solver.weights, np.abs(solver.rho - exact)))
+
+    for kappa in (1e-8, 1e-3):
+        solver = explicit(60, kappa)
+        while solver.t < 0.5 and solver.step <= 3 * without.step:
+            solver.advance(0.5)
+            assert np.all(solver.rho >= 0.0)
+        assert solver.t == 0.5
+        assert abs(math.fsum(solver.weights * solver.rho) - 1.0) < 1e-14
+        assert solver.energy_violations == 0
+        assert solver.rho.min() < 10.0 * kappa  # all but empty next to the charge
+        assert wrong(solver) < wrong(without) < 0.08
+
+
 def test_a_run_goes_on(tmp_path: Path) -> None:
     table: dict[str, Any] = {
         "geometry": {"type": "zonal", "d": 3, "vertices": 60},
