@@ -17,7 +17,7 @@ from meanfield.collective import sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.dynamics.drift import Drift, EdgeDrift
 from meanfield.dynamics.fluxes import dissipation
-from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
+from meanfield.dynamics.movingdiffusion import AnyDiffusion, MovingDiffusion, diffusion_of
 from meanfield.dynamics.porous import porous_dissipation
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.dynamics.space import P1Space
@@ -35,6 +35,7 @@ __all__ = ["MASS_TOLERANCE", "DensitySolver", "DensityState", "log_of"]
 
 _LOG_FLOOR = 1e-300
 _LEVELS = 4  # as many times are met again
+_STILL = 1e-6  # kappa in time: integral over a step that need not be known
 MASS_TOLERANCE = 1e-12
 """What the mass may be off by after a step."""
 
@@ -264,6 +265,25 @@ class DensitySolver(Solver):
         """H of a density. Collective."""
         h = self.specific_entropy(rho)
         return self.space.sum(float(np.dot(self.weights * rho, h)))[0]
+
+    @property
+    def _flowing(self) -> MovingDiffusion | None:
+        """Diffusion whose kappa changes all the time: not only at jumps."""
+        diffusion = self.diffusion_in_time
+        return None if isinstance(diffusion, Diffusion) or diffusion.piecewise else diffusion
+
+    def _known(self, longest: float, t_end: float) -> float:
+        """A step of at most ``longest`` over which kappa is known.
+
+        At most twice the last one, so that an oscillation is met before steps are as long as it.
+        """
+        diffusion = self._flowing
+        if diffusion is None:
+            return longest
+        if self.dt > 0.0:
+            longest = min(longest, 2.0 * self.dt)
+        end = self._within(min(t_end, self.t + longest))
+        return min(longest, diffusion.longest(self.t, end, math.inf, _STILL))
 
     def check(self) -> None:
         """Refuse a density that is none; see ``Solver``. Collective."""

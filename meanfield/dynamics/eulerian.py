@@ -16,11 +16,12 @@ energy, which falls in continuous time, is watched.
 Linear diffusion is that of the implicit solver (``dynamics.fluxes``) at the density of each stage:
 mass leaves a vertex at a rate that hangs on drops alone, as an edge has at most twice the upwind
 density here, too; so that steps up to its inverse, of the order of h^2/kappa, keep densities
-positive. Fast diffusion (m < 1) has no such bound: where little
-is left it leaves at a rate of rho^{m-1}.
+positive. Fast diffusion (m < 1) has no such bound: where little is left it leaves at a rate of
+rho^{m-1}.
 
-Where kappa depends on time each stage has that of its time; the free energy is watched between
-jumps of kappa, and not where it changes all the time.
+Where kappa depends on time each stage has that of its time, and steps are as short as it takes to
+know its mean, and at most twice the last; the free energy is watched between jumps of kappa, and
+not where it changes all the time.
 
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
@@ -48,6 +49,7 @@ from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.diffusion import Diffusion
 from meanfield.interaction.intime import InTime
 from meanfield.options import chosen
 
@@ -55,6 +57,7 @@ __all__ = ["EulerianSolver", "EulerianState"]
 
 _PREDICTION = 2e-3  # largest relative error of the extrapolated drift over one step
 _WITH_DIFFUSION = 4.0 / 9.0  # of ``cfl``: explicit diffusion is stable up to one
+_FIRST = 1e-2  # first step, over that which is stable where kappa is largest
 _MOST = 2.0  # with linear diffusion: density of an edge over the upwind one
 _TRIES = 12  # of a step after which the energy is too low, each half as long
 
@@ -213,10 +216,14 @@ class EulerianSolver(DensitySolver):
         A shorter one where the interaction has come to move mass so fast within the step that
         densities could be negative; or where that of a stage of linear diffusion does.
         """
+        if self.dt == 0.0 and self._flowing is not None:
+            longest = min(longest, _FIRST * self._longest_with(self._flowing.widest))
+        longest = self._known(longest, t_end)
         while True:
             dt = self._fitted(t_end, longest)
             if self.kappa_moves and self._spreads:
-                most = self._longest_by_diffusion(self._within(self._after(dt, t_end)))
+                end = self._within(self._after(dt, t_end))
+                most = self._longest_with(self.diffusion_in_time.at(end))
                 if dt > 1.01 * most:
                     longest = max(most, 0.5 * dt)
                     continue
@@ -301,9 +308,9 @@ class EulerianSolver(DensitySolver):
         share = 1.0 if self.diffusion_in_time.is_linear else _WITH_DIFFUSION
         return share * self.options.cfl / rate if rate > 0.0 else math.inf
 
-    def _longest_by_diffusion(self, t: float) -> float:
-        """The longest step that is stable at the kappa of a time. Collective."""
-        (rate,) = self.space.max(self._rate_of_diffusion(t))
+    def _longest_with(self, diffusion: Diffusion) -> float:
+        """The longest step that is stable with this diffusion alone. Collective."""
+        (rate,) = self.space.max(self._rate_with(diffusion))
         return _WITH_DIFFUSION * self.options.cfl / rate if rate > 0.0 else math.inf
 
     def _spread(self, drift: Drift, rho: Array, t: float) -> Drift:
@@ -324,8 +331,9 @@ class EulerianSolver(DensitySolver):
 
     def _rate_of_diffusion(self, t: float) -> float:
         diffusion = self.diffusion_in_time.at(t)
-        if diffusion.is_linear:
-            return 0.0
+        return 0.0 if diffusion.is_linear else self._rate_with(diffusion)
+
+    def _rate_with(self, diffusion: Diffusion) -> float:
         stars = self.space.stars
         mobility = diffusion.mobility(self.space.with_ghosts(self.rho))
         return diffusive_rates(stars.neighbour, stars.coefficient, self.weights, mobility)

@@ -52,14 +52,14 @@ class MovingDiffusion:
         return self._kappa.largest
 
     @cached_property
-    def _widest(self) -> Diffusion:
+    def widest(self) -> Diffusion:
         """As it is where kappa is largest."""
         return Diffusion(min(self.largest, _MOST), self.exponent, self.local)
 
     @property
     def acts(self) -> bool:
         """Whether there is any at some time."""
-        return self._widest.acts
+        return self.widest.acts
 
     def with_local(self, local: float) -> MovingDiffusion:
         """The same with so much more of a local repulsion."""
@@ -78,16 +78,16 @@ class MovingDiffusion:
     @property
     def is_linear(self) -> bool:
         """Whether its flux is kappa grad rho at all times."""
-        return self._widest.is_linear
+        return self.widest.is_linear
 
     @property
     def has_fronts(self) -> bool:
         """Whether a support spreads at finite speed, at all times."""
-        return self._widest.has_fronts
+        return self.widest.has_fronts
 
     def specific_entropy(self, rho: Array) -> Array:
         """H(rho)/rho: see ``Diffusion``. The same at all times, also where kappa is 0."""
-        return self._widest.specific_entropy(rho)
+        return self.widest.specific_entropy(rho)
 
     def at(self, t: float) -> Diffusion:
         """The one at a time; the same object as long as kappa stays.

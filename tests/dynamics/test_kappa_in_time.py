@@ -107,6 +107,33 @@ def test_modes_decay_by_the_integral_of_kappa(
     assert decayed(space, moving, rtol=1e-5, **tight) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("pull", [0.0, 1e-4, 0.05])
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+@pytest.mark.parametrize("kind", ["implicit", "explicit"])
+def test_oscillations_between_outputs_are_met(
+    kind: str, exponent: float, pull: float, make_space: Make
+) -> None:
+    """kappa is 0 at all outputs; nothing else keeps steps from being as long as between them."""
+    space = make_space("circle", 40)
+    model = Interaction(Series(coefficients=(0.0, pull)), 2, "circle")
+    x = space.manifold.embed(space.points[:40])
+    kappa = WaveInTime(np.array(0.3), np.array(-0.3), 0.5)
+    found = []
+    for diffusion in (MovingDiffusion(kappa, exponent), Diffusion(0.3, exponent)):
+        rho = 1.0 + 0.5 * x[:, -1]
+        solver: Any = (
+            EulerianSolver(space, model, rho, diffusion=diffusion)
+            if kind == "explicit"
+            else ImplicitSolver(space, model, rho, diffusion)
+        )
+        for t in (1.0, 2.0, 3.0):
+            ran(solver, t)
+        found.append(first_moment(solver))
+        assert solver.step < 600
+    assert found[0] == pytest.approx(found[1], rel=1e-2)  # that of the mean of kappa
+    assert found[1] < 0.5 * 0.25
+
+
 def test_tokens_forget_where_they_were_by_the_integral_of_kappa() -> None:
     """E<x, x_0> = exp(-(d - 1) int kappa dt), also with a kappa that oscillates fast."""
     n, d = 5_000, 3

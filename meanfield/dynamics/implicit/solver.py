@@ -178,9 +178,10 @@ class ImplicitSolver(DensitySolver):
         start = _Start(self.t, self.rho, self.field(), self.drift_of(self.field()))
         fixed, control = self.options.dt, self._control
         if control.step == 0.0:
-            first = self._first_step(start.pull(self.diffusion, self._rates))
+            met = self.diffusion if self._flowing is None else self._flowing.widest
+            first = self._first_step(start.pull(met, self._rates))
             control.explicit_step = control.implicit_step = first
-        longest = control.step if fixed is None else fixed
+        longest = self._known(control.step, t_end) if fixed is None else fixed
         for attempt in range(_REFUSALS + 1):
             dt = self._fitted(t_end, longest)
             trial = self._try(start, dt)
