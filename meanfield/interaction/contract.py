@@ -207,7 +207,11 @@ class AnyInteraction(ABC):
     @property
     @abstractmethod
     def repels(self) -> Array:
-        """Which of ``moments_of`` make the energy concave: theirs is the implicit part."""
+        """Which of ``moments_of`` repel, at all times: their potential is that of the new density.
+
+        Those in which the potential is linear, of negative sign, also where there is no energy
+        (with one, they make it concave). Where it is not linear: if everything repels.
+        """
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -262,7 +266,10 @@ class AnyInteraction(ABC):
     @property
     @abstractmethod
     def convexity(self) -> Convexity | None:
-        """Signs of the series of the energy that grows; None: there is no energy."""
+        """Signs of the series of the energy that grows, in time of those at all times.
+
+        None: there is no energy, at no time.
+        """
 
     @abstractmethod
     def free_energy(self, energy: float, entropy: float, kappa: float) -> float:

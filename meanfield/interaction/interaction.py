@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.collective import Communicator
@@ -276,9 +277,17 @@ class Interaction(Zonal, AnyInteraction, AnyGibbs):
 
     @cached_property
     def repels(self) -> Array:
-        """(n_coefficients,) which moments make the energy concave: theirs is the implicit part."""
+        """(n_coefficients,) what makes the energy concave; of a logarithm: all of it or none."""
+        if self.link != "identity" and self.convexity != "negative":
+            return np.zeros(self.multiplier.size, dtype=bool)
+        return self.signs < 0
+
+    @cached_property
+    def signs(self) -> NDArray[np.int8]:
+        """(n_coefficients,) 1: moments that attract, -1: that repel, 0: round-off of the others."""
         terms = self.term.gain * self.multiplier
-        return terms < -1e-14 * float(np.max(np.abs(terms), initial=0.0))
+        noise = 1e-14 * float(np.max(np.abs(terms), initial=0.0))
+        return (terms > noise).astype(np.int8) - (terms < -noise)
 
     @cached_property
     def metric(self) -> Array:

@@ -19,6 +19,7 @@ import numpy as np
 from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
 from meanfield.interaction.behind import Behind
 from meanfield.interaction.contract import EnergyKind
 from meanfield.interaction.expansion import Convexity
@@ -33,6 +34,7 @@ from meanfield.interaction.intime import (
 )
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.measure import Measure
+from meanfield.interaction.zonal import Term
 
 __all__ = ["MovingKernel"]
 
@@ -116,6 +118,12 @@ class MovingKernel(Behind):
         finest = min(one.epsilon for one in self._samples)
         return replace(sharpest, accuracy=finest, carried=least)
 
+    def _like(self, term: Term) -> Interaction:
+        """One with another kernel and the transforms of all."""
+        found = replace(self.behind, term=term)
+        vars(found)["harmonics"] = self.behind.harmonics  # equal ones, made once
+        return found
+
     @cached_property
     def _made(self) -> dict[Kernel, Interaction]:
         return {}
@@ -136,8 +144,7 @@ class MovingKernel(Behind):
         term = self._term(t)
         found = self._made.pop(term, None)
         if found is None:
-            found = replace(self.behind, term=term)
-            vars(found)["harmonics"] = self.behind.harmonics  # equal ones, made once
+            found = self._like(term)
         self._made[term] = found
         if len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]
@@ -191,9 +198,25 @@ class MovingKernel(Behind):
     def why_no_energy(self) -> str:
         return "its parameters change in time"
 
-    @property
-    def convexity(self) -> Convexity | None:
-        return None
+    @cached_property
+    def _acting(self) -> tuple[Interaction, ...]:
+        """The samples that move something, with the transforms of all."""
+        acting = [one for one in self._samples if one.gain != 0.0] or self._samples
+        return tuple(self._like(one.term) for one in acting)
+
+    @cached_property
+    def convexity(self) -> Convexity:
+        """That of the samples, if they agree."""
+        signs = {one.convexity for one in self._acting}
+        return signs.pop() if len(signs) == 1 else "mixed"
+
+    @cached_property
+    def repels(self) -> Array:
+        """Those that do in a sample and attract in none; mixed under a logarithm: none."""
+        if self.kernel.link != "identity" and self.convexity != "negative":
+            return np.zeros(self.metric.size, dtype=bool)
+        signs = np.array([one.signs for one in self._acting])
+        return np.any(signs < 0, axis=0) & np.all(signs <= 0, axis=0)
 
     @property
     def dirac_energy(self) -> float:

@@ -232,6 +232,13 @@ class Strong(Behind):
         return base if base is None or not self.is_linear or self.strength.convex else "mixed"
 
     @property
+    def repels(self) -> Array:
+        """Those of the other one; none where the potential is not linear and some attract."""
+        if self.energy_kind == "gradient" or self.convexity == "negative":
+            return self.base.repels
+        return np.zeros(self.base.metric.size, dtype=bool)
+
+    @property
     def dirac_energy(self) -> float:
         gain = self.strength.mean(1.0) if self.is_linear else 1.0
         return gain * self.base.dirac_energy

@@ -24,7 +24,7 @@ from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.drifts import LinearDrift
 from meanfield.interaction.interaction import Interaction
 from meanfield.interaction.intime import FunctionInTime, TableInTime, WaveInTime
-from meanfield.interaction.kernels import Exponential, Gaussian, Power
+from meanfield.interaction.kernels import Exponential, Gaussian, Power, Series
 from meanfield.interaction.measure import Measure
 from meanfield.interaction.movingkernel import MovingKernel
 from meanfield.interaction.together import Together
@@ -168,6 +168,62 @@ def test_transforms_are_those_of_the_sharpest_kernel() -> None:
     later = FunctionInTime(lambda t: np.array(1.0 + 20.0 * (t > 20.0)), (), 21.0)
     found = MovingKernel(Exponential(beta=1.0), {"beta": later}, 3, "sphere")
     assert found.at(30.0).harmonics is found.harmonics  # cut there
+
+
+def flat(values: tuple[float, ...]) -> TableInTime:
+    return TableInTime(np.linspace(0.0, 1000.0, len(values)), np.array(values), "linear")
+
+
+REPELLING = Interaction(Power(k=1, strength=-1.0), 2, "circle")
+TURNS = Composite((), "sa", 2, "circle", drifts=(LinearDrift(np.array([[0, -0.8], [0.8, 0.0]])),))
+PUSHED = MovingDrift((flat((0.0, 0.0)),), lambda h: LinearDrift(float(h) * np.eye(2)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        REPELLING,
+        MovingKernel(Power(k=1), {"strength": flat((-1.0, -1.0))}, 2, "circle"),
+        MovingKernel(Power(k=1), {"strength": flat((-1.0, -0.9, -1.0))}, 2, "circle"),
+        Together((REPELLING, TURNS)),
+        Together((REPELLING, Moving((), "sa", 2, "circle", drifts=(PUSHED,)))),
+        Together((MovingKernel(Power(k=1), {"strength": flat((-1, -1))}, 2, "circle"), TURNS)),
+    ],
+    ids=["constant", "table", "slow", "beside", "in time beside", "both"],
+)
+def test_repulsion_is_implicit_also_without_energy(model: AnyInteraction, make_space: Make) -> None:
+    """With the potential of its own time such a step, 10 of rate 1/2, goes far beyond uniform."""
+    space = make_space("circle", 80, 2)
+    x = space.manifold.embed(space.points[: space.n_owned])
+    start = np.exp(3.0 * x[:, 0]) / np.i0(3.0)
+    solver = ImplicitSolver(space, model, start, 0.01, Implicit(dt=10.0))
+    assert np.array_equal(solver._implicit, solver.interaction.metric > 0.0)
+    ran(solver, 300.0)
+    assert math.hypot(*((solver.weights * solver.rho) @ x)) < 1e-8 and solver.rho.max() < 1.001
+
+
+def test_what_repels_does_at_all_times() -> None:
+    """sum_l a_l P_l, by its signs at each time."""
+    one = Series(coefficients=[0.0, -1.0, 0.5])
+    for values, convexity, repelled in (
+        ((1.0, 2.0), "mixed", [1]),
+        ((1.0, -2.0), "mixed", []),
+        ((1.0, 0.0), "mixed", [1]),  # where nothing acts nothing attracts
+        ((-1.0, -2.0), "mixed", [2]),
+    ):
+        found = MovingKernel(one, {"strength": flat(values)}, 3, "sphere")
+        assert found.convexity == convexity and found.harmonics is not None
+        assert set(found.harmonics.degrees[found.repels]) == set(repelled)
+    for beta, convexity in ((flat((-1.0, -2.0)), "mixed"), (flat((1.0, 5.0)), "positive")):
+        found = MovingKernel(Exponential(beta=1.0), {"beta": beta}, 3, "sphere")
+        assert found.convexity == convexity and found.repels.any() == (convexity == "mixed")
+        log = MovingKernel(Exponential(beta=1.0, link="log"), {"beta": beta}, 3, "sphere")
+        assert log.repels.shape == log.metric.shape and not log.repels.any()
+    sharper = {"beta": flat((1.0, 9.0)), "strength": flat((-1.0, -2.0))}
+    found = MovingKernel(Exponential(beta=1.0), sharper, 3, "sphere")
+    assert found.convexity == "negative"
+    assert np.array_equal(found.repels, found.at(1000.0).repels)
+    assert 3 < found.at(0.0).repels.sum() < found.repels.sum() == found.repels.size - 1
 
 
 def test_parts_all_in_time() -> None:

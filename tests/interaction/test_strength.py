@@ -246,6 +246,16 @@ def test_only_the_pull_is_multiplied(name: str) -> None:
     assert "gradient" in both.why_no_energy or "strength" in both.why_no_energy
 
 
+def test_what_repels_is_implicit_only_if_all_of_it_does() -> None:
+    """Unless the potential is linear in x; moments of mixed signs are no parts of nu(|m|) times."""
+    nu = PowerStrength(exponent=1.0)
+    for numbers, count in (([0, 1, -1], 0), ([0, -1, -1], 8), ([0, -1], 3), ([0, 1], 0)):
+        base = Interaction(KERNELS["series"](coefficients=numbers), 3, "sphere")  # type: ignore[call-arg]
+        made = Strong(base, nu)
+        assert np.count_nonzero(made.repels) == count and made.repels.size == made.metric.size
+        assert np.count_nonzero(base.repels) == (count or 5 * (len(numbers) - 2))
+
+
 def test_energy_beside_a_potential() -> None:
     """-Phi(|m|) + int U: its rate along the flow, and the known case where nu is constant."""
     made, mu, h = magnet("sphere", 0.3, PowerStrength(exponent=1.5)), Measure(X, M), 1e-5

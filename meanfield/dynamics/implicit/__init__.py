@@ -21,6 +21,10 @@ density):
   potential, E(rho') - E(rho) >= <q^n, m' - m> = dt sum_edges c_ij F_ij (q_j - q_i) >= 0, as xi
   rises with q; repulsive, with the new one, likewise.
 
+* no energy (repulsion beside a rotation, or a kernel in time): what repels takes the new density
+  all the same, as a long step with the old one would go far beyond the uniform state. In time:
+  what repels at all times.
+
 The repulsive part xi_-' makes a step a fixed point in the few moments of that part, found by
 Anderson acceleration (a linear solve an iteration), to a tolerance far below the change of F. A
 step for which none is found is refused and halved; a fixed one stops the run.

@@ -149,11 +149,8 @@ class ImplicitSolver(DensitySolver):
         kind = interaction.energy_kind
         acts = self.diffusion_in_time.acts
         self._watched = kind == "gradient" or (kind == "monotone" and not acts)
-        # Moments whose potential is the new one in every step: see the package for the log link.
-        if kind == "gradient" or interaction.convexity == "negative":
-            self._implicit: NDArray[np.bool_] = interaction.repels
-        else:
-            self._implicit = np.zeros(interaction.metric.size, dtype=bool)
+        # Moments whose potential is the new one in every step.
+        self._implicit: NDArray[np.bool_] = interaction.repels
         self._one_way = bool(np.any(self._implicit)) and interaction.convexity == "negative"
 
     # ------------------------------------------------------------------ the state
@@ -283,13 +280,15 @@ class ImplicitSolver(DensitySolver):
         everything, old, field = bool(self._control.implicit), origin.rho, origin.field
         start, end = field.moments, self._within(origin.t + dt)
         diffusion = self.diffusion_in_time.at(end)
-        if everything and self.interaction.moves:  # moments that stay say nothing of the rates
+        repelled = bool(np.any(self._implicit))
+        if (everything or repelled) and self.interaction.moves:
+            # Moments that stay say nothing of the rates.
             assert start is not None
             pull = self._rates(self._drift_at(start, old, end), old, diffusion)
         else:
             pull = origin.pull(diffusion, self._rates)
         step = self._solve(pull, old, dt)
-        if step is None or (not everything and not np.any(self._implicit)):
+        if step is None or not (everything or repelled):
             return step
         assert start is not None
         weights = self.interaction.metric
