@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Union
 
 from pydantic import ValidationInfo, WrapValidator
 
-from meanfield.case.intime import Form, InCase, in_time
+from meanfield.case.intime import Form, InCase, in_time, is_in_time
 from meanfield.errors import InputError
 from meanfield.interaction.intime import InTime
 from meanfield.interaction.kernels import KERNELS, Kernel
 from meanfield.options import Field
+from meanfield.options.fields import fields_of
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -89,18 +90,30 @@ def _kernel(value: Any, read: Callable[[Any], Kernel], info: ValidationInfo) -> 
         return value
     found: dict[str, InCase] = {}
     if isinstance(value, Mapping):
-        tables = {k: v for k, v in value.items() if isinstance(v, Mapping | InTime)}
-        read_in_time = {k: in_time(v, info, 0, where=f"interaction.{k}") for k, v in tables.items()}
+        _refuse_constants(value)
+        tables = {k: v for k, v in value.items() if isinstance(v, Mapping | InTime) and k != "type"}
+        read_in_time = {k: in_time(v, info, 0, where=k) for k, v in tables.items()}
         found = {k: v for k, v in read_in_time.items() if v is not None}
     if not found:
         return read(value)
     kernel = read({**value, **{k: _one_of(v) for k, v in found.items()}})
     for name, number in found.items():
-        if name not in kernel.parameters:
-            raise InputError(f"interaction.{name}: found a value in time, expected a constant")
         for end in number.extremes():
             kernel.replaced({name: end})  # in its range
     return KernelInTime(kernel, found)
+
+
+def _refuse_constants(table: Mapping[str, object]) -> None:
+    """Refuse values in time of what is no number of a kernel, such as an exponent, a list, a name.
+
+    Raises:
+        InputError: there is one. Names and types that are unknown are left to others.
+    """
+    kind = KERNELS.get(str(table.get("type")))
+    known = {} if kind is None else fields_of(kind)
+    for name, value in table.items():
+        if name in known and known[name].annotation is not float and is_in_time(value):
+            raise InputError(f"{name}: found a value in time, expected a constant")
 
 
 def _one_of(value: InCase) -> float:

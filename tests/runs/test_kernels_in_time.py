@@ -71,6 +71,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model.interaction.width": {"mean": [1.0], "amplitude": [0.1], "period": 1.0}}, "a number"),
     ({"model.interaction.width": {"mean": 1.0, "amplitud": 0.1, "period": 1.0}}, "amplitud"),
     ({"model.interaction.wdth": WAVE}, "wdth"),
+    *(
+        (
+            {"model.interaction": {**kernel, name: WAVE}},
+            rf"^model\.interaction\.{name}: found a value in time, expected a constant",
+        )
+        for kernel, name in (
+            ({"type": "power"}, "k"),
+            ({"type": "gaussian", "width": 0.5}, "link"),
+            ({"type": "series"}, "legendre"),
+        )
+    ),
+    ({"model.interaction": {"type": WAVE, "k": 1}}, r"^model\.interaction\.type: expected .expon"),
+    (
+        {"model.interaction": {"type": "maier-saupe", "k": WAVE}},
+        r"unknown key model\.interaction\.k",
+    ),
+    (
+        {"model.interaction.width": {"times": [1.0, 0.0], "values": [1.0, 2.0]}},
+        r"^model\.interaction\.width\.times: 0 after 1 found",
+    ),
+    (
+        {"model.interaction.width": {"mean": 1.0, "amplitude": 0.1, "period": -1.0}},
+        r"^model\.interaction\.width\.period: expected a number above 0",
+    ),
 ]
 
 
@@ -88,3 +112,6 @@ def test_from_python() -> None:
     assert isinstance(made, mf.MovingKernel) and made.at(0.5).term.strength == 0.75
     with pytest.raises(InputError, match=r"model\.interaction\.strength: found a value in time"):
         _ = model.term
+    with pytest.raises(InputError, match=r"^model\.interaction\.strength\.times: 0 after 1 found"):
+        late = {"times": [1.0, 0.0], "values": [0.5, 1.0]}
+        mf.Model(interaction={"type": "power", "k": 1, "strength": late})

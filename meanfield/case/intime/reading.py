@@ -39,6 +39,7 @@ __all__ = [
     "NumberInTime",
     "combined",
     "in_time",
+    "is_in_time",
     "moves",
     "moving_in",
     "number_in_time",
@@ -65,6 +66,13 @@ def _kind_of(table: Mapping[str, object]) -> type[InCase] | None:
     kinds: tuple[type[InCase], ...] = (*IN_TIME, MadeInPython)
     found = [sum(name in names_of(kind) and name != "seed" for name in table) for kind in kinds]
     return kinds[int(np.argmax(found))] if any(found) else None
+
+
+def is_in_time(value: object) -> bool:
+    """Whether a user means a value in time, right or wrong."""
+    if isinstance(value, Mapping):
+        return _kind_of(value) is not None
+    return isinstance(value, InCase | InTime)
 
 
 def in_time(
