@@ -45,6 +45,7 @@ __all__ = [
     "Rows",
     "as_matrix",
     "fitting",
+    "is_named",
     "resolved",
 ]
 
@@ -180,10 +181,20 @@ def as_matrix(value: object, info: ValidationInfo, where: str | None = None) -> 
     raise InputError(f"expected {MATRIX_WORDS}, found {as_found(value)}")
 
 
-def _named_file(text: str, info: ValidationInfo) -> Matrix:
+def is_named(text: str) -> bool:
+    """Whether a text is the name of an ensemble, or of a file by its ending."""
+    return text in (*ENSEMBLES, *PRODUCTS) or _split(text)[0].lower().endswith(MATRIX_FILES)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """A file and the name of an array in it: "weights.npz:K0"."""
     endings = "|".join(re.escape(ending) for ending in MATRIX_FILES)
     split = re.fullmatch(rf"(.+?(?:{endings})):(.+)", text, re.IGNORECASE)
-    given, name = split.groups() if split else (text, None)
+    return (split[1], split[2]) if split else (text, None)
+
+
+def _named_file(text: str, info: ValidationInfo) -> Matrix:
+    given, name = _split(text)
     if not given.lower().endswith(MATRIX_FILES):
         near = suggest(text, [*ENSEMBLES, *PRODUCTS])
         raise InputError(f"expected {MATRIX_WORDS}, found {as_found(text)}{near}")

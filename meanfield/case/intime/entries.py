@@ -20,6 +20,7 @@ from meanfield.case.matrices import (
     Rows,
     as_matrix,
     fitting,
+    is_named,
     resolved,
 )
 from meanfield.checks import as_found
@@ -37,6 +38,7 @@ __all__ = [
     "rank_of",
     "read_entry",
     "read_stack",
+    "refuse_no_entry",
     "written_entry",
 ]
 
@@ -109,6 +111,27 @@ def read_entry(value: object, info: ValidationInfo, place: str = "") -> Entry:
         raise InputError(said if said.startswith(place) else f"{place}: {said}") from None
 
 
+def refuse_no_entry(place: str, value: object, rank: int | None) -> None:
+    """Refuse what may not be an entry of any rank, in the words of the one that is expected.
+
+    Args:
+        place: of the value.
+        value: as a user gives it.
+        rank: number of indices; None or 2: ``read_entry`` has the words.
+
+    Raises:
+        InputError: neither numbers nor where they are.
+    """
+    if rank is None or rank > 1:
+        return
+    if isinstance(value, str | bytes | os.PathLike):
+        fits = not isinstance(value, bytes) and is_named(os.fspath(value))
+    else:
+        fits = _is_number(value) or isinstance(value, Matrix | Mapping | Iterable)
+    if not fits:
+        raise InputError(f"{place}: expected {RANKS[rank]}, found {as_found(value)}")
+
+
 def _is_flat(value: object) -> bool:
     """Whether it is a list of no lists."""
     if isinstance(value, np.ndarray):
@@ -145,11 +168,12 @@ def read_stack(value: object, info: ValidationInfo) -> Stack:
     if isinstance(value, InFile):
         return value
     place = str(info.field_name)
-    if isinstance(value, str | os.PathLike | Mapping):
+    named = isinstance(value, str | os.PathLike) and is_named(os.fspath(value))
+    if named or isinstance(value, Mapping):
         found = as_matrix(value, info, place)
         if isinstance(found, InFile):
             return found
-    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
         entries = [] if isinstance(value, np.ndarray) and not value.ndim else list(value)
         if entries:
             return tuple(read_entry(v, info, f"{place}[{k}]") for k, v in enumerate(entries))

@@ -6,7 +6,7 @@ They become arrays, or arrays in time, when the dimension is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import PlainValidator, ValidationInfo, WrapValidator
 
 from meanfield.case.intime.base import InCase
-from meanfield.case.intime.entries import Form
+from meanfield.case.intime.entries import Form, refuse_no_entry
 from meanfield.case.intime.functions import MadeInPython, TimeFunction
 from meanfield.case.intime.tables import RandomPath, TimeTable, Wave
 from meanfield.case.matrices import MATRIX_WORDS, Ensemble, InFile, Matrix, MatrixLike, as_matrix
@@ -96,6 +96,8 @@ def in_time(
     elif isinstance(value, InTime):
         made = _from_python(value)
     elif isinstance(value, Mapping) and (kind := _kind_of(value)) is not None:
+        for place, entry in _entries(value):
+            refuse_no_entry(f"{where}.{place}", entry, rank)
         made = made_from(kind, value, info.context["base"] if info.context else Path(), where)
     elif callable(value) and not isinstance(value, Matrix):
         raise InputError(
@@ -110,6 +112,14 @@ def in_time(
         joint = ": " if str(error).startswith("expected") else "."
         raise InputError(f"{where}{joint}{error}") from None
     return made
+
+
+def _entries(table: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """What stands for a value in a table, with its place."""
+    yield from ((name, table[name]) for name in ("mean", "amplitude") if name in table)
+    values = table.get("values")
+    if isinstance(values, list | tuple):
+        yield from ((f"values[{k}]", value) for k, value in enumerate(values))
 
 
 def _from_python(made: InTime) -> InCase:
