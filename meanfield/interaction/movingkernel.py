@@ -2,13 +2,14 @@
 
 What does not depend on time is asked of the one with the sharpest kernel of some times (of a
 table: of all), to whose degree all are carried: located points, moments and checkpoints are valid
-at any time. A kernel that comes to be sharper is cut there.
+at any time. A kernel that comes to be sharper is cut there, with a warning.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ import numpy as np
 
 from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.collective import Communicator
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.behind import Behind
 from meanfield.interaction.contract import EnergyKind
@@ -118,6 +119,11 @@ class MovingKernel(Behind):
         finest = min(one.epsilon for one in self._samples)
         return replace(sharpest, accuracy=finest, carried=least)
 
+    @cached_property
+    def _told(self) -> list[float]:
+        """The time that a warning has named."""
+        return []
+
     def _like(self, term: Term) -> Interaction:
         """One with another kernel and the transforms of all."""
         found = replace(self.behind, term=term)
@@ -140,15 +146,33 @@ class MovingKernel(Behind):
         return next_jump_of(self.numbers.values(), t)
 
     def at(self, t: float) -> Interaction:
-        """The one at a time: the same object for the same numbers, if it was asked lately."""
+        """The one at a time: the same object for the same numbers, if it was asked lately.
+
+        Warns once if the transforms, which are those of the samples, do not carry it.
+        """
         term = self._term(t)
         found = self._made.pop(term, None)
         if found is None:
             found = self._like(term)
+            self._tell_cut(found, t)
         self._made[term] = found
         if len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]
         return found
+
+    def _tell_cut(self, found: Interaction, t: float) -> None:
+        """What a mesh resolves, where the samples themselves are cut, is told by others."""
+        cut, known = found.truncation, self.behind.truncation
+        if self._told or cut is None or cut.exact or known is None or not known.exact:
+            return
+        if cut.tail > found.epsilon:
+            self._told.append(t)
+            warnings.warn(
+                f"{self.describe()}: sharper at t = {t:g} than at the times that were looked at; "
+                f"harmonics up to degree {cut.degree} leave {cut.tail:.1e} of it out (in L^2)",
+                MeanfieldWarning,
+                stacklevel=3,
+            )
 
     def field_of_moments(
         self, moments: np.ndarray | None, measure: Measure, t: float, comm: Communicator | None

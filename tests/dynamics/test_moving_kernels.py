@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from meanfield.dynamics.eulerian import EulerianSolver, EulerianState
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.particles import ParticleSolver
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.composite import Composite, Moving, MovingDrift
@@ -167,7 +168,25 @@ def test_transforms_are_those_of_the_sharpest_kernel() -> None:
         assert np.abs(v - alone).max() <= 1e-9 * np.abs(alone).max()
     later = FunctionInTime(lambda t: np.array(1.0 + 20.0 * (t > 20.0)), (), 21.0)
     found = MovingKernel(Exponential(beta=1.0), {"beta": later}, 3, "sphere")
-    assert found.at(30.0).harmonics is found.harmonics  # cut there
+    with pytest.warns(MeanfieldWarning, match=r"^exponential, .* sharper at t = 30 than") as told:
+        assert found.at(30.0).harmonics is found.harmonics  # cut there
+        assert found.at(40.0).truncation is not None and not found.at(40.0).truncation.exact
+        _ = found.at(1.0), found.at(0.0), found.at(50.0), found.at(30.0)
+    assert len(told) == 1
+
+
+def test_no_warning_where_the_transforms_carry_all_times() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MeanfieldWarning)
+        wave = WaveInTime(np.array(0.8), np.array(0.3), 1.0, 0.2)  # no sample is at its ends
+        for method in ("harmonics", "direct"):
+            found = MovingKernel(Gaussian(width=1.0), {"width": wave}, 3, "sphere", method)
+            for t in np.linspace(0.0, 1.0, 41):
+                found.at(float(t))
+        coarse = stepwise().on_mesh(162)
+        assert coarse.truncation is not None and not coarse.truncation.exact
+        for t in (0.0, 0.15, 0.5):
+            coarse.at(t)
 
 
 def flat(values: tuple[float, ...]) -> TableInTime:
