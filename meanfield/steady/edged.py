@@ -6,13 +6,16 @@ moves the edge. In g the equation is
     lam g = grad(Phi) . grad(psi) + (m - 1)(Phi - c) Laplace(psi),     psi = kappa g - xi'[h],
 
 with coefficients as smooth as Phi, so that polynomials for g converge as they do for a density
-without edges. They are made orthonormal with the weight mu^{2-m}; with f = w g, w = mu^{1-m/2}, all
-else is as in ``spectrum``. Mass does not pass from one part of a support to another.
+without edges; on all of a circle they are those of cosine and sine. They are made orthonormal with
+the weight mu^{2-m}; with f = w g, w = mu^{1-m/2}, all else is as in ``spectrum``. Mass does not
+pass from one part of a support to another.
 
 Owns these functions and their nodes.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from scipy import linalg
@@ -78,6 +81,23 @@ def _legendre(u: Array, number: int) -> tuple[Array, Array]:
     return p, dp
 
 
+def _is_whole_turn(point: Point) -> bool:
+    """Whether the support is all of the circle: functions on it are periodic."""
+    grid, parts = point.grid, point.parts
+    assert isinstance(grid, CircleNodes | ZonalNodes) and parts is not None
+    return grid.closed and not np.any(parts.edges)
+
+
+def _around(u: Array, number: int) -> tuple[Array, Array]:
+    """1, cos(pi u), sin(pi u), ... and their derivatives, each (number or one less, n)."""
+    k = math.pi * np.arange(1, (number - 1) // 2 + 1)[:, None]
+    p, dp = np.zeros((2, 2 * k.size + 1, u.size))
+    p[0] = 1.0
+    p[1::2], p[2::2] = np.cos(k * u), np.sin(k * u)
+    dp[1::2], dp[2::2] = -k * p[2::2], k * p[1::2]
+    return p, dp
+
+
 def basis_between_edges(point: Point, order: int, d: int, number: int) -> tuple[Array, Array]:
     """Orthonormal f at the nodes, (k, n), and the matrix of G/kappa, (k, k).
 
@@ -92,7 +112,8 @@ def basis_between_edges(point: Point, order: int, d: int, number: int) -> tuple[
     t, sine = np.cos(grid.angles), np.sin(grid.angles)
     values, slopes = [], []
     for inside, u, steep in _intervals(point):
-        p, dp = _legendre(u[inside], min(number, int(inside.sum()) // 2))
+        most = min(number, int(inside.sum()) // 2)
+        p, dp = _around(u[inside], most) if _is_whole_turn(point) else _legendre(u[inside], most)
         if grid.closed:
             value, slope = p, dp * steep
         else:  # sin^order times polynomials in t

@@ -18,7 +18,7 @@ import meanfield as mf
 from meanfield import cli
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.laws import VonMisesFisher
-from meanfield.geometry.manifolds import SphereGrid
+from meanfield.geometry.manifolds import CircleGrid, SphereGrid
 from meanfield.interaction.composite import KINDS, HeadMatrices
 from meanfield.interaction.composite.gibbs import GibbsHeads
 from meanfield.interaction.external import External
@@ -243,6 +243,65 @@ def test_arnoldi_without_edges_and_without_isotropy() -> None:
     )  # fmt: skip
     assert ours.is_known
     assert [v.real for v in ours.leading_mode.eigenvalues] == pytest.approx(every[:6], rel=1e-8)
+
+
+# ------------------------------------------------------------------ eigenvalues
+
+
+@pytest.mark.parametrize(
+    ("kind", "m", "kappa"),
+    [
+        ("usa", 0.5, 1.0),
+        ("usa", 2.0, 1.2),
+        ("usa", 3.0, 0.7),
+        ("sa", 0.5, 0.35),
+        ("sa", 2.0, 0.6),
+    ],
+)
+def test_eigenvalues_by_differences_of_the_flow(kind: str, m: float, kappa: float) -> None:
+    """Of d_t rho = kappa (rho^m)''/m - (rho xi')' at nodes of S^1, where rho > 0 everywhere.
+
+    Two have nodes on panels all the same, since an edge is not far.
+    """
+    a, c = ((1.8, 0.7), 0.6) if kind == "usa" else ((2.5, 1.0), 0.4)
+    law = VonMisesFisher((0.6, 0.8), 2.0)
+    state = find_stationary(Equation(heads(kind, (a, c)), kappa, 2, m=m), law, "circle")
+    n = 128
+    grid = CircleGrid(n // 2 - 1, n)
+    x = grid.unit_vectors
+    z = np.exp(x @ np.diag(a) @ x.T) / n
+    k = np.fft.fftfreq(n, 1.0 / n)
+    k[n // 2] = 0.0
+
+    def slope(values: Array) -> Array:
+        return np.asarray(np.fft.ifft(1j * k * np.fft.fft(values)).real)
+
+    def flow(rho: Array) -> Array:
+        xi = c * (np.log(z @ rho) if kind == "sa" else z @ rho)
+        return kappa / m * slope(slope(rho**m)) - slope(rho * slope(xi))
+
+    rho, h = state.density(x), 1e-5
+    assert rho.min() > 0.1 and np.ptp(rho) > 0.3
+    assert np.abs(flow(rho)).max() < 1e-9
+    jacobian = np.stack([(flow(rho + h * e) - flow(rho - h * e)) / (2.0 * h) for e in np.eye(n)], 1)
+    # Mass, and the mode that slopes do not see, are no changes.
+    values = np.sort(np.linalg.eigvals(jacobian).real)[::-1]
+    values = values[np.abs(values) > 1e-7]
+    found = spectrum(state, 3).modes[0].eigenvalues.real
+    assert found == pytest.approx(values[:3], rel=1e-6)
+
+
+@pytest.mark.parametrize(("m", "kappa"), [(1.5, 0.45), (1.8, 0.48)])
+def test_all_of_a_circle_on_panels(m: float, kappa: float) -> None:
+    """W = t, positive everywhere with an edge not far: as by the orders 0 and 1 about the axis."""
+    equation = Equation(Power(k=1), kappa, 2, m=m)
+    circle, zonal = (find_stationary(equation, along(2), on) for on in ("circle", "zonal"))
+    parts = circle.point.parts
+    assert parts is not None and not np.any(parts.edges)
+    every = sorted((v.real for k in spectrum(zonal, 3).modes for v in k.eigenvalues), reverse=True)
+    found = spectrum(circle, 3)
+    assert found.modes[0].eigenvalues.real == pytest.approx(every[:3], rel=1e-10)
+    assert found.rotation_error < 1e-12
 
 
 # ------------------------------------------------------------------ by the verb
