@@ -23,10 +23,14 @@ from meanfield.steady.spectrum import Spectrum
 from meanfield.steady.state import StationaryState
 from meanfield.steady.symmetry import AXIAL, NONE, Symmetry
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "UnresolvedEdgesError"]
 
 _EVEN = 1e-9
 """Size of odd moments below which a state is even."""
+
+
+class UnresolvedEdgesError(BrokenInvariantError):
+    """A density has edges that the nodes of its symmetry do not keep to."""
 
 
 class Curve:
@@ -249,10 +253,27 @@ class Curve:
         """x with zeros for the moments of degrees that have been added since."""
         return np.concatenate([x[:-1], np.zeros(self.size + 1 - x.size), x[-1:]])
 
+    def edges(self, x: Array) -> str:
+        """Words where a density has edges that the nodes of the symmetry do not keep to, or ""."""
+        try:
+            moment_map = self.map(x[-1])
+        except InputError:  # out of the range of the parameter
+            return ""
+        if not moment_map.has_kinks(moment_map.at(self.moments(x))):
+            return ""
+        return (
+            f"{self.parameter} = {x[-1]:.6g}: the density has edges from here on, which are "
+            f"resolved in axial symmetry or in none, not in {self.symmetry.name}"
+        )
+
     def refine(self, x: Array) -> bool:
         """Double the grid, or the degree, if it does not resolve x; whether it was changed.
 
         After it, points are to be ``padded``.
+
+        Raises:
+            UnresolvedEdgesError: the density has edges, to which its nodes do not keep.
+            BrokenInvariantError: a peak is too narrow.
         """
         moment_map = self.map(x[-1])
         moments = self.moments(x)
@@ -262,11 +283,8 @@ class Curve:
                 return False
             self._set_grid(2 * self.degree, max(self.grid.size, 4 * self.degree + 32))
             return True
-        if moment_map.has_kinks(moment_map.at(moments)):
-            raise BrokenInvariantError(
-                f"{self.parameter} = {x[-1]:g}: the density has edges from here on, which are "
-                "resolved in axial symmetry only"
-            )
+        if why := self.edges(x):
+            raise UnresolvedEdgesError(why)
         if 2 * self.grid.size > self.grid.most_size:
             raise BrokenInvariantError(
                 f"{self.parameter} = {x[-1]:g}: a peak is too narrow for {self.grid.size} nodes; "

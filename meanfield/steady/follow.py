@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from meanfield.geometry.sphere import Array
-from meanfield.steady.curve import Curve
+from meanfield.steady.curve import Curve, UnresolvedEdgesError
 from meanfield.steady.diagram import (
     COLUMNS,
     CROSSING,
@@ -158,6 +158,9 @@ def follow(
         largest: arclength of a step.
         report: called with each new point.
         junctions: where curves of the same symmetry cross; without it none is looked for.
+
+    Returns:
+        The branch; one whose edges (m > 1) the symmetry does not resolve ends there.
     """
     junctions = Junctions() if junctions is None else junctions
     walk = _Walk(curve, name, report, junctions)
@@ -180,10 +183,15 @@ def follow(
             if curve.at_limit:
                 walk.mark("end")
                 return walk.ended(END)
-            return walk.ended("the steps became too small")
+            ahead = curve.edges(x + _FIRST_STEP * tangent)
+            return walk.ended(ahead or "the steps became too small")
         curve.at_limit = False
         new, count = found
-        if curve.refine(new):
+        try:
+            refined = curve.refine(new)
+        except UnresolvedEdgesError as error:
+            return walk.ended(str(error))
+        if refined:
             if walk.narrows:
                 return walk.ended(VERTICAL + f": {curve.parameter} = {x[-1]:.9g} {_NARROWING}")
             x, tangent = curve.padded(x), curve.padded(tangent)

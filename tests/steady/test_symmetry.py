@@ -11,6 +11,7 @@ import pytest
 from scipy import integrate
 from scipy.special import eval_legendre, iv
 
+import meanfield as mf
 from meanfield.analysis import exact
 from meanfield.cli import main
 from meanfield.errors import InputError
@@ -23,6 +24,7 @@ from meanfield.steady.curve import Curve
 from meanfield.steady.directions import directions
 from meanfield.steady.equation import Equation, MomentMap
 from meanfield.steady.newton import newton
+from meanfield.steady.problem import Problem
 from meanfield.steady.state import StationaryState
 from meanfield.steady.symmetric import find_symmetric_branches
 from meanfield.steady.symmetry import symmetry_named
@@ -387,3 +389,31 @@ def test_command_where_axial_states_alone_begin(
     out = capsys.readouterr().out
     assert "from kappa = 0.745350128: none but axial states" in out
     assert "dihedral:4 2" not in out
+
+
+def test_a_branch_whose_edges_are_not_resolved_ends_and_others_go_on(tmp_path: Path) -> None:
+    """W = cos 2 + 1.5 cos 4 on S^1, m = 2: states of rho = 1 + c cos k theta are at rest for all c.
+
+    At kappa = 3/4 (k = 4) and 1/2 (k = 2), as long as they are positive: edges begin beyond.
+    """
+    case = {
+        "geometry": {"type": "circle", "vertices": 32},
+        "model": {
+            "kappa": 1.0,
+            "interaction": {"type": "series", "legendre": [0.0, 0.0, 1.0, 0.0, 1.5]},
+            "diffusion": {"exponent": 2.0},
+        },
+        "initial": {"type": "uniform"},
+        "solver": {"type": "implicit"},
+        "time": {"end": 1.0},
+    }
+    problem = Problem.of(case).with_symmetry("polygon:2")
+    found = mf.branch(problem, "kappa", 1.0, 0.4, tmp_path / "edges", progress=False)
+    assert found.diagram.critical == pytest.approx((0.5, 0.75), abs=1e-12)
+    assert [b.name for b in found.diagram.others] == ["polygon:2", "polygon:2 2"]
+    for one, value in zip(found.diagram.others, (0.75, 0.5), strict=True):
+        assert one.column("parameter") == pytest.approx(value, abs=1e-12) and len(one.table) > 5
+        assert not one.is_complete
+        assert "edges from here on" in one.stopped and "not in polygon:2" in one.stopped
+    told = [text for name, text in found.rows() if name == "warning"]
+    assert len(told) == 2 and "polygon:2 2 was not followed to its end" in told[1]
