@@ -138,6 +138,13 @@ class _Walk:
             self.junctions.parent_of(self.name), self.is_vertical, self.beside,
         )  # fmt: skip
 
+    def stuck(self, ahead: Array) -> Branch:
+        """The branch where no step can be made; ``ahead``: of its last point."""
+        if self.curve.at_limit:
+            self.mark("end")
+            return self.ended(END)
+        return self.ended(self.curve.edges(ahead) or "the steps became too small")
+
 
 def follow(
     curve: Curve,
@@ -180,11 +187,7 @@ def follow(
             step *= 0.5
             if step >= _SMALLEST_STEP:
                 continue
-            if curve.at_limit:
-                walk.mark("end")
-                return walk.ended(END)
-            ahead = curve.edges(x + _FIRST_STEP * tangent)
-            return walk.ended(ahead or "the steps became too small")
+            return walk.stuck(x + _FIRST_STEP * tangent)
         curve.at_limit = False
         new, count = found
         try:
