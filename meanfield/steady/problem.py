@@ -32,7 +32,7 @@ from meanfield.options import as_table
 from meanfield.steady.equation import Equation
 from meanfield.steady.symmetry import AXIAL, Symmetry, symmetry_named
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "first_of"]
 
 
 @dataclass(frozen=True)
@@ -174,3 +174,21 @@ class Problem:
         if not isinstance(self.geometry, Unmeshed):
             return self.geometry.build_mesh()
         return usual_mesh(self.manifold)
+
+
+def first_of(problem: Problem, parameter: str, ends: tuple[float, float]) -> Equation:
+    """The equation at the first of two values of a parameter, both of which are checked.
+
+    Raises:
+        InputError: one cannot be; heads of beta = 0 are none, for which others give other reasons.
+    """
+    found = {value: problem.equation({parameter: value}) for value in ends if value != 0.0}
+    try:
+        return {v: found.get(v) or problem.equation({parameter: v}) for v in ends}[ends[0]]
+    except InputError:
+        if not parameter.startswith("heads"):
+            raise
+        raise InputError(
+            f"{parameter} from {ends[0]:g} to {ends[1]:g} found: 0 cannot be an end, because "
+            "heads of A = 0 are none; expected two other numbers"
+        ) from None

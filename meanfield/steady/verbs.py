@@ -34,7 +34,7 @@ from meanfield.steady.folder import (
     write_state,
 )
 from meanfield.steady.newton import find_stationary
-from meanfield.steady.problem import Problem
+from meanfield.steady.problem import Problem, first_of
 from meanfield.steady.spectrum import NEUTRAL, Spectrum, spectrum
 from meanfield.steady.start import WITHOUT, direction, follower, order_words
 from meanfield.steady.state import StationaryState
@@ -379,8 +379,7 @@ def _first_equation(problem: Problem, parameter: str, start: float, end: float) 
         )
     if parameter == "kappa" and min(start, end) <= 0.0:
         raise InputError(f"kappa from {start:g} to {end:g} found, positive numbers expected")
-    equation = problem.equation({parameter: start})
-    problem.equation({parameter: end})
+    equation = first_of(problem, parameter, (start, end))
     if problem.symmetry is NONE:
         if equation.is_free:
             raise InputError(
