@@ -26,6 +26,7 @@ from meanfield.steady.turned import axial_start, turned
 __all__ = ["find_stationary", "newton"]
 
 _KINKED = 1e-8
+_LOST = 1e14  # of the largest Z to the smallest
 _ROUGH, _EDGED_SIZE = (1e-5, 1e-6, 1e-7), 128
 _ITERATIONS = {1: 20_000, 2: 4_000}  # by the dimension of the grid, which sets their cost
 
@@ -126,7 +127,7 @@ def find_stationary(
     degree, on = equation.first_degree, manifold(geometry, equation.d)
     size = 2 * degree + 32
     most = on.grid(degree, size).most_size
-    moments: Array | None = None
+    moments, point = None, None
     fixed = newtons = 0
     while size <= most:
         moment_map = MomentMap(equation, on.grid(degree, size))
@@ -151,7 +152,19 @@ def find_stationary(
         else:
             moment_map.warn_of_the_end(point.moments)
             return StationaryState.of(moment_map, point, (fixed, newtons))
-    raise InputError(
+    raise _not_resolved(equation, point, most)
+
+
+def _not_resolved(equation: Equation, point: Point | None, most: int) -> InputError:
+    """Why no grid resolves a state."""
+    steep = np.ones(1) if point is None else np.abs(point.slope)
+    if not equation.interaction.is_linear and float(steep.max()) > _LOST * float(steep.min()):
+        return InputError(
+            f"kappa = {equation.kappa:g} found: no nodes resolve the state, because Z spans more "
+            "digits than doubles have, and is lost in round-off where it is small; expected a "
+            "smaller beta or A"
+        )
+    return InputError(
         f"kappa = {equation.kappa:g} found: the state is narrower than {most} nodes "
         f"from pole to pole resolve; expected a larger kappa"
     )

@@ -534,6 +534,22 @@ def test_numbers_that_a_branch_may_vary() -> None:
     assert "heads.beta" not in with_parameter(equation, "heads[1].beta", 3.0).parameters
 
 
+def test_heads_cannot_be_varied_to_nothing(tmp_path: Path) -> None:
+    two = [{"beta": 1.0}, {"beta": 1.0, "V": "identity"}]
+    for ends in ((1.0, 0.0), (0.0, 1.0)):
+        with pytest.raises(
+            InputError, match=r"heads\[0\]\.beta from . to . found: 0 cannot be an end"
+        ):
+            mf.branch(changed(heads=two), "heads[0].beta", *ends, tmp_path / "a", progress=False)
+
+
+def test_where_z_is_lost_the_reason_is_not_a_narrow_state() -> None:
+    """A = diag(1, 1, 60), V = A/20: Z spans more than 1e14; a state that is narrow says so."""
+    a = diagonal(1.0, 1.0, 60.0)
+    with pytest.raises(InputError, match="Z spans more digits than doubles have"):
+        find_stationary(Equation(heads("sa", (a, 0.05)), 0.2, 3), along(3, 3.0))
+
+
 def test_the_verbs(tmp_path: Path) -> None:
     found = mf.stationary(CASE, tmp_path / "a", progress=False)
     assert isinstance(found.state, StationaryState) and found.state.residual < 1e-13
