@@ -72,12 +72,19 @@ def first_moment(solver: Any) -> float:
 # ------------------------------------------------------------------ exact decay
 
 
-def decayed(space: Any, kappa: Any, **choices: Any) -> float:
-    """<x_d> of 1 + x_d/100 at t = 1, over that at t = 0."""
+def alone(space: Any, kappa: Any, kind: str = "implicit", **choices: Any) -> Any:
+    """A solver of 1 + x_d/100 that only diffuses."""
     x = space.manifold.embed(space.points[: space.n_owned])
     rho = 1.0 + 0.01 * x[:, -1]
     model = nothing(space.d, space.geometry)
-    solver = ImplicitSolver(space, model, rho, kappa, Implicit(**choices))
+    if kind == "explicit":
+        return EulerianSolver(space, model, rho, Eulerian(**choices), diffusion=kappa)
+    return ImplicitSolver(space, model, rho, kappa, Implicit(**choices))
+
+
+def decayed(space: Any, kappa: Any, kind: str = "implicit", **choices: Any) -> float:
+    """<x_d> of 1 + x_d/100 at t = 1, over that at t = 0."""
+    solver = alone(space, kappa, kind, **choices)
     before = first_moment(solver)
     return first_moment(ran(solver, 1.0)) / before
 
@@ -105,6 +112,41 @@ def test_modes_decay_by_the_integral_of_kappa(
     assert abs(math.exp(-eigenvalue * float(kappa.at(0.0))) - expected) > 0.05
     # Steps by their error follow kappa.
     assert decayed(space, moving, rtol=1e-5, **tight) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("which", [("circle", 40, 2), ("sphere", 2, 3), ("zonal", 16, 3)])
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_modes_decay_by_explicit_steps(which: Any, exponent: float, make_space: Make) -> None:
+    """The same where steps are shares of what is stable at each time."""
+    space, kappa = make_space(*which), wave(1.0, 0.8, 1.7)
+    eigenvalue = -math.log(decayed(space, Diffusion(1.0, exponent), "explicit", cfl=0.05))
+    expected = math.exp(-eigenvalue * integral(kappa, 1.0))
+    moving = MovingDiffusion(kappa, exponent)
+    found = rates(
+        lambda n: abs(decayed(space, moving, "explicit", cfl=16.0 / n) - expected), (20, 40, 80)
+    )
+    found.check(1.7, 2.2, 1e-4)
+    assert eigenvalue == pytest.approx(space.d - 1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+@pytest.mark.parametrize("kind", ["implicit", "explicit"])
+def test_nothing_moves_while_kappa_is_zero(kind: str, exponent: float, make_space: Make) -> None:
+    """0, 2, 0: a density that only diffuses rests, decays and rests."""
+    space = make_space("circle", 40)
+    tight: dict[str, Any] = {"cfl": 0.05} if kind == "explicit" else {"dt": 4e-3}
+    moving = MovingDiffusion(steps(0.0, 2.0, 0.0), exponent)
+    solver = alone(space, moving, kind, **tight)
+    first = solver.rho.copy(), first_moment(solver)
+    ran(solver, JUMPS[0])
+    np.testing.assert_allclose(solver.rho, first[0], atol=1e-15)
+    ran(solver, JUMPS[1])
+    later = solver.rho.copy(), first_moment(solver)
+    ran(solver, 0.5)
+    np.testing.assert_allclose(solver.rho, later[0], atol=1e-15)
+    assert solver.energy_violations == 0
+    rate = -math.log(decayed(space, Diffusion(1.0, exponent), kind, **tight))
+    assert later[1] / first[1] == pytest.approx(math.exp(-rate * 0.18), rel=1e-4)
 
 
 @pytest.mark.parametrize("pull", [0.0, 1e-4, 0.05])
@@ -151,7 +193,7 @@ def test_tokens_forget_where_they_were_by_the_integral_of_kappa() -> None:
 # ------------------------------------------------------------------ jumps
 
 
-KINDS = ("implicit", "porous", "fast", "potential", "explicit", "tokens")
+KINDS = ("implicit", "porous", "fast", "potential", "explicit", "explicit linear", "tokens")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 EXPONENT = {"porous": 2.0, "fast": 0.5, "explicit": 2.0}
 
@@ -169,7 +211,7 @@ def solver_of(kind: str, kappa: AnyDiffusion | InTime | float, make_space: Make)
         kappa = MovingDiffusion(kappa, m)
     elif not isinstance(kappa, MovingDiffusion):
         kappa = Diffusion(kappa, m)
-    if kind == "explicit":
+    if kind.startswith("explicit"):
         return EulerianSolver(space, model, rho, Eulerian(stepper="ssprk3"), diffusion=kappa)
     way: Any = "implicit" if kind == "potential" else "auto"
     return ImplicitSolver(space, model, rho, kappa, Implicit(potential=way))
@@ -185,7 +227,7 @@ def test_steps_are_runs_with_constant_kappa_one_after_the_other(
     kind: str, make_space: Make
 ) -> None:
     # These go by another method where kappa is 0 at all times.
-    kappas = (0.3, 0.5, 0.1) if kind in ("tokens", "explicit") else KAPPAS
+    kappas = KAPPAS if kind in ("implicit", "porous", "fast", "potential") else (0.3, 0.5, 0.1)
     moving, times = solver_of(kind, steps(*kappas), make_space), []
     while moving.t < 0.3:
         moving.advance(0.3)

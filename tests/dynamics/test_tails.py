@@ -17,6 +17,7 @@ import meanfield as mf
 from meanfield.case import Eulerian, Implicit
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
+from meanfield.dynamics.movingdiffusion import MovingDiffusion
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.composite import Composite
@@ -192,6 +193,41 @@ def test_the_uniform_state_rests(which: Any, kind: str, make_space: Make) -> Non
         solver.advance(1e9)
     assert np.max(np.abs(solver.rho - 1.0)) < 1e-12
     assert solver.energy_violations == 0
+
+
+@pytest.mark.parametrize("values", [(0.02,), (0.0, 0.05, 0.0), (0.05, 0.0, 0.1)])
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+@pytest.mark.parametrize("kind", ["implicit", "explicit"])
+def test_beside_diffusion(kind: str, exponent: float, values: Any, make_space: Make) -> None:
+    """F falls between jumps of kappa, also where it is 0; the uniform state rests."""
+    space = make_space("zonal", 40, 3)
+    table = mf.TableInTime(np.array([0.0, 0.1, 0.2][: len(values)]), np.array(values))
+    diffusion: Any = Diffusion(values[0], exponent)
+    if len(values) > 1:
+        diffusion = MovingDiffusion(table, exponent)
+
+    def made(rho: Array) -> Any:
+        if kind == "implicit":
+            return ImplicitSolver(space, gas(space), rho, diffusion, Implicit(tail="closed"))
+        choices = Eulerian(tail="closed")
+        return EulerianSolver(space, gas(space), rho, choices, diffusion=diffusion)
+
+    solver = made(rough("holes", space))
+    assert solver.tail > 0.0
+    before = solver.free_energy_excess()
+    while solver.t < 0.3:
+        kappa = solver.kappa
+        solver.advance(0.3)
+        assert np.all(solver.rho >= 0.0)
+        after = solver.free_energy_excess()
+        if solver.kappa == kappa:
+            assert after - before <= 1e-12 * (abs(after) + abs(before)) + 1e-14
+        before = after
+    assert solver.energy_violations == 0
+    assert abs(math.fsum(solver.weights * solver.rho) - 1.0) < 1e-13
+    rests = run_to(made(np.ones(space.n_owned)), 0.3)
+    assert np.max(np.abs(rests.rho - 1.0)) < 1e-12
+    assert rests.energy_violations == 0
 
 
 def test_rotations(make_space: Make) -> None:
