@@ -166,7 +166,7 @@ def test_transforms_are_those_of_the_sharpest_kernel() -> None:
         v, one = whole.field(measure, t).velocity(x), whole.at(t)
         alone = replace(one, carried=None).field(measure).velocity(x)
         assert np.abs(v - alone).max() <= 1e-9 * np.abs(alone).max()
-    later = FunctionInTime(lambda t: np.array(1.0 + 20.0 * (t > 20.0)), (), 21.0)
+    later = FunctionInTime(lambda t: np.array(1.0 + t * (t > 20.0)), (), 51.0)
     found = MovingKernel(Exponential(beta=1.0), {"beta": later}, 3, "sphere")
     with pytest.warns(MeanfieldWarning, match=r"^exponential, .* sharper at t = 30 than") as told:
         assert found.at(30.0).harmonics is found.harmonics  # cut there
