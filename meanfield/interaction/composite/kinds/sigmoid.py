@@ -29,6 +29,7 @@ from meanfield.geometry.manifolds import S2, Located, Manifold
 from meanfield.geometry.manifolds.algebra import tangential
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.composite.between import SphereForm
 from meanfield.interaction.composite.field import CompositeField, Flow
 from meanfield.interaction.composite.kind import Kind
 from meanfield.interaction.composite.logistic import (
@@ -36,11 +37,7 @@ from meanfield.interaction.composite.logistic import (
     logistic_sums,
     softplus,
 )
-from meanfield.interaction.composite.logisticseries import (
-    LogisticHead,
-    has_logistic_series,
-    logistic_heads,
-)
+from meanfield.interaction.composite.logisticseries import has_logistic_series, logistic_heads
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
 from meanfield.interaction.composite.series import BEYOND
@@ -92,7 +89,7 @@ class SigmoidField(CompositeField):
         points, whole, apart = self._on_grid
         return points, apart if head.rests else whole
 
-    def _series(self, head: HeadMatrices) -> tuple[LogisticHead, LogisticHead] | None:
+    def _series(self, head: HeadMatrices) -> tuple[SphereForm, SphereForm] | None:
         """Those of s and of its antiderivative, where they are made."""
         model = self.interaction
         if self.moments is None or not isinstance(model.manifold, S2):
@@ -136,7 +133,7 @@ class SigmoidField(CompositeField):
                 divergence += one.divergence
         return Flow(velocity, divergence if order > 1 else None)
 
-    def _by_series(self, series: dict[int, LogisticHead], at: Located, order: int) -> Flow:
+    def _by_series(self, series: dict[int, SphereForm], at: Located, order: int) -> Flow:
         """Heads summed as coefficients: one synthesis for all."""
         if not series:
             return Flow(np.zeros(at.points.shape), np.zeros(len(at.points)))
