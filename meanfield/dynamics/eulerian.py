@@ -242,14 +242,13 @@ class EulerianSolver(DensitySolver):
         rho: Array = old
         rate = 0.0
         for number, stage in enumerate(self._stages):
+            now = self._within(self.t + stage.offset * dt)
             if number == 0:
                 stage_rows: Array = rows
             elif known:
                 stage_rows = self._history.at(self.t + stage.offset * dt)
             else:
-                stage_time = self._within(self.t + stage.offset * dt)
-                stage_rows = self._rows_of(self._field_of(rho, stage_time))
-            now = self._within(self.t + stage.offset * dt)
+                stage_rows = self._rows_of(self._field_of(rho, now))
             drift = self._spread(self._edges.of(stage_rows), rho, now)
             with self._timed("sweep"):
                 if self._exchange is not None:

@@ -107,11 +107,6 @@ class Law:
                 return np.log1p(np.maximum(math.expm1(a * u) - a * gap, -1.0)) / a
             return np.log(np.maximum(math.exp(a * u) - a * gap, 0.0)) / a
 
-    def log_height(self, log_rho: float, below: float) -> float:
-        """u, of log rho somewhere and of what Phi is below a maximum there."""
-        a = self.m - 1.0
-        return log_rho + below if a == 0.0 else math.log1p(math.expm1(a * log_rho) + a * below) / a
-
     def weight(self, log_rho: Array) -> Array:
         """d rho/d Phi, c held: 1/H'' = rho^{2-m} on the support."""
         inside = np.isfinite(log_rho)
