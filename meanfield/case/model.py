@@ -23,8 +23,6 @@ from meanfield.case.heads import (
     Attention,
     Drift,
     Head,
-    number_in_words,
-    without_beta,
 )
 from meanfield.case.intime import (
     InCase,
@@ -35,13 +33,19 @@ from meanfield.case.intime import (
     written,
 )
 from meanfield.case.kernels import AnyKernel, KernelInTime
+from meanfield.case.modelchecks import (
+    SHORT_FORM,
+    check_attention,
+    check_heads,
+    check_interaction,
+)
 from meanfield.case.modelwords import words_beside, words_of_heads
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import Power
 from meanfield.interaction.strength import STRENGTHS, Strength
-from meanfield.options import Expected, Field, Number, a_list, as_table, options, options_of
+from meanfield.options import Expected, Field, Number, a_list, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -55,10 +59,6 @@ __all__ = ["ALONE", "SHORT_FORM", "Model"]
 
 MAX_BETA = 2000.0
 MAX_KAPPA = 1e6  # as of the strength of a kernel: all is uniform at once
-MAX_BETA_USA = 600.0
-
-SHORT_FORM = ("attention", "beta", "value")
-"""The keys of [model] that name an interaction without its table."""
 
 ALONE = ("drift", "perceptron", "potential")
 """Those of what may stand beside an interaction, or alone."""
@@ -152,11 +152,12 @@ class Model:
                     f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
                 )
         if self.interaction is not None:
-            self._check_interaction()
+            check_interaction(self)
         elif self.heads:
-            self._check_heads()
+            check_heads(self)
         elif not self.beside or any(getattr(self, n) is not None for n in SHORT_FORM):
-            self._check_attention()
+            check_attention(self)
+            set_checked(self, "value", 1 if self.value is None else self.value)
         elif self.strength is not None:
             raise InputError(
                 f"strength: found beside model.{self.beside[0]} alone, which it does not multiply; "
@@ -167,62 +168,6 @@ class Model:
     def beside(self) -> list[str]:
         """The keys that are given of what needs no interaction: drifts, and a potential."""
         return [name for name in ALONE if getattr(self, name) is not None]
-
-    def _need(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) is None:
-                example = next(o.example for o in options_of(Model) if o.key == f"model.{name}")
-                raise InputError(f"model.{name} is missing; add for example {name} = {example}")
-
-    def _check_attention(self) -> None:
-        self._need("attention")
-        if without_beta(self.attention):
-            if self.beta is not None:
-                raise InputError(
-                    f"beta: found {number_in_words(self.beta)} together with {self.attention} "
-                    "attention, which is beta = inf; expected none"
-                )
-        else:
-            self._need("beta")
-        set_checked(self, "value", 1 if self.value is None else self.value)
-        if moves(self.beta) or self.beta is None:
-            return
-        assert isinstance(self.beta, float)
-        if self.attention == "usa" and abs(self.beta) > MAX_BETA_USA:
-            raise InputError(
-                f"beta: found {self.beta:g}, but usa velocities are of size e^|beta|, which "
-                f'no float holds: expected |beta| <= {MAX_BETA_USA:g}, or attention = "sa"'
-            )
-
-    def _check_heads(self) -> None:
-        if self.beta is not None:
-            raise InputError(
-                f"beta: given twice, as {number_in_words(self.beta)} and in heads; expected it in "
-                "each head"
-            )
-        if self.value is not None:
-            raise InputError(
-                f"value: found {self.value} together with heads, expected V in each head"
-            )
-        self._need("attention")
-        assert self.attention is not None
-        for i, head in enumerate(self.heads):
-            head.refuse_beta(self.attention, f"heads[{i}].")
-
-    def _check_interaction(self) -> None:
-        if self.heads:
-            self._check_heads()
-        elif given := [n for n in SHORT_FORM if getattr(self, n) is not None]:
-            raise InputError(
-                f"interaction: found together with model.{given[0]}, expected one of the two: "
-                "attention, beta and value are the short form of an interaction; attention beside "
-                "a kernel is told by [[model.heads]]"
-            )
-        assert self.interaction is not None
-        try:
-            self.interaction.refuse_overflow(MAX_BETA_USA)
-        except InputError as error:
-            raise InputError(f"interaction: {error}") from None
 
     @property
     def moving(self) -> dict[str, InCase]:
