@@ -1,0 +1,159 @@
+"""Tokens without noise, many systems at once: Dormand and Prince's pair, by matrix products.
+
+Each system has its own steps and its own acceptance; the ones that have ended leave the batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meanfield.dynamics.ensembles.blocks import in_blocks
+from meanfield.dynamics.ensembles.outcome import IntArray, Outcome, Watch
+from meanfield.dynamics.ensembles.record import Record
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.batched import BatchedModel, MatrixField
+
+__all__ = ["advance_matrices"]
+
+_STAGES = (
+    (1 / 5,),
+    (3 / 40, 9 / 40),
+    (44 / 45, -56 / 15, 32 / 9),
+    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+)
+_ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+_DENSE = (
+    -12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10690763975 / 1880347072,
+    701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423,
+)  # fmt: skip
+"""Of the quartic between the ends of a step (Hairer, Norsett, Wanner, II.6)."""
+
+_FIRST = 0.05  # longest first step
+_TURN = 0.02  # distance that a token moves in the first one, at most
+_MOST = 100_000  # steps, with those that were rejected
+_SINGLE_FROM = 1e-6  # tolerance from which on single precision is enough
+_SINGLE_SIZE = 32.0  # scores up to which it is
+
+
+def advance_matrices(
+    model: BatchedModel, tokens: Array, watch: Watch, tolerance: float = 1e-5
+) -> Outcome:
+    """Advance R systems without noise.
+
+    Args:
+        model: the attention, with heads or without.
+        tokens: (R, n, d) unit vectors.
+        watch: what is to be known.
+        tolerance: of the largest error of a coordinate in a step.
+
+    Returns:
+        The outcome; what it holds of a system does not hang on the others.
+    """
+    field = MatrixField(model)
+    if tolerance >= _SINGLE_FROM and field.size <= _SINGLE_SIZE:
+        field = MatrixField(model, single=True)
+
+    def part(block: slice) -> Outcome:
+        return _Batch(field, tokens[block], watch, tolerance).run()
+
+    return in_blocks(len(tokens), model.n, model.d, part)
+
+
+class _Batch:
+    """Systems that are advanced together."""
+
+    def __init__(self, field: MatrixField, tokens: Array, watch: Watch, tolerance: float) -> None:
+        number = len(tokens)
+        self._field, self._times, self._tolerance = field, watch.times, tolerance
+        self._record = Record(watch, number, field)
+        self._rows: IntArray = np.arange(number)  # those that have not ended
+        self._x = np.array(tokens, dtype=field.dtype)  # its own
+        self._t, self._next = np.zeros(number), np.ones(number, dtype=np.int64)
+        self._record.put(self._rows, np.zeros(number, dtype=np.int64), _unit(self._x))
+        self._slope = field.velocity(self._x)
+        self._record.calls += 1
+        speed = np.sqrt(np.einsum("rij,rij->ri", self._slope, self._slope).max(axis=1, initial=0.0))
+        self._h = np.minimum(_FIRST, _TURN / np.maximum(speed, 1e-300)).astype(np.float64)
+        self._tried = 0
+
+    def run(self) -> Outcome:
+        """To the last output time."""
+        self._leave(self._next >= len(self._times), 0)
+        while len(self._rows):
+            self._step()
+        return self._record.outcome()
+
+    def _leave(self, gone: Array, why: int) -> None:
+        """Systems that have ended, or failed, leave the batch."""
+        if np.any(gone):
+            self._record.failed[self._rows[gone]] = why
+            for name in ("_rows", "_x", "_t", "_next", "_slope", "_h"):
+                setattr(self, name, getattr(self, name)[~gone])
+
+    def _step(self) -> None:
+        """Try one step of each system that is left."""
+        rest = self._times[-1] - self._t
+        last = self._h >= rest
+        h = np.where(last, rest, self._h)
+        wide = h.astype(self._x.dtype)[:, None, None]
+        stages = [self._slope]
+        for weights in _STAGES:
+            end = self._x + wide * _sum(weights, stages)
+            at = _unit(end) if len(stages) == 6 else end
+            stages.append(self._field.velocity(at))
+        self._record.calls[self._rows] += 6
+        error = np.abs(wide * _sum(_ERROR, stages)).max(axis=(1, 2)).astype(np.float64)
+        quotient = np.nan_to_num(error / self._tolerance, nan=np.inf, posinf=np.inf)
+        taken = quotient <= 1.0
+        with np.errstate(divide="ignore"):
+            factor = np.clip(0.9 * quotient**-0.2, 0.3, 4.0)
+        t = np.where(last, self._times[-1], self._t + h)
+        self._write(taken, t, h, stages, end)
+        self._x[taken], self._slope[taken] = at[taken], stages[-1][taken]
+        self._t = np.where(taken, t, self._t)
+        self._h = h * factor
+        self._tried += 1
+        self._leave(self._next >= len(self._times), 0)
+        self._leave(~(self._t + self._h > self._t), 1)
+        if self._tried >= _MOST:
+            self._leave(np.ones(len(self._rows), dtype=bool), 2)
+
+    def _write(self, taken: Array, t: Array, h: Array, stages: list[Array], end: Array) -> None:
+        """Tokens at output times within the steps that are taken."""
+        k = np.flatnonzero(taken & (self._times[self._next] <= t))
+        if not len(k):
+            return
+        start, slope, wide = self._x[k], stages[0][k], h.astype(end.dtype)[k, None, None]
+        whole = end[k] - start
+        third = wide * slope - whole
+        fourth = whole - wide * stages[-1][k] - third
+        fifth = wide * _sum(_DENSE, [stage[k] for stage in stages])
+        here = np.arange(len(k))
+        while len(here):
+            at = k[here]
+            place = self._next[at]
+            part = ((self._times[place] - self._t[at]) / h[at]).astype(end.dtype)[:, None, None]
+            inner = third[here] + part * (fourth[here] + (1 - part) * fifth[here])
+            x = start[here] + part * (whole[here] + (1 - part) * inner)
+            self._record.put(self._rows[at], place, _unit(x.astype(np.float64)))
+            self._next[at] += 1
+            more = self._next[at] < len(self._times)
+            here = here[more & (self._times[np.minimum(place + 1, len(self._times) - 1)] <= t[at])]
+
+
+def _sum(weights: tuple[float, ...], stages: list[Array]) -> Array:
+    """sum_j w_j k_j, in the order of the stages."""
+    out = stages[0] * stages[0].dtype.type(weights[0])
+    for weight, stage in zip(weights[1:], stages[1:], strict=True):
+        if weight != 0.0:
+            out += stage * stage.dtype.type(weight)
+    return out
+
+
+def _unit(x: Array) -> Array:
+    """Tokens (R, n, d) at their own lengths."""
+    length = np.sqrt(np.einsum("rij,rij->ri", x, x))[:, :, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(x / length)
