@@ -49,6 +49,10 @@ _NO_TOKENS = {
     "expected tokens (solver.type 'particles' or 'layers')"
 }
 
+_NO_NOISE = dict.fromkeys(
+    ("common_noise", "common_seed"), "layers have no noise: expected solver.type 'particles'"
+)
+
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
 Positive = Annotated[Number, Field(gt=0.0)]
 Pair = Literal["dop853", "dopri5"]
@@ -278,7 +282,13 @@ class Particles:
     atol: Number = Field(default=1e-9, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step for kappa = 0."""
     dt: Positive | None = None
-    """Fixed step for kappa > 0, shortened to land on output times; left out: chosen."""
+    """Fixed step with noise, shortened to land on output times; left out: chosen."""
+    common_noise: Number = Field(default=0.0, ge=0.0, le=1e6)
+    """kappa_0: of noise that all tokens have in common, sqrt(2 kappa_0) P_x dW with one Brownian
+    motion W of the space (Stratonovich). Steps are then those for kappa > 0."""
+    common_seed: Whole | None = Field(default=None, ge=0, lt=2**64)
+    """Of the common noise; left out: from the seed of the case. Given, with ``dt``: the same path
+    for runs with other seeds."""
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
     tolerance: Tolerance = None
@@ -305,10 +315,25 @@ class Particles:
                 f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
                 'linear diffusion: expected solver.type = "implicit" (or exponent = 1)'
             )
-        if self.dt is not None and not model.diffuses:
+        self._suits_common()
+        if self.dt is not None and not (model.diffuses or self.common_noise):
             raise InputError(
                 f"solver.dt: found {self.dt:g} with model.kappa = 0, where steps follow the "
                 "error: expected rtol and atol, or noise"
+            )
+
+    def _suits_common(self) -> None:
+        if self.common_seed is None:
+            return
+        if self.common_noise == 0.0:
+            raise InputError(
+                f"solver.common_seed: found {self.common_seed} with common_noise = 0: expected "
+                "common_noise > 0, or no seed of it"
+            )
+        if self.dt is None:
+            raise InputError(
+                f"solver.common_seed: found {self.common_seed} without dt: one path for several "
+                "runs needs steps that are the same in all of them, expected solver.dt"
             )
 
 
@@ -334,6 +359,8 @@ class Layers:
     cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     type: Literal["layers"] = "layers"
+
+    not_here: ClassVar[dict[str, str]] = _NO_NOISE
 
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.

@@ -5,16 +5,29 @@ Not of threads, nor of where a run was interrupted.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-__all__ = ["step_generator"]
+from meanfield.geometry.sphere import Array
+
+__all__ = ["common_draw", "step_generator"]
 
 
-def step_generator(seed: int, step: int) -> np.random.Generator:
+def step_generator(seed: int, step: int, stream: int = 0) -> np.random.Generator:
     """The random numbers of one step: Philox with (seed, step) for a key.
 
     Args:
         seed: 0 <= seed < 2^64.
         step: number of the step, >= 0.
+        stream: 0, of each token; 1, of what all tokens have in common.
     """
-    return np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64)))
+    key, counter = np.array([seed, step], dtype=np.uint64), np.zeros(4, dtype=np.uint64)
+    counter[3] = stream
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def common_draw(rng: np.random.Generator, d: int, variance: float) -> tuple[Array, bool]:
+    """What ``geometry.brownian.common_step`` takes for one system: w (d,), and the order."""
+    w = math.sqrt(variance) * rng.standard_normal(d)
+    return w, bool(rng.random() < 0.5)

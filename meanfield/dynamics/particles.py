@@ -18,7 +18,7 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.solvers import Particles
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
-from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.noise import common_draw, step_generator
 from meanfield.dynamics.rungekutta import (
     TOO_SMALL,
     Control,
@@ -31,6 +31,7 @@ from meanfield.dynamics.solver import State
 from meanfield.dynamics.stepping import grown_step
 from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.geometry.brownian import common_step
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
@@ -81,6 +82,8 @@ class ParticleSolver(TokenSolver):
     follows the turn by noise and the bending of the drift as found in *earlier* steps; none is
     rejected, which would favour some noises over others. Where kappa depends on time the steps
     are these at all times, also at those where it is 0; each half has the mean of kappa over it.
+    Noise that all tokens have in common (``options.common_noise``) acts likewise, between the other
+    one and the drift: half a step before it and half a step after it.
 
     Args:
         interaction: the model; geometry "sphere", "circle" (harmonic transforms) or "any". With
@@ -120,7 +123,8 @@ class ParticleSolver(TokenSolver):
         self.options = options = chosen(Particles, options)
         x = tokens_for(interaction, x0)
         diffusion = diffusion_of(kappa)
-        _check_numbers(diffusion, options.dt, seed)
+        self._common = options.common_noise
+        _check_numbers(diffusion, options, seed)
         super().__init__(interaction.by(options.interaction), x.shape, weights, t, diffusion)
         self.pair = pair_named(options.method)
         self.seed = int(seed)
@@ -129,7 +133,7 @@ class ParticleSolver(TokenSolver):
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         group = np.arange(self.n)
         # Where own terms are left out, each point is one token.
-        self._merges = not diffusion.acts and options.merge and not interaction.excludes_self
+        self._merges = not self.diffuses and options.merge and not interaction.excludes_self
         if self._merges:
             group = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
         self._set_points(x, group)
@@ -140,6 +144,11 @@ class ParticleSolver(TokenSolver):
     def x(self) -> Array:
         """(n, d) tokens, unit vectors."""
         return self._points[self._group] if len(self._points) < self.n else self._points
+
+    @property
+    def diffuses(self) -> bool:
+        """Whether there is noise at any time, of each token or common to all."""
+        return super().diffuses or self._common > 0.0
 
     @property
     def rejected(self) -> int:
@@ -249,7 +258,8 @@ class ParticleSolver(TokenSolver):
         )
         with self._timed("noise"):
             rng = step_generator(self.seed, self.step)
-            x = self._shaken(self._points, 0.5 * first * dt, rng)
+            of_all = self._of_all()
+            x = self._moved(self._shaken(self._points, 0.5 * first * dt, rng), dt, of_all)
         slope = self._field_at(x, self.t)
         middle = on.retracted(x + 0.5 * dt * slope)
         y = None
@@ -263,7 +273,7 @@ class ParticleSolver(TokenSolver):
             )
         bend = dt * largest_row(drift - slope)
         with self._timed("noise"):
-            self._points = self._shaken(y, 0.5 * second * dt, rng)
+            self._points = self._shaken(self._moved(y, dt, of_all), 0.5 * second * dt, rng)
         self._velocity = None
         if self.options.dt is None:
             self._control.longest = grown_step(dt, bend, _BEND, 2)
@@ -274,7 +284,7 @@ class ParticleSolver(TokenSolver):
             return self.options.dt
         most = 0.5 * (_TURN * self.interaction.width) ** 2 / (self.d - 1)
         kappa, diffusion = self.kappa, self.diffusion_in_time
-        turn = most / kappa if kappa > 0.0 else math.inf
+        turn = most / (kappa + self._common) if kappa + self._common > 0.0 else math.inf
         if self._control.longest == 0.0:
             speed = largest_row(self._first_velocity())
             self._control.longest = 0.01 / speed if speed > 0.0 else turn
@@ -289,6 +299,18 @@ class ParticleSolver(TokenSolver):
     def _shaken(self, x: Array, tau: float, rng: np.random.Generator) -> Array:
         """Tokens after Brownian motions for a time ``tau``."""
         return self.interaction.manifold.brownian(x, tau, rng)
+
+    def _of_all(self) -> np.random.Generator:
+        """The random numbers of what all tokens have in common, in this step."""
+        seed = self.options.common_seed
+        return step_generator(self.seed if seed is None else seed, self.step, 1)
+
+    def _moved(self, x: Array, dt: float, rng: np.random.Generator) -> Array:
+        """Tokens after half a step of common noise."""
+        if self._common == 0.0:
+            return x
+        w, backward = common_draw(rng, self.d, self._common * dt)
+        return common_step(x[None], w[None], np.array([backward]))[0]
 
     # ------------------------------------------------------------------ collapsed tokens
 
@@ -305,13 +327,14 @@ class ParticleSolver(TokenSolver):
 # ------------------------------------------------------------------ checks of what users give
 
 
-def _check_numbers(diffusion: AnyDiffusion, dt: float | None, seed: int) -> None:
+def _check_numbers(diffusion: AnyDiffusion, options: Particles, seed: int) -> None:
+    dt = options.dt
     if diffusion.acts and diffusion.exponent != 1.0:
         raise InputError(
             f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
             "diffusion"
         )
-    if dt is not None and not diffusion.acts:
+    if dt is not None and not (diffusion.acts or options.common_noise):
         raise InputError(
             f"dt = {dt:g} found with kappa = 0, where steps follow the error; give rtol and atol, "
             "or kappa > 0"
