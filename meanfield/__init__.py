@@ -116,6 +116,8 @@ _WHERE = {
     "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
+    "meanfield.studies.sweep.plan": ("SweepOptions",),
+    "meanfield.studies.sweep.sweep": ("SweepResult", "sweep"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -226,3 +228,5 @@ if TYPE_CHECKING:
     from meanfield.runs.simulation import Result, run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
+    from meanfield.studies.sweep.plan import SweepOptions
+    from meanfield.studies.sweep.sweep import SweepResult, sweep

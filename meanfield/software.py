@@ -15,6 +15,7 @@ import platform
 import signal
 import sys
 import warnings
+from concurrent.futures import Executor
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,7 @@ __all__ = [
     "load_h5py",
     "load_matplotlib",
     "load_mpi",
+    "mpi_pool",
     "package_version",
     "provenance",
     "require_dolfinx",
@@ -108,6 +110,27 @@ def load_mpi() -> ModuleType:
     except RuntimeError as error:  # what PyPI's says where it finds no library
         raise ImportError(str(error)) from error
     return MPI
+
+
+def mpi_pool() -> Executor:
+    """An executor whose tasks are done by the other processes of ``mpiexec``, on whatever machine.
+
+    Only one of them runs the program: they must have been started by ``python -m mpi4py.futures``.
+
+    Raises:
+        InputError: they were not, or mpi4py is missing.
+    """
+    wanted = "`mpiexec -n N python -m mpi4py.futures -m meanfield sweep ...`"
+    if "mpi4py.futures" not in sys.modules:
+        raise InputError(
+            f"several processes found that run the same program, expected {wanted} (or one process "
+            "and --jobs)"
+        )
+    load_mpi()
+    from mpi4py.futures import MPIPoolExecutor
+
+    pool: Executor = MPIPoolExecutor()
+    return pool
 
 
 def load_dolfinx() -> None:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, stationary
+from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, stationary, sweep
 from meanfield.cli.parser import Parser, Verbs
 from meanfield.cli.speech import (
     EXIT_INPUT,
@@ -33,7 +33,7 @@ from meanfield.trust import running_code
 
 __all__ = ["main"]
 
-_VERBS = (run, info, plot, compare, stationary, branch, mesh, help, schema)
+_VERBS = (run, info, plot, sweep, compare, stationary, branch, mesh, help, schema)
 """The verbs, in the order of the help. A new one: its file, and its name here."""
 
 _DESCRIPTION = """\
@@ -50,6 +50,8 @@ examples:
   meanfield run clustering.toml --dry-run            show what would be run, write nothing
   meanfield info results/clustering                  what came out, and what it took
   meanfield plot results/clustering                  draw the pictures again
+  meanfield sweep tokens.toml --vary model.beta=.1:9:90 --seeds 1024
+                                                     an ensemble at each of 90 betas
   meanfield stationary hysteresis.toml               the stationary state, and is it stable?
   meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
                                                      a bifurcation diagram

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+_MANY, _FEW = ("blocks", "points"), 20
+"""Folders of a sweep, which are told by their size where there are more files in them."""
+
 
 def add_to(verbs: Verbs) -> None:
     """Add the verb."""
@@ -64,6 +67,8 @@ def _problem_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]
         n, times = (", ".join(map(_short, listed(run, name))) for name in ("numbers", "times"))
         clouds = _short(run.get("replicas"))
         yield "compared", f"with {clouds} clouds of n = {n} particles each at t = {times}"
+    elif run.get("kind") == "sweep":
+        yield from _sweep_rows(folder, run)
     elif run.get("kind") in ("stationary", "branch"):
         for row in listed(run, "summary"):
             if isinstance(row, list):
@@ -75,6 +80,25 @@ def _problem_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]
         yield "tokens", f"{run['tokens']:,}"
     if isinstance(mesh := run.get("mesh"), dict):
         yield "mesh", ", ".join(f"{name} = {_short(value)}" for name, value in mesh.items())
+
+
+def _sweep_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]:
+    """What was varied, how many realisations are done, what has failed."""
+    from meanfield.results.folder import listed
+    from meanfield.results.sweeptable import SweepTable, has_sweep
+
+    for axis in listed(run, "axes"):
+        if isinstance(axis, list):
+            yield "varied", f"{', '.join(axis[0])}: {len(axis[1])} values"
+    yield "seeds", _short(run.get("seeds"))
+    if has_sweep(folder):
+        table = SweepTable.read(folder.path)
+        points = f"{len(table.finished):,} points"
+        yield "done", f"{table.finished.sum():,} realisations at {points}"
+        yield "failed", f"{table.failed.sum():,}"
+    for told in listed(run, "failures"):
+        if isinstance(told, list):
+            yield "failed", f"{told[0]}, seed {told[1]}: {told[2]}"
 
 
 def _series_rows(folder: RunFolder) -> Iterator[Row]:
@@ -110,7 +134,14 @@ def _process_rows(run: Mapping[str, object]) -> Iterator[Row]:
 
 
 def _file_rows(folder: RunFolder) -> Iterator[Row]:
-    for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
+    inner = [p for name in _MANY for p in folder.path.glob(f"{name}/**/*") if p.is_file()]
+    for name in _MANY if len(inner) > _FEW else ():
+        some = [path for path in inner if path.is_relative_to(folder.path / name)]
+        if some:
+            total = size(sum(path.stat().st_size for path in some))
+            yield "file", f"{f'{name}/ ({len(some):,} files)':<24}{total:>12}"
+    hidden = set(inner) if len(inner) > _FEW else set()
+    for path in sorted(p for p in folder.path.rglob("*") if p.is_file() and p not in hidden):
         relative = str(path.relative_to(folder.path))
         yield "file", f"{relative:<24}{size(path.stat().st_size):>12}"
 

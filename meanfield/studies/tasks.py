@@ -1,22 +1,14 @@
 """The work of a comparison: the density, and clouds, each of which a process of its own may make.
 
-Owns what is run, measured and kept, and the pool of processes. Knows nothing of what is made of it.
+Owns what is run, measured and kept. Knows nothing of what is made of it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +29,8 @@ from meanfield.results.comparison import StoredDensity, cloud_file
 from meanfield.results.folder import RunFolder
 from meanfield.runs.simulation import Result, run
 from meanfield.runs.tracks import token_solver
-from meanfield.signals import ignored
 from meanfield.studies.moments import linear_moments
+from meanfield.studies.processes import in_processes
 from meanfield.studies.resolution import coarser
 from meanfield.studies.settings import NO_FILES, Settings
 from meanfield.surroundings import is_terminal
@@ -223,23 +215,6 @@ def _run_task(task: Task) -> None:
     task.run()
 
 
-@contextmanager
-def _one_thread_each(jobs: int) -> Iterator[None]:
-    """Processes share the cores, so that each of them keeps to one."""
-    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MEANFIELD_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    if jobs > 1:
-        os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
     """Do all tasks that are not done; those that are stay done, whatever happens later."""
     show = progress if progress is not None else is_terminal(sys.stderr)
@@ -257,46 +232,4 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
                 task.run()
                 bar.update()
         else:
-            _in_processes(left, jobs, bar.update)
-
-
-def _in_processes(tasks: Sequence[Task], jobs: int, tick: Callable[[], object]) -> None:
-    try:
-        pickle.dumps(tasks[:1])
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"jobs: found {jobs}, but the case holds what other processes cannot be given "
-            f"({error}): expected 1, or functions that come from a file"
-        ) from None
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with _one_thread_each(jobs), ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        try:
-            # Ctrl-C goes to all processes; only this one answers it.
-            with ignored(signal.SIGINT):
-                waiting = {pool.submit(_run_task, task) for task in tasks}
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    tick()
-        except BaseException as error:
-            # Not waited for: a cloud may take minutes, and files are written in one move.
-            pool.shutdown(wait=False, cancel_futures=True)
-            _end(set(multiprocessing.active_children()) - others)
-            if isinstance(error, BrokenProcessPool):
-                raise InputError(
-                    f"one of {jobs} processes ended too early, most likely for want of memory (or "
-                    "for want of `if __name__ == '__main__':` in a script): go on with resume, and "
-                    "with fewer jobs"
-                ) from None
-            raise
-
-
-def _end(processes: set[BaseProcess]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(timeout=2.0)
-        if process.is_alive():  # libraries may catch what should end them
-            process.kill()
+            in_processes(_run_task, left, jobs, lambda *_: bar.update())

@@ -1,0 +1,160 @@
+"""Blocks of realisations by the kernel of ensembles.
+
+Knows which cases it takes (``case.batched`` says so) and where tokens start. Realisation k is what
+a run of the case with the seed ``case.seed + k`` is: it has the same tokens at t = 0.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from meanfield.case import TOKEN_KINDS, Case, Tokens
+from meanfield.dynamics.ensembles.outcome import FAILURES, Outcome, Watch
+from meanfield.dynamics.tokens import initial_tokens
+from meanfield.errors import InputError
+from meanfield.geometry.laws import Law, law_to_spec
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.batched.model import BatchedModel
+from meanfield.studies.sweep.blocks import Block, joined
+
+__all__ = ["KernelTask", "seconds_each", "suited"]
+
+_MOST_BYTES = 1 << 27  # of initial tokens that are in memory at a time
+_SNAPSHOTS = 16  # output times, at most, at which energies and clusters are counted
+_TRIED = 8  # realisations that are timed for an estimate
+
+
+def suited(case: Case) -> tuple[BatchedModel | None, str]:
+    """The model as the kernel takes it; or None, and why it does not."""
+    if not isinstance(case.solver, Tokens):
+        return None, f"solver.type = {case.solver.type}: no tokens"
+    if case.solver.tokens not in TOKEN_KINDS:
+        return None, "solver.tokens: they come from a file"
+    try:
+        from meanfield.case.batched import (  # type: ignore[import-untyped, unused-ignore]
+            batched_model,
+        )
+    except ImportError:
+        return None, "this version has no kernel of ensembles"
+    try:
+        return batched_model(case), ""
+    except InputError as error:
+        return None, str(error)
+
+
+@dataclass(frozen=True, eq=False)
+class KernelTask:
+    """Realisations of a case: ``count`` of them, the first one has the seed ``first``."""
+
+    case: Case
+    model: BatchedModel
+    first: int
+    count: int
+    delta: float
+    states: bool
+
+    def run(self) -> Block:
+        """Do all of them."""
+        most = max(1, _MOST_BYTES // (8 * self.model.n * self.model.d))
+        parts = [
+            self._part(self.first + k, min(most, self.count - k))
+            for k in range(0, self.count, most)
+        ]
+        return joined(parts, len(self.case.output_times()))
+
+    def _part(self, first: int, count: int) -> Block:
+        from meanfield.dynamics.ensembles import (  # type: ignore[attr-defined, unused-ignore]
+            run_ensemble,
+        )
+
+        watch = _watch(self.case, self.delta, self.states)
+        kappa = self.case.model.kappa
+        assert isinstance(kappa, float | int)
+        seeds = first + np.arange(count, dtype=np.int64)
+        outcome = run_ensemble(
+            self.model, _tokens(self.case, first, count), watch, kappa=float(kappa), seeds=seeds
+        )
+        return _as_block(outcome, watch)
+
+
+def _watch(case: Case, delta: float, states: bool) -> Watch:
+    assert isinstance(case.solver, Tokens)
+    times = np.array(case.output_times())
+    places = np.linspace(0, len(times) - 1, min(len(times), _SNAPSHOTS))
+    return Watch(
+        times=times,
+        snapshots=np.unique(np.round(places).astype(np.int64)),
+        delta=delta,
+        cluster_angle=case.solver.cluster_angle,
+        states=states,
+    )
+
+
+def _as_block(outcome: Outcome, watch: Watch) -> Block:
+    """Numbers in float32, as the kernel's own state is; what is counted at snapshots is nan
+    between them."""
+    columns = {name: v.astype(np.float32) for name, v in outcome.columns.items()}
+    for name, values in outcome.snapshots.items():
+        counted = np.full((len(outcome.failed), len(watch.times)), np.nan, np.float32)
+        counted[:, watch.snapshots] = values
+        columns[name] = counted
+    reasons = [FAILURES[k] for k in outcome.failed]
+    return Block(columns, reasons, outcome.states, watch.snapshots)
+
+
+def _tokens(case: Case, first: int, count: int) -> Array:
+    """Initial tokens (count, n, d): drawn once for all points that have the same law and n."""
+    solver = case.solver
+    assert isinstance(solver, Tokens) and solver.number is not None
+    return _drawn(_Start(case.initial, solver.number, str(solver.tokens)), first, count)
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A law and how tokens are taken from it; two are equal where their tables are."""
+
+    law: Law
+    n: int
+    kind: str
+
+    def _key(self) -> tuple[str, int, int, str]:
+        try:
+            told = repr(law_to_spec(self.law))
+        except InputError:  # made in Python
+            told = f"object {id(self.law)}"
+        return told, self.law.d, self.n, self.kind
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Start) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+@lru_cache(maxsize=1)
+def _drawn(start: _Start, first: int, count: int) -> Array:
+    out = np.empty((count, start.n, start.law.d))
+    for k in range(count):
+        out[k] = initial_tokens(start.law, start.n, first + k, start.kind)
+    out.setflags(write=False)
+    return out
+
+
+def seconds_each(tasks: Sequence[KernelTask]) -> float:
+    """Seconds a realisation takes on average, by a few of three tasks that are timed."""
+    if not tasks:
+        return 0.0
+    chosen = [tasks[k] for k in sorted({0, len(tasks) // 2, len(tasks) - 1})]
+    spent = []
+    for task in chosen:
+        few = KernelTask(task.case, task.model, task.first, _TRIED, task.delta, False)
+        few.run()  # which compiles, if need be
+        begun = time.perf_counter()
+        few.run()
+        spent.append((time.perf_counter() - begun) / _TRIED)
+    return float(np.mean(spent))

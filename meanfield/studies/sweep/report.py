@@ -1,0 +1,110 @@
+"""What a sweep says: what it is going to do, what it may take, and its table for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from meanfield.results.sweeptable import SweepTable
+from meanfield.studies.sweep.kernel import KernelTask, seconds_each
+from meanfield.studies.sweep.plan import Plan
+
+__all__ = ["Estimate", "estimate", "plan_words", "summary"]
+
+_MOST_ROWS = 60
+_KERNEL_COLUMNS = 7  # that the kernel tells, float32
+_WIDTH = 18
+
+
+def plan_words(plan: Plan) -> str:
+    """What is done, in a line."""
+    shape = " x ".join(str(len(axis.values)) for axis in plan.axes)
+    points = f"{len(plan.points):,} points" + (f" ({shape})" if len(plan.axes) > 1 else "")
+    return f"{points}, {plan.seeds:,} realisations each"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a sweep would take.
+
+    Attributes:
+        kernel_points, blocks, runs: how much goes where.
+        reasons: why points do not go to the kernel, and how many.
+        seconds: of the kernel, with the threads of this process; nan: not known.
+        disk: bytes of blocks.
+    """
+
+    kernel_points: int
+    blocks: int
+    runs: int
+    reasons: Mapping[str, int]
+    seconds: float
+    disk: float
+
+    @property
+    def time_words(self) -> str:
+        """The time, as far as it is known."""
+        if not self.kernel_points:
+            return "not known: time one run"
+        most = "" if not self.runs else ", and the runs"
+        return f"kernel: about {self.seconds:.2g} s{most}"
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Time a few realisations of the kernel, and count the rest. Writes nothing."""
+    tasks = [p.task for p in plan.pieces(Path(".")) if isinstance(p.task, KernelTask)]
+    at_kernel = sum(point.model is not None for point in plan.points)
+    columns = _KERNEL_COLUMNS * 4 * at_kernel + 20 * 8 * (len(plan.points) - at_kernel)
+    return Estimate(
+        at_kernel,
+        len(tasks),
+        plan.seeds * (len(plan.points) - at_kernel),
+        Counter(point.why for point in plan.points if point.model is None),
+        seconds_each(tasks) * plan.seeds * at_kernel,
+        columns * plan.seeds * len(plan.times),
+    )
+
+
+def summary(table: SweepTable) -> list[str]:
+    """Lines for the terminal: points, what is done and failed, P and the time at P = 1/2.
+
+    Where there are no tokens: order and energy at the end.
+    """
+    keys = [key for axis in table.axes for key in axis.keys]
+    labels = [key.rpartition(".")[2][:_WIDTH] for key in keys]
+    pairs = not all(math.isnan(p) for p in table.probability[:, -1])
+    names = ["P(end)", "t(P=1/2)", "error"] if pairs else []
+    others = [n for n in ("mean_norm", "energy_scaled", "clusters") if n in table.columns]
+    shown = others[: 1 if pairs else 3]
+    rows = [[*labels, "done", "failed", *names, *shown]]
+    for i, point in enumerate(table.points()):
+        numbers = [table.probability[i, -1], table.half[i], table.half_error[i]] if pairs else []
+        numbers += [table.columns[name].mean[i, -1] for name in shown]
+        rows.append(
+            [
+                *(_word(point[key]) for key in keys),
+                str(table.finished[i]),
+                str(table.failed[i]),
+                *("-" if math.isnan(v) else f"{v:.5g}" for v in numbers),
+            ]
+        )
+    if len(rows) - 1 > _MOST_ROWS:
+        left = len(rows) - 1 - _MOST_ROWS
+        rows = rows[: _MOST_ROWS + 1]
+    else:
+        left = 0
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(f"{w:>{n}}" for w, n in zip(r, widths, strict=True)) for r in rows]
+    if left:
+        lines.append(f"... and {left:,} more points in sweep.csv")
+    if pairs:
+        lines.append(f"P: that <x_1, x_2> >= 1 - {table.delta:g}; means of the rest, at the end")
+    return lines
+
+
+def _word(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
