@@ -133,7 +133,7 @@ def mpi_pool() -> Executor:
     return pool
 
 
-def load_dolfinx() -> None:
+def load_dolfinx(alone: bool = False) -> None:
     """Import MPI, DOLFINx and its form compiler, in the order that the wheel on PyPI wants.
 
     Two habits of theirs are undone. FFCx turns on ``logging.captureWarnings`` when imported, after
@@ -141,6 +141,9 @@ def load_dolfinx() -> None:
     the process with code 59: SIGPIPE, which Python ignores, having an exception for a reader that
     has gone (a process of a pool, or ``| head``), and SIGQUIT, to which a job in the background is
     deaf. MPICH catches SIGHUP.
+
+    Args:
+        alone: PETSc, which starts on all processes of MPI together, is to start on this one only.
 
     Raises:
         InputError: no usable DOLFINx.
@@ -152,6 +155,10 @@ def load_dolfinx() -> None:
             load_mpi()
             if importlib.util.find_spec("dolfinx_solver") is not None:
                 import dolfinx_solver  # noqa: F401  (before dolfinx, petsc4py, slepc4py)
+            if alone:
+                import petsc4py
+
+                petsc4py.init(comm=load_mpi().COMM_SELF)
             import dolfinx.fem
             import dolfinx.jit  # imports FFCx
     except ImportError as error:

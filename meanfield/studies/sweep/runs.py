@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from meanfield.analysis.columns import Column, View
-from meanfield.case import Case, Tokens
+from meanfield.case import Case, FixedMesh, Tokens
 from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
@@ -23,7 +23,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.runs.observers import Observer
 from meanfield.runs.simulation import run
-from meanfield.software import load_mpi
+from meanfield.software import load_dolfinx, load_mpi
 from meanfield.studies.sweep.blocks import Block
 
 __all__ = ["RunTask", "run_folder_name"]
@@ -92,7 +92,7 @@ class RunTask:
                 overwrite=True,
                 progress=False,
                 observers=watching,
-                comm=_alone(),
+                comm=_alone(isinstance(case.solver, FixedMesh)),
             )
         if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
@@ -100,13 +100,16 @@ class RunTask:
         return result.series, "" if good else result.stop_reason
 
 
-def _alone() -> Communicator:
-    """This process: others of an MPI pool do other runs."""
+def _alone(meshed: bool) -> Communicator:
+    """This process: others of an MPI pool do other runs. ``meshed``: by DOLFINx."""
     try:
-        own: Communicator = load_mpi().COMM_SELF
-        return own
+        mpi = load_mpi()
     except ImportError:
         return Alone()
+    if meshed and mpi.COMM_WORLD.size > 1:
+        load_dolfinx(alone=True)
+    own: Communicator = mpi.COMM_SELF
+    return own
 
 
 def _at(times: Sequence[float], t: Array, values: Array) -> Array:
