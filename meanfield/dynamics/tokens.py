@@ -6,8 +6,10 @@ Knows laws by ``density`` and ``sample``; nothing of attention or of time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.case.solvers import TOKEN_KINDS
 from meanfield.checks import real_array
@@ -16,7 +18,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
 from meanfield.geometry.sphere import Array, normalize
 
-__all__ = ["checked_weights", "initial_tokens"]
+__all__ = ["checked_weights", "initial_tokens", "tokens_of_block"]
 
 _CIRCLE_CELLS = 1 << 16
 _SPHERE_ROWS, _SPHERE_COLUMNS = 2048, 2048  # the density is constant on each cell
@@ -57,6 +59,32 @@ def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid"
     if law.d == 3:
         return _on_sphere(law, n)
     raise InputError(f"quantised tokens for d = {law.d} found, d = 2 or 3 expected; take 'iid'")
+
+
+def tokens_of_block(
+    law: Law, n: int, seeds: Sequence[int] | NDArray[np.int64], kind: str = "iid"
+) -> Array:
+    """Tokens of several realisations, those of ``initial_tokens`` with each seed, to the last bit.
+
+    Args:
+        law: the initial law.
+        n: number of tokens of a realisation, >= 1.
+        seeds: of the realisations, (R,).
+        kind: as for ``initial_tokens``; tokens that are placed are the same in all.
+
+    Returns:
+        (R, n, d) unit vectors.
+
+    Raises:
+        InputError: as ``initial_tokens`` does.
+    """
+    tokens = np.empty((len(seeds), n, law.d))
+    if kind != "iid":
+        tokens[:] = initial_tokens(law, n, 0, kind)
+        return tokens
+    for k, seed in enumerate(seeds):
+        tokens[k] = initial_tokens(law, n, int(seed))
+    return tokens
 
 
 def checked_weights(weights: Array | None, n: int) -> Array:

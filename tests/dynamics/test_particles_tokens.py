@@ -8,7 +8,7 @@ from parameters import slow_but
 from scipy.sparse.csgraph import connected_components
 
 from meanfield.dynamics.clusters import cluster_labels
-from meanfield.dynamics.tokens import initial_tokens
+from meanfield.dynamics.tokens import initial_tokens, tokens_of_block
 from meanfield.errors import InputError
 from meanfield.geometry.laws import (
     Cap,
@@ -105,6 +105,25 @@ def test_draws_belong_to_their_seed() -> None:
             initial_tokens(law, wrong, 1)
     with pytest.raises(InputError, match="did you mean 'quantised'"):
         initial_tokens(law, 50, 1, "quantized")
+
+
+@pytest.mark.parametrize("law", [Uniform(2), Uniform(1024), LAWS["vmf"], LAWS["circle"]])
+def test_a_block_has_the_tokens_of_each_seed_to_the_last_bit(law: Law) -> None:
+    seeds = np.array([0, 7, 2**62])
+    block = tokens_of_block(law, 9, seeds)
+    assert block.shape == (3, 9, law.d)
+    for tokens, seed in zip(block, seeds, strict=True):
+        assert np.array_equal(tokens, initial_tokens(law, 9, int(seed)))
+    # Which others are in the block is nothing to a realisation.
+    assert np.array_equal(tokens_of_block(law, 9, seeds[1:2])[0], block[1])
+    assert not np.array_equal(block[0], block[1])
+
+
+def test_placed_tokens_are_the_same_in_a_whole_block() -> None:
+    block = tokens_of_block(Uniform(3), 20, [3, 4], "quantised")
+    assert np.array_equal(block, np.stack([initial_tokens(Uniform(3), 20, 0, "quantised")] * 2))
+    with pytest.raises(InputError, match="0 tokens found"):
+        tokens_of_block(Uniform(3), 0, [3])
 
 
 # ------------------------------------------------------------------ clusters
