@@ -1,0 +1,63 @@
+"""What is known beforehand of the points of a sweep: the time at which tokens are close.
+
+Uniform tokens in high dimension are nearly orthogonal, and then stay nearly equiangular: their
+inner product follows one ordinary differential equation (arXiv 2312.10794, section 6).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import integrate
+
+from meanfield.analysis.exact import equiangular_rate
+from meanfield.case import Case, Particles
+from meanfield.case.shortform import ShortForm, short_form
+from meanfield.geometry.laws import Uniform
+
+__all__ = ["theory_of"]
+
+
+def theory_of(cases: Sequence[Case], delta: float) -> list[float | None]:
+    """Times at which orthogonal tokens have inner products 1 - delta.
+
+    Args:
+        cases: of the points.
+        delta: 0 < delta < 1.
+
+    Returns:
+        A time for each case; None where tokens do not start so (d >= n, drawn from the uniform
+        law), are moved by anything else than the short form of [model] without noise, or never
+        get there.
+    """
+    return [_equiangular_time(case, delta) for case in cases]
+
+
+def _equiangular_time(case: Case, delta: float) -> float | None:
+    solver, form = case.solver, short_form(case.model)
+    if form is None or form.value != 1 or not isinstance(solver, Particles):
+        return None
+    n = solver.number
+    drawn = solver.tokens == "iid" and isinstance(case.initial, Uniform)
+    if solver.exclude_self or not drawn or n is None or not 2 <= n <= case.geometry.d:
+        return None
+    time = _time(form, n, delta)
+    return time if math.isfinite(time) else None
+
+
+def _time(form: ShortForm, n: int, delta: float) -> float:
+    """The integral of 1/gamma' over gamma from 0 to 1 - delta, in u = -log(1 - gamma)."""
+    kind, inverse_temperature, value = form
+
+    def slowness(u: float) -> float:
+        gamma = -math.expm1(-u)
+        with np.errstate(over="ignore", divide="ignore"):  # slower than numbers tell: inf
+            rate = equiangular_rate(kind, gamma, inverse_temperature, n, value)
+            return float(np.divide(math.exp(-u), rate))
+
+    if not math.isfinite(slowness(0.0)):
+        return math.inf
+    time, _ = integrate.quad(slowness, 0.0, -math.log(delta), epsabs=0.0, epsrel=1e-10, limit=500)
+    return float(time)
