@@ -22,6 +22,9 @@ from meanfield.figures.distances import has_distances, has_numbers, plot_against
 from meanfield.figures.series import has_series, plot_series
 from meanfield.figures.side_by_side import plot_side_by_side
 from meanfield.figures.state import has_state, plot_state
+from meanfield.figures.sweepbands import has_bands, plot_bands
+from meanfield.figures.sweepmap import has_map, plot_map
+from meanfield.figures.sweepslopes import has_slopes, plot_slopes
 from meanfield.figures.tokens import has_tokens, plot_tokens
 from meanfield.results.comparison import has_comparison
 from meanfield.results.folder import RunFolder
@@ -37,6 +40,9 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_comparison, plot_side_by_side),
     (has_state, plot_state),
     (has_branch, plot_branch),
+    (has_map, plot_map),
+    (has_bands, plot_bands),
+    (has_slopes, plot_slopes),
 )
 """For each figure whether a folder has what it needs, and what draws it."""
 

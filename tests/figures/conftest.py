@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collects the figures at the moment they are saved."""
-    from meanfield.figures import density, distances, series, side_by_side, style, tokens
+    from meanfield.figures import (
+        density,
+        distances,
+        series,
+        side_by_side,
+        style,
+        sweepbands,
+        sweepmap,
+        sweepslopes,
+        tokens,
+    )
 
     collected: list[Figure] = []
 
@@ -26,6 +36,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         collected.append(figure)
         return style.save(figure, path)
 
-    for module in (density, distances, series, side_by_side, tokens):
+    sweeps = (sweepbands, sweepmap, sweepslopes)
+    for module in (density, distances, series, side_by_side, tokens, *sweeps):
         monkeypatch.setattr(module, "save", collect)
     return collected
