@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from meanfield.figures.style import (
     INK,
@@ -128,6 +128,10 @@ def _time(ax: Axes, times: Array, ticks: int) -> None:
     ax.set_xlabel("time  $t$")
     if is_geometric(times):
         logarithmic_time(ax, float(times[times > 0.0][0]), float(times[-1]))
+        ax.set_xlim(times[0], times[-1])
+        told = [t for t in ax.get_xticks() if t > 0.0]
+        ax.xaxis.set_major_locator(FixedLocator(told[:: -(-len(told) // ticks)]))
+        ax.xaxis.set_minor_locator(NullLocator())
     else:
         ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
 

@@ -138,6 +138,16 @@ def test_bands_are_the_quantiles(tmp_path: Path, figures: list[Figure]) -> None:
             assert heights.max() == column.quantiles[point, high].max()
 
 
+def test_logarithmic_times_are_told_without_a_crowd(tmp_path: Path, figures: list[Figure]) -> None:
+    made = table((axis("model.beta", *BETAS),))
+    times = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, len(TIMES) - 1)])
+    paths = drawn(tmp_path / "run", dataclasses.replace(made, times=times))
+    for figure, path in zip(figures[:2], list(paths.values())[:2], strict=True):
+        assert_fit_to_print(figure, path, TITLE)
+        ax = figure.axes[-2]
+        assert ax.get_xscale() == "symlog" and ax.get_xlim() == (0.0, 1000.0)
+
+
 def test_without_quantiles_there_are_means(tmp_path: Path, figures: list[Figure]) -> None:
     made = table(())
     column = made.columns["inner_product"]
