@@ -20,6 +20,7 @@ PACKAGE = Path(meanfield.__path__[0])
 PROGRAM = """\
 import sys
 import numpy as np
+from meanfield.analysis.coupling import search, tree
 from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
@@ -48,6 +49,10 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     hardmax._maximisers(x @ head.A.T, x, m, best)
     found.append(best)
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
+    for p in (1, 2):
+        found += search.smallest(search.Points(x), search.Points(x[::-1]), 9.0 * m, p, 3)
+        some = search.Points(np.hstack([x, m[:, None], m[:, None], 0.0 * x])[:, :5])
+        found += search.smallest(some, some, 9.0 * m, p, 3)
 
 n, width = 1300, 6
 def real(*shape):
@@ -71,7 +76,8 @@ assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
 for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
-    drops.edge_drops, logistic._logistic_sums, hardmax._maximisers,
+    drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, tree._fit_models,
+    search._search_boxes, search._search_all,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

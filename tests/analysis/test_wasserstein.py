@@ -9,7 +9,8 @@ import numpy as np
 import ot
 import pytest
 
-from meanfield.analysis import wasserstein_columns
+from meanfield.analysis.coupling import levels
+from meanfield.analysis.coupling.costs import cost_matrix
 from meanfield.analysis.quadrature import density_measure, sample_density
 from meanfield.analysis.wasserstein import (
     Effort,
@@ -21,7 +22,6 @@ from meanfield.analysis.wasserstein import (
     wasserstein,
 )
 from meanfield.analysis.wasserstein_1d import circle_cost
-from meanfield.analysis.wasserstein_columns import cost_matrix
 from meanfield.errors import InputError
 from meanfield.geometry.laws import VonMisesFisher, standard_density
 from meanfield.geometry.laws.tabulated import density_law
@@ -155,7 +155,7 @@ def test_costs_are_angles_to_round_off() -> None:
 @pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("p", [1, 2])
 def test_is_a_metric(method: str, p: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasserstein_columns, "_COARSE", 20)
+    monkeypatch.setattr(levels, "_COARSE", 20)
     rng = np.random.default_rng(5)
     a, b, c = (Measure(uniform_points(n, 3, rng), some_weights(n, rng)) for n in (70, 90, 110))
 
@@ -235,7 +235,7 @@ def test_a_case_that_pot_gets_wrong() -> None:
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("kind", ["uniform", "d = 8", "weights", "clusters", "duplicates", "dirac"])
 def test_columns_agree_with_exact(kind: str, p: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasserstein_columns, "_COARSE", 60)
+    monkeypatch.setattr(levels, "_COARSE", 60)
     rng = np.random.default_rng(9)
     d = 8 if kind == "d = 8" else 3
     a, b = cloud(uniform_points(400, d, rng)), cloud(uniform_points(500, d, rng))
@@ -286,39 +286,6 @@ def test_auto_leaves_the_dense_program_to_few_points() -> None:
     result = wasserstein(a, b)
     assert result.method == "columns"
     assert result.distance == pytest.approx(wasserstein(a, b, method="exact").distance, rel=1e-6)
-
-
-# ---------------------------------------------------------------------------------------------
-# Sliced
-
-
-def test_sliced_is_that_of_pot_in_radians() -> None:
-    rng = np.random.default_rng(12)
-    x, y = uniform_points(60, 3, rng), VonMisesFisher((0, 0, 1), 3.0).sample(60, rng)
-    for p in (1, 2):
-        result = wasserstein(cloud(x), cloud(y), p, "sliced", effort=Effort(projections=50, seed=3))
-        pot = ot.sliced_wasserstein_sphere(
-            x, y, n_projections=50, p=p, seed=np.random.RandomState(3)
-        )
-        assert result.distance == pytest.approx(2.0 * math.pi * pot, rel=1e-6)
-        assert result.lower is None and result.upper is None
-        with pytest.raises(InputError, match="bounds no Wasserstein distance"):
-            result.interval()
-
-
-@pytest.mark.slow
-def test_sliced_error_is_that_of_the_mean() -> None:
-    rng = np.random.default_rng(13)
-    a, b = cloud(uniform_points(40, 3, rng)), cloud(VonMisesFisher((0, 0, 1), 3.0).sample(50, rng))
-    runs = [
-        wasserstein(a, b, 2, "sliced", effort=Effort(projections=40, seed=s)) for s in range(40)
-    ]
-    spread = np.std([r.distance for r in runs], ddof=1)
-    stated = np.mean([r.standard_error for r in runs])  # type: ignore[misc]
-    assert 0.6 < stated / spread < 1.6
-    assert wasserstein(a, a, 2, "sliced", effort=Effort(projections=5)).distance == pytest.approx(
-        0.0, abs=1e-7
-    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -393,16 +360,13 @@ def test_measures_that_are_none(measure: Measure, message: str) -> None:
         ({"method": "exakt"}, "did you mean 'exact'"),
         ({"method": "circle"}, r"needs points in R\^2, points in R\^3 found"),
         ({"method": "meridian"}, "needs colatitudes"),
-        ({"method": "sliced", "plan": True}, "no coupling"),
-        ({"method": "sliced", "effort": Effort(projections=1)}, "at least 2"),
+        ({"method": "sliced"}, "'sliced' is gone: 'bracket' takes less time"),
+        ({"method": "bracket", "effort": Effort(blocks=0)}, "blocks = 0 found, at least 1"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         wasserstein(two_points(), two_points(), **options)  # type: ignore[arg-type]
-    flat = cloud(np.eye(2))
-    with pytest.raises(InputError, match=r"needs points in R\^3 or higher"):
-        wasserstein(flat, flat, method="sliced")
 
 
 def test_memory_is_refused_before_it_is_taken() -> None:
@@ -412,7 +376,7 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     assert memory_needed(n, n) > 4e11
     with pytest.raises(InputError, match=r"needs 408\.0 GB, the limit is 4\.0: use 'columns'") as e:
         wasserstein(cloud(x), cloud(x), method="exact")
-    for way in ("sliced", "quantise", "subsample", "memory_limit"):
+    for way in ("bracket", "quantise", "subsample", "memory_limit"):
         assert way in str(e.value)
     few = cloud(x[:100])
     with pytest.raises(InputError, match=r"limit is 0\.0"):

@@ -1,0 +1,1 @@
+"""Optimal couplings of two weighted point sets on a sphere: costs, programs, trees and levels."""
