@@ -11,6 +11,7 @@ import pytest
 from cases import GEOMETRIES, small, small_tokens
 
 import meanfield as mf
+from meanfield.analysis.twosample import kernel_distance, two_sample
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.arguments import Count, PathLike, checked_arguments, checked_fields
 from meanfield.dynamics.layers import LayerSolver
@@ -91,6 +92,10 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "wasserstein effort": (lambda b: wasserstein(M, M, effort=b), set()),
     "wasserstein method": (lambda b: wasserstein(M, M, 2, b), set()),
     "quantise": (lambda b: quantise(b, 3), set()),
+    "kernel_distance": (lambda b: kernel_distance(M, b), set()),
+    "two_sample": (lambda b: two_sample(b, M), set()),
+    "two_sample statistic": (lambda b: two_sample(M, M, b), set()),
+    "two_sample width": (lambda b: two_sample(M, M, "mmd", width=b), {"none", "five"}),
     "tokens": (lambda b: ParticleSolver(SA, b), set()),
     "interaction": (lambda b: ParticleSolver(b, X), set()),
     "layers": (lambda b: LayerSolver(b, X, layer_step=0.1), set()),

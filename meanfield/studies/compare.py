@@ -46,13 +46,14 @@ def compare(
     nan where there is no verdict. Of a model without energy, nothing is said of E. The columns are
     explained with ``Comparison``.
 
-    Both distances are to the same points that stand for the density (4 n of them, 2 000 to 10 000),
-    so that what this costs in accuracy (``quadrature`` in the table) is in both. Differences and
-    moments are extrapolated to n to infinity by parts of the clouds, in which particles interact
-    with those of their half, quarter or eighth only, and, with schemes of second order, to h = 0 by
-    a density at half the resolution. What is left of its error is allowed for, so that p may be
-    larger than uniform; of laws with jumps, for which no scheme is of second order, it is not all.
-    On a mesh of a file the error is unknown and not allowed for.
+    Both distances are to the same points that stand for the density (4 n of them, 2 000 to 10 000,
+    and about n for more than 20 000 particles), so that what this costs in accuracy (``quadrature``
+    in the table) is in both. Differences and moments are extrapolated to n to infinity by parts of
+    the clouds, in which particles interact with those of their half, quarter or eighth only, and,
+    with schemes of second order, to h = 0 by a density at half the resolution. What is left of its
+    error is allowed for, so that p may be larger than uniform; of laws with jumps, for which no
+    scheme is of second order, it is not all. On a mesh of a file the error is unknown and not
+    allowed for.
 
     Args:
         case: density to run: eulerian or implicit solver, any geometry.

@@ -26,7 +26,7 @@ from meanfield.software import provenance, utc_now
 
 __all__ = ["NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
 
-MAX_PARTICLES = 20_000  # an exact distance takes minutes beyond
+MAX_PARTICLES = 100_000  # on surfaces: an exact distance takes minutes beyond
 MAX_UNMEASURED = 1_000_000  # without distances: all clouds are kept on disk
 NO_FILES = Output(precision="float64", figures=False)
 """Of the runs of a comparison: what float32 could not hold is welcome."""
@@ -38,7 +38,7 @@ class Clouds:
     """Which particles a density is compared with, and when and how.
 
     Attributes:
-        numbers: numbers of particles, at most 20 000 (1 000 000 without distances).
+        numbers: numbers of particles, at most 100 000 for distances on S^2, else 1 000 000.
         replicas: clouds for each n, at least 2 (6 for a verdict by sign flips).
         case: model for the particles, if it is to differ (a test of power): a density's case, or
             one of ``Particles`` for their tolerances or noise. The number and the origin of its
@@ -104,7 +104,7 @@ def settle(case: Case, clouds: Clouds) -> Settings:
     settings = Settings(
         case,
         clouds.case or case,
-        _checked_numbers(clouds.numbers, bool(exponents)),
+        _checked_numbers(clouds.numbers, bool(exponents) and case.geometry.manifold.dimension > 1),
         checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict"),
         _chosen_times(case, clouds.times),
         exponents,

@@ -25,6 +25,7 @@ from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
+from meanfield.studies import tasks as study_tasks
 from meanfield.studies.compare import compare
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.report import summary
@@ -294,3 +295,23 @@ def test_tokens_without_mass_stay_on_the_floor() -> None:
     floor = sampling_floor(density_law(mesh, rho), reference, n, replicas, rng)
     ratio = ratio_interval(ours, floor)
     assert 1.0 in ratio and ratio.high - ratio.low < 0.35, ratio
+
+
+def test_many_particles_are_compared_with_as_many_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few: with 4 n points, quantised; many: with pieces of cells, as many as particles."""
+    monkeypatch.setattr(study_tasks, "_MANY", 1_500)
+    case = compared()
+    found = compare(case, Clouds((1_500, 3_000), 2, times=[0.0]), tmp_path / "m", progress=False)
+    mesh = case.geometry.build_mesh()
+    rho = np.load(tmp_path / "m" / "density.npz")["rho"][0]
+    reference, error = density_measure(mesh, rho, points=3_000)
+    few, many = found.rows
+    assert many["quadrature"] == pytest.approx(error, rel=1e-6)
+    assert many["quadrature"] < 0.9 * density_measure(mesh, rho)[1] and few["quadrature"] != error
+    samples = task(tmp_path / "m", "particles", 3_000, 0)
+    known = wasserstein(cloud(samples["x"][0]), reference, 2, "columns")
+    assert samples["w2"][0] == pytest.approx(known.distance, rel=1e-4)
+    for row in found.rows:  # at t = 0 particles are samples, as those of the floor are
+        assert row["ratio_w2"] == pytest.approx(1.0, abs=0.15)
