@@ -127,7 +127,8 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "key of another solver": (
         {"solver.cfl": 0.5},
         "unknown key solver.cfl; \\[solver\\] of type 'particles' takes number, tokens, normalise, "
-        "method, rtol, atol, dt, interaction, tolerance, exclude_self, cluster_angle",
+        "method, rtol, atol, dt, common_noise, common_seed, interaction, tolerance, "
+        "exclude_self, cluster_angle",
     ),
     "rtol of layers": (LAYERS | {"solver.rtol": 1e-6},
                        "unknown key solver.rtol; \\[solver\\] of type 'layers' takes"),
