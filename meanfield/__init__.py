@@ -46,6 +46,7 @@ _WHERE = {
         "Output",
         "Particles",
         "Perceptron",
+        "Rope",
         "Sphere",
         "Time",
         "Unmeshed",
@@ -105,6 +106,8 @@ _WHERE = {
         "Riesz",
         "Series",
     ),
+    "meanfield.interaction.masked": ("Masked",),
+    "meanfield.interaction.masks": ("Alibi", "Causal", "GivenMask", "Window"),
     "meanfield.interaction.measure": ("Measure",),
     "meanfield.interaction.strength": ("FunctionStrength", "PowerStrength"),
     "meanfield.interaction.strong": ("Strong",),
@@ -159,6 +162,7 @@ if TYPE_CHECKING:
         Output,
         Particles,
         Perceptron,
+        Rope,
         Sphere,
         Time,
         Unmeshed,
@@ -217,6 +221,8 @@ if TYPE_CHECKING:
         Riesz,
         Series,
     )
+    from meanfield.interaction.masked import Masked
+    from meanfield.interaction.masks import Alibi, Causal, GivenMask, Window
     from meanfield.interaction.measure import Measure
     from meanfield.interaction.movingkernel import MovingKernel
     from meanfield.interaction.strength import FunctionStrength, PowerStrength

@@ -13,6 +13,7 @@ from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
 from meanfield.case.given import GivenCase, as_case
 from meanfield.case.heads import Drift, Head
+from meanfield.case.masks import Rope
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.overrides import apply_overrides, parse_override
@@ -56,6 +57,7 @@ __all__ = [
     "Output",
     "Particles",
     "Perceptron",
+    "Rope",
     "Sphere",
     "Time",
     "Tokens",

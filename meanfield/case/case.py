@@ -16,6 +16,7 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
 from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
+from meanfield.case.masks import refuse_mask
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
@@ -166,6 +167,8 @@ class Case:
                 f"'{self.geometry.type}' has d = {self.geometry.d}"
             )
         given: object = self.solver
+        if isinstance(given, Auto | Density):
+            refuse_mask(self.model, "a density")
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)

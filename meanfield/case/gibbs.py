@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from meanfield.case.built import Parts, heads_of, options_of
 from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.kernels import KernelInTime
+from meanfield.case.masks import Ordered, refuse_mask
 from meanfield.case.terms import Diffusion
 from meanfield.errors import InputError
 
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-class Steady(Parts, Protocol):
+class Steady(Ordered, Protocol):
     """What of a ``Model`` is asked here, beside its parts."""
 
     @property
@@ -59,6 +60,7 @@ def refuse_unsteady(model: Steady) -> None:
     Raises:
         InputError: values in time, or a strength.
     """
+    refuse_mask(model, "a stationary density")
     for key in model.moving:
         raise InputError(f"{key}: found a value in time, stationary and branch need constants")
     if model.strength is not None:

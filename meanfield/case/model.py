@@ -33,6 +33,7 @@ from meanfield.case.intime import (
     written,
 )
 from meanfield.case.kernels import AnyKernel, KernelInTime
+from meanfield.case.masks import AnyMask, Rope, check_ordered, masked_on, words_of_order
 from meanfield.case.modelchecks import (
     SHORT_FORM,
     check_attention,
@@ -139,6 +140,12 @@ class Model:
     strength: AnyStrength | None = None
     """nu(|m|), m the mean of the tokens, by which the velocity of attention and of an interaction
     is multiplied, as in alignment models; that of a drift, a perceptron, a potential is not."""
+    mask: AnyMask | None = Field(default=None, examples=["causal"])
+    """Which tokens a token sees, in their order, for ``particles`` and ``layers`` with "sa" or
+    "usa" (over the mass that is seen): "causal", or a table { type = "window", width = 8 },
+    { type = "alibi", slope = 4.0 }, { type = "matrix", file = "mask.npy" }."""
+    rope: Rope | None = None
+    """Rotary positions, likewise."""
     kappa: Kappa = 0.0
     """Diffusion, also in time, where it is >= 0 at all times."""
     diffusion: Diffusion | None = None
@@ -151,6 +158,7 @@ class Model:
                 raise InputError(
                     f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
                 )
+        check_ordered(self)
         if self.interaction is not None:
             check_interaction(self)
         elif self.heads:
@@ -184,6 +192,11 @@ class Model:
         return {f"model.{name}": value for name, value in moving_in(self).items()} | inside
 
     @property
+    def ordered(self) -> bool:
+        """Whether tokens have an order: a mask, or positions."""
+        return self.mask is not None or self.rope is not None
+
+    @property
     def diffuses(self) -> bool:
         """Whether kappa may be positive at some time."""
         return not vanishes(self.kappa)
@@ -198,6 +211,7 @@ class Model:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
         kernel = self.attention is None or self.attention in EXPONENTIAL
         more = self.heads or self.beside or self.strength is not None or moves(self.beta)
+        more = more or self.ordered
         return kernel and not more and not isinstance(self.interaction, KernelInTime)
 
     @property
@@ -269,6 +283,8 @@ class Model:
             if not self.beside:
                 return strong
             return Together((strong, composite_of(self._others, geometry, method, accuracy)))
+        if self.ordered:
+            return masked_on(self, geometry, method, accuracy)
         if self.interaction is None and not self.is_zonal:
             return composite_of(self, geometry, method, accuracy)
 
@@ -292,7 +308,7 @@ class Model:
         words = [self._short()] if told else []
         if self.heads:
             words += words_of_heads(self.attention, self.heads)
-        return ", ".join([*words, *words_beside(self)])
+        return ", ".join([*words, *words_of_order(self), *words_beside(self)])
 
     def _short(self) -> str:
         """The short form, or the kernel, in words."""
@@ -314,7 +330,7 @@ class Model:
         table = written(as_table(self))
         if not self.heads:
             del table["heads"]
-        for name in ("interaction", "strength", *ALONE, "diffusion"):
+        for name in ("interaction", "strength", "mask", "rope", *ALONE, "diffusion"):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()
         if self.heads:

@@ -127,7 +127,7 @@ def _change_model(table: dict[str, object], name: str, value: object) -> None:
         table.pop("interaction", None)
         if isinstance(value, str) and without_beta(value):
             table.pop("beta", None)
-    elif name in ("potential.type", "strength.type"):
+    elif name in ("potential.type", "strength.type", "mask.type"):
         part = name.partition(".")[0]
         old = table.get(part)
         if isinstance(old, dict) and old.get("type") != value:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
 from meanfield.case.intime import IN_TIME
+from meanfield.case.masks import MASKS, Rope
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
@@ -41,6 +42,8 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.diffusion": (Diffusion,),
     "model.potential": tuple(POTENTIALS.values()),
     "model.strength": tuple(STRENGTHS.values()),
+    "model.mask": tuple(MASKS.values()),
+    "model.rope": (Rope,),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }

@@ -254,6 +254,13 @@ def _suits_tokens(solver: Particles | Layers, geometry: Geometry, model: Model) 
             "solver.exclude_self: found with harmonics, which leave no token's own term out: "
             "expected solver.interaction = 'auto' or 'direct'"
         )
+    if model.ordered and (solver.interaction == "harmonics" or solver.exclude_self):
+        key = "exclude_self" if solver.exclude_self else "interaction"
+        raise InputError(
+            f"solver.{key}: found {'harmonics' if key == 'interaction' else 'true'} with a mask or "
+            "positions, whose sums are direct and have the terms that the mask leaves; expected "
+            "neither"
+        )
     kernel = model.interaction
     if solver.exclude_self and kernel is not None and kernel.link == "log":
         raise InputError(

@@ -132,8 +132,8 @@ class ParticleSolver(TokenSolver):
         self.timings["noise"] = 0.0
         self._control = Control(options.rtol, options.atol, self.pair.error_order)
         group = np.arange(self.n)
-        # Where own terms are left out, each point is one token.
-        self._merges = not self.diffuses and options.merge and not interaction.excludes_self
+        # Where own terms are left out, or tokens have an order, each point is one token.
+        self._merges = not self.diffuses and options.merge and not interaction.one_point_each
         if self._merges:
             group = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
         self._set_points(x, group)

@@ -108,4 +108,5 @@ def tokens_for(interaction: AnyInteraction, x0: Array) -> Array:
     x = unit_vectors(x0, interaction.d, "tokens")
     if not len(x):
         raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
+    interaction.refuse_number(len(x))
     return interaction.manifold.onto(x)

@@ -106,6 +106,13 @@ class Behind(AnyInteraction):
         return self.behind.excludes_self
 
     @property
+    def one_point_each(self) -> bool:
+        return self.behind.one_point_each
+
+    def refuse_number(self, n: int) -> None:
+        self.behind.refuse_number(n)
+
+    @property
     def sharpness(self) -> float:
         return self.behind.sharpness
 

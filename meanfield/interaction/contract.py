@@ -308,6 +308,19 @@ class AnyInteraction(ABC):
         """Whether what moves a token leaves its own term out: each point has to be one token."""
         return False
 
+    @property
+    def one_point_each(self) -> bool:
+        """Whether each point has to be one token, equal ones too: own terms, or an order."""
+        return self.excludes_self
+
+    def refuse_number(self, n: int) -> None:
+        """Refuse a number of tokens that it is not for.
+
+        Raises:
+            InputError: it is one (a mask of another size).
+        """
+        return  # any
+
     def excluding_self(self) -> AnyInteraction:
         """The same for tokens, with sums over all others, j != i: of Z, velocities and energies.
 

@@ -336,6 +336,14 @@ class Together(AnyInteraction):
     def excludes_self(self) -> bool:
         return any(part.excludes_self for part in self.parts)
 
+    @property
+    def one_point_each(self) -> bool:
+        return any(part.one_point_each for part in self.parts)
+
+    def refuse_number(self, n: int) -> None:
+        for part in self.parts:
+            part.refuse_number(n)
+
     def excluding_self(self) -> AnyInteraction:
         return self._each([part.excluding_self() for part in self.parts])
 

@@ -298,6 +298,16 @@ def test_heads_in_time(tmp_path: Path) -> None:
         assert len(ends) > 0.9 * len(x) and np.ptp(np.sign(ends @ x[0])) == 2.0
 
 
+def test_causal(tmp_path: Path) -> None:
+    """All tokens end at the first, which stays where it is."""
+    path = ROOT / "scripts" / "cases" / "causal.toml"
+    case = mf.Case.from_toml(path, {"solver.number": 40})
+    result = mf.run(case, tmp_path / "run", progress=False)
+    first = initial_tokens(case.initial, 40, case.seed, "iid")[0]
+    np.testing.assert_allclose(result.solver.x[0], first, rtol=0.0, atol=1e-14)
+    assert np.linalg.norm(result.solver.x - first, axis=1).max() < 1e-6
+
+
 @pytest.mark.slow
 def test_stack(tmp_path: Path) -> None:
     result = full_run("stack", tmp_path)

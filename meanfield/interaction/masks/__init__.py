@@ -1,0 +1,9 @@
+"""Masks: which tokens a token sees, in their order. A new one is a file here."""
+
+from meanfield.interaction.masks.alibi import Alibi
+from meanfield.interaction.masks.base import Mask, Seen
+from meanfield.interaction.masks.causal import Causal
+from meanfield.interaction.masks.given import GivenMask
+from meanfield.interaction.masks.window import Window
+
+__all__ = ["Alibi", "Causal", "GivenMask", "Mask", "Seen", "Window"]

@@ -1,0 +1,43 @@
+"""ALiBi: weights times e^{-(lambda/n)|i - j|}, of j <= i where it is causal (arXiv 2605.09213)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.arguments import checked_fields
+from meanfield.errors import InputError
+from meanfield.interaction.masks.base import Mask, Seen
+
+__all__ = ["Alibi"]
+
+
+@checked_fields
+@dataclass(frozen=True)
+class Alibi(Mask):
+    """Weights that decay with the distance in the order of the tokens.
+
+    Attributes:
+        slope: lambda >= 0, over the whole length of the sequence; 0: no decay.
+        causal: j <= i alone.
+
+    Raises:
+        InputError: a slope that is negative or no number.
+    """
+
+    slope: float
+    causal: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.slope < math.inf:
+            raise InputError(f"slope = {self.slope:g} found, a finite number >= 0 expected")
+
+    def seen(self, n: int) -> Seen:
+        order = np.arange(n)
+        stop = order + 1 if self.causal else np.full(n, n)
+        return Seen.within(np.zeros(n, dtype=np.int64), stop, self.slope / n)
+
+    def describe(self) -> str:
+        return f"{'causal ' if self.causal else ''}ALiBi, slope {self.slope:g}"

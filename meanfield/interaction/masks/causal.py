@@ -1,0 +1,23 @@
+"""The causal mask: token i sees the tokens j <= i (decoders; arXiv 2411.04990)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.interaction.masks.base import Mask, Seen
+
+__all__ = ["Causal"]
+
+
+@dataclass(frozen=True)
+class Causal(Mask):
+    """j <= i."""
+
+    def seen(self, n: int) -> Seen:
+        order = np.arange(n)
+        return Seen.within(np.zeros(n, dtype=np.int64), order + 1)
+
+    def describe(self) -> str:
+        return "causal"
