@@ -18,19 +18,16 @@ from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.overrides import apply_overrides, parse_override
 from meanfield.case.solvers import (
-    MAX_TOKENS,
-    TOKEN_KINDS,
     Density,
     Eulerian,
     FixedMesh,
     Implicit,
     Lagrangian,
-    Layers,
-    Particles,
     Tokens,
 )
 from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import MAX_OUTPUTS, Every, Geometric, Time
+from meanfield.case.tokensolvers import MAX_TOKENS, TOKEN_KINDS, Layers, Particles
 
 __all__ = [
     "MAX_OUTPUTS",

@@ -12,9 +12,10 @@ from meanfield.case.masks import MASKS, Rope
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
-from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian, Layers, Particles
+from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian
 from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import Every, Geometric, Time
+from meanfield.case.tokensolvers import Layers, Particles
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
 from meanfield.interaction.drifts.potentials import POTENTIALS

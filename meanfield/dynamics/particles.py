@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.arguments import checked_arguments
-from meanfield.case.solvers import Particles
+from meanfield.case.tokensolvers import Particles
 from meanfield.dynamics.clusters import collapsed_groups, numbered_groups
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.noise import common_draw, step_generator

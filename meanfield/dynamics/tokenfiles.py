@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meanfield.case.solvers import TOKEN_FILES
+from meanfield.case.tokensolvers import TOKEN_FILES
 from meanfield.checks import real_array, refuse_rows
 from meanfield.dynamics.tokencolumns import Columns, columns_of, layout_of, weight_column
 from meanfield.errors import InputError, suggest

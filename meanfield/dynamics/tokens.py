@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.case.solvers import TOKEN_KINDS
+from meanfield.case.tokensolvers import TOKEN_KINDS
 from meanfield.checks import real_array
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest

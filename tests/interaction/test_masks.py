@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.case.solvers import Particles
+from meanfield.case.tokensolvers import Particles
 from meanfield.dynamics.layers import layers
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import InputError
