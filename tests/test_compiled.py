@@ -24,10 +24,11 @@ from meanfield.analysis.coupling import search, tree
 from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
-from meanfield.interaction import direct, pairs
+from meanfield.interaction import direct, maskedsums, pairs
 from meanfield.interaction.composite import HeadMatrices, logistic, sums
 from meanfield.interaction.composite.kinds import hardmax
 from meanfield.interaction.kernels import Riesz
+from meanfield.interaction.masks import Alibi, GivenMask
 
 rng = np.random.default_rng(1)
 found = []
@@ -48,6 +49,8 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     best = np.zeros((n, d))
     hardmax._maximisers(x @ head.A.T, x, m, best)
     found.append(best)
+    for mask in (Alibi(3.0), GivenMask(np.tri(n) * rng.random((n, n)) + np.eye(n))):
+        found += maskedsums.masked_sums(x @ head.A.T, x, x, m, mask.seen(n))
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
     for p in (1, 2):
         found += search.smallest(search.Points(x), search.Points(x[::-1]), 9.0 * m, p, 3)
@@ -78,6 +81,7 @@ for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
     drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, tree._fit_models,
     search._search_boxes, search._search_all,
+    drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, maskedsums._masked_sums,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

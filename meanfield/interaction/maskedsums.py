@@ -37,7 +37,7 @@ def masked_sums(
     scale, z, pull = np.zeros(n), np.zeros(n), np.zeros((n, d))
     with np.errstate(divide="ignore"):
         log_m = np.log(m)
-    _sums(
+    _masked_sums(
         np.ascontiguousarray(queries), np.ascontiguousarray(keys.T), np.ascontiguousarray(y.T),
         log_m, seen.first, seen.stop, seen.slope, seen.log_factors, scale, z, pull,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def masked_sums(
 
 # The order of sums is that of ``lanes``: the same in each process.
 @nb.njit(parallel=True, fastmath={"contract"}, cache=True)
-def _sums(
+def _masked_sums(
     q: Array, kt: Array, yt: Array, log_m: Array, first: NDArray[np.int64],
     stop: NDArray[np.int64], slope: float, log_factors: Array, scale: Array, z: Array, pull: Array,
 ) -> None:  # fmt: skip
