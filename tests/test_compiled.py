@@ -22,9 +22,11 @@ import sys
 import numpy as np
 from meanfield.analysis.coupling import search, tree
 from meanfield.dynamics import drops, sweep
+from meanfield.dynamics.ensembles import Watch, kernel, run_ensemble
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.interaction import direct, maskedsums, pairs
+from meanfield.interaction.batched import BatchedModel
 from meanfield.interaction.composite import HeadMatrices, logistic, sums
 from meanfield.interaction.composite.kinds import hardmax
 from meanfield.interaction.kernels import Riesz
@@ -75,13 +77,21 @@ for limited in (False, True):
 u = np.empty((width, n))
 drops.edge_drops(neighbour, real(width, n), real(3, n), real(n), real(3, n), u)
 found.append(u)
+many = rng.standard_normal((3, 18, 20))
+many /= np.linalg.norm(many, axis=2, keepdims=True)
+for form in ("gram", "coordinates"):
+    for tolerance in (1e-5, 1e-7):
+        watch = Watch(np.linspace(0.0, 4.0, 21), np.array([0, 9, 20]))
+        out = run_ensemble(
+            BatchedModel(18, 20, True, 3.0), many, watch, tolerance=tolerance, form=form
+        )
+        found += [*out.columns.values(), *out.snapshots.values()]
 assert all(np.all(np.isfinite(one)) for one in found)
 np.savez(sys.argv[1], *found)
 for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
-    drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, tree._fit_models,
-    search._search_boxes, search._search_all,
     drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, maskedsums._masked_sums,
+    tree._fit_models, search._search_boxes, search._search_all, kernel.advance,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

@@ -110,19 +110,24 @@ def _tell(
 
 @nb.njit(error_model="numpy", cache=True)
 def _tell_rest(
-    gram: bool, law: Array, setting: Array, counts: Real, group: IntArray, Y: Real, clock: Array,
-    times: Array, shots: IntArray, edges: Array, F: Array, out: Array, told: Array, bins: IntArray,
-    states: Array,
+    gram: bool, law: Array, setting: Array, counts: Real, group: IntArray, Y: Real, P: Real,
+    clock: Array, times: Array, shots: IntArray, edges: Array, out: Array, told: Array,
+    bins: IntArray, states: Array,
 ) -> None:  # fmt: skip
     """Write what is asked for after all tokens have become one cluster."""
-    t, s = clock[_T], int(clock[_SHOT])
-    K = np.zeros((7, *Y.shape), Y.dtype)
-    U = np.empty(Y.shape)
+    t, s, n = clock[_T], int(clock[_SHOT]), group.size
+    apart, total = 1.0 - float(P[group[0], group[1]]), 0.0
+    for i in range(P.shape[0]):
+        for k in range(P.shape[0]):
+            total += (1.0 - float(P[i, k])) * counts[i] * counts[k] if i != k else 0.0
     for o in range(int(clock[_OUT]), times.size):
-        moved(gram, math.exp(-setting[_TAIL] * (times[o] - t)), Y, counts, U)
-        features(gram, group[0], group[1], counts, U, U, K, 1.0, F)
-        columns_at(gram, group[0] == group[1], group.size, 0.0, 1.0, F, out[o])
+        decay = math.exp(-setting[_TAIL] * (times[o] - t))
+        out[o, 0] = 1.0 - apart * decay
+        out[o, 1] = 1.0 - total * decay / (n * (n - 1.0))
+        out[o, 3] = math.sqrt(1.0 - total * decay / (n * n))
         if s < shots.size and shots[s] == o:
+            U = np.empty(Y.shape)
+            moved(gram, decay, Y, counts, U)
             snapshot(gram, U, group, law, setting[_NEAR], edges, told[s], bins[s], states[s])
             s += 1
     clock[_OUT], clock[_SHOT] = times.size, s
@@ -147,7 +152,7 @@ def _integrate(
     while clock[_T] < end:
         if np.min(P) > 1.0 - setting[_ALL] and setting[_TAIL] > 0.0:
             _tell_rest(
-                gram, law, setting, counts, group, Y, clock, times, shots, edges, F, out, told,
+                gram, law, setting, counts, group, Y, P, clock, times, shots, edges, out, told,
                 bins, states,
             )  # fmt: skip
             return _DONE

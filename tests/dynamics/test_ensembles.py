@@ -1,0 +1,153 @@
+"""Ensembles against an independent reference, exact results, and themselves in another company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import meanfield as mf
+from meanfield.analysis.exact import equiangular_solution
+from meanfield.case.batched import batched_model
+from meanfield.dynamics.clusters import cluster_labels
+from meanfield.dynamics.ensembles import Watch, run_ensemble
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.tokens import initial_tokens
+from meanfield.errors import InputError
+from meanfield.interaction.attention import Attention
+from meanfield.interaction.batched import BatchedModel
+
+TIMES = np.linspace(0.0, 6.0, 61)
+
+
+def tokens(R: int, n: int, d: int, seed: int = 1) -> np.ndarray:
+    x = np.random.default_rng(seed).standard_normal((R, n, d))
+    return x / np.linalg.norm(x, axis=2, keepdims=True)
+
+
+def reference(model: BatchedModel, x: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(k, n, d) tokens, by SciPy's DOP853."""
+    n, d = x.shape
+    f = np.ones((n, n)) if model.mask is None else model.mask
+
+    def rate(_: float, y: np.ndarray) -> np.ndarray:
+        X = y.reshape(n, d)  # back on the sphere, from which V = -I drives away what is off it
+        X = X / np.linalg.norm(X, axis=1, keepdims=True)
+        e = f * np.exp(model.beta * X @ X.T)
+        c = e.sum(1) if model.normalised else np.count_nonzero(f, axis=1)
+        u = model.value * (e @ X) / np.asarray(c)[:, None]
+        return (u - np.sum(u * X, 1, keepdims=True) * X).ravel()
+
+    done = solve_ivp(
+        rate, (0.0, times[-1]), x.ravel(), "DOP853", times, rtol=1e-10, atol=1e-12
+    )  # fmt: skip
+    found = done.y.T.reshape(-1, n, d)
+    return found / np.linalg.norm(found, axis=2, keepdims=True)
+
+
+@pytest.mark.parametrize("d", [20, 4])
+@pytest.mark.parametrize(
+    ("normalised", "value", "causal"),
+    [(True, 1, False), (True, 1, True), (True, -1, False), (False, 1, False), (False, -1, True)],
+)
+def test_against_another_integrator(d: int, normalised: bool, value: int, causal: bool) -> None:
+    n = 12
+    mask = np.tril(np.ones((n, n))) if causal else None
+    model = BatchedModel(n, d, normalised, 2.0, value, mask=mask)
+    x = tokens(2, n, d)
+    found = run_ensemble(model, x, Watch(TIMES, np.array([0, 30]), states=True), tolerance=1e-6)
+    for r in range(2):
+        y = reference(model, x[r], TIMES)
+        G = y @ y.transpose(0, 2, 1)
+        mean = (G.sum((1, 2)) - n) / (n * (n - 1))
+        norm = np.linalg.norm(y.mean(axis=1), axis=1)
+        for name, exact in (
+            ("inner_product", G[:, 0, 1]), ("mean_inner_product", mean), ("mean_norm", norm)
+        ):  # fmt: skip
+            np.testing.assert_allclose(found.columns[name][r], exact, atol=1e-4)
+        assert found.states is not None
+        states = found.states[r, 1]
+        np.testing.assert_allclose(states if d >= n else states @ states.T, G[30], atol=1e-4)
+        assert found.snapshots["clusters"][r, 1] == 1 + cluster_labels(y[30], 0.1).max()
+    assert not found.failed.any()
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 5.0])
+def test_equiangular_tokens_are_exact(beta: float) -> None:
+    n = 16
+    times = np.linspace(0.0, 12.0, 121)
+    found = run_ensemble(
+        BatchedModel(n, n, True, beta), np.eye(n)[None], Watch(times, np.zeros(0, int))
+    )
+    exact = equiangular_solution(times, 0.0, "sa", beta, n)
+    np.testing.assert_allclose(found.columns["inner_product"][0], exact, atol=1e-4)
+    np.testing.assert_allclose(found.columns["mean_inner_product"][0], exact, atol=1e-4)
+
+
+def test_both_forms_agree() -> None:
+    x, model, watch = (
+        tokens(3, 12, 16),
+        BatchedModel(12, 16, True, 4.0),
+        Watch(TIMES, np.array([60])),
+    )
+    one, two = (run_ensemble(model, x, watch, form=form) for form in ("gram", "coordinates"))
+    for name in ("inner_product", "mean_inner_product", "mean_norm"):
+        np.testing.assert_allclose(one.columns[name], two.columns[name], atol=2e-4)
+    np.testing.assert_allclose(
+        one.snapshots["energy_scaled"], two.snapshots["energy_scaled"], rtol=1e-3
+    )
+
+
+def test_the_company_of_a_realisation_changes_nothing() -> None:
+    x, watch = tokens(5, 12, 3), Watch(TIMES, np.array([10]), bins=np.linspace(-1.0, 1.0, 9))
+    model = BatchedModel(12, 3, True, 3.0)
+    whole, part = run_ensemble(model, x, watch), run_ensemble(model, x[3:4], watch)
+    for name, column in whole.columns.items():
+        assert np.array_equal(column[3:4], part.columns[name])
+    assert np.array_equal(whole.histogram[3:4], part.histogram)
+    assert np.all(whole.histogram.sum(axis=2) == 12 * 11 // 2)
+
+
+@pytest.mark.parametrize("attention", ["sa", "usa"])
+def test_a_realisation_is_a_run(attention: str) -> None:
+    case = mf.Case(
+        seed=7, geometry=mf.Unmeshed(d=3), time=mf.Time(end=6.0), initial=mf.standard_density(),
+        model=mf.Model(attention=attention, beta=2.0), solver=mf.Particles(number=10),
+    )  # fmt: skip
+    x = initial_tokens(case.initial, 10, case.seed, "iid")
+    found = run_ensemble(batched_model(case), x[None], Watch(TIMES[:21], np.array([0, 20])))
+    solver = ParticleSolver(Attention(attention, 2.0, 3), x)  # type: ignore[arg-type]
+    assert abs(found.snapshots["energy_scaled"][0, 0] - solver.energy(scaled=True)) < 1e-6
+    while solver.t < TIMES[20]:
+        solver.advance(TIMES[20])
+    y = solver.x
+    assert abs(found.columns["inner_product"][0, 20] - y[0] @ y[1]) < 1e-4
+    assert abs(found.snapshots["energy_scaled"][0, 1] - solver.energy(scaled=True)) < 1e-4
+
+
+def test_collapsed_tokens_of_usa_become_one() -> None:
+    """Stiffness e^9 inside clusters: without merging more steps than allowed."""
+    watch = Watch(np.linspace(0.0, 30.0, 31), np.array([30]))
+    found = run_ensemble(BatchedModel(32, 2, False, 9.0), tokens(2, 32, 2), watch)
+    assert not found.failed.any() and found.calls.max() < 60_000
+    assert np.all(found.snapshots["clusters"] < 32)
+    assert np.all(np.isfinite(found.columns["close"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens": np.ones((1, 4, 3))}, "length"),
+        ({"tokens": tokens(1, 5, 3)}, "expected"),
+        ({"watch": Watch(np.array([1.0, 2.0]), np.zeros(0, int))}, "ascending from 0"),
+        ({"watch": Watch(TIMES, np.array([61]))}, "places"),
+        ({"form": "grim"}, "gram"),
+        ({"seeds": np.array([1, 2])}, "seeds"),
+        ({"tolerance": 1.0}, "tolerance"),
+    ],
+)
+def test_bad_input_is_one_line(change: dict[str, object], message: str) -> None:
+    given = {"tokens": tokens(1, 4, 3), "watch": Watch(TIMES, np.zeros(0, int)), **change}
+    with pytest.raises(InputError, match=message) as error:
+        run_ensemble(BatchedModel(4, 3, True, 1.0), **given)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
