@@ -66,6 +66,18 @@ def test_what_is_wrong_is_one_line(
     assert not (tokens / "results").exists()
 
 
+def test_where_all_have_failed_is_told(tokens: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tokens / "long.csv").write_text("2,0,0\n0,2,0\n", "utf-8")  # no unit vectors
+    words = ("--set", "solver.tokens=long.csv", "--set", "solver.number=2")
+    assert main(["sweep", "tokens.toml", *VARY, *words]) == 3
+    said = capsys.readouterr()
+    assert "warning: 2 realisations have failed, the first at model.beta = 1" in said.err
+    assert "all realisations have failed" in said.err
+    assert SweepTable.read(tokens / "results/tokens-sweep").failed.tolist() == [1, 1]
+    assert main(["info", "results/tokens-sweep"]) == 0
+    assert "model.beta = 4, seed 3: " in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_what_is_done_stays_done(number: signal.Signals, tokens: Path, start: Start) -> None:

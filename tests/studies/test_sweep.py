@@ -18,6 +18,7 @@ import meanfield as mf
 from meanfield.results.sweeptable import SweepTable, has_sweep
 from meanfield.studies.sweep.gather import half_time
 from meanfield.studies.sweep.plan import make_plan
+from meanfield.studies.sweep.report import estimate
 
 TOKENS = few_tokens.but({"solver.number": 8, "time.end": 3.0, "time.outputs.every": 0.5})
 VARY: dict[Any, Any] = {"model.beta": [1.0, 4.0]}
@@ -228,6 +229,39 @@ def test_what_the_kernel_cannot_do_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert point.why == "" and point.model is not None and point.model.n == 8
     with pytest.raises(mf.InputError, match=r"kernel: found 'allways', expected .*always'"):
         mf.SweepOptions(kernel="allways")  # type: ignore[arg-type]
+
+
+def test_a_plan_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FakeKernel())
+    options = mf.SweepOptions(block=100)
+    told = estimate(make_plan(TOKENS(), VARY, 1000, options))
+    assert (told.kernel_points, told.blocks, told.runs) == (2, 20, 0)
+    assert 0.0 < told.seconds < 1e5 and "kernel: about" in told.time_words
+    assert told.disk == 2 * 1000 * 7 * (7 * 4)  # points, seeds, output times, columns
+
+
+def test_what_a_block_raises_is_its_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mf.InputError("not these tokens")
+
+    install(monkeypatch, FakeKernel())
+    monkeypatch.setattr("meanfield.dynamics.ensembles.run_ensemble", refuse)
+    with pytest.warns(mf.MeanfieldWarning, match="2 realisations have failed"):
+        found = mf.sweep(TOKENS(), {}, tmp_path / "s", seeds=2)
+    assert {failure.reason for failure in found.failures} == {"not these tokens"}
+
+
+def test_states_are_kept_where_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, FakeKernel())
+    options = mf.SweepOptions(keep="states", progress=False)
+    found = mf.sweep(TOKENS(), {}, tmp_path / "s", seeds=2, options=options)
+    with np.load(found.folder / "blocks/point-00000-from-000000.npz") as block:
+        assert block["states"].shape == (2, 7, 8, 8)
+        np.testing.assert_array_equal(block["places"], np.arange(7))
 
 
 def test_the_table_is_read_back(by_runs: mf.SweepResult) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from meanfield.case import TOKEN_KINDS, Case, Tokens
 from meanfield.dynamics.ensembles.outcome import FAILURES, Outcome, Watch
 from meanfield.dynamics.tokens import initial_tokens
-from meanfield.errors import InputError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Law, law_to_spec
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.batched.model import BatchedModel
@@ -68,6 +68,12 @@ class KernelTask:
         return joined(parts, len(self.case.output_times()))
 
     def _part(self, first: int, count: int) -> Block:
+        try:
+            return self._computed(first, count)
+        except (InputError, BrokenInvariantError) as error:
+            return Block({}, [str(error)] * count)
+
+    def _computed(self, first: int, count: int) -> Block:
         from meanfield.dynamics.ensembles import (  # type: ignore[attr-defined, unused-ignore]
             run_ensemble,
         )
