@@ -18,6 +18,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.sweeptable import QUANTILES, Statistics, SweepTable
 from meanfield.studies.sweep.blocks import Block, joined
 from meanfield.studies.sweep.plan import Plan, Point
+from meanfield.studies.sweeptheory import theory_of
 
 __all__ = ["Failure", "gathered", "half_time"]
 
@@ -163,4 +164,5 @@ def _about(plan: Plan) -> dict[str, object]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         words = case.model.on(case.geometry).describe()
-    return {"title": case.title, "model": words, "case": case.to_dict(), "seed": case.seed}
+    theory = theory_of([point.case for point in plan.points], plan.options.delta)
+    return {"title": case.title, "model": words, "seed": case.seed, "theory": theory}
