@@ -23,7 +23,7 @@ from meanfield.analysis.peaks import PeakCounter
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import VonMisesFisher
 from meanfield.geometry.mesh import icosphere
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.composite import Composite, HeadMatrices
 
 LAW = VonMisesFisher((0.0, 0.0, 1.0), 3.0)
@@ -216,3 +216,15 @@ def test_every_column_is_explained() -> None:
         assert head.startswith(entry.name) and lines
     with pytest.raises(InputError, match=r"'rho_mux' found, a column .*did you mean 'rho_max'"):
         explained("rho_mux")
+
+
+@pytest.mark.parametrize("n", [3, 12, 40])
+def test_second_moments_of_few_tokens_are_those_of_all_coordinates(n: int) -> None:
+    from meanfield.dynamics.particles import ParticleSolver
+
+    d, rng = 20, np.random.default_rng(3)
+    x, weights = uniform_points(n, d, rng), rng.uniform(0.1, 1.0, n)
+    solver = ParticleSolver(mf.Attention("sa", 2.0, d), x, weights / weights.sum())
+    found = TokenView(solver, lambda: np.zeros(n, dtype=np.int64)).second
+    known = np.linalg.eigvalsh((x * solver.weights[:, None]).T @ x)[-8:]
+    np.testing.assert_allclose(found, known, atol=1e-14)

@@ -297,6 +297,15 @@ class TokenView(View):
         x = self.solver.x
         return _totals(x, self.solver.weights, np.zeros(len(x)))
 
+    @cached_property
+    def second(self) -> Array:
+        """As for every view; of fewer tokens than dimensions by their Gram matrix."""
+        if len(self.solver.x) >= self.solver.d:
+            return super().second
+        x = self.solver.x * np.sqrt(self.solver.weights)[:, None]
+        found = np.linalg.eigvalsh(x @ x.T)[-self.directions :]
+        return np.concatenate([np.zeros(self.directions - len(found)), found])
+
     def _power_of(self) -> Array:
         return _power(self.solver, self._on.harmonics(POWER_DEGREE, 1e-11))
 
