@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from meanfield.arguments import checked_arguments
+from meanfield.case.batchedheads import batched_heads
 from meanfield.case.case import Case
 from meanfield.case.heads import EXPONENTIAL
-from meanfield.case.solvers import Particles
+from meanfield.case.masks import mask_factors
+from meanfield.case.tokensolvers import Particles
 from meanfield.errors import InputError
 from meanfield.interaction.batched import BatchedModel
 
 __all__ = ["batched_model"]
+
+MOST_BETA = 300.0
+"""Weights of all tokens are numbers with a common scale up to here."""
 
 
 @checked_arguments
@@ -39,15 +44,13 @@ def batched_model(case: Case) -> BatchedModel:
             raise InputError(f"model.{name}: found, expected attention alone in an ensemble")
     if model.attention not in EXPONENTIAL:
         raise InputError(f"model.attention: found '{model.attention}', expected 'sa' or 'usa'")
+    mask = mask_factors(model, solver.number)
+    size = (solver.number, case.geometry.d, model.attention == "sa")
     if model.heads:
-        raise InputError(
-            "model.heads: found, expected attention with beta and value in an ensemble"
-        )
+        return BatchedModel(*size, heads=batched_heads(model, case.geometry.d), mask=mask)
     assert isinstance(model.beta, float) and model.value is not None
-    return BatchedModel(
-        n=solver.number,
-        d=case.geometry.d,
-        normalised=model.attention == "sa",
-        beta=model.beta,
-        value=model.value,
-    )
+    if abs(model.beta) > MOST_BETA:
+        raise InputError(
+            f"model.beta: found {model.beta:g}, expected |beta| <= {MOST_BETA:g} in an ensemble"
+        )
+    return BatchedModel(*size, beta=model.beta, value=model.value, mask=mask)

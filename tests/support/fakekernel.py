@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from meanfield.case import Case, Particles
+from meanfield.case import Case, Particles, batched
 from meanfield.dynamics import ensembles
-from meanfield.dynamics.ensembles.outcome import IntArray, Outcome, Watch
+from meanfield.dynamics.ensembles.outcome import IntArray, Noise, Outcome, Watch
+from meanfield.dynamics.ensembles.run import StartingTokens
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
@@ -38,12 +37,13 @@ class FakeKernel:
         self.sizes: list[int] = []
 
     def run_ensemble(
-        self, model: BatchedModel, tokens: Array, watch: Watch, *, kappa: float, seeds: IntArray
-    ) -> Outcome:
+        self, model: BatchedModel, tokens: StartingTokens, watch: Watch, *, noise: Noise,
+        seeds: IntArray,
+    ) -> Outcome:  # fmt: skip
         if self.stop_after is not None and len(self.sizes) == self.stop_after:
             raise KeyboardInterrupt
         self.sizes.append(len(seeds))
-        grams = np.array([self._grams(model, x, watch) for x in tokens])
+        grams = np.array([self._grams(model, x, watch) for x in tokens.x])
         off = ~np.eye(model.n, dtype=bool)
         failed = np.isin(seeds, self.failing).astype(np.int64)
         pair = grams[:, :, 0, 1].copy()
@@ -77,7 +77,5 @@ class FakeKernel:
 
 def install(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> None:
     """Put it in the place of the kernel."""
-    fake = types.ModuleType("meanfield.case.batched")
-    fake.batched_model = batched_model  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "meanfield.case.batched", fake)
-    monkeypatch.setattr(ensembles, "run_ensemble", kernel.run_ensemble, raising=False)
+    monkeypatch.setattr(batched, "batched_model", batched_model)
+    monkeypatch.setattr(ensembles, "run_ensemble", kernel.run_ensemble)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["FAILURES", "IntArray", "Outcome", "Watch"]
+__all__ = ["FAILURES", "QUIET", "IntArray", "Noise", "Outcome", "Watch"]
 
 IntArray = NDArray[np.int64]
 
@@ -25,6 +25,31 @@ FAILURES = (
     "a token is no unit vector any more",
 )
 """What has become of a realisation, by its number in ``Outcome.failed``; the first: all is well."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of tokens, as ``ParticleSolver`` has it.
+
+    Attributes:
+        kappa: of each token, sqrt(2 kappa) dB.
+        common: kappa_0, of what all tokens of a realisation have in common.
+        common_seed: one path of that for all realisations; None: each has its own.
+        dt: fixed step; None: chosen for each realisation.
+    """
+
+    kappa: float = 0.0
+    common: float = 0.0
+    common_seed: int | None = None
+    dt: float | None = None
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is any."""
+        return self.kappa > 0.0 or self.common > 0.0
+
+
+QUIET = Noise()
 
 
 @dataclass(frozen=True, eq=False)

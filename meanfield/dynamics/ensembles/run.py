@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from meanfield.arguments import checked_arguments
 from meanfield.checks import real_array
 from meanfield.dynamics.ensembles.kernel import advance
-from meanfield.dynamics.ensembles.outcome import IntArray, Outcome, Watch
+from meanfield.dynamics.ensembles.matrices import advance_matrices
+from meanfield.dynamics.ensembles.noisy import advance_noisy
+from meanfield.dynamics.ensembles.outcome import QUIET, IntArray, Noise, Outcome, Watch
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.batched import BatchedModel, numbers_of
 
-__all__ = ["FORMS", "Form", "StartingTokens", "run_ensemble"]
+__all__ = ["FORMS", "StartingTokens", "run_ensemble"]
 
-Form = Literal["auto", "gram", "coordinates", "matrices"]
 FORMS = ("auto", "gram", "coordinates", "matrices")
 
-_FINE = 2e-6  # tolerance below which round-off of float32 counts
+_USUAL, _USUAL_COORDINATES = 1e-5, 2e-6  # tolerances
+_FINE = 1.9e-6  # tolerance below which round-off of float32 counts
 _MOST_STEPS = 200_000
 _LEAST_DELTA = 1e-6  # inner products are float32
 _COLUMNS = ("inner_product", "mean_inner_product", "close", "mean_norm")
@@ -74,12 +75,10 @@ def run_ensemble(
     tokens: Array | StartingTokens,
     watch: Watch,
     *,
-    kappa: float = 0.0,
-    common: float = 0.0,
+    noise: Noise = QUIET,
     seeds: IntArray | None = None,
-    common_seed: int | None = None,
-    tolerance: float = 1e-5,
-    **rest: str,
+    tolerance: float | None = None,
+    form: str = "auto",
 ) -> Outcome:
     """Advance R systems of n tokens, each by steps of its own.
 
@@ -90,35 +89,64 @@ def run_ensemble(
         tokens: (R, n, d) unit vectors; as ``StartingTokens`` they are looked at once for several
             ensembles.
         watch: what is to be known, and when.
-        kappa: of the noise of each token, sqrt(2 kappa) dB.
-        common: of the noise that all tokens of a realisation have together.
+        noise: of the tokens; without any, steps follow the error.
         seeds: (R,) of the noise of each realisation; needed where there is some.
-        common_seed: of the common noise, one path for all realisations; None: one for each.
-        tolerance: largest error of a step in an inner product (or a coordinate).
-        rest: form="auto", or "gram" (inner products), "coordinates", "matrices" (of heads).
+        tolerance: largest error of a step without noise, in an inner product (or a coordinate);
+            None: 1e-5 (2e-6), for errors of inner products below 1e-4.
+        form: without noise, "gram" (inner products), "coordinates" or "matrices" (what heads
+            need); "auto" chooses.
 
     Raises:
         InputError: what no kernel can do, and what is out of its range.
     """
-    form = _checked_form(rest)
     start = tokens if isinstance(tokens, StartingTokens) else StartingTokens(tokens)
     if start.x.shape[1:] != (model.n, model.d):
         raise InputError(
             f"tokens of shape {start.x.shape} found, (R, {model.n}, {model.d}) expected"
         )
+    form = _fitting_form(form, model, noise)
     _check_watch(watch)
-    _check_seeds(seeds, len(start.x))
+    _check_seeds(seeds, len(start.x), noise)
+    if form == "noise":
+        assert seeds is not None
+        return advance_noisy(
+            model, start.x, watch, noise.kappa, noise.common,
+            seeds=np.asarray(seeds, dtype=np.int64), common_seed=noise.common_seed, dt=noise.dt,
+        )  # fmt: skip
+    usual = _USUAL if form == "gram" else _USUAL_COORDINATES
+    tolerance = usual if tolerance is None else tolerance
     if not 1e-12 <= tolerance <= 1e-2:
         raise InputError(f"tolerance = {tolerance:g} found, 1e-12 to 1e-2 expected")
-    if not (0.0 <= kappa < math.inf and 0.0 <= common < math.inf):
-        raise InputError(f"kappa = {kappa:g}, common = {common:g} found, both >= 0 expected")
-    # Other kernels are asked from here: noise, then what has matrices.
-    if kappa > 0.0 or common > 0.0:
-        raise InputError(f"kappa = {max(kappa, common):g} found, 0 expected by this kernel")
-    if model.heads or form == "matrices":
-        raise InputError("heads found, attention with beta and value expected by this kernel")
-    gram = form == "gram" or (form == "auto" and model.d >= model.n)
-    return _smooth(model, start, watch, gram, tolerance)
+    if form == "matrices":
+        return advance_matrices(model, start.x, watch, tolerance)
+    return _smooth(model, start, watch, form == "gram", tolerance)
+
+
+def _fitting_form(form: str, model: BatchedModel, noise: Noise) -> str:
+    """Who advances the model: "noise" or one of ``FORMS``."""
+    if form not in FORMS:
+        raise InputError(
+            f"form '{form}' found, one of {', '.join(FORMS)} expected{suggest(form, FORMS)}"
+        )
+    for name in ("kappa", "common"):
+        value = getattr(noise, name)
+        if not 0.0 <= value < math.inf:
+            raise InputError(f"noise.{name} = {value:g} found, a finite number >= 0 expected")
+    if noise.dt is not None and not (noise.acts and 0.0 < noise.dt < math.inf):
+        raise InputError(
+            f"noise.dt = {noise.dt:g} found, a number > 0 beside kappa > 0 or common > 0 expected"
+        )
+    if noise.acts:
+        if form != "auto":
+            raise InputError(f"form '{form}' found with noise, 'auto' expected")
+        return "noise"
+    if model.heads:
+        if form not in ("auto", "matrices"):
+            raise InputError(f"form '{form}' found with heads, 'auto' or 'matrices' expected")
+        return "matrices"
+    if form == "auto":
+        return "gram" if model.d >= model.n else "coordinates"
+    return form
 
 
 def _smooth(
@@ -155,19 +183,6 @@ def _smooth(
 # ------------------------------------------------------------------ checks of what users give
 
 
-def _checked_form(rest: dict[str, str]) -> str:
-    for name in rest:
-        if name != "form":
-            raise InputError(f"{name}: found, 'form' expected{suggest(name, ('form',))}")
-    form = rest.get("form", "auto")
-    if form not in FORMS:
-        raise InputError(
-            f"form '{form}' found, 'auto', 'gram', 'coordinates' or 'matrices' expected"
-            f"{suggest(str(form), FORMS)}"
-        )
-    return form
-
-
 def _check_watch(watch: Watch) -> None:
     times, shots, bins = (np.asarray(a) for a in (watch.times, watch.snapshots, watch.bins))
     if not (times.ndim == 1 and times.size > 1 and np.all(np.isfinite(times)) and times[0] == 0.0
@@ -194,8 +209,10 @@ def _check_watch(watch: Watch) -> None:
         )
 
 
-def _check_seeds(seeds: IntArray | None, number: int) -> None:
+def _check_seeds(seeds: IntArray | None, number: int, noise: Noise) -> None:
     if seeds is None:
+        if noise.acts:
+            raise InputError(f"seeds: found none, {number} expected, of the noise")
         return
     found = np.asarray(seeds)
     if found.shape != (number,) or found.dtype.kind not in "iu" or np.any(found < 0):

@@ -46,18 +46,24 @@ class Block:
     def write(self, path: Path) -> None:
         """Write it."""
         more = {} if self.states is None else {"states": self.states, "places": self.places}
-        columns = {f"column_{name}": values for name, values in self.columns.items()}
-        save_arrays(path, reasons=np.array(self.reasons, dtype=str), **columns, **more)
+        columns: dict[str, Array | NDArray[np.int64]] = {}
+        for name, values in self.columns.items():
+            # Not of the times at which nothing is known of any of them.
+            known = np.flatnonzero(~np.all(np.isnan(values), axis=0))
+            columns |= {f"column_{name}": values[:, known], f"known_{name}": known}
+        outputs = max((v.shape[1] for v in self.columns.values()), default=0)
+        reasons = np.array(self.reasons, dtype=str)
+        save_arrays(path, reasons=reasons, outputs=outputs, **columns, **more)
 
     @classmethod
     def read(cls, path: Path) -> Block:
         """Read it, without states."""
         with np.load(path, allow_pickle=False) as data:
-            columns = {
-                name.removeprefix("column_"): data[name]
-                for name in data.files
-                if name.startswith("column_")
-            }
+            columns, outputs = {}, int(data["outputs"])
+            for name in (n.removeprefix("column_") for n in data.files if n.startswith("column_")):
+                found = data[f"column_{name}"]
+                columns[name] = np.full((len(found), outputs), np.nan, found.dtype)
+                columns[name][:, data[f"known_{name}"]] = found
             return cls(columns, [str(text) for text in data["reasons"]])
 
 

@@ -13,12 +13,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from meanfield.case import TOKEN_KINDS, Case, Tokens
-from meanfield.dynamics.ensembles.outcome import FAILURES, Outcome, Watch
-from meanfield.dynamics.tokens import initial_tokens
+from meanfield.case import TOKEN_KINDS, Case, Particles, Tokens, batched
+from meanfield.dynamics import ensembles
+from meanfield.dynamics.ensembles import FAILURES, Noise, Outcome, StartingTokens, Watch
+from meanfield.dynamics.tokens import tokens_of_block
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import Law, law_to_spec
-from meanfield.geometry.sphere import Array
 from meanfield.interaction.batched.model import BatchedModel
 from meanfield.studies.sweep.blocks import Block, joined
 
@@ -36,13 +36,7 @@ def suited(case: Case) -> tuple[BatchedModel | None, str]:
     if case.solver.tokens not in TOKEN_KINDS:
         return None, "solver.tokens: they come from a file"
     try:
-        from meanfield.case.batched import (  # type: ignore[import-untyped, unused-ignore]
-            batched_model,
-        )
-    except ImportError:
-        return None, "this version has no kernel of ensembles"
-    try:
-        return batched_model(case), ""
+        return batched.batched_model(case), ""
     except InputError as error:
         return None, str(error)
 
@@ -74,18 +68,19 @@ class KernelTask:
             return Block({}, [str(error)] * count)
 
     def _computed(self, first: int, count: int) -> Block:
-        from meanfield.dynamics.ensembles import (  # type: ignore[attr-defined, unused-ignore]
-            run_ensemble,
-        )
-
         watch = _watch(self.case, self.delta, self.states)
-        kappa = self.case.model.kappa
-        assert isinstance(kappa, float | int)
         seeds = first + np.arange(count, dtype=np.int64)
-        outcome = run_ensemble(
-            self.model, _tokens(self.case, first, count), watch, kappa=float(kappa), seeds=seeds
-        )
+        outcome = ensembles.run_ensemble(
+            self.model, _tokens(self.case, first, count), watch, noise=_noise(self.case),
+            seeds=seeds,
+        )  # fmt: skip
         return _as_block(outcome, watch)
+
+
+def _noise(case: Case) -> Noise:
+    solver, kappa = case.solver, case.model.kappa
+    assert isinstance(solver, Particles) and isinstance(kappa, float)
+    return Noise(kappa, solver.common_noise, solver.common_seed, solver.dt)
 
 
 def _watch(case: Case, delta: float, states: bool) -> Watch:
@@ -113,7 +108,7 @@ def _as_block(outcome: Outcome, watch: Watch) -> Block:
     return Block(columns, reasons, outcome.states, watch.snapshots)
 
 
-def _tokens(case: Case, first: int, count: int) -> Array:
+def _tokens(case: Case, first: int, count: int) -> StartingTokens:
     """Initial tokens (count, n, d): drawn once for all points that have the same law and n."""
     solver = case.solver
     assert isinstance(solver, Tokens) and solver.number is not None
@@ -143,12 +138,9 @@ class _Start:
 
 
 @lru_cache(maxsize=1)
-def _drawn(start: _Start, first: int, count: int) -> Array:
-    out = np.empty((count, start.n, start.law.d))
-    for k in range(count):
-        out[k] = initial_tokens(start.law, start.n, first + k, start.kind)
-    out.setflags(write=False)
-    return out
+def _drawn(start: _Start, first: int, count: int) -> StartingTokens:
+    seeds = range(first, first + count)
+    return StartingTokens(tokens_of_block(start.law, start.n, seeds, start.kind))
 
 
 def seconds_each(tasks: Sequence[KernelTask]) -> float:
