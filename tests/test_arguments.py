@@ -14,6 +14,7 @@ import meanfield as mf
 from meanfield.analysis.twosample import kernel_distance, two_sample
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.arguments import Count, PathLike, checked_arguments, checked_fields
+from meanfield.dynamics.ensembles import Watch, run_ensemble
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.laws import Fourier, FunctionDensity, Gegenbauer, Harmonic, Law
@@ -25,6 +26,7 @@ from meanfield.geometry.mesh import (
     write_mesh,
     zonal_interval,
 )
+from meanfield.interaction.batched import BatchedModel
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
 
@@ -58,6 +60,9 @@ LAWS: dict[str, Law] = {
     "function": FunctionDensity(lambda x: np.ones(len(x)), 2),
 }
 
+TOKENS_3, FEW = np.eye(3)[None], BatchedModel(3, 3, True, 1.0)
+WATCHED = Watch(np.array([0.0, 1.0]), np.zeros(0, dtype=np.int64))
+
 DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "run case": (lambda b: mf.run(b, progress=False), set()),
     "Case.from_toml": (mf.Case.from_toml, set()),
@@ -75,6 +80,9 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "stationary": (lambda b: mf.stationary(b, "nowhere"), set()),
     "branch": (lambda b: mf.branch(b, "beta", 1.0, 2.0, "nowhere"), set()),
     "sweep case": (lambda b: mf.sweep(b, {}, "nowhere"), set()),
+    "ensemble model": (lambda b: run_ensemble(b, TOKENS_3, WATCHED), set()),
+    "ensemble watch": (lambda b: run_ensemble(FEW, TOKENS_3, b), set()),
+    "ensemble noise": (lambda b: run_ensemble(FEW, TOKENS_3, WATCHED, noise=b), set()),
     "sweep vary": (lambda b: mf.sweep(small_tokens(), b, "nowhere"), set()),
     "SweepOptions": (lambda b: mf.SweepOptions(jobs=b), {"five"}),
     "compare": (lambda b: compare(b, Clouds([10], 2), "nowhere"), set()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -10,12 +11,12 @@ import meanfield as mf
 from meanfield.analysis.exact import equiangular_solution
 from meanfield.case.batched import batched_model
 from meanfield.dynamics.clusters import cluster_labels
-from meanfield.dynamics.ensembles import Watch, run_ensemble
+from meanfield.dynamics.ensembles import Noise, Watch, run_ensemble
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.interaction.attention import Attention
-from meanfield.interaction.batched import BatchedModel
+from meanfield.interaction.batched import BatchedHead, BatchedModel
 
 TIMES = np.linspace(0.0, 6.0, 61)
 
@@ -151,3 +152,57 @@ def test_bad_input_is_one_line(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         run_ensemble(BatchedModel(4, 3, True, 1.0), **given)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_threads_change_nothing() -> None:
+    x, watch = tokens(7, 12, 16), Watch(TIMES, np.array([10]))
+    before, found = nb.get_num_threads(), []
+    try:
+        for threads in (1, before):
+            nb.set_num_threads(threads)
+            found.append(run_ensemble(BatchedModel(12, 16, True, 3.0), x, watch))
+    finally:
+        nb.set_num_threads(before)
+    for name, column in found[0].columns.items():
+        np.testing.assert_array_equal(column, found[1].columns[name])
+
+
+@pytest.mark.parametrize(("d", "beta"), [(8, 5.0), (2, 5.0), (40, 5.0)])
+def test_errors_of_inner_products_are_small_by_default(d: int, beta: float) -> None:
+    n, times = 32, np.linspace(0.0, 12.0, 121)
+    x = tokens(2, n, d, seed=5)
+    model = BatchedModel(n, d, True, beta)
+    found = run_ensemble(model, x, Watch(times, np.zeros(0, int)))
+    for r in range(2):
+        y = reference(model, x[r], times)
+        exact = np.sum(y[:, 0] * y[:, 1], axis=1)
+        assert np.abs(found.columns["inner_product"][r] - exact).max() < 1e-4
+
+
+def test_heads_and_noise_go_to_their_kernels() -> None:
+    n, d = 6, 4
+    x, rng = tokens(2, n, d), np.random.default_rng(3)
+    A, V = rng.standard_normal((2, d, d))
+    watch = Watch(TIMES[:21], np.array([20]), states=True)
+    heads = BatchedModel(n, d, True, heads=(BatchedHead(A, V),))
+    found = run_ensemble(heads, x, watch)
+    solver = ParticleSolver(mf.Composite((mf.HeadMatrices(A, V),), "sa", d, "any"), x[1])
+    while solver.t < TIMES[20]:
+        solver.advance(TIMES[20])
+    assert found.states is not None
+    np.testing.assert_allclose(found.states[1, 0], solver.x, atol=1e-4)
+
+    plain = BatchedModel(n, d, True, 2.0)
+    noise, seeds = Noise(kappa=0.1, common=0.05, dt=0.02), np.array([4, 5])
+    noisy = run_ensemble(plain, x, watch, noise=noise, seeds=seeds)
+    options = mf.Particles(number=n, common_noise=0.05, dt=0.02)
+    path = ParticleSolver(Attention("sa", 2.0, d), x[1], options=options, kappa=0.1, seed=5)
+    while path.t < TIMES[20]:
+        path.advance(min(TIMES[TIMES > path.t + 1e-12]))
+    assert noisy.states is not None
+    np.testing.assert_allclose(noisy.states[1, 0], path.x, atol=1e-10)
+    for wrong in ({"form": "gram"}, {"seeds": None}, {"noise": Noise(dt=0.1)}):
+        with pytest.raises(InputError):
+            run_ensemble(plain, x, watch, **{"noise": noise, "seeds": seeds, **wrong})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="matrices"):
+        run_ensemble(heads, x, watch, form="gram")

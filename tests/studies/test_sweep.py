@@ -78,6 +78,23 @@ def test_the_kernel_gives_what_runs_give(
     assert not (tmp_path / "kernel" / "points").exists()
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {"model.kappa": 0.1, "solver.dt": 0.05}, {"model.mask": "causal"}]
+)
+def test_ensembles_give_what_runs_give(changes: dict[str, object], tmp_path: Path) -> None:
+    """The same tokens, and with noise the same path, through both."""
+    tables = []
+    for kernel in ("always", "never"):
+        options = mf.SweepOptions(progress=False, kernel=kernel)
+        case = TOKENS({"time.end": 1.5, **changes})
+        found = mf.sweep(case, VARY, tmp_path / kernel, seeds=2, options=options)
+        assert not found.failures and (tmp_path / kernel / "points").exists() == (kernel == "never")
+        tables.append(found.table)
+    for name in ("inner_product", "mean_norm"):
+        left, right = (table.columns[name].mean for table in tables)
+        np.testing.assert_allclose(left, right, atol=1e-4, err_msg=name)
+
+
 def test_blocks_and_order_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = FakeKernel()
     install(monkeypatch, kernel)
