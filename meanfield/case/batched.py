@@ -10,11 +10,9 @@ from meanfield.case.masks import mask_factors
 from meanfield.case.tokensolvers import Particles
 from meanfield.errors import InputError
 from meanfield.interaction.batched import BatchedModel
+from meanfield.interaction.batched.model import MOST_BETA
 
 __all__ = ["batched_model"]
-
-MOST_BETA = 300.0
-"""Weights of all tokens are numbers with a common scale up to here."""
 
 
 @checked_arguments

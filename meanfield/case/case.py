@@ -16,11 +16,11 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
 from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
-from meanfield.case.masks import refuse_mask
+from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
-from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver
+from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver, Tokens
 from meanfield.case.time import Time
 from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError
@@ -172,6 +172,8 @@ class Case:
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
+        if isinstance(self.solver, Tokens) and self.solver.number is not None:
+            refuse_number(self.model, self.solver.number)
         self._check_precision()
         self._check_steps()
         if self.geometry.manifold.latitudes and not self.initial.is_zonal():

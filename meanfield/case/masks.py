@@ -50,6 +50,7 @@ __all__ = [
     "mask_factors",
     "masked_on",
     "refuse_mask",
+    "refuse_number",
     "words_of_order",
 ]
 
@@ -312,6 +313,19 @@ def refuse_mask(model: Ordered, who: str) -> None:
             f"model.{key}: found one, which is of tokens in an order, that {who} does not know; "
             'expected solver.type = "particles" or "layers"'
         )
+
+
+def refuse_number(model: Ordered, n: int) -> None:
+    """Refuse a mask that is not of n tokens.
+
+    Raises:
+        InputError: it is a matrix of another size.
+    """
+    if model.mask is not None:
+        try:
+            _option(model).on().refuse_number(n)
+        except InputError as error:
+            raise InputError(f"model.{error}") from None
 
 
 def masked_on(model: Ordered, geometry: Geometry, method: str, accuracy: float | None) -> Masked:

@@ -91,6 +91,8 @@ def _sweep_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]:
         if isinstance(axis, list):
             yield "varied", f"{', '.join(axis[0])}: {len(axis[1])} values"
     yield "seeds", _short(run.get("seeds"))
+    made = folder.path / "blocks"
+    yield "blocks", f"{len(list(made.glob('*.npz'))) if made.is_dir() else 0:,} written"
     if has_sweep(folder):
         table = SweepTable.read(folder.path)
         points = f"{len(table.finished):,} points"

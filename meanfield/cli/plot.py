@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meanfield.cli.parser import Verbs
 from meanfield.cli.speech import say
+from meanfield.errors import InputError
 
 __all__ = ["add_to"]
 
@@ -26,8 +27,14 @@ def add_to(verbs: Verbs) -> None:
 
 def _plot(args: argparse.Namespace) -> int:
     from meanfield.results.folder import RunFolder
+    from meanfield.results.sweeptable import has_sweep
 
     folder = RunFolder.open(args.folder)
+    if folder.kind == "sweep" and not has_sweep(folder):
+        raise InputError(
+            f"{folder.path}: found a sweep that is not finished, expected a finished one: go on "
+            "with it by meanfield sweep ... --resume"
+        )
     draw: Callable[[Path], list[Path]]
     if folder.read_run().get("kind") == "compare":
         from meanfield.studies.report import draw

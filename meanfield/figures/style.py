@@ -207,10 +207,10 @@ def telling_steps(times: Array, energy: Array | None, count: int = 4) -> list[in
     return [*chosen, last]
 
 
-def is_geometric(times: Sequence[float] | Array) -> bool:
-    """Whether the times above 0 grow by the same factor each, and by 20 or more in all."""
+def is_geometric(times: Sequence[float] | Array, least: float = 20.0) -> bool:
+    """Whether what is above 0 grows by the same factor each, and by ``least`` or more in all."""
     positive = np.asarray([t for t in times if t > 0.0])
-    if len(positive) < 4 or positive[-1] < 20.0 * positive[0]:
+    if len(positive) < 4 or positive[-1] < least * positive[0]:
         return False
     factors = positive[1:] / positive[:-1]
     return bool(np.all(np.abs(factors / factors[0] - 1.0) < 0.02))

@@ -101,7 +101,7 @@ def _edges(x: Array, geometric: bool) -> Array:
 def _panel(ax: Axes, table: SweepTable, cut: Cut, theory: Array) -> QuadMesh:
     times = _edges(table.times, False)
     times[0], times[-1] = table.times[0], table.times[-1]
-    geometric = is_geometric(cut.x)
+    geometric = is_geometric(cut.x, 2.0)
     heights = _edges(cut.x, geometric)
     colours = matplotlib.colormaps["viridis"].with_extremes(bad=_UNKNOWN)
     shown = np.ma.masked_invalid(table.probability[cut.points])

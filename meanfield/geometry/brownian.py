@@ -22,6 +22,8 @@ from meanfield.geometry.sphere import Array
 
 __all__ = ["beta_parameters", "brownian_step", "brownian_steps", "common_step"]
 
+_STILL = 1e-40  # time whose motion no double shows
+
 
 def beta_parameters(tau: float, d: int) -> tuple[float, float]:
     """Parameters of the Beta law of s = (1 - cos theta)/2 after a time ``tau`` > 0 (kappa = 1).
@@ -75,6 +77,7 @@ def brownian_steps(
         return x.copy()
     turns, direction = np.zeros((number, n)), np.zeros(x.shape)
     laws: dict[float, tuple[float, float]] = {}
+    taus = [tau if tau > _STILL else 0.0 for tau in taus]
     for k, (tau, rng) in enumerate(zip(taus, sources, strict=True)):
         if tau == 0.0:
             continue

@@ -137,8 +137,8 @@ def _seen_mass(seen: Seen, m: Array) -> Array:
     """(n,) mass of the tokens that each token sees."""
     if seen.log_factors.size:
         return np.asarray(np.isfinite(seen.log_factors) @ m)
-    total = np.concatenate([[0.0], np.cumsum(m)])
-    return np.asarray(total[seen.stop] - total[seen.first])
+    ends = np.stack([seen.first, seen.stop], axis=1).ravel()
+    return np.asarray(np.add.reduceat(np.append(m, 0.0), ends)[::2])
 
 
 @checked_fields
@@ -345,7 +345,8 @@ class Masked(Behind):
     @property
     def columns(self) -> Mapping[str, object]:
         mask = "none" if self.mask is None else self.mask.describe()
-        return {**self.whole.columns, "mask": mask}
+        positions = {"positions": "rotary"} if self.rotary else {}
+        return {**self.whole.columns, "mask": mask, **positions}
 
     @property
     def parameters(self) -> Mapping[str, float]:

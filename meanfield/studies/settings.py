@@ -18,6 +18,7 @@ import numpy as np
 
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
+from meanfield.case.masks import refuse_mask
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
@@ -157,6 +158,7 @@ def _check_cases(settings: Settings) -> None:
             f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
             "that stays: 'eulerian' or 'implicit'"
         )
+    refuse_mask(other.model, "the density that particles are compared with")
     if isinstance(other.solver, Layers):
         raise InputError(
             "solver.type: 'layers' found for the particles, which follow the flow: expected "

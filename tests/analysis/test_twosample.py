@@ -110,3 +110,19 @@ def test_what_is_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize("statistic", ["energy", "mmd"])
+def test_clouds_at_one_place_are_equal(statistic: str) -> None:
+    x = np.array([[0.36, 0.48, 0.8]])
+    for n in (1, 5, 50):
+        cloud = Measure.equal(np.repeat(x, n, axis=0))
+        found = two_sample(cloud, cloud, statistic)
+        assert found.distance == 0.0 and found.p_value == 1.0
+    rng = np.random.default_rng(2)
+    near = x + 1e-9 * rng.standard_normal((40, 3))
+    near[20:] += 3e-9
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    if statistic == "energy":  # what has gathered can still be told apart
+        parts = (Measure.equal(near[:20]), Measure.equal(near[20:]))
+        assert two_sample(*parts, statistic).p_value < 0.02

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import plain, small_tokens
+from cases import few_tokens, plain, small_tokens
 
 import meanfield as mf
 from meanfield.case import MAX_TOKENS, apply_overrides
+from meanfield.errors import InputError
 from meanfield.geometry.mesh import write_mesh, zonal_interval
 
 RAW = small_tokens.table()
@@ -373,3 +374,9 @@ def test_what_a_run_of_tokens_may_change_when_it_goes_on(
     changes: dict[str, object], named: list[str]
 ) -> None:
     assert small_tokens(changes).resume_conflicts(small_tokens()) == named
+
+
+def test_a_mask_of_another_number_of_tokens_is_refused_with_the_case() -> None:
+    mask = {"type": "matrix", "rows": [[1, 0], [1, 1]]}
+    with pytest.raises(InputError, match=r"^model\.mask: a 2 x 2 matrix found for 50 tokens"):
+        few_tokens({"model.mask": mask})

@@ -52,7 +52,7 @@ def test_a_dry_run_writes_nothing(tokens: Path, capsys: pytest.CaptureFixture[st
     [
         (("--vary", "model.betta=1,2"), "did you mean 'model.beta'?"),
         (("--zip", "model.beta=1,2"), "no --vary before it"),
-        (("--vary", "model.beta=1:2"), "model.beta: "),
+        (("--vary", "model.beta=1:2"), "expected KEY=A:B:N"),
         (("--vary", "model.beta=1,2", "--seeds", "0"), "seeds: found 0"),
         (("--vary", "model.beta=1,2", "--resume"), "there is no folder"),
     ],

@@ -206,3 +206,75 @@ def test_heads_and_noise_go_to_their_kernels() -> None:
             run_ensemble(plain, x, watch, **{"noise": noise, "seeds": seeds, **wrong})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="matrices"):
         run_ensemble(heads, x, watch, form="gram")
+
+
+def test_nearly_antipodal_tokens_keep_their_digits() -> None:
+    """Two tokens: g' = 2 (1 - g^2) w, w = 1/(1 + e^{beta (1 - g)}), unstable at g = -1."""
+    times, beta = np.linspace(0.0, 8.0, 41), 1.0
+    angles = np.pi - np.array([1e-2, 1e-3, 1e-4, 1e-5])
+    x = np.stack([np.tile([1.0, 0.0], (4, 1)), np.stack([np.cos(angles), np.sin(angles)], 1)], 1)
+    found = run_ensemble(BatchedModel(2, 2, True, beta), x, Watch(times, np.zeros(0, int)))
+
+    def rate(_: float, angle: np.ndarray) -> np.ndarray:
+        return -2.0 * np.sin(angle) / (1.0 + np.exp(beta * (1.0 - np.cos(angle))))
+
+    done = solve_ivp(rate, (0.0, 8.0), angles, "DOP853", times, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(found.columns["inner_product"], np.cos(done.y), atol=1e-4)
+
+
+@pytest.mark.parametrize("delta", [1e-6, 1e-5, 1e-3])
+def test_all_pairs_of_one_cluster_are_close(delta: float) -> None:
+    x, times = tokens(4, 6, 8), np.linspace(0.0, 20.0, 21)
+    found = run_ensemble(
+        BatchedModel(6, 8, True, 1.0), x, Watch(times, np.zeros(0, int), delta=delta)
+    )
+    assert np.all(found.columns["close"][:, -1] == 1.0)
+
+
+def test_tokens_that_part_do_not_become_one() -> None:
+    """Two tokens 4e-5 apart, half way between two clusters of usa that pull them apart."""
+    angles = np.r_[np.pi / 2 + np.array([-2e-5, 2e-5]), np.zeros(15), np.full(15, np.pi)]
+    x = np.stack([np.cos(angles), np.sin(angles)], 1)[None]
+    watch = Watch(np.linspace(0.0, 0.6, 31), np.zeros(0, int))
+    model = BatchedModel(32, 2, False, 4.0)
+    one = run_ensemble(model, x, watch)
+    two = run_ensemble(model, x, watch, form="matrices", tolerance=1e-10)
+    for name in ("inner_product", "mean_inner_product"):
+        np.testing.assert_allclose(one.columns[name], two.columns[name], atol=1e-4)
+
+
+def test_repulsion_is_as_accurate() -> None:
+    x, watch = tokens(20, 8, 8), Watch(TIMES, np.zeros(0, int))
+    model = BatchedModel(8, 8, True, 3.0, -1)
+    one = run_ensemble(model, x, watch)
+    two = run_ensemble(model, x, watch, form="matrices", tolerance=1e-10)
+    for name in ("inner_product", "mean_norm"):
+        np.testing.assert_allclose(one.columns[name], two.columns[name], atol=1e-4)
+
+
+def test_a_mask_of_sa_knows_no_unit() -> None:
+    mask = np.tril(np.random.default_rng(1).random((12, 12)))
+    x, watch = tokens(2, 12, 16), Watch(TIMES, np.zeros(0, int))
+    one, two = (
+        run_ensemble(BatchedModel(12, 16, True, 2.0, mask=factor * mask), x, watch)
+        for factor in (1.0, 1e-44)
+    )
+    for name, column in one.columns.items():
+        np.testing.assert_allclose(column, two.columns[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"beta": np.nan}, "beta = nan"),
+        ({"beta": -301.0}, "beta = -301"),
+        ({"value": 2}, "value = 2"),
+        ({"mask": np.ones((5, 5))}, "mask: an array of shape"),
+        ({"mask": -np.ones((6, 6))}, "factors >= 0"),
+        ({"heads": (BatchedHead(np.eye(2), np.eye(3)),)}, r"heads\[0\]\.A"),
+        ({"heads": (BatchedHead(np.full((3, 3), np.nan), np.eye(3)),)}, "finite"),
+    ],
+)
+def test_a_model_that_is_none_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BatchedModel(6, 3, True, **change)  # type: ignore[arg-type]

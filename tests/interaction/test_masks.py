@@ -243,3 +243,20 @@ def test_refused(make: object, said: str) -> None:
     assert callable(make)
     with pytest.raises(InputError, match=said):
         make()
+
+
+def test_small_masses_that_are_seen_keep_their_digits() -> None:
+    """usa with a window of one token: each sees itself alone, whatever stands before it."""
+    m = np.array([1.0 - 3e-17, 1e-17, 1e-17, 1e-17])
+    x = tokens(4)
+    turn = HeadMatrices(np.eye(D), np.roll(np.eye(D), 1, axis=0))
+    model = Masked(Composite((turn,), "usa", D), Window(width=0))
+    found = model.field(Measure(x, m)).own_velocity()
+    pull = np.e * x @ turn.V.T
+    np.testing.assert_allclose(found, pull - np.sum(pull * x, 1, keepdims=True) * x, atol=1e-12)
+
+
+def test_who_is_seen_is_counted_however_small_its_factor() -> None:
+    factors = Alibi(5000.0).factors(4)
+    np.testing.assert_array_equal(np.count_nonzero(factors, axis=1), [1, 2, 3, 4])
+    np.testing.assert_allclose(factors, np.eye(4), atol=1e-200)

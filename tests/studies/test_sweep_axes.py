@@ -15,7 +15,8 @@ from meanfield.studies.sweep.axes import as_vary, axes_of, parse_axes, parse_ran
     ("text", "values"),
     [
         ("model.beta=.1:.5:5", [0.1, 0.2, 0.3, 0.4, 0.5]),
-        ("model.beta=log:1:100:3", [1.0, 10.0, 100.0]),
+        ("model.beta=log:.5:50:3", [0.5, 5.0, 50.0]),
+        ("geometry.d=log:2:128:3", [2, 16, 128]),
         ("geometry.d=2:8:3", [2, 5, 8]),
         ("geometry.d=2:3:3", [2.0, 2.5, 3.0]),
         ("geometry.d=2,8,32", [2, 8, 32]),

@@ -38,7 +38,7 @@ class FakeKernel:
 
     def run_ensemble(
         self, model: BatchedModel, tokens: StartingTokens, watch: Watch, *, noise: Noise,
-        seeds: IntArray,
+        seeds: IntArray, tolerance: float | None,
     ) -> Outcome:  # fmt: skip
         if self.stop_after is not None and len(self.sizes) == self.stop_after:
             raise KeyboardInterrupt

@@ -136,10 +136,13 @@ def _tell_rest(
 @nb.njit(error_model="numpy", cache=True)
 def _integrate(
     gram: bool, law: Array, seen: Real, share: Real, setting: Array, counts: Real, group: IntArray,
-    Y: Real, P: Real, clock: Array, times: Array, shots: IntArray, edges: Array, out: Array,
-    told: Array, bins: IntArray, states: Array,
+    Y: Real, P: Real, before: Real, clock: Array, times: Array, shots: IntArray, edges: Array,
+    out: Array, told: Array, bins: IntArray, states: Array,
 ) -> int:  # fmt: skip
-    """Steps until the end, a failure, or until places are to become one; Y and P are the last."""
+    """Steps until the end, a failure, or until places are to become one.
+
+    Y and P are the last state and its products, ``before`` those of one step before.
+    """
     m, end = P.shape[0], times[-1]
     mine = law.astype(Y.dtype)
     Z, K = np.empty_like(Y), np.empty((7, *Y.shape), Y.dtype)
@@ -156,7 +159,7 @@ def _integrate(
                 bins, states,
             )  # fmt: skip
             return _DONE
-        if setting[_JOINS] > 0.0 and has_merged(P):
+        if setting[_JOINS] > 0.0 and has_merged(P, before):
             return _MERGES
         t, last = clock[_T], clock[_H] >= end - clock[_T]
         h = end - t if last else clock[_H]
@@ -177,6 +180,7 @@ def _integrate(
                 gram, law, setting, counts, group, Y, Z, K, h, t_new, clock, times, shots, edges,
                 F, out, told, bins, states,
             )  # fmt: skip
+            before[:] = P
             Y[:], P[:], K[0] = Z, R, K[6]
             clock[_T] = t_new
             clock[_H] = h * min(4.0, max(0.3, 0.9 * max(q, 1e-6) ** -0.2))
@@ -195,12 +199,14 @@ def _one(
     n = start.shape[1]
     Y, P = start.copy(), np.empty((n, n), start.dtype)
     counts, group = np.ones(n, start.dtype), np.arange(n)
+    before = np.full_like(P, 2.0)
     out[:, 2] = 0.0
     status = _RUNNING
     while status < 0:
         if status == _MERGES:
-            Y, counts = merged(gram, Y, P, counts, group)
+            Y, counts = merged(gram, Y, P, before, counts, group)
             P = np.empty((counts.size, counts.size), start.dtype)
+        before = np.full_like(P, 2.0)  # nothing is known to have come nearer
         if gram:
             P[:] = Y
         else:
@@ -208,8 +214,8 @@ def _one(
         if status == _RUNNING:
             out[0, 2] = count_close(P, counts, setting[_DELTA])
         status = _integrate(
-            gram, law, seen, share, setting, counts, group, Y, P, clock, times, shots, edges, out,
-            told, bins, states,
+            gram, law, seen, share, setting, counts, group, Y, P, before, clock, times, shots,
+            edges, out, told, bins, states,
         )  # fmt: skip
     total = 0.0
     for o in range(times.size):

@@ -74,8 +74,9 @@ class _Batch:
         self._record.put(self._rows, np.zeros(number, dtype=np.int64), _unit(self._x))
         self._slope = field.velocity(self._x)
         self._record.calls += 1
-        speed = np.sqrt(np.einsum("rij,rij->ri", self._slope, self._slope).max(axis=1, initial=0.0))
-        self._h = np.minimum(_FIRST, _TURN / np.maximum(speed, 1e-300)).astype(np.float64)
+        slope = self._slope.astype(np.float64)
+        speed = np.sqrt(np.einsum("rij,rij->ri", slope, slope).max(axis=1, initial=0.0))
+        self._h = np.minimum(_FIRST, _TURN / np.maximum(speed, 1e-300))
         self._tried = 0
 
     def run(self) -> Outcome:

@@ -20,21 +20,24 @@ MERGED = 1e-9
 
 
 @nb.njit(error_model="numpy", cache=True)
-def has_merged(G: Real) -> bool:
-    """Whether two places are one."""
+def has_merged(G: Real, before: Real) -> bool:
+    """Whether two places are one: near each other, and no farther than one step before."""
     for i in range(G.shape[0]):
         for k in range(i):
-            if 1.0 - G[i, k] < MERGED:
+            if 1.0 - G[i, k] < MERGED and G[i, k] >= before[i, k]:
                 return True
     return False
 
 
 @nb.njit(error_model="numpy", cache=True)
-def merged(gram: bool, Y: Real, G: Real, counts: Real, group: IntArray) -> tuple[Real, Real]:
+def merged(
+    gram: bool, Y: Real, G: Real, before: Real, counts: Real, group: IntArray
+) -> tuple[Real, Real]:  # fmt: skip
     """The state with places that are one joined, at that of the first of them, and their counts.
 
     Args:
         gram: whether Y is G (m, m), else tokens (d, m).
+        Y, G, before: the state, products (m, m), and those of one step before.
         counts: (m,) tokens at each place.
         group: (n,) place of each token; written anew.
     """
@@ -42,7 +45,7 @@ def merged(gram: bool, Y: Real, G: Real, counts: Real, group: IntArray) -> tuple
     parent = np.arange(m)
     for i in range(m):
         for k in range(i):
-            if 1.0 - G[i, k] < MERGED:
+            if 1.0 - G[i, k] < MERGED and G[i, k] >= before[i, k]:
                 join(parent, k, i)
     kept = np.empty(m, np.int64)
     number = np.zeros(m, np.int64)

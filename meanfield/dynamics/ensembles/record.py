@@ -74,8 +74,11 @@ class Record:
 
     def outcome(self) -> Outcome:
         """What is known now."""
+        snapshots = dict(self._snapshots)
+        if not self._field.has_energy:
+            del snapshots["energy_scaled"]
         return Outcome(
-            self._columns, self._snapshots, self._histogram, self._states, self.calls, self.failed
+            self._columns, snapshots, self._histogram, self._states, self.calls, self.failed
         )
 
 

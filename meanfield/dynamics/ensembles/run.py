@@ -6,6 +6,7 @@ Knows tokens and what is watched; a model is handed on.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +28,7 @@ FORMS = ("auto", "gram", "coordinates", "matrices")
 
 _USUAL, _USUAL_COORDINATES = 1e-5, 2e-6  # tolerances
 _FINE = 1.9e-6  # tolerance below which round-off of float32 counts
+_LOW = 8  # dimension
 _MOST_STEPS = 200_000
 _LEAST_DELTA = 1e-6  # inner products are float32
 _COLUMNS = ("inner_product", "mean_inner_product", "close", "mean_norm")
@@ -92,7 +94,7 @@ def run_ensemble(
         noise: of the tokens; without any, steps follow the error.
         seeds: (R,) of the noise of each realisation; needed where there is some.
         tolerance: largest error of a step without noise, in an inner product (or a coordinate);
-            None: 1e-5 (2e-6), for errors of inner products below 1e-4.
+            None: 1e-5 (2e-6), for errors of inner products below 1e-4, or delta/10.
         form: without noise, "gram" (inner products), "coordinates" or "matrices" (what heads
             need); "auto" chooses.
 
@@ -105,16 +107,18 @@ def run_ensemble(
             f"tokens of shape {start.x.shape} found, (R, {model.n}, {model.d}) expected"
         )
     form = _fitting_form(form, model, noise)
-    _check_watch(watch)
+    watch = _checked_watch(watch)
     _check_seeds(seeds, len(start.x), noise)
     if form == "noise":
         assert seeds is not None
+        if tolerance is not None:
+            raise InputError(f"tolerance = {tolerance:g} found with noise, none expected")
         return advance_noisy(
             model, start.x, watch, noise.kappa, noise.common,
             seeds=np.asarray(seeds, dtype=np.int64), common_seed=noise.common_seed, dt=noise.dt,
         )  # fmt: skip
     usual = _USUAL if form == "gram" else _USUAL_COORDINATES
-    tolerance = usual if tolerance is None else tolerance
+    tolerance = min(usual, 0.1 * watch.delta) if tolerance is None else tolerance
     if not 1e-12 <= tolerance <= 1e-2:
         raise InputError(f"tolerance = {tolerance:g} found, 1e-12 to 1e-2 expected")
     if form == "matrices":
@@ -136,6 +140,10 @@ def _fitting_form(form: str, model: BatchedModel, noise: Noise) -> str:
         raise InputError(
             f"noise.dt = {noise.dt:g} found, a number > 0 beside kappa > 0 or common > 0 expected"
         )
+    if noise.common_seed is not None and not (noise.common > 0.0 and noise.common_seed >= 0):
+        raise InputError(
+            f"noise.common_seed = {noise.common_seed} found, one >= 0 beside common > 0 expected"
+        )
     if noise.acts:
         if form != "auto":
             raise InputError(f"form '{form}' found with noise, 'auto' expected")
@@ -154,7 +162,8 @@ def _smooth(
 ) -> Outcome:
     """By ``kernel.advance``."""
     numbers = numbers_of(model)
-    fine = numbers.fine or numbers.merges or tolerance < _FINE
+    # Of nearly antipodal tokens, which few dimensions have, float32 keeps too little of 1 + <x, y>.
+    fine = numbers.fine or numbers.merges or tolerance < _FINE or (gram and model.d <= _LOW)
     real = np.float64 if fine else np.float32
     starts = (start.gram if gram else start.columns).astype(real)
     R, n, k, s = len(starts), model.n, len(watch.times), len(watch.snapshots)
@@ -164,7 +173,8 @@ def _smooth(
     states = np.full((R, s, *shape), np.nan)
     calls, failed = np.zeros(R, dtype=np.int64), np.zeros(R, dtype=np.int64)
     setting = np.array(
-        [tolerance, watch.delta, math.cos(watch.cluster_angle), numbers.tail, numbers.one,
+        [tolerance, watch.delta, math.cos(watch.cluster_angle), numbers.tail,
+         min(numbers.one, 0.5 * watch.delta),
          float(numbers.merges), _MOST_STEPS]
     )  # fmt: skip
     advance(
@@ -183,7 +193,7 @@ def _smooth(
 # ------------------------------------------------------------------ checks of what users give
 
 
-def _check_watch(watch: Watch) -> None:
+def _checked_watch(watch: Watch) -> Watch:
     times, shots, bins = (np.asarray(a) for a in (watch.times, watch.snapshots, watch.bins))
     if not (times.ndim == 1 and times.size > 1 and np.all(np.isfinite(times)) and times[0] == 0.0
             and np.all(np.diff(times) > 0.0)):  # fmt: skip
@@ -207,6 +217,9 @@ def _check_watch(watch: Watch) -> None:
         raise InputError(
             f"watch.cluster_angle = {watch.cluster_angle:g} found, 0 < angle <= pi expected"
         )
+    return replace(
+        watch, times=times.astype(float), snapshots=shots.astype(np.int64), bins=bins.astype(float)
+    )
 
 
 def _check_seeds(seeds: IntArray | None, number: int, noise: Noise) -> None:

@@ -14,7 +14,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.batched.model import BatchedModel
+from meanfield.interaction.batched.model import BatchedModel, scaled_mask
 
 __all__ = ["Numbers", "numbers_of", "scaled_energy", "weigh"]
 
@@ -40,7 +40,7 @@ class Numbers(NamedTuple):
         tail: 1 - <x, y> of a single cluster decays like e^{-tail t}; 0: not known.
         one: 1 - <x, y> below which that holds.
         merges: whether tokens at one place are worth becoming one.
-        fine: whether float32 is not enough.
+        fine: whether float32 is not enough; it repels, so that the mean is small, too.
     """
 
     law: Array
@@ -63,7 +63,7 @@ def numbers_of(model: BatchedModel) -> Numbers:
     size = 1.0 if model.normalised else math.exp(model.beta)
     seen, share = np.zeros((0, 0)), np.full(n, float(n))
     if model.mask is not None:
-        seen = np.ascontiguousarray(model.mask.T, dtype=np.float64)
+        seen = np.ascontiguousarray(scaled_mask(model).T)
         share = np.count_nonzero(model.mask, axis=1).astype(float)
     collapses = plain and model.value > 0
     return Numbers(
@@ -73,7 +73,7 @@ def numbers_of(model: BatchedModel) -> Numbers:
         2.0 * size if collapses else 0.0,
         min(_ONE, 1e-3 / max(1.0, abs(model.beta))),
         collapses and not model.normalised and model.beta > _STIFF,
-        abs(model.beta) > _FINE,
+        abs(model.beta) > _FINE or model.beta * model.value < 0.0,
     )
 
 

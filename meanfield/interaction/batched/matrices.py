@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.batched.model import BatchedHead, BatchedModel
+from meanfield.interaction.batched.model import BatchedHead, BatchedModel, scaled_mask
 
 __all__ = ["MatrixField"]
 
@@ -38,8 +38,10 @@ class MatrixField:
         self._heads = [
             (self._cast(head.A.T), self._cast(head.V.T)) for head in model.heads
         ]  # transposed, as tokens are rows
-        self._mask = None if model.mask is None else self._cast(model.mask)
-        seen = np.full(model.n, model.n) if self._mask is None else np.sum(self._mask > 0.0, axis=1)
+        self._mask = None if model.mask is None else self._cast(scaled_mask(model))
+        seen = np.full(model.n, model.n)
+        if model.mask is not None:  # as given: in single precision small factors are none
+            seen = np.count_nonzero(model.mask, axis=1)
         self._seen = seen.astype(self.dtype)[:, None]
 
     def _cast(self, values: Array) -> Array:
@@ -56,6 +58,11 @@ class MatrixField:
     def width(self) -> float:
         """Width (angle) of the smallest cluster that it makes."""
         return 1.0 / math.sqrt(1.0 + self.size)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the model has an energy."""
+        return self._factors is not None
 
     # ------------------------------------------------------------------ velocities
 

@@ -12,6 +12,8 @@ from meanfield.geometry.sphere import Array
 
 __all__ = ["Mask", "Seen"]
 
+_LEAST = 1e-300
+
 
 class Seen(NamedTuple):
     """A mask for n tokens as compiled sums take it: f_ij = F_ij e^{-slope |i - j|} in a range.
@@ -57,6 +59,7 @@ class Mask(ABC):
         self.refuse_number(n)
         first, stop, slope, log_factors = self.seen(n)
         i, j = np.arange(n)[:, None], np.arange(n)[None, :]
-        found = np.where((j >= first[:, None]) & (j < stop[:, None]), 1.0, 0.0)
-        found *= np.exp(-slope * np.abs(i - j))
+        # Who is seen stays so, however small the factor: usa divides by their number.
+        near = np.maximum(np.exp(-slope * np.abs(i - j)), _LEAST)
+        found = np.where((j >= first[:, None]) & (j < stop[:, None]), near, 0.0)
         return found * np.exp(log_factors) if log_factors.size else found

@@ -78,6 +78,8 @@ def parse_range(text: str, option: str = "--vary") -> tuple[str, list[object]]:
             return name, _numbers(found[1], found[2], found[3], found[4])
         except InputError as error:
             raise InputError(f"{option} {shortened(text)}: {error}") from None
+    if re.fullmatch(r"[\w.+-]*(:[\w.+-]*)+", value):  # a range that is not whole
+        raise InputError(f"{option} {shortened(text)}: {_EXPECTED}")
     values: list[object] = []
     name = key.strip()
     for part in _parts(value):
@@ -106,8 +108,9 @@ def _numbers(scale: str | None, first: str, last: str, number: str) -> list[obje
     if scale == "log":
         if not (a > 0.0 and b > 0.0):
             raise InputError(f"found {first}:{last}, expected numbers above 0 on a log scale")
-        return [_rounded(v) for v in np.geomspace(a, b, count)]
-    values = [_rounded(v) for v in np.linspace(a, b, count)]
+        values = [_rounded(v) for v in np.geomspace(a, b, count)]
+    else:
+        values = [_rounded(v) for v in np.linspace(a, b, count)]
     whole = all(re.fullmatch(r"[+-]?\d+", end.strip()) for end in (first, last))
     if whole and all(v.is_integer() for v in values):
         return [int(v) for v in values]
@@ -189,6 +192,8 @@ def _checked(axes: Sequence[Axis]) -> tuple[Axis, ...]:
             raise InputError(
                 f"{axis.keys[0]}: found {len(axis.values)} values, expected 1 to {_MOST}"
             )
+        if len({repr(values) for values in axis.values}) < len(axis.values):
+            raise InputError(f"{axis.keys[0]}: found a value twice, expected different ones")
         for key in axis.keys:
             if key in seen:
                 raise InputError(f"{key}: found twice among what is varied, expected once")

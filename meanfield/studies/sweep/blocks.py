@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.whole import save_arrays
 
-__all__ = ["Block", "block_file", "joined", "kept_count"]
+__all__ = ["Block", "block_file", "in_words", "joined", "kept_count"]
 
 BLOCKS = "blocks"
 
@@ -68,11 +69,19 @@ class Block:
 
 
 def kept_count(path: Path) -> int:
-    """How many realisations a file has; 0: there is none."""
+    """How many realisations a file has; 0: there is none, or all of them have failed."""
     if not path.is_file():
         return 0
     with np.load(path, allow_pickle=False) as data:
-        return len(data["reasons"])
+        reasons = data["reasons"]
+        return 0 if all(reasons) else len(reasons)
+
+
+def in_words(error: Exception) -> str:
+    """Why a realisation failed, in one line."""
+    if isinstance(error, InputError | BrokenInvariantError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def joined(blocks: Sequence[Block], outputs: int) -> Block:

@@ -143,7 +143,7 @@ def half_time(times: Array, probability: Array, count: int) -> tuple[float, floa
     """First time at which a probability is 1/2, and its standard error; nan: never.
 
     Linear between output times. The error is that of a fraction of ``count`` realisations, over
-    the slope of P there.
+    the slope of P where it is within two such errors of 1/2.
     """
     reached = np.flatnonzero(probability >= 0.5)
     if not len(reached):
@@ -151,11 +151,18 @@ def half_time(times: Array, probability: Array, count: int) -> tuple[float, floa
     k = int(reached[0])
     if k == 0:
         return float(times[0]), math.nan
-    slope = (probability[k] - probability[k - 1]) / (times[k] - times[k - 1])
-    if not slope > 0.0:  # the value before is not known
+    rise = probability[k] - probability[k - 1]
+    if not rise > 0.0:  # the value before is not known
         return math.nan, math.nan
-    at = times[k - 1] + (0.5 - probability[k - 1]) / slope
-    return float(at), 0.5 / math.sqrt(count) / float(slope)
+    at = times[k - 1] + (0.5 - probability[k - 1]) / rise * (times[k] - times[k - 1])
+    # The slope where P is within two errors of 1/2: that of one interval is a matter of luck.
+    error = 0.5 / math.sqrt(count)
+    before = np.flatnonzero(probability[:k] <= 0.5 - 2.0 * error)
+    after = np.flatnonzero(probability[k:] >= 0.5 + 2.0 * error)
+    first = int(before[-1]) if len(before) else 0
+    last = k + int(after[0]) if len(after) else len(times) - 1
+    slope = (probability[last] - probability[first]) / (times[last] - times[first])
+    return float(at), error / float(slope) if slope > 0.0 else math.nan
 
 
 def _about(plan: Plan) -> dict[str, object]:

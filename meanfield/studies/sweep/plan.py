@@ -5,15 +5,16 @@ Owns what is checked before anything is written, and which point goes where.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from meanfield.arguments import checked_fields
-from meanfield.case import Case, GivenCase, apply_overrides, read_table
+from meanfield.case import Case, GivenCase, Particles, Tokens, apply_overrides, read_table
 from meanfield.checks import as_found, shortened
-from meanfield.errors import InputError, suggest
+from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.interaction.batched.model import BatchedModel
 from meanfield.results.sweeptable import Axis
 from meanfield.studies.sweep.axes import Vary, axes_of
@@ -161,7 +162,7 @@ class Plan:
         for point in self.points:
             if point.model is None:
                 for k in range(self.seeds):
-                    name = run_folder_name(point.index, k, self.seeds > 1)
+                    name = run_folder_name(point.index, k)
                     case = replace(point.case, seed=point.case.seed + k)
                     task = RunTask(case, str(folder / name), self.options.delta)
                     yield Piece(point.index, 1, block_file(point.index, k), task)
@@ -197,7 +198,19 @@ def make_plan(case: GivenCase, vary: Vary, seeds: int, options: SweepOptions) ->
                 "same at all points of a sweep"
             )
         points.append(point)
+    if seeds > 1 and all(not _is_random(point.case) for point in points):
+        text = f"{seeds} seeds found, but nothing in the case is random: all realisations are equal"
+        warnings.warn(text, MeanfieldWarning, stacklevel=3)
     return Plan(base, axes, tuple(points), points[0].case.output_times(), seeds, options)
+
+
+def _is_random(case: Case) -> bool:
+    """Whether anything hangs on its seed: where tokens start, or their noise."""
+    solver = case.solver
+    if not isinstance(solver, Tokens):
+        return False
+    noisy = isinstance(solver, Particles) and solver.common_noise > 0.0
+    return solver.tokens == "iid" or case.model.diffuses or noisy
 
 
 def _product(axes: Sequence[Axis]) -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from meanfield.errors import InputError
@@ -11,8 +12,9 @@ from meanfield.results.folder import RunFolder
 from meanfield.results.manifest import plain
 from meanfield.software import provenance, utc_now
 from meanfield.studies.sweep.plan import Plan
+from meanfield.studies.sweep.runs import RUNS
 
-__all__ = ["KIND", "open_folder"]
+__all__ = ["KIND", "open_folder", "record_runs"]
 
 KIND = "sweep"
 _SAME = ("base", "axes", "block", "delta", "keep", "ways", "digests")
@@ -26,6 +28,8 @@ def open_folder(path: Path, plan: Plan, overwrite: bool, resume: bool) -> RunFol
         InputError: it holds something else, or a sweep of something else.
     """
     asked = _asked(plan)
+    if overwrite and RunFolder(path).kind == KIND:
+        record_runs(RunFolder.open(path))  # of a sweep that was killed
     if resume:
         folder = RunFolder.open(path)
         before = folder.read_run()
@@ -42,7 +46,6 @@ def open_folder(path: Path, plan: Plan, overwrite: bool, resume: bool) -> RunFol
 
 def _asked(plan: Plan) -> dict[str, object]:
     """As it is recorded: as JSON gives it back."""
-    case = plan.points[0].case
     told: object = json.loads(
         json.dumps(
             plain(
@@ -55,7 +58,7 @@ def _asked(plan: Plan) -> dict[str, object]:
                     "delta": plan.options.delta,
                     "keep": plan.options.keep,
                     "ways": "".join("r" if p.model is None else "k" for p in plan.points),
-                    "digests": case.file_digests(law=True),
+                    "digests": _digests(plan),
                 }
             ),
             default=str,
@@ -63,6 +66,23 @@ def _asked(plan: Plan) -> dict[str, object]:
     )
     assert isinstance(told, dict)
     return told
+
+
+def _digests(plan: Plan) -> list[Mapping[str, str]]:
+    """Of the files that cases name; of all points where these may differ."""
+    texts = any(isinstance(v, str) for axis in plan.axes for values in axis.values for v in values)
+    points = plan.points if texts else plan.points[:1]
+    return [point.case.file_digests(law=True) for point in points]
+
+
+def record_runs(folder: RunFolder) -> None:
+    """Record the files of runs: they are deleted with the others when the sweep is overwritten."""
+    names: list[str] = []
+    for place in sorted((folder.path / RUNS).glob("*/*")):
+        with suppress(InputError):
+            inside = place.relative_to(folder.path).as_posix()
+            names += [f"{inside}/{name}" for name in sorted(RunFolder.open(place).files())]
+    folder.add(*names)
 
 
 def _refuse_other(path: Path, before: Mapping[str, object], asked: Mapping[str, object]) -> None:

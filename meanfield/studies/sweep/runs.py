@@ -18,23 +18,28 @@ from meanfield.analysis.columns import Column, View
 from meanfield.case import Case, FixedMesh, Tokens
 from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.tokensolver import TokenSolver
-from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.runs.observers import Observer
 from meanfield.runs.simulation import run
 from meanfield.software import load_dolfinx, load_mpi
-from meanfield.studies.sweep.blocks import Block
+from meanfield.studies.sweep.blocks import Block, in_words
 
-__all__ = ["RunTask", "run_folder_name"]
+__all__ = ["RUNS", "RunTask", "run_folder_name"]
 
+_STATIONARY = "stationary"
+_GOOD = ("end", _STATIONARY)
 _LEFT_OUT = ("t", "step")  # no statistics are made of these
 _ROWS = 512  # tokens whose pairs are looked at together
 
 
-def run_folder_name(point: int, number: int, several: bool) -> str:
+RUNS = "points"
+
+
+def run_folder_name(point: int, number: int) -> str:
     """Name in the folder of a sweep of the folder of a run."""
-    return f"points/{point:05d}" + (f"/seed-{number}" if several else "")
+    return f"{RUNS}/{point:05d}/seed-{number}"
 
 
 @dataclass(frozen=True)
@@ -58,31 +63,40 @@ class RunTask:
             KeyboardInterrupt: it was interrupted.
         """
         times = self.case.output_times()
-        reason, before = "", self._ended_before()
-        series: Mapping[str, Array] = before or {}
-        if before is None:
+        stop, series = self._ended_before()
+        if stop is None:
             try:
-                series, reason = self._run()
-            except (InputError, BrokenInvariantError) as error:
-                reason = str(error)
+                stop, series = self._run()
+            except OSError:
+                raise  # a full disk is no failure of this realisation
+            except Exception as error:  # it harms no other realisation, whatever it is
+                stop = in_words(error)
+        reason = "" if stop in _GOOD else stop
         columns = {
-            name: _at(times, series["t"], values)[None]
+            name: _at(times, series["t"], values, stop == _STATIONARY)[None]
             for name, values in series.items()
             if name not in _LEFT_OUT
         }
         return Block(columns, [reason])
 
-    def _ended_before(self) -> dict[str, Array] | None:
-        """The series of the run in the folder, if there is one that came to its end."""
+    def _ended_before(self) -> tuple[str | None, Mapping[str, Array]]:
+        """Why the run in the folder has ended, and its series; None: it has not, or is another."""
         try:
             folder = RunFolder.open(self.folder)
-            ended = folder.read_run().get("stop_reason") in ("end", "stationary")
-            return folder.read_series() if ended else None
-        except InputError:
-            return None
+            stop = folder.read_run().get("stop_reason")
+            text = folder.case_path.read_text(encoding="utf-8").partition("\n")[2]
+            if stop in _GOOD and text == self._case.to_toml():
+                return str(stop), folder.read_series()
+        except (InputError, OSError):
+            pass
+        return None, {}
 
-    def _run(self) -> tuple[Mapping[str, Array], str]:
-        case = replace(self.case, output=replace(self.case.output, figures=False))
+    @property
+    def _case(self) -> Case:
+        return replace(self.case, output=replace(self.case.output, figures=False))
+
+    def _run(self) -> tuple[str, Mapping[str, Array]]:
+        case = self._case
         watching = [_Pairs(self.delta)] if isinstance(case.solver, Tokens) else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MeanfieldWarning)  # they are in the record of the run
@@ -96,8 +110,7 @@ class RunTask:
             )
         if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        good = result.stop_reason in ("end", "stationary")
-        return result.series, "" if good else result.stop_reason
+        return result.stop_reason, result.series
 
 
 def _alone(meshed: bool) -> Communicator:
@@ -112,12 +125,11 @@ def _alone(meshed: bool) -> Communicator:
     return own
 
 
-def _at(times: Sequence[float], t: Array, values: Array) -> Array:
-    """A column of a series at output times; nan after its end.
-
-    What is stationary from some time on stays as it is: a run that ended there has that value.
-    """
+def _at(times: Sequence[float], t: Array, values: Array, stays: bool) -> Array:
+    """A column of a series at output times; after its end nan, or what it was if it ``stays``."""
     out = np.full(len(times), np.nan)
+    if stays:
+        out[np.asarray(times) > t[-1]] = values[-1]
     for k, when in enumerate(times):
         near = int(np.argmin(np.abs(t - when)))
         if math.isclose(t[near], when, rel_tol=1e-9, abs_tol=1e-12):

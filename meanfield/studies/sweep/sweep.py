@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.case import GivenCase
-from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.errors import MeanfieldWarning
 from meanfield.results.folder import RunFolder
 from meanfield.results.sweeptable import SweepTable
 from meanfield.signals import Stopped, act_on, ending
@@ -28,8 +27,7 @@ from meanfield.studies.sweep.blocks import Block, kept_count
 from meanfield.studies.sweep.gather import Failure, gathered
 from meanfield.studies.sweep.kernel import KernelTask
 from meanfield.studies.sweep.plan import Piece, Plan, SweepOptions, make_plan
-from meanfield.studies.sweep.record import open_folder
-from meanfield.studies.sweep.runs import RunTask
+from meanfield.studies.sweep.record import open_folder, record_runs
 from meanfield.surroundings import is_terminal
 
 __all__ = ["SweepResult", "sweep", "work"]
@@ -82,8 +80,9 @@ def sweep(
             ``concurrent.futures``, such as Dask's ``client.get_executor()``; processes of other
             machines must see ``folder``.
         overwrite: replace what is in the folder.
-        resume: go on with the sweep in the folder; what is finished is kept, and more seeds may be
-            asked for, nothing else.
+        resume: go on with the sweep in the folder; what is finished is kept, what has failed is
+            tried again (runs, and blocks of which all has), and more seeds may be asked for,
+            nothing else.
         options: how.
 
     Raises:
@@ -118,7 +117,7 @@ def _sweep(
         folder.write_run({**folder.read_run(), "ended": utc_now(), "stop_reason": reason})
         raise
     finally:
-        _record_runs(folder, pieces)
+        record_runs(folder)
     table, failures = gathered(plan, folder.path)
     table.write(folder)
     told = [[one.point, one.seed, one.reason] for one in failures[:_MOST_TOLD]]
@@ -163,18 +162,6 @@ def _work_all(
                 others.append(piece)
         if others:
             in_processes(work, others, jobs, finished)
-
-
-def _record_runs(folder: RunFolder, pieces: Iterable[Piece]) -> None:
-    """Record the files of runs: they are deleted with the others when the sweep is overwritten."""
-    names: list[str] = []
-    for piece in pieces:
-        if isinstance(piece.task, RunTask):
-            run = Path(piece.task.folder)
-            with suppress(InputError):
-                place = run.relative_to(folder.path.resolve())
-                names += [(place / name).as_posix() for name in RunFolder.open(run).files()]
-    folder.add(*names)
 
 
 def _warn(failures: Sequence[Failure]) -> None:
