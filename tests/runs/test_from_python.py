@@ -61,6 +61,8 @@ def test_other_readme_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for name in ("velocity", "energy"):
             if name in names:
                 assert np.all(np.isfinite(names[name]))
+        if "found" in names:
+            assert 5.0 < names["found"].table.half[0] < 6.0
         if "OneCluster" in names:
             assert names["result"].stop_reason == "one cluster" and 0.0 < names["result"].t < 20.0
             assert 0.5 < names["result"].series["height"][-1] < 0.71
