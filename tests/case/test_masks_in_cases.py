@@ -116,9 +116,9 @@ def test_densities_have_no_order(solver: str) -> None:
         mf.Case.from_dict(table)
 
 
-def test_a_matrix_of_another_size_is_refused_before_the_run(tmp_path: Path) -> None:
-    made = case(mask={"type": "matrix", "rows": [[1.0, 0.0], [1.0, 1.0]]}, solver=PARTICLES)
-    with pytest.raises(InputError, match="2 x 2 matrix found for 6 tokens"):
-        mf.run(made, tmp_path / "run", progress=False)
+def test_a_matrix_of_another_size_is_refused_with_the_case() -> None:
+    with pytest.raises(InputError, match=r"^model\.mask: a 2 x 2 matrix found for 6 tokens"):
+        case(mask={"type": "matrix", "rows": [[1.0, 0.0], [1.0, 1.0]]}, solver=PARTICLES)
+    made = case(mask={"type": "matrix", "rows": np.tri(6).tolist()}, solver=PARTICLES)
     with pytest.raises(InputError, match="stationary density"):
         made.model.gibbs(4)
