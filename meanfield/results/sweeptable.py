@@ -6,7 +6,7 @@ Owns names and layout of ``sweep.npz`` and ``sweep.csv``. Knows nothing of how t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.whole import save_arrays, write_table
 
-__all__ = ["Axis", "Statistics", "SweepTable", "has_sweep"]
+__all__ = ["Axis", "Statistics", "SweepTable", "has_sweep", "points_of"]
 
 _ARRAYS, _TABLE = "sweep.npz", "sweep.csv"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -40,6 +40,18 @@ class Axis:
     def label(self) -> str:
         """Name of the axis: its keys without their sections."""
         return ", ".join(key.rpartition(".")[2] for key in self.keys)
+
+
+def points_of(axes: Sequence[Axis]) -> list[dict[str, object]]:
+    """Values by key at each point of the product of axes, the last one fastest."""
+    out: list[dict[str, object]] = [{}]
+    for axis in axes:
+        out = [
+            {**point, **dict(zip(axis.keys, values, strict=True))}
+            for point in out
+            for values in axis.values
+        ]
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +107,7 @@ class SweepTable:
 
     def points(self) -> list[dict[str, object]]:
         """The values of each point by key, in order."""
-        out: list[dict[str, object]] = [{}]
-        for axis in self.axes:
-            out = [{**point, **dict(zip(axis.keys, values, strict=True))}
-                   for point in out for values in axis.values]  # fmt: skip
-        return out
+        return points_of(self.axes)
 
     def write(self, folder: RunFolder) -> None:
         """Write both files."""

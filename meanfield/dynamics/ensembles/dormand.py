@@ -10,23 +10,16 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import RK45
 
-__all__ = ["DENSE", "dense_value", "error_of", "stage"]
+__all__ = ["DENSE", "ERROR", "STAGES", "dense_value", "error_of", "stage"]
 
 Real = NDArray[np.floating[Any]]
 
-_A = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [1 / 5, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [3 / 40, 9 / 40, 0.0, 0.0, 0.0, 0.0],
-        [44 / 45, -56 / 15, 32 / 9, 0.0, 0.0, 0.0],
-        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0.0, 0.0],
-        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0.0],
-        [35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
-    ]
-)
-_E = np.array([71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+STAGES = np.vstack([np.pad(RK45.A, ((0, 0), (0, 1))), RK45.B])
+"""a_sq, the last row that of the step itself (SciPy's table)."""
+ERROR = np.array(RK45.E)
+"""Weights of the error of a step."""
 DENSE = np.array(
     [
         -12715105075 / 11282082432,
@@ -46,7 +39,7 @@ def stage(s: int, h: float, Y: Real, K: Real, Z: Real) -> None:
     """Z = Y + h sum_{q < s} a_sq K_q; Y, Z: (N,), K: (7, N)."""
     Z[:] = Y
     for q in range(s):
-        a = Y.dtype.type(h * _A[s, q])
+        a = Y.dtype.type(h * STAGES[s, q])
         if a != Y.dtype.type(0.0):
             for k in range(Y.size):
                 Z[k] += a * K[q, k]
@@ -57,7 +50,7 @@ def error_of(h: float, K: Real, W: Real) -> float:
     """Largest error of a step over all entries, nan if one is none; W (N,) is scratch."""
     W[:] = W.dtype.type(0.0)
     for q in (0, 2, 3, 4, 5, 6):
-        a = W.dtype.type(h * _E[q])
+        a = W.dtype.type(h * ERROR[q])
         for k in range(W.size):
             W[k] += a * K[q, k]
     largest, total = W.dtype.type(0.0), W.dtype.type(0.0)

@@ -7,28 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.dynamics.ensembles.blocks import in_blocks
+from meanfield.dynamics.ensembles.blocks import Batch, in_blocks
+from meanfield.dynamics.ensembles.dormand import DENSE, ERROR, STAGES
 from meanfield.dynamics.ensembles.outcome import IntArray, Outcome, Watch
 from meanfield.dynamics.ensembles.record import Record
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.batched import BatchedModel, MatrixField
 
 __all__ = ["advance_matrices"]
-
-_STAGES = (
-    (1 / 5,),
-    (3 / 40, 9 / 40),
-    (44 / 45, -56 / 15, 32 / 9),
-    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-)
-_ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-_DENSE = (
-    -12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10690763975 / 1880347072,
-    701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423,
-)  # fmt: skip
-"""Of the quartic between the ends of a step (Hairer, Norsett, Wanner, II.6)."""
 
 _FIRST = 0.05  # longest first step
 _TURN = 0.02  # distance that a token moves in the first one, at most
@@ -61,8 +47,10 @@ def advance_matrices(
     return in_blocks(len(tokens), model.n, model.d, part)
 
 
-class _Batch:
+class _Batch(Batch):
     """Systems that are advanced together."""
+
+    own = ("_slope", "_h")
 
     def __init__(self, field: MatrixField, tokens: Array, watch: Watch, tolerance: float) -> None:
         number = len(tokens)
@@ -79,20 +67,6 @@ class _Batch:
         self._h = np.minimum(_FIRST, _TURN / np.maximum(speed, 1e-300))
         self._tried = 0
 
-    def run(self) -> Outcome:
-        """To the last output time."""
-        self._leave(self._next >= len(self._times), 0)
-        while len(self._rows):
-            self._step()
-        return self._record.outcome()
-
-    def _leave(self, gone: Array, why: int) -> None:
-        """Systems that have ended, or failed, leave the batch."""
-        if np.any(gone):
-            self._record.failed[self._rows[gone]] = why
-            for name in ("_rows", "_x", "_t", "_next", "_slope", "_h"):
-                setattr(self, name, getattr(self, name)[~gone])
-
     def _step(self) -> None:
         """Try one step of each system that is left."""
         rest = self._times[-1] - self._t
@@ -100,12 +74,12 @@ class _Batch:
         h = np.where(last, rest, self._h)
         wide = h.astype(self._x.dtype)[:, None, None]
         stages = [self._slope]
-        for weights in _STAGES:
-            end = self._x + wide * _sum(weights, stages)
+        for s, weights in enumerate(STAGES[1:], 1):
+            end = self._x + wide * _sum(weights[:s], stages)
             at = _unit(end) if len(stages) == 6 else end
             stages.append(self._field.velocity(at))
         self._record.calls[self._rows] += 6
-        error = np.abs(wide * _sum(_ERROR, stages)).max(axis=(1, 2)).astype(np.float64)
+        error = np.abs(wide * _sum(ERROR, stages)).max(axis=(1, 2)).astype(np.float64)
         quotient = np.nan_to_num(error / self._tolerance, nan=np.inf, posinf=np.inf)
         taken = quotient <= 1.0
         with np.errstate(divide="ignore"):
@@ -130,7 +104,7 @@ class _Batch:
         whole = end[k] - start
         third = wide * slope - whole
         fourth = whole - wide * stages[-1][k] - third
-        fifth = wide * _sum(_DENSE, [stage[k] for stage in stages])
+        fifth = wide * _sum(DENSE, [stage[k] for stage in stages])
         here = np.arange(len(k))
         while len(here):
             at = k[here]
@@ -144,7 +118,7 @@ class _Batch:
             here = here[more & (self._times[np.minimum(place + 1, len(self._times) - 1)] <= t[at])]
 
 
-def _sum(weights: tuple[float, ...], stages: list[Array]) -> Array:
+def _sum(weights: Array, stages: list[Array]) -> Array:
     """sum_j w_j k_j, in the order of the stages."""
     out = stages[0] * stages[0].dtype.type(weights[0])
     for weight, stage in zip(weights[1:], stages[1:], strict=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.dynamics.ensembles.blocks import in_blocks
+from meanfield.dynamics.ensembles.blocks import Batch, in_blocks
 from meanfield.dynamics.ensembles.outcome import IntArray, Outcome, Watch
 from meanfield.dynamics.ensembles.record import Record
 from meanfield.dynamics.noise import common_draw, step_generator
@@ -84,8 +84,10 @@ def advance_noisy(
     return in_blocks(len(tokens), model.n, model.d, part)
 
 
-class _NoisyBatch:
+class _NoisyBatch(Batch):
     """Systems that are advanced together; ``dt`` None: steps follow noise and drift."""
+
+    own = ("_seeds", "_longest")
 
     def __init__(
         self, field: MatrixField, tokens: Array, watch: Watch, noise: _Noise, seeds: IntArray,
@@ -108,20 +110,6 @@ class _NoisyBatch:
             self._record.calls += 1
             moving = speed > 0.0
             self._longest[moving] = 0.01 / speed[moving]
-
-    def run(self) -> Outcome:
-        """To the last output time."""
-        self._leave(self._next >= len(self._times), 0)
-        while len(self._rows):
-            self._step()
-        return self._record.outcome()
-
-    def _leave(self, gone: Array, why: int) -> None:
-        """Systems that have ended, or failed, leave the batch."""
-        if np.any(gone):
-            self._record.failed[self._rows[gone]] = why
-            for name in ("_rows", "_x", "_t", "_next", "_seeds", "_longest"):
-                setattr(self, name, getattr(self, name)[~gone])
 
     def _step(self) -> None:
         """One step of each system that is left."""

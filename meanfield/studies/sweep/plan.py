@@ -16,7 +16,7 @@ from meanfield.case import Case, GivenCase, Particles, Tokens, apply_overrides, 
 from meanfield.checks import as_found, shortened
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.interaction.batched.model import BatchedModel
-from meanfield.results.sweeptable import Axis
+from meanfield.results.sweeptable import Axis, points_of
 from meanfield.studies.sweep.axes import Vary, axes_of
 from meanfield.studies.sweep.blocks import block_file
 from meanfield.studies.sweep.kernel import KernelTask, suited
@@ -190,7 +190,7 @@ def make_plan(case: GivenCase, vary: Vary, seeds: int, options: SweepOptions) ->
     if not 1 <= seeds <= _MOST_SEEDS:
         raise InputError(f"seeds: found {seeds}, expected 1 to {_MOST_SEEDS:,}")
     points: list[Point] = []
-    for index, values in enumerate(_product(axes)):
+    for index, values in enumerate(points_of(axes)):
         point = _point(index, values, base, folder, options)
         if points and point.case.output_times() != points[0].case.output_times():
             raise InputError(
@@ -211,17 +211,6 @@ def _is_random(case: Case) -> bool:
         return False
     noisy = isinstance(solver, Particles) and solver.common_noise > 0.0
     return solver.tokens == "iid" or case.model.diffuses or noisy
-
-
-def _product(axes: Sequence[Axis]) -> list[dict[str, object]]:
-    out: list[dict[str, object]] = [{}]
-    for axis in axes:
-        out = [
-            {**point, **dict(zip(axis.keys, values, strict=True))}
-            for point in out
-            for values in axis.values
-        ]
-    return out
 
 
 def _table(
