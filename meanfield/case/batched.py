@@ -7,6 +7,7 @@ from meanfield.case.batchedheads import batched_heads
 from meanfield.case.case import Case
 from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.masks import mask_factors
+from meanfield.case.normalisation import refuse_normalisation
 from meanfield.case.tokensolvers import Particles
 from meanfield.errors import InputError
 from meanfield.interaction.batched import BatchedModel
@@ -42,6 +43,7 @@ def batched_model(case: Case) -> BatchedModel:
             raise InputError(f"model.{name}: found, expected attention alone in an ensemble")
     if model.attention not in EXPONENTIAL:
         raise InputError(f"model.attention: found '{model.attention}', expected 'sa' or 'usa'")
+    refuse_normalisation(model.normalisation, "ensembles do not have", "'post' in an ensemble")
     mask = mask_factors(model, solver.number)
     size = (solver.number, case.geometry.d, model.attention == "sa")
     if model.heads:

@@ -18,6 +18,7 @@ from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
+from meanfield.case.normalisation import TOKENS, refuse_normalisation
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
 from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver, Tokens
@@ -169,6 +170,7 @@ class Case:
         given: object = self.solver
         if isinstance(given, Auto | Density):
             refuse_mask(self.model, "a density")
+            refuse_normalisation(self.model.normalisation, "densities do not have", TOKENS)
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)

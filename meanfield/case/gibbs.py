@@ -10,6 +10,7 @@ from meanfield.case.built import Parts, heads_of, options_of
 from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.kernels import KernelInTime
 from meanfield.case.masks import Ordered, refuse_mask
+from meanfield.case.normalisation import TOKENS, Normalisation, refuse_normalisation
 from meanfield.case.terms import Diffusion
 from meanfield.errors import InputError
 
@@ -42,6 +43,9 @@ class Steady(Ordered, Protocol):
     def strength(self) -> Strength | None: ...
 
     @property
+    def normalisation(self) -> Normalisation | str | None: ...
+
+    @property
     def term(self) -> Term: ...
 
     @property
@@ -61,6 +65,7 @@ def refuse_unsteady(model: Steady) -> None:
         InputError: values in time, or a strength.
     """
     refuse_mask(model, "a stationary density")
+    refuse_normalisation(model.normalisation, "stationary and branch do not have", TOKENS)
     for key in model.moving:
         raise InputError(f"{key}: found a value in time, stationary and branch need constants")
     if model.strength is not None:

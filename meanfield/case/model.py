@@ -41,6 +41,7 @@ from meanfield.case.modelchecks import (
     check_interaction,
 )
 from meanfield.case.modelwords import words_beside, words_of_heads
+from meanfield.case.normalisation import AnyNormalisation, Normalisation
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
@@ -146,6 +147,10 @@ class Model:
     { type = "alibi", slope = 4.0 }, { type = "matrix", file = "mask.npy" }."""
     rope: Rope | None = None
     """Rotary positions, likewise."""
+    normalisation: AnyNormalisation | None = Field(default=None, examples=["pre"])
+    """How outputs of attention and lengths of tokens are normalised: "post" (left out: this, tokens
+    on the sphere), "pre", "peri", "sqrt", "sandwich", "ngpt", "none", or a table such as
+    { type = "mix", switch = 2.0 }."""
     kappa: Kappa = 0.0
     """Diffusion, also in time, where it is >= 0 at all times."""
     diffusion: Diffusion | None = None
@@ -299,11 +304,15 @@ class Model:
 
     def describe(self) -> str:
         """A few words."""
+        words, scheme = self._words(), self.normalisation
+        return f"{words}, {scheme.describe()}" if isinstance(scheme, Normalisation) else words
+
+    def _words(self) -> str:
         if self.strength is not None:
             words = [self._pull.describe(), self.strength.describe()]
             return ", ".join([*words, self._others.describe()] if self.beside else words)
         if self.is_zonal:
-            return self.term.describe()
+            return (self.term if self.normalisation is None else self._zonal).describe()
         told = self.value is not None or self.interaction is not None
         words = [self._short()] if told else []
         if self.heads:
@@ -330,7 +339,8 @@ class Model:
         table = written(as_table(self))
         if not self.heads:
             del table["heads"]
-        for name in ("interaction", "strength", "mask", "rope", *ALONE, "diffusion"):
+        ordered = ("interaction", "strength", "mask", "rope", "normalisation")
+        for name in (*ordered, *ALONE, "diffusion"):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()
         if self.heads:

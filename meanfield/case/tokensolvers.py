@@ -14,6 +14,7 @@ from pydantic import PlainValidator, ValidationInfo
 
 from meanfield.case.geometry import Geometry
 from meanfield.case.heads import number_in_words
+from meanfield.case.normalisation import refuse_normalisation
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 from meanfield.options import Expected, Field, Flag, Number, Whole, absolute, options
@@ -107,6 +108,7 @@ def _suits_tokens(solver: Particles | Layers, geometry: Geometry, model: Model) 
             "positions, whose sums are direct and have the terms that the mask leaves; expected "
             "neither"
         )
+    refuse_normalisation(model.normalisation, f"{solver.type} do not have yet", "none")
     kernel = model.interaction
     if solver.exclude_self and kernel is not None and kernel.link == "log":
         raise InputError(

@@ -195,6 +195,22 @@ class AnyInteraction(ABC):
     ) -> AnyField:
         """The field of known moments (a checkpoint, an extrapolation); None: direct sums."""
 
+    def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
+        """What tokens of any length do to each other before it is projected, (n, d): A_i.
+
+        P A_i is X at unit vectors. Direct sums.
+
+        Args:
+            x: (n, d) vectors.
+            weights: (n,) masses.
+            t: time.
+            beside: whether drifts and perceptrons, at these vectors, are added.
+
+        Raises:
+            InputError: only sa and usa, in any form of them, have outputs.
+        """
+        raise InputError(f"outputs before their projection: none of {self.describe()}")
+
     @abstractmethod
     def kernel_norm(self, moments: Array) -> float:
         """Norm of moments, weighted by what each degree does to a field."""

@@ -33,6 +33,7 @@ from meanfield.interaction.field import Field
 from meanfield.interaction.gibbs import AnyGibbs, Exponent, Multipliers
 from meanfield.interaction.kernels.exponential import Exponential
 from meanfield.interaction.measure import Measure
+from meanfield.interaction.outputs import zonal_outputs
 from meanfield.interaction.zonal import Term, Zonal
 
 __all__ = ["EnergyKind", "Interaction", "Term"]
@@ -75,6 +76,9 @@ class Interaction(Zonal, AnyInteraction, AnyGibbs):
         if found is None:
             return limit
         return min(found, limit) if self.kernel.capped and self.most is not None else found
+
+    def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
+        return zonal_outputs(self, x, weights)
 
     @property
     def series_ends(self) -> bool:

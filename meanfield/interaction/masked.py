@@ -51,35 +51,14 @@ class MaskedField(AnyField):
         now = model.heads_at(self.t)
         velocity = np.zeros(x.shape)
         if now.acting:
-            velocity += self._heads(now, x, scaled)
+            m, unit = self.measure.weights, model.factor_log if scaled else 0.0
+            velocity += tangent_project(x, _heads(model, now, x, m, unit, whole=False))
         if now.drifts:
             if scaled:
                 factor = math.exp(-model.factor_log)
             alone = replace(now, heads=(), least=0.0, weighted=None)
             velocity += factor * alone.field(self.measure, self.t).velocity(self.measure.points)
         return velocity
-
-    def _heads(self, now: Composite, x: Array, scaled: bool) -> Array:
-        model, m = self.interaction, self.measure.weights
-        seen = model.seen(len(x))
-        mass = None if now.normalised else _seen_mass(seen, m)
-        flow = np.zeros(x.shape)
-        for k in now.acting:
-            head = now.heads[k]
-            if model.rotary:
-                queries, keys = model.rotary[k].turned(x)
-            else:
-                queries, keys = x @ head.A.T, x
-            log_scale, z, pull = masked_sums(queries, keys, x, m, seen)
-            if mass is None:
-                over = _inverse(z)
-            else:
-                unit = model.factor_log if scaled else 0.0
-                over = np.exp(log_scale - unit) * _inverse(mass)
-            # P V y of y = (y - x) + x: where V is a multiple of the identity P V x is zero.
-            apart = head.V - np.trace(head.V) / head.d * np.eye(head.d)
-            flow += over[:, None] * (pull @ head.V.T + z[:, None] * (x @ apart.T))
-        return tangent_project(x, flow)
 
     def velocity(
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
@@ -119,6 +98,32 @@ class MaskedField(AnyField):
 
     def tail_share(self) -> float:
         return 0.0
+
+
+def _heads(model: Masked, now: Composite, x: Array, m: Array, unit: float, whole: bool) -> Array:
+    """What the heads give tokens (n, d), times e^{-unit} where it is not divided by Z.
+
+    Args:
+        model, now: with its mask and positions; its heads at a time.
+        x, m: tokens, masses.
+        unit: see above.
+        whole: with what is along x where V is a multiple of the identity, so that P V x = 0.
+    """
+    seen = model.seen(len(x))
+    mass = None if now.normalised else _seen_mass(seen, m)
+    flow = np.zeros(x.shape)
+    for k in now.acting:
+        head = now.heads[k]
+        if model.rotary:
+            queries, keys = model.rotary[k].turned(x)
+        else:
+            queries, keys = x @ head.A.T, x
+        log_scale, z, pull = masked_sums(queries, keys, x, m, seen)
+        over = _inverse(z) if mass is None else np.exp(log_scale - unit) * _inverse(mass)
+        # V y of y = (y - x) + x, so that the pull of what is far keeps its digits.
+        rest = head.V if whole else head.V - np.trace(head.V) / head.d * np.eye(head.d)
+        flow += over[:, None] * (pull @ head.V.T + z[:, None] * (x @ rest.T))
+    return flow
 
 
 def _refuse(found: str) -> NoReturn:
@@ -211,6 +216,15 @@ class Masked(Behind):
                 else self.mask.seen(n)
             )
         return self._known[n]
+
+    def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
+        now = self.heads_at(t)
+        out = np.zeros(x.shape)
+        if now.acting:
+            out += _heads(self, now, x, weights, 0.0, whole=True)
+        for drift in now.drifts if beside else ():
+            out += drift.vector(x)
+        return out
 
     def refuse_number(self, n: int) -> None:
         if self.mask is not None:

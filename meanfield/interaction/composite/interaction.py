@@ -20,6 +20,7 @@ from meanfield.interaction.composite.kind import Kind
 from meanfield.interaction.composite.kinds import KINDS
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import Heads
+from meanfield.interaction.composite.sums import summed_vectors
 from meanfield.interaction.contract import AnyInteraction, EnergyKind
 from meanfield.interaction.expansion import Convexity, Truncation
 from meanfield.interaction.measure import Measure
@@ -136,6 +137,17 @@ class Composite(Heads):
     ) -> CompositeField:
         """The field of known moments (a checkpoint, or an extrapolation in time)."""
         return self.kind.field(self, measure, moments, t, comm)
+
+    def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
+        out = np.zeros(x.shape)
+        if self.acting:
+            if self.kind.name not in ("sa", "usa"):
+                return super().outputs(x, weights, t, beside)
+            unit = None if self.normalised else 0.0
+            out += summed_vectors(self.stack, x, x, weights, unit)
+        for drift in self.drifts if beside else ():
+            out += drift.vector(x)
+        return out
 
     @property
     def further(self) -> int:

@@ -161,6 +161,9 @@ class Moving(Behind):
         """The field at a time of known moments."""
         return self.at(t).field_of_moments(moments, measure, t, comm)
 
+    def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
+        return self.at(t).outputs(x, weights, t, beside)
+
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         """That of the one at a time, where it has one."""
         return self.at(t).pair_energy(measure, n, t)

@@ -21,7 +21,14 @@ from meanfield.interaction.composite.parts import HeadParts
 from meanfield.interaction.direct import weigh
 from meanfield.interaction.lanes import lane_max, lane_moments, lane_pull
 
-__all__ = ["Stack", "head_sums", "summed_exponentials", "summed_flow", "tangential_divergence"]
+__all__ = [
+    "Stack",
+    "head_sums",
+    "summed_exponentials",
+    "summed_flow",
+    "summed_vectors",
+    "tangential_divergence",
+]
 
 _BLOCK = 1024  # sources at a time
 
@@ -93,9 +100,13 @@ def summed_flow(stack: Stack, x: Array, y: Array, m: Array, unit: float | None) 
         m: (k,) masses.
         unit: None: each flow over its Z; else all times e^{-unit}.
     """
+    return tangent_project(x, summed_vectors(stack, x, y, m, unit))
+
+
+def summed_vectors(stack: Stack, x: Array, y: Array, m: Array, unit: float | None) -> Array:
+    """The same before it is projected; x and y may have any length."""
     log_factor = np.full(len(stack.A), 0.0 if unit is None else unit)
-    out = _summed(stack, x, y, m, np.ones(len(stack.A)), log_factor, unit is None, x.shape[1])
-    return tangent_project(x, out)
+    return _summed(stack, x, y, m, np.ones(len(stack.A)), log_factor, unit is None, x.shape[1])
 
 
 def summed_exponentials(stack: Stack, x: Array, y: Array, m: Array, factors: Array) -> Array:
