@@ -1,15 +1,19 @@
-"""What a run shows while it goes on: a bar on a terminal, plain rows elsewhere."""
+"""What a run, or many, shows while it goes on: a bar on a terminal, plain rows elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
+from types import TracebackType
 
 from tqdm import tqdm
 
 from meanfield.dynamics.solver import Solver
 from meanfield.surroundings import is_terminal
 
-__all__ = ["Progress"]
+__all__ = ["Counted", "Progress"]
+
+_ROWS = 20  # about so many rows tell how far tasks are, where there is no bar
 
 
 class Progress:
@@ -77,3 +81,50 @@ class Progress:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+class Counted:
+    """Tasks that are done one after the other: a bar on a terminal, some twenty rows elsewhere.
+
+    Args:
+        wanted: True: a bar, False: nothing; None: what suits where the output goes.
+        total: number of tasks.
+        done: of these, before the beginning.
+        unit: what a task is called.
+    """
+
+    def __init__(self, wanted: bool | None, total: int, done: int, unit: str) -> None:
+        there, terminal = sys.stderr is not None, is_terminal(sys.stderr)
+        shown = there and bool(wanted or (wanted is None and terminal))
+        self._rows = there and wanted is None and not terminal
+        self._total, self._done, self._unit = total, done, unit
+        self._begun, self._first = time.monotonic(), done
+        self._told = done * _ROWS // max(total, 1)
+        self._bar: tqdm[None] = tqdm(
+            total=total, initial=done, unit=unit, disable=not shown, file=sys.stderr, smoothing=0.1
+        )
+
+    def update(self, number: int = 1) -> None:
+        """So many more are done."""
+        self._done += number
+        self._bar.update(number)
+        place = self._done * _ROWS // max(self._total, 1)
+        if not self._rows or (place == self._told and self._done < self._total):
+            return
+        self._told = place
+        spent = time.monotonic() - self._begun
+        left = spent * (self._total - self._done) / (self._done - self._first)
+        text = f"{self._done:,} of {self._total:,} {self._unit}s done, {spent:.0f} s"
+        sys.stderr.write(text + (f", about {left:.0f} s to go\n" if left else "\n"))
+        sys.stderr.flush()
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()

@@ -5,7 +5,6 @@ Owns what is run, measured and kept. Knows nothing of what is made of it.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import Effort, quantise, wasserstein
@@ -27,13 +25,13 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import StoredDensity, cloud_file
 from meanfield.results.folder import RunFolder
+from meanfield.runs.progress import Counted
 from meanfield.runs.simulation import Result, run
 from meanfield.runs.tracks import token_solver
 from meanfield.studies.moments import linear_moments
 from meanfield.studies.processes import in_processes
 from meanfield.studies.resolution import coarser
 from meanfield.studies.settings import NO_FILES, Settings
-from meanfield.surroundings import is_terminal
 from meanfield.whole import save_arrays
 
 __all__ = ["Task", "run_coarse_density", "run_density", "run_tasks"]
@@ -222,19 +220,16 @@ def _run_task(task: Task) -> None:
 
 def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
     """Do all tasks that are not done; those that are stay done, whatever happens later."""
-    show = progress if progress is not None else is_terminal(sys.stderr)
     # The largest first: the last ones to finish are then short.
     left = sorted((task for task in tasks if not task.is_done), key=lambda task: -task.n)
     if earlier := sum(task.path.is_file() for task in left):
         text = f"{earlier} clouds of an earlier version are made again, with parts of them"
         warnings.warn(text, MeanfieldWarning, stacklevel=1)
     done = len(tasks) - len(left)
-    with tqdm(
-        total=len(tasks), initial=done, unit="cloud", disable=not show, file=sys.stderr
-    ) as bar:
+    with Counted(progress, len(tasks), done, "cloud") as shown:
         if jobs == 1:
             for task in left:
                 task.run()
-                bar.update()
+                shown.update()
         else:
-            in_processes(_run_task, left, jobs, lambda *_: bar.update())
+            in_processes(_run_task, left, jobs, lambda *_: shown.update())

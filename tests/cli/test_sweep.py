@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,19 @@ def test_a_dry_run_writes_nothing(tokens: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "2 points, 4 realisations each" in said and "1 0, 4 0.1 (2)" in said
     assert "2 points: kernel = never" in said
+    seconds = re.search(r"runs: about ([0-9.e+-]+) s, by their first steps", said)
+    assert seconds is not None and float(seconds[1]) > 0.0
     assert not (tokens / "results").exists()
+
+
+def test_off_a_terminal_rows_tell_how_far_it_is(
+    tokens: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "tokens.toml", *VARY, "--seeds", "30"]) == 0
+    rows = [line for line in capsys.readouterr().err.splitlines() if "runs done" in line]
+    assert 15 <= len(rows) <= 21
+    assert rows[-1].startswith("60 of 60 runs done") and "to go" not in rows[-1]
+    assert all("about" in row for row in rows[:-1])
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.results.sweeptable import SweepTable
 from meanfield.studies.sweep.kernel import KernelTask, seconds_each
 from meanfield.studies.sweep.plan import Plan
+from meanfield.studies.sweep.runs import begun_seconds
 
 __all__ = ["Estimate", "estimate", "plan_words", "summary"]
 
@@ -33,7 +35,8 @@ class Estimate:
     Attributes:
         kernel_points, blocks, runs: how much goes where.
         reasons: why points do not go to the kernel, and how many.
-        seconds: of the kernel, with the threads of this process; nan: not known.
+        seconds: of the kernel, with the threads of this process.
+        run_seconds: of all runs, in so many processes; nan: not known.
         disk: bytes of blocks.
     """
 
@@ -42,19 +45,21 @@ class Estimate:
     runs: int
     reasons: Mapping[str, int]
     seconds: float
+    run_seconds: float
     disk: float
 
     @property
     def time_words(self) -> str:
         """The time, as far as it is known."""
-        if not self.kernel_points:
-            return "not known: time one run"
-        most = "" if not self.runs else ", and the runs"
-        return f"kernel: about {self.seconds:.2g} s{most}"
+        words = [f"kernel: about {self.seconds:.2g} s"] if self.kernel_points else []
+        if self.runs:
+            about = f"about {self.run_seconds:.2g} s, by their first steps"
+            words.append(f"runs: {'not known' if math.isnan(self.run_seconds) else about}")
+        return ", ".join(words)
 
 
 def estimate(plan: Plan) -> Estimate:
-    """Time a few realisations of the kernel, and count the rest. Writes nothing."""
+    """Time a few realisations of the kernel and the first steps of a few runs. Writes nothing."""
     tasks = [p.task for p in plan.pieces(Path(".")) if isinstance(p.task, KernelTask)]
     at_kernel = sum(point.model is not None for point in plan.points)
     columns = _KERNEL_COLUMNS * 4 * at_kernel + 20 * 8 * (len(plan.points) - at_kernel)
@@ -64,8 +69,22 @@ def estimate(plan: Plan) -> Estimate:
         plan.seeds * (len(plan.points) - at_kernel),
         Counter(point.why for point in plan.points if point.model is None),
         seconds_each(tasks) * plan.seeds * at_kernel,
+        _run_seconds(plan),
         columns * plan.seeds * len(plan.times),
     )
+
+
+def _run_seconds(plan: Plan) -> float:
+    """Of all runs; the first, one in the middle and the last point are begun."""
+    points = [point for point in plan.points if point.model is None]
+    if not points:
+        return 0.0
+    chosen = sorted({0, len(points) // 2, len(points) - 1})
+    try:
+        each = sum(begun_seconds(points[k].case) for k in chosen) / len(chosen)
+    except (InputError, BrokenInvariantError):  # it fails, as the run of it will
+        return math.nan
+    return each * len(points) * plan.seeds / plan.options.jobs
 
 
 def summary(table: SweepTable) -> list[str]:

@@ -7,6 +7,7 @@ are close, which an observer adds to it.
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,16 +24,19 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.runs.observers import Observer
 from meanfield.runs.simulation import run
+from meanfield.runs.tracks import make_track
 from meanfield.software import load_dolfinx, load_mpi
 from meanfield.studies.sweep.blocks import Block, in_words
 
-__all__ = ["RUNS", "RunTask", "run_folder_name"]
+__all__ = ["RUNS", "RunTask", "begun_seconds", "run_folder_name"]
 
 _STATIONARY = "stationary"
 _GOOD = ("end", _STATIONARY)
 _LEFT_OUT = ("t", "step")  # no statistics are made of these
 _ROWS = 512  # tokens whose pairs are looked at together
 
+
+_SHOWN = 2.0  # seconds for which a run is begun to see how long it takes
 
 RUNS = "points"
 
@@ -111,6 +115,25 @@ class RunTask:
         if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
         return result.stop_reason, result.series
+
+
+def begun_seconds(case: Case) -> float:
+    """Seconds that a run takes, by its first steps: as if all time went by as in these.
+
+    Nothing is written. Steps that grow make it shorter, steps that shrink longer.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MeanfieldWarning)
+        begun = time.perf_counter()
+        solver = make_track(case, _alone(isinstance(case.solver, FixedMesh))).solver
+        solver.advance(case.time.end)  # with what has to be compiled
+        first, steps_from = solver.t, time.perf_counter()
+        while solver.t < case.time.end and time.perf_counter() - begun < _SHOWN:
+            solver.advance(case.time.end)
+        now = time.perf_counter()
+    if solver.t > first:
+        return (now - steps_from) * case.time.end / (solver.t - first)
+    return (now - begun) * case.time.end / solver.t
 
 
 def _alone(meshed: bool) -> Communicator:

@@ -5,20 +5,18 @@ Owns the order of things, and how it goes on after an interruption.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.case import GivenCase
 from meanfield.errors import MeanfieldWarning
 from meanfield.results.folder import RunFolder
 from meanfield.results.sweeptable import SweepTable
+from meanfield.runs.progress import Counted
 from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import utc_now
 from meanfield.studies.processes import Submits, by_executor, in_processes
@@ -28,7 +26,6 @@ from meanfield.studies.sweep.gather import Failure, gathered
 from meanfield.studies.sweep.kernel import KernelTask
 from meanfield.studies.sweep.plan import Piece, Plan, SweepOptions, make_plan
 from meanfield.studies.sweep.record import open_folder, record_runs
-from meanfield.surroundings import is_terminal
 
 __all__ = ["SweepResult", "sweep", "work"]
 
@@ -142,14 +139,11 @@ def _work_all(
     left = [piece for piece in pieces if kept_count(folder.path / piece.name) < piece.count]
     total = sum(piece.count for piece in pieces)
     done = total - sum(piece.count for piece in left)
-    show = progress if progress is not None else is_terminal(sys.stderr)
-    with tqdm(
-        total=total, initial=done, unit="run", disable=not show, file=sys.stderr, smoothing=0.1
-    ) as bar:
+    with Counted(progress, total, done, "run") as shown:
 
         def finished(piece: Piece, block: Block) -> None:
             block.write(folder.path / piece.name)
-            bar.update(piece.count)
+            shown.update(piece.count)
 
         if executor is not None:
             by_executor(executor, work, left, finished)
