@@ -5,16 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.collective import Communicator, joined, sum_over_ranks
+from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure, plain
 
-__all__ = ["AnyField", "DarkPoints", "scaled_squares"]
+__all__ = ["AnyField", "DarkPoints", "Output", "scaled_squares"]
+
+
+class Output(NamedTuple):
+    """What attention gives tokens at some unit vectors before it is projected.
+
+    Attributes:
+        vector: (n, d) A, with P A = X.
+        slope: (n, d, d) its derivative along the sphere: A moves by ``slope`` w with a tangent w,
+            and ``slope`` x = 0.
+    """
+
+    vector: Array
+    slope: Array
 
 
 @dataclass
@@ -109,6 +124,20 @@ class AnyField(ABC):
         ``AnyInteraction.excludes_self``. Collective.
         """
         return self.velocity(self.measure.points, scaled)
+
+    def output(self, points: Array | Located, seen: DarkPoints | None = None) -> Output:
+        """A and its derivative at unit vectors, see ``Output``. Collective.
+
+        Raises:
+            InputError: only sa and usa have it, on the sphere and on the circle.
+        """
+        self._refuse_output("of this interaction")
+
+    def _refuse_output(self, found: str) -> NoReturn:
+        raise InputError(
+            f"outputs before their projection {found} asked for, expected sa or usa, without "
+            "drifts, on the sphere or the circle"
+        )
 
     def divergence(self, points: Array | Located, scaled: bool = False) -> Array:
         """Surface divergence of X, (n,)."""

@@ -15,8 +15,11 @@ from meanfield.collective import Alone, Communicator, everywhere, sum_over_ranks
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.anyfield import Output
 from meanfield.interaction.contract import AnyField, DarkPoints
+from meanfield.interaction.kernels.exponential import Exponential
 from meanfield.interaction.measure import Measure, plain
+from meanfield.interaction.outputseries import expanded_pull
 from meanfield.interaction.parts import Parts
 from meanfield.interaction.zonal import Zonal
 
@@ -206,6 +209,38 @@ class Field(AnyField):
         if factor != 1.0:
             v *= factor
         return v
+
+    # ------------------------------------------------------------------ before the projection
+
+    def output(self, points: Array | Located, seen: DarkPoints | None = None) -> Output:
+        """A and its derivative: see ``AnyField``. Collective."""
+        model = self.interaction
+        if not isinstance(model.kernel, Exponential) or model.manifold.latitudes:
+            self._refuse_output(f"of {model.describe()} on '{model.geometry}'")
+        at = points if isinstance(points, Located) else self._located(points)
+        if model.harmonics is None:
+            return self._direct_output(at.points, self._sources)
+        parts, factor = self._parts(at, 1, True, seen), self._factor(scaled=False)
+        assert parts.gradient is not None and self.moments is not None
+        pull = expanded_pull(model, model.harmonics, self.moments, at, parts.gradient)
+        vector, slope = factor * pull.vector, factor * pull.slope
+        if model.link == "log":
+            vector /= parts.z[:, None]
+            slope /= parts.z[:, None, None]
+            by = (model.kernel.unit / parts.z)[:, None] * parts.gradient
+            slope -= np.einsum("ni,nj->nij", vector, by)
+        dark = parts.dark
+        if dark is not None and np.any(dark):
+            exact = self._direct_output(at.points[dark], self._sources)
+            vector[dark], slope[dark] = exact
+        return Output(vector, slope)
+
+    def _direct_output(self, x: Array, sources: tuple[Array, Array]) -> Output:
+        from meanfield.interaction.outputsums import summed_output  # compiled: where needed
+
+        model, d = self.interaction, self.interaction.d
+        matrices = model.kernel.unit * np.eye(d), model.gain * np.eye(d)
+        return summed_output(matrices, x, *sources, model.link == "log")
 
     # ------------------------------------------------------------------ energies
 

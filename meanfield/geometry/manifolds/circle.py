@@ -179,6 +179,12 @@ class CircleHarmonics(_Circular, Harmonics):
         slope = self._synthesise(derivative, at)
         return slope[:, None] * np.column_stack([-np.sin(at.angles), np.cos(at.angles)])
 
+    def hessian(self, coefficients: Array, points: Array | Located) -> Array:
+        at = self._located(points)
+        bend = self._synthesise(self.laplacian_coefficients(coefficients), at)
+        along = np.column_stack([-np.sin(at.angles), np.cos(at.angles)])
+        return bend[:, None, None] * along[:, :, None] * along[:, None, :]
+
 
 @dataclass(frozen=True)
 class CircleGrid(_Circular, MatrixGrid):

@@ -203,6 +203,40 @@ class SphereHarmonics(_Spherical, Harmonics):
         in_parts(n, part)
         return out
 
+    def hessian(self, coefficients: Array, points: Array | Located) -> Array:
+        """Its trace is the Laplacian, and the rest a tensor of spin 2."""
+        at = self._located(points)
+        n = at.angles.shape[0]
+        if n == 0:
+            return np.zeros((0, 3, 3))
+        trace = self.values(self.laplacian_coefficients(coefficients), at)
+        if self.degree < 2:  # all there is, and ducc0 has no spin above its degree
+            project = np.eye(3) - np.einsum("ni,nj->nij", at.points, at.points)
+            return 0.5 * trace[:, None, None] * project
+        l = self.degrees.astype(np.float64)
+        root = np.sqrt(np.maximum((l + 2.0) * (l + 1.0) * l * (l - 1.0), 0.0))
+        alm = self._packing.complex(root * coefficients)
+        alm = np.concatenate([alm, np.zeros_like(alm)])
+
+        from meanfield.geometry.manifolds.frames import add_frame  # compiled: where needed
+
+        def part(nodes: slice) -> Array:
+            found = load_ducc0().sht.synthesis_general(
+                alm=alm, loc=at.angles[nodes], spin=2, **self._options
+            )
+            return np.asarray(found).T
+
+        # f_tt - f_pp and 2 f_tp in the frame along theta and phi, with the other sign.
+        spin = -np.concatenate(in_parts(n, part))
+        frame = np.empty((2, n, 3))
+        for k, unit in enumerate(np.eye(2)):
+            add_frame(at.points, np.ascontiguousarray(np.tile(unit[:, None], n)), frame[k])
+        u, v = frame
+        first, second = 0.5 * (trace + spin[:, 0]), 0.5 * (trace - spin[:, 0])
+        across = np.einsum("n,ni,nj->nij", 0.5 * spin[:, 1], u, v)
+        out = np.einsum("n,ni,nj->nij", first, u, u) + np.einsum("n,ni,nj->nij", second, v, v)
+        return out + across + across.transpose(0, 2, 1)
+
     def tangent(self, phi: Array, psi: Array, points: Array | Located) -> Array:
         """grad phi + x x grad psi from the coefficients of phi and psi, (n, 3)."""
         at = self._located(points)

@@ -103,6 +103,14 @@ class Harmonics(Basis):
         Zonal: the derivative with respect to theta, (n, 1).
         """
 
+    def hessian(self, coefficients: Array, points: Array | Located) -> Array:
+        """Covariant second derivatives of f as tangential matrices, (n, gdim, gdim).
+
+        Raises:
+            NotImplementedError: in the coordinates of these points there are none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no second derivatives")
+
     def laplacian_coefficients(self, coefficients: Array) -> Array:
         """Coefficients of the Laplace-Beltrami operator applied to f: factor -l(l + d - 2)."""
         return -coefficients * (self.degrees * (self.degrees + self.d - 2))

@@ -21,6 +21,7 @@ from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.anyfield import Output
 from meanfield.interaction.composite.bessel import exponential_series
 from meanfield.interaction.composite.energies import (
     energy_bound,
@@ -135,6 +136,24 @@ class ExponentialField(CompositeField):
         if self.moments is None and order == 1 and many:
             return self._together(at.points, scaled, of)
         return self._flow_of_each(of, at, order, scaled, seen, own=False)
+
+    def output(self, points: Array | Located, seen: DarkPoints | None = None) -> Output:
+        """A and its derivative, by direct sums: see ``AnyField``. Collective."""
+        from meanfield.interaction.outputsums import summed_output  # compiled: where needed
+
+        model = self.interaction
+        on = model.manifold
+        if model.drifts or not self.same_sources or model.exclude_self or not on.has_harmonics:
+            self._refuse_output("of these heads")
+        if on.latitudes:
+            self._refuse_output(f"on '{model.geometry}'")
+        x = self._located(points).points
+        sources, normalised = self._sources, model.normalised
+        out = Output(np.zeros(x.shape), np.zeros((*x.shape, on.d)))
+        for head in (model.heads[k] for k in model.acting):
+            found = summed_output((head.A, head.V), x, *sources, normalised)
+            out = Output(out.vector + found.vector, out.slope + found.slope)
+        return out
 
     def own_flow(self, of: tuple[int, ...], at: Located, scaled: bool) -> Flow:
         """See ``CompositeField``. Collective."""
