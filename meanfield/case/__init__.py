@@ -13,6 +13,7 @@ from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
 from meanfield.case.given import GivenCase, as_case
 from meanfield.case.heads import Drift, Head
+from meanfield.case.layeroptions import Layers
 from meanfield.case.masks import Rope
 from meanfield.case.model import Model
 from meanfield.case.output import Output
@@ -27,7 +28,7 @@ from meanfield.case.solvers import (
 )
 from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import MAX_OUTPUTS, Every, Geometric, Time
-from meanfield.case.tokensolvers import MAX_TOKENS, TOKEN_KINDS, Layers, Particles
+from meanfield.case.tokensolvers import MAX_TOKENS, TOKEN_KINDS, Particles
 
 __all__ = [
     "MAX_OUTPUTS",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
 from meanfield.case.intime import IN_TIME
+from meanfield.case.layeroptions import Layers
 from meanfield.case.masks import MASKS, Rope
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
@@ -15,7 +16,7 @@ from meanfield.case.output import Output
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian
 from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import Every, Geometric, Time
-from meanfield.case.tokensolvers import Layers, Particles
+from meanfield.case.tokensolvers import Particles
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import LAWS
 from meanfield.interaction.drifts.potentials import POTENTIALS

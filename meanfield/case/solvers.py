@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
 from meanfield.case.heads import number_in_words
-from meanfield.case.tokensolvers import Layers, Pair, Particles, Positive, Tolerance
+from meanfield.case.layeroptions import Layers
+from meanfield.case.tokensolvers import Pair, Particles, Positive, Tolerance
 from meanfield.errors import InputError
 from meanfield.options import Field, Flag, Number, Whole, options
 

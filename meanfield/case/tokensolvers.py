@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import PlainValidator, ValidationInfo
 
 from meanfield.case.geometry import Geometry
-from meanfield.case.heads import number_in_words
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
@@ -26,21 +25,21 @@ __all__ = [
     "MAX_TOKENS",
     "TOKEN_FILES",
     "TOKEN_KINDS",
-    "Layers",
+    "Count",
+    "Method",
     "Pair",
     "Particles",
     "Positive",
+    "TokenOptions",
+    "TokenSource",
     "Tolerance",
+    "suits_tokens",
 ]
 
 MAX_TOKENS = 10**9
 TOKEN_KINDS = ("iid", "quantised")
 TOKEN_FILES = (".npy", ".npz", ".csv", ".txt", ".vtp", ".vtu")
 """Files that tokens are read from."""
-
-_NO_NOISE = dict.fromkeys(
-    ("common_noise", "common_seed"), "layers have no noise: expected solver.type 'particles'"
-)
 
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
 Positive = Annotated[Number, Field(gt=0.0)]
@@ -76,7 +75,28 @@ Count = Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None
 Method = Literal["auto", "harmonics", "direct"]
 
 
-def _suits_tokens(solver: Particles | Layers, geometry: Geometry, model: Model) -> None:
+class TokenOptions(Protocol):
+    """What the options of all solvers of tokens have."""
+
+    @property
+    def tokens(self) -> str | Path: ...
+
+    @property
+    def number(self) -> int | None: ...
+
+    @property
+    def interaction(self) -> str: ...
+
+    @property
+    def exclude_self(self) -> bool: ...
+
+
+def suits_tokens(solver: TokenOptions, geometry: Geometry, model: Model) -> None:
+    """Refuse a problem that no solver of tokens can do.
+
+    Raises:
+        InputError: with what would do.
+    """
     if geometry.manifold.latitudes:
         raise InputError(
             f"geometry.type: tokens live on the whole sphere, found '{geometry.type}'; expected "
@@ -108,7 +128,6 @@ def _suits_tokens(solver: Particles | Layers, geometry: Geometry, model: Model) 
             "positions, whose sums are direct and have the terms that the mask leaves; expected "
             "neither"
         )
-    refuse_normalisation(model.normalisation, f"{solver.type} do not have yet", "none")
     kernel = model.interaction
     if solver.exclude_self and kernel is not None and kernel.link == "log":
         raise InputError(
@@ -164,7 +183,8 @@ class Particles:
         Raises:
             InputError: with what would do.
         """
-        _suits_tokens(self, geometry, model)
+        suits_tokens(self, geometry, model)
+        refuse_normalisation(model.normalisation, "particles do not have yet", "none")
         if model.diffuses and model.exponent != 1.0:
             raise InputError(
                 f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
@@ -189,46 +209,4 @@ class Particles:
             raise InputError(
                 f"solver.common_seed: found {self.common_seed} without dt: one path for several "
                 "runs needs steps that are the same in all of them, expected solver.dt"
-            )
-
-
-@options("solver", kw_only=True)
-class Layers:
-    """n tokens sent through transformer layers: explicit Euler steps and normalisation."""
-
-    number: Count = Field(default=None, examples=[1000])
-    """How many; may be left out for a file."""
-    tokens: TokenSource = "iid"
-    """Where they start: as for particles."""
-    normalise: Flag = False
-    """Scale the tokens of a file to length one: as for particles."""
-    layers: Whole = Field(ge=1, le=10**9, examples=[100])
-    """Number of layers for one unit of time (the step is its inverse)."""
-    interaction: Method = "auto"
-    """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
-    tolerance: Tolerance = None
-    """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
-    chosen by the model (with heads 1e-7)."""
-    exclude_self: Flag = False
-    """Leave a token's own term out of the sums that move it: as for particles."""
-    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
-    """Tokens nearer than this (radians) belong to one cluster."""
-    type: Literal["layers"] = "layers"
-
-    not_here: ClassVar[dict[str, str]] = _NO_NOISE
-
-    def suits(self, geometry: Geometry, model: Model) -> None:
-        """Refuse a problem that this solver cannot do.
-
-        Raises:
-            InputError: with what would do.
-        """
-        _suits_tokens(self, geometry, model)
-        if model.diffuses:
-            found = number_in_words(model.kappa)
-            raise InputError(f"model.kappa: found {found}, layers have no noise: 0")
-        if model.potential is not None:
-            raise InputError(
-                "model.potential: found together with layers, which have none: expected "
-                'solver.type = "particles", or model.perceptron'
             )
