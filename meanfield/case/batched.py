@@ -53,4 +53,4 @@ def batched_model(case: Case) -> BatchedModel:
         raise InputError(
             f"model.beta: found {model.beta:g}, expected |beta| <= {MOST_BETA:g} in an ensemble"
         )
-    return BatchedModel(*size, beta=model.beta, value=model.value, mask=mask)
+    return BatchedModel(*size, beta=float(model.beta), value=model.value, mask=mask)

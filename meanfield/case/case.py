@@ -19,6 +19,7 @@ from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
 from meanfield.case.normalisation import TOKENS, refuse_normalisation
+from meanfield.case.numbered import numbered
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
 from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver, Tokens
@@ -167,10 +168,11 @@ class Case:
                 f"initial: the law lives in dimension d = {self.initial.d}, but the geometry "
                 f"'{self.geometry.type}' has d = {self.geometry.d}"
             )
-        given: object = self.solver
+        given: Solver | Auto = self.solver
         if isinstance(given, Auto | Density):
             refuse_mask(self.model, "a density")
             refuse_normalisation(self.model.normalisation, "densities do not have", TOKENS)
+        set_checked(self, "model", numbered(self.model, given, self.geometry.d))
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 
 from meanfield.arguments import checked_arguments
+from meanfield.case.bynumber import beta_by_number
 from meanfield.case.intime import (
     Form,
     MatrixInTime,
@@ -25,6 +26,10 @@ from meanfield.options import Field, as_table, options
 if TYPE_CHECKING:
     from meanfield.interaction.composite import HeadMatrices, MovingDrift, MovingHead
     from meanfield.interaction.drifts import LinearDrift
+
+    _Beta = NumberInTime
+else:
+    _Beta = Annotated[NumberInTime, beta_by_number(NumberInTime)]
 
 __all__ = [
     "EXPONENTIAL",
@@ -65,8 +70,9 @@ class Head:
     as { times = [0.0, 1.0], values = [4.0, 9.0] } (``meanfield help in_time``).
     """
 
-    beta: NumberInTime | None = Field(default=None, examples=[4.0])
-    """Inverse temperature; needed where ``A`` is not given; hardmax has none."""
+    beta: _Beta | None = Field(default=None, examples=[4.0])
+    """Inverse temperature; needed where ``A`` is not given; hardmax has none. Also by the number of
+    tokens, as that of the model."""
     Q: MatrixInTime | None = Field(default=None, examples=["identity"])
     """Queries, (k, d) with any k; left out: the identity. Any matrix may be an array of a file,
     "weights.npz:Q0" or { file = "weights.npz", name = "Q0" } where it holds several; or an

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 from pydantic import BeforeValidator
 
 from meanfield.case.built import OPTIONS
+from meanfield.case.bynumber import beta_by_number, refuse_unnumbered
 from meanfield.case.gibbs import (
     changes_for,
     external_of,
@@ -72,7 +73,8 @@ if TYPE_CHECKING:
     Kappa = NumberInTime
 else:
     _Beta = Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)]
-    Beta = Annotated[_Beta, number_in_time(_Beta)]
+    _Beta = Annotated[_Beta, number_in_time(_Beta)]
+    Beta = Annotated[_Beta, beta_by_number(_Beta)]
     _Kappa = Annotated[Number, Field(ge=0.0, le=MAX_KAPPA)]
     Kappa = Annotated[_Kappa, number_in_time(_Kappa)]
     Heads = Annotated[
@@ -110,8 +112,9 @@ class Model:
     not normalised), "sinkhorn" (doubly stochastic weights)."""
     beta: Beta | None = Field(default=None, examples=[4.0])
     """Inverse temperature, needed with ``attention`` where there are no heads (hardmax has none);
-    positive attracts for value = +1, zero is the linear limit. Also in time, as a table: see
-    ``meanfield help in_time``."""
+    positive attracts for value = +1, zero is the linear limit. Also in time, as a table (see
+    ``meanfield help in_time``); of tokens also by their number n, { type = "log_n", factor = 1.5 }
+    or { type = "power_n", exponent = "2/(d-1)" }."""
     value: (
         Annotated[
             int,
@@ -255,7 +258,7 @@ class Model:
 
         assert self.attention in EXPONENTIAL and self.value is not None
         assert isinstance(self.beta, float)
-        return SelfAttention(self.attention, self.beta, self.value)  # type: ignore[arg-type]
+        return SelfAttention(self.attention, float(self.beta), self.value)  # type: ignore[arg-type]
 
     @property
     def _pull(self) -> Model:
@@ -281,6 +284,7 @@ class Model:
         from meanfield.interaction.interaction import Interaction
         from meanfield.interaction.together import Together
 
+        refuse_unnumbered(self.beta, self.heads)
         if self.strength is not None:
             from meanfield.interaction.strong import Strong
 

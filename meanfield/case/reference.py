@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from meanfield.case.bynumber import BY_NUMBER
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
 from meanfield.case.intime import IN_TIME
@@ -37,6 +38,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
 }
 """The classes of options of each section."""
 NESTED: dict[str, tuple[type, ...]] = {
+    "model.beta": tuple(BY_NUMBER.values()),
     "model.interaction": tuple(KERNELS.values()),
     "model.heads": (Head,),
     "model.drift": (Drift,),
@@ -81,8 +83,8 @@ def key_paths() -> list[str]:
 
 
 _WITH_MATRICES = ("model.drift", "model.perceptron", "model.potential", "model.interaction")
-_INSIDE = {*_names((Ensemble, InFile)), *_names(IN_TIME)}
-"""Names of tables that stand for a matrix, or for a value in time."""
+_INSIDE = {*_names((Ensemble, InFile)), *_names(IN_TIME), *_names(tuple(BY_NUMBER.values()))}
+"""Names of tables that stand for a matrix, or for a value in time or by the number of tokens."""
 
 
 def _is_of_matrices(path: str) -> bool:

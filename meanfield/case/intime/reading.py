@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import PlainValidator, ValidationInfo, WrapValidator
 
+from meanfield.case.bynumber import ByNumber
 from meanfield.case.intime.base import InCase
 from meanfield.case.intime.entries import Form, refuse_no_entry
 from meanfield.case.intime.functions import MadeInPython, TimeFunction
@@ -232,9 +233,9 @@ def moving_in(owner: object) -> dict[str, InCase]:
 
 
 def written(table: Mapping[str, object]) -> dict[str, object]:
-    """A table of options with its matrices and values in time as in a case file."""
+    """A table of options as in a case file, with its matrices and what is in time or by n."""
     return {
-        name: value.written() if isinstance(value, Matrix | GivenInTime) else value
+        name: value.written() if isinstance(value, Matrix | GivenInTime | ByNumber) else value
         for name, value in table.items()
     }
 
