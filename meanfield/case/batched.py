@@ -8,7 +8,7 @@ from meanfield.case.case import Case
 from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.masks import mask_factors
 from meanfield.case.normalisation import refuse_normalisation
-from meanfield.case.tokensolvers import Particles
+from meanfield.case.tokensolvers import TOKEN_KINDS, Particles
 from meanfield.errors import InputError
 from meanfield.interaction.batched import BatchedModel
 from meanfield.interaction.batched.model import MOST_BETA
@@ -26,7 +26,7 @@ def batched_model(case: Case) -> BatchedModel:
     solver, model = case.solver, case.model
     if not isinstance(solver, Particles):
         raise InputError(f"solver.type: found '{solver.type}', expected 'particles' in an ensemble")
-    if solver.number is None or solver.tokens not in ("iid", "quantised"):
+    if solver.number is None or solver.tokens not in TOKEN_KINDS:
         raise InputError(
             "solver.tokens: found a file, expected 'iid' or 'quantised' in an ensemble"
         )

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
+from meanfield.case.equiangular import check_law
 from meanfield.case.files import emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
@@ -176,6 +177,7 @@ class Case:
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
+        check_law(self.solver, self.initial)
         if isinstance(self.solver, Tokens) and self.solver.number is not None:
             refuse_number(self.model, self.solver.number)
         self._check_precision()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from meanfield.case.equiangular import Cosine
 from meanfield.case.geometry import Geometry
 from meanfield.case.heads import number_in_words
 from meanfield.case.normalisation import refuse_normalisation
@@ -33,6 +34,8 @@ class Layers:
     """How many; may be left out for a file."""
     tokens: TokenSource = "iid"
     """Where they start: as for particles."""
+    cosine: Cosine = Field(default=None, examples=[0.5])
+    """Of equiangular tokens: as for particles."""
     normalise: Flag = False
     """Scale the tokens of a file to length one: as for particles."""
     layers: Whole = Field(ge=1, le=10**9, examples=[100])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import PlainValidator, ValidationInfo
 
+from meanfield.case.equiangular import EQUIANGULAR, Cosine, check_equiangular
 from meanfield.case.geometry import Geometry
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.checks import as_found
@@ -37,9 +38,10 @@ __all__ = [
 ]
 
 MAX_TOKENS = 10**9
-TOKEN_KINDS = ("iid", "quantised")
+TOKEN_KINDS = ("iid", "quantised", EQUIANGULAR)
 TOKEN_FILES = (".npy", ".npz", ".csv", ".txt", ".vtp", ".vtu")
 """Files that tokens are read from."""
+_KINDS = ", ".join(f'"{kind}"' for kind in TOKEN_KINDS)
 
 Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
 Positive = Annotated[Number, Field(gt=0.0)]
@@ -50,12 +52,12 @@ def _tokens(value: object, info: ValidationInfo) -> str | Path:
     """A kind of tokens, or the absolute path of a file that exists."""
     if not isinstance(value, str | os.PathLike):
         raise InputError(
-            'expected "iid", "quantised" or the name of a file of tokens, found ' + as_found(value)
+            f"expected {_KINDS} or the name of a file of tokens, found {as_found(value)}"
         )
     if isinstance(value, str) and value in TOKEN_KINDS:
         return value
     path = absolute(value, info)
-    expected = f'expected "iid", "quantised" or a file ({", ".join(TOKEN_FILES)})'
+    expected = f"expected {_KINDS} or a file ({', '.join(TOKEN_FILES)})"
     if not path.is_file():
         names = list(TOKEN_KINDS)
         if path.parent.is_dir():
@@ -69,7 +71,7 @@ def _tokens(value: object, info: ValidationInfo) -> str | Path:
 TokenSource = Annotated[
     str | Path,
     PlainValidator(_tokens, json_schema_input_type=str),
-    Expected('"iid", "quantised" or the name of a file of tokens'),
+    Expected(f"{_KINDS} or the name of a file of tokens"),
 ]
 Count = Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None
 Method = Literal["auto", "harmonics", "direct"]
@@ -106,6 +108,7 @@ def suits_tokens(solver: TokenOptions, geometry: Geometry, model: Model) -> None
         raise InputError(
             "solver.number: the number of tokens is missing; add for example number = 1000"
         )
+    check_equiangular(solver, geometry.d)
     if solver.tokens == "quantised" and geometry.d > 3:
         raise InputError(
             "solver.tokens: quantised tokens exist for d = 2 and 3, found d = "
@@ -144,8 +147,11 @@ class Particles:
     """How many; may be left out for a file."""
     tokens: TokenSource = "iid"
     """Where they start: "iid" (drawn from the law by the case's seed), "quantised" (placed evenly
-    by it) or a file (.npy, .npz, .csv, .txt, .vtp, .vtu), of which coordinates and weights are
-    taken by name."""
+    by it), "equiangular" (with one ``cosine``) or a file (.npy, .npz, .csv, .txt, .vtp, .vtu), of
+    which coordinates and weights are taken by name."""
+    cosine: Cosine = Field(default=None, examples=[0.5])
+    """<x_i, x_j> of all pairs of equiangular tokens, from -1/(n - 1) on: sqrt(rho) z_0 + sqrt(1 -
+    rho) z_i, turned at random by the seed; they need d >= n."""
     normalise: Flag = False
     """Scale the tokens of a file to length one, instead of refusing others (few digits)."""
     method: Pair = "dop853"

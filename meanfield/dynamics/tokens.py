@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.case.equiangular import EQUIANGULAR
 from meanfield.case.tokensolvers import TOKEN_KINDS
-from meanfield.checks import real_array
+from meanfield.checks import choice_in_words, real_array
+from meanfield.dynamics.equiangular import equiangular_tokens
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import Law
@@ -26,18 +28,22 @@ _START = 2**64 - 1  # the random numbers of no step
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
-def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid") -> Array:
+def initial_tokens(
+    law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid", cosine: float | None = None
+) -> Array:
     """Tokens that represent a law.
 
     Args:
         law: the initial law.
         n: number of tokens, >= 1.
-        rng_seed: 0 <= seed < 2^64, for "iid"; the other kinds are deterministic.
+        rng_seed: 0 <= seed < 2^64, for "iid" and the rotation of "equiangular".
         kind: "iid": independent draws. "quantised": tokens of equal mass placed evenly by the law
             (d = 2: inverse distribution function at (i + 1/2)/n; d = 3: a Fibonacci lattice moved
             by the inverse distribution functions of latitude and longitude), whose moments are
             wrong by about 1/n instead of n^{-1/2}; a jump of the density is known to a grid cell
-            (0.0015 rad for d = 3, 1e-4 for d = 2).
+            (0.0015 rad for d = 3, 1e-4 for d = 2). "equiangular": see ``equiangular_tokens``; of
+            the law only its dimension counts, each of them is uniform.
+        cosine: of equiangular tokens.
 
     Returns:
         (n, d) unit vectors.
@@ -48,12 +54,17 @@ def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid"
     """
     if kind not in TOKEN_KINDS:
         raise InputError(
-            f"tokens '{kind}' found, 'iid' or 'quantised' expected{suggest(str(kind), TOKEN_KINDS)}"
+            f"tokens '{kind}' found, {choice_in_words(TOKEN_KINDS)} expected"
+            + suggest(str(kind), TOKEN_KINDS)
         )
     if n is None or n < 1:
         raise InputError(f"{n} tokens found, at least 1 expected")
     if kind == "iid":
         return law.sample(n, step_generator(rng_seed, _START))
+    if kind == EQUIANGULAR:
+        if cosine is None:
+            raise InputError("no cosine found, one expected for equiangular tokens")
+        return equiangular_tokens(n, law.d, cosine, step_generator(rng_seed, _START))
     if law.d == 2:
         return _on_circle(law, n)
     if law.d == 3:
@@ -62,7 +73,11 @@ def initial_tokens(law: Law, n: int | None, rng_seed: int = 0, kind: str = "iid"
 
 
 def tokens_of_block(
-    law: Law, n: int, seeds: Sequence[int] | NDArray[np.int64], kind: str = "iid"
+    law: Law,
+    n: int,
+    seeds: Sequence[int] | NDArray[np.int64],
+    kind: str = "iid",
+    cosine: float | None = None,
 ) -> Array:
     """Tokens of several realisations, those of ``initial_tokens`` with each seed, to the last bit.
 
@@ -70,7 +85,8 @@ def tokens_of_block(
         law: the initial law.
         n: number of tokens of a realisation, >= 1.
         seeds: of the realisations, (R,).
-        kind: as for ``initial_tokens``; tokens that are placed are the same in all.
+        kind: as for ``initial_tokens``; quantised tokens are the same in all.
+        cosine: of equiangular tokens.
 
     Returns:
         (R, n, d) unit vectors.
@@ -79,11 +95,11 @@ def tokens_of_block(
         InputError: as ``initial_tokens`` does.
     """
     tokens = np.empty((len(seeds), n, law.d))
-    if kind != "iid":
+    if kind == "quantised":
         tokens[:] = initial_tokens(law, n, 0, kind)
         return tokens
     for k, seed in enumerate(seeds):
-        tokens[k] = initial_tokens(law, n, int(seed))
+        tokens[k] = initial_tokens(law, n, int(seed), kind, cosine)
     return tokens
 
 

@@ -79,7 +79,7 @@ class Settings:
         return replace(
             case,
             geometry=Unmeshed(case.geometry.d),
-            solver=replace(options, number=n, tokens="iid"),
+            solver=replace(options, number=n, tokens="iid", cosine=None),
             output=NO_FILES,
         )
 

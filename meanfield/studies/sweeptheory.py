@@ -14,6 +14,7 @@ from scipy import integrate
 
 from meanfield.analysis.exact import equiangular_rate
 from meanfield.case import Case, Particles
+from meanfield.case.equiangular import EQUIANGULAR
 from meanfield.case.shortform import ShortForm, short_form
 from meanfield.geometry.laws import Uniform
 
@@ -21,7 +22,7 @@ __all__ = ["theory_of"]
 
 
 def theory_of(cases: Sequence[Case], delta: float) -> list[float | None]:
-    """Times at which orthogonal tokens have inner products 1 - delta.
+    """Times at which orthogonal tokens, or equiangular ones, have inner products 1 - delta.
 
     Args:
         cases: of the points.
@@ -29,8 +30,8 @@ def theory_of(cases: Sequence[Case], delta: float) -> list[float | None]:
 
     Returns:
         A time for each case; None where tokens do not start so (d >= n, drawn from the uniform
-        law), are moved by anything else than the short form of [model] without noise, or never
-        get there.
+        law; or equiangular, with any cosine), are moved by anything else than the short form of
+        [model] without noise, or never get there.
     """
     return [_equiangular_time(case, delta) for case in cases]
 
@@ -40,15 +41,20 @@ def _equiangular_time(case: Case, delta: float) -> float | None:
     if form is None or form.value != 1 or not isinstance(solver, Particles):
         return None
     n = solver.number
-    drawn = solver.tokens == "iid" and isinstance(case.initial, Uniform)
-    if solver.exclude_self or not drawn or n is None or not 2 <= n <= case.geometry.d:
+    if n is None or n < 2:
         return None
-    time = _time(form, n, delta)
+    drawn = solver.tokens == "iid" and isinstance(case.initial, Uniform) and n <= case.geometry.d
+    if solver.exclude_self or not (drawn or solver.tokens == EQUIANGULAR):
+        return None
+    time = _time(form, n, delta, solver.cosine or 0.0)
     return time if math.isfinite(time) else None
 
 
-def _time(form: ShortForm, n: int, delta: float) -> float:
-    """The integral of 1/gamma' over gamma from 0 to 1 - delta, in u = -log(1 - gamma)."""
+def _time(form: ShortForm, n: int, delta: float, cosine: float) -> float:
+    """The integral of 1/gamma' over gamma from a cosine to 1 - delta, in u = -log(1 - gamma)."""
+    first = -math.log1p(-cosine)
+    if first >= -math.log(delta):
+        return 0.0
     kind, inverse_temperature, value = form
 
     def slowness(u: float) -> float:
@@ -57,7 +63,7 @@ def _time(form: ShortForm, n: int, delta: float) -> float:
             rate = equiangular_rate(kind, gamma, inverse_temperature, n, value)
             return float(np.divide(math.exp(-u), rate))
 
-    if not math.isfinite(slowness(0.0)):
+    if not math.isfinite(slowness(first)):
         return math.inf
-    time, _ = integrate.quad(slowness, 0.0, -math.log(delta), epsabs=0.0, epsrel=1e-10, limit=500)
+    time, _ = integrate.quad(slowness, first, -math.log(delta), epsabs=0.0, epsrel=1e-10, limit=500)
     return float(time)

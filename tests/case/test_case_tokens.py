@@ -127,8 +127,8 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
                        "solver.type: .*found 'particle' \\(did you mean 'particles'\\?\\)"),
     "key of another solver": (
         {"solver.cfl": 0.5},
-        "unknown key solver.cfl; \\[solver\\] of type 'particles' takes number, tokens, normalise, "
-        "method, rtol, atol, dt, common_noise, common_seed, interaction, tolerance, "
+        "unknown key solver.cfl; \\[solver\\] of type 'particles' takes number, tokens, cosine, "
+        "normalise, method, rtol, atol, dt, common_noise, common_seed, interaction, tolerance, "
         "exclude_self, cluster_angle",
     ),
     "rtol of layers": (LAYERS | {"solver.rtol": 1e-6},
@@ -155,11 +155,12 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "too many": ({"solver.number": MAX_TOKENS + 1}, f"solver.number: {NUMBER}, found 1000000001"),
     "tokens = 5": (
         {"solver.tokens": 5},
-        'solver.tokens: expected "iid", "quantised" or the name of a file of tokens, found 5',
+        'solver.tokens: expected "iid", "quantised", "equiangular" or the name of a file '
+        "of tokens, found 5",
     ),
     "quantized": ({"solver.tokens": "quantized"},
-                  'solver.tokens: expected "iid", "quantised" or a file \\(.npy, .npz, .csv, '
-                  ".txt, .vtp, .vtu\\), there is no file .*quantized "
+                  'solver.tokens: expected "iid", "quantised", "equiangular" or a file \\('
+                  ".npy, .npz, .csv, .txt, .vtp, .vtu\\), there is no file .*quantized "
                   "\\(did you mean 'quantised'\\?\\)"),
     "quantised, d = 8": (ANY | {"solver.tokens": "quantised"},
                          "solver.tokens: quantised tokens exist for d = 2 and 3, found d = 8: "

@@ -63,7 +63,8 @@ def token_solver(
     interaction, solver = make_interaction(case), case.solver
     weights = None
     if kind in TOKEN_KINDS:
-        x = initial_tokens(case.initial, number, seed, kind)
+        cosine = solver.cosine if isinstance(solver, Tokens) else None
+        x = initial_tokens(case.initial, number, seed, kind, cosine)
     else:
         normalise = isinstance(solver, Tokens) and solver.normalise
         table = read_tokens(kind, case.initial.d, number, normalise)

@@ -124,7 +124,8 @@ def _tokens(case: Case, first: int, count: int) -> StartingTokens:
     """Initial tokens (count, n, d): drawn once for all points that have the same law and n."""
     solver = case.solver
     assert isinstance(solver, Tokens) and solver.number is not None
-    return _drawn(_Start(case.initial, solver.number, str(solver.tokens)), first, count)
+    start = _Start(case.initial, solver.number, str(solver.tokens), solver.cosine)
+    return _drawn(start, first, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +135,14 @@ class _Start:
     law: Law
     n: int
     kind: str
+    cosine: float | None
 
-    def _key(self) -> tuple[str, int, int, str]:
+    def _key(self) -> tuple[str, int, int, str, float | None]:
         try:
             told = repr(law_to_spec(self.law))
         except InputError:  # made in Python
             told = f"object {id(self.law)}"
-        return told, self.law.d, self.n, self.kind
+        return told, self.law.d, self.n, self.kind, self.cosine
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Start) and self._key() == other._key()
@@ -152,7 +154,7 @@ class _Start:
 @lru_cache(maxsize=1)
 def _drawn(start: _Start, first: int, count: int) -> StartingTokens:
     seeds = range(first, first + count)
-    return StartingTokens(tokens_of_block(start.law, start.n, seeds, start.kind))
+    return StartingTokens(tokens_of_block(start.law, start.n, seeds, start.kind, start.cosine))
 
 
 def seconds_each(tasks: Sequence[KernelTask]) -> float:

@@ -210,7 +210,7 @@ def _is_random(case: Case) -> bool:
     if not isinstance(solver, Tokens):
         return False
     noisy = isinstance(solver, Particles) and solver.common_noise > 0.0
-    return solver.tokens == "iid" or case.model.diffuses or noisy
+    return solver.tokens in ("iid", "equiangular") or case.model.diffuses or noisy
 
 
 def _table(
