@@ -19,13 +19,17 @@ __all__ = ["layer_cosine", "transition_cosine"]
 
 @checked_arguments
 def layer_cosine(
-    cosine: float | Array, beta: float | Array, n: int, residual: float = 0.0, step: float = 1.0
+    cosine: float | Array,
+    inverse_temperature: float | Array,
+    n: int,
+    residual: float = 0.0,
+    step: float = 1.0,
 ) -> Array:
     """Cosine of equiangular tokens after one layer N(alpha x + gamma A(x)) of softmax attention.
 
     Args:
         cosine: of the tokens, -1/(n - 1) <= rho <= 1; of any shape.
-        beta: inverse temperature; of any shape.
+        inverse_temperature: of any shape.
         n: number of tokens, >= 2.
         residual: alpha.
         step: gamma, of the layer.
@@ -43,7 +47,7 @@ def layer_cosine(
     if not np.all((rho >= least * (1.0 + 1e-12)) & (rho <= 1.0)):
         raise InputError(f"cosine: found one outside of {least:.6g} to 1, expected those of tokens")
     # Weights relative to that of the others: e^{beta (1 - rho)} of itself, n - 1 ones.
-    lead = np.asarray(beta, dtype=np.float64) * (1.0 - rho)
+    lead = np.asarray(inverse_temperature, dtype=np.float64) * (1.0 - rho)
     with np.errstate(over="ignore"):
         other = 1.0 / (np.exp(lead) + (n - 1.0))
         own = -np.expm1(-lead) / (1.0 + (n - 1.0) * np.exp(-lead))  # its weight without ``other``
