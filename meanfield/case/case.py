@@ -23,7 +23,7 @@ from meanfield.case.normalisation import TOKENS, refuse_normalisation
 from meanfield.case.numbered import numbered
 from meanfield.case.output import Output
 from meanfield.case.reference import check_top_level
-from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Solver, Tokens
+from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Layers, Solver, Tokens
 from meanfield.case.time import Time
 from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError
@@ -189,6 +189,8 @@ class Case:
             )
 
     def _check_steps(self) -> None:
+        if isinstance(self.solver, Layers):
+            self.solver.refuse_times(self.output_times())
         dt = getattr(self.solver, "dt", None)
         if dt is not None and self.time.end / dt > MAX_STEPS:
             raise InputError(

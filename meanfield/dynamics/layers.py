@@ -1,13 +1,15 @@
-"""Transformer layers: explicit Euler steps of the tokens, each followed by layer normalisation.
+"""Transformer layers: steps of the tokens, each followed by layer normalisation.
 
     x_i <- N( x_i + h X[mu_n](x_i) ),      N(y) = y/|y|,  h = 1/L
 
 L layers are the unit of time. (arXiv 2312.10794, section 2 and the authors' simulations, which add
 the attention output A before its projection: as A = X + a x with a = <x, A>, that layer is this one
-with the step h/(1 + h a) of each token; the two agree to O(h^2) in a layer.)
+with the step h/(1 + h a) of each token; the two agree to O(h^2) in a layer.) As layers are built,
+with weights of their own, outputs as they are, and other normalisations: see ``Block``.
 
 Where parameters depend on time a layer has those at its begin: in steps of 1/L they are weights
-that each layer has of its own.
+that each layer has of its own. Noise is a Brownian motion of the directions after each layer, of
+the time kappa h.
 
 The model that the flow of ``particles`` is the limit of as L -> infinity, with an error of O(1/L).
 """
@@ -15,19 +17,53 @@ The model that the flow of ``particles`` is the limit of as L -> infinity, with 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from meanfield.arguments import checked_arguments
+from meanfield.case.normalisation import Normalisation, Plain, Post
+from meanfield.dynamics.blocks import Block, Sum, normalised_rows
+from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
+from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.solver import State
 from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
+from meanfield.interaction.intime import InTime
+from meanfield.interaction.measure import Measure
 
-__all__ = ["LayerSolver", "layers"]
+__all__ = ["LayerSolver", "LayerState", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
+_PART = 1.0 - 1e-6  # of a layer: more is a whole one, whose time is a sum with round-off
+
+
+@dataclass(frozen=True, eq=False)
+class LayerState(TokenState):
+    """All that a restart needs.
+
+    Attributes:
+        length: (n,) lengths of the tokens.
+        seed: of the noise.
+    """
+
+    length: Array
+    seed: int
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """The state from its ``values``; earlier ones had no lengths and no noise.
+
+        Raises:
+            InputError: one is missing.
+        """
+        x = values.get("x")
+        earlier = {} if x is None else {"length": np.ones(len(np.asarray(x))), "seed": 0}
+        return super().from_values({**earlier, **values})
 
 
 class LayerSolver(TokenSolver):
@@ -38,6 +74,9 @@ class LayerSolver(TokenSolver):
         x0: (n, d) unit vectors.
         weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
         layer_step: time h = 1/L that a layer stands for, > 0.
+        block: what a layer is; None: x <- N(x + h X).
+        kappa: diffusion, the noise is sqrt(2 kappa) dB on the sphere; also in time.
+        seed: of the noise, 0 <= seed < 2^64.
         t: initial time.
 
     Attributes:
@@ -48,7 +87,7 @@ class LayerSolver(TokenSolver):
         InputError: parameters or tokens that cannot be used.
     """
 
-    state_kind = TokenState
+    state_kind = LayerState
     ends_at_jumps = False
 
     @checked_arguments
@@ -59,54 +98,145 @@ class LayerSolver(TokenSolver):
         weights: Array | None = None,
         *,
         layer_step: float,
+        block: Block | None = None,
+        kappa: AnyDiffusion | InTime | float = 0.0,
+        seed: int = 0,
         t: float = 0.0,
     ) -> None:
         self._x: Array = tokens_for(interaction, x0)
         if not 0.0 < layer_step < math.inf:
             raise InputError(f"a layer step of {layer_step:g} found, a finite number > 0 expected")
-        super().__init__(interaction, self._x.shape, weights, t)
-        self.layer_step = float(layer_step)
+        self.block = Block(whole=False) if block is None else block
+        diffusion = diffusion_of(kappa)
+        _check_noise(diffusion, seed, self.block.scheme)
+        super().__init__(interaction, self._x.shape, weights, t, diffusion)
+        self.layer_step, self.seed = float(layer_step), int(seed)
+        self._sublayers = self.block.sublayers or (interaction,)
+        self._r: Array = np.full(self.n, self.block.length)
+        self.timings["noise"] = 0.0
+        if self.block.whole and not interaction.manifold.whole:
+            raise InputError(
+                f"outputs as they are found on {interaction.manifold.symbol}, which they leave: "
+                "the whole sphere expected, or tangential outputs"
+            )
+        step = self.block.step
+        self.block.sums(self.layer_step if step is None else step, t)  # refused here, not later
 
     @property
     def x(self) -> Array:
         """(n, d) tokens, unit vectors."""
         return self._x
 
+    @property
+    def lengths(self) -> Array | None:
+        return self._r if self.block.scheme.has_length else None
+
     def field(self) -> AnyField:
         """The field of the current tokens in the layer that begins."""
-        return self.interaction.field(self.measure(), self._begin)
+        return self.interaction.field(self.measure(), self._begin(self.interaction))
 
-    @property
-    def _begin(self) -> float:
+    def _begin(self, one: AnyInteraction | AnyDiffusion) -> float:
         """The time, as its parameters take it: times k/L of sums 1/L + 1/L + ... are equal."""
-        jump = self.interaction.next_jump(self.t)
+        jump = one.next_jump(self.t)
         return jump if jump - self.t <= _WHOLE * self.layer_step else self.t
 
     def velocity(self) -> Array:
-        """X at the tokens, (n, d)."""
-        return self.field().own_velocity()
+        """How fast directions move for alpha = 1, gamma = 1/L and many layers, (n, d).
 
-    def state(self) -> TokenState:
+        X at the tokens, with the factor of the normalisation.
+        """
+        scheme = self.block.scheme
+        if isinstance(scheme, Post):
+            return self.field().own_velocity()
+        found = np.zeros(self.x.shape)
+        for part in self._sublayers:
+            a = self._output(part)
+            along, size = np.einsum("ij,ij->i", self.x, a), np.linalg.norm(a, axis=1)
+            size = np.where(size > 0.0, size, 1.0)
+            found += scheme.rates(along, size, self._r, self.t).factor[:, None] * a
+        return self.interaction.manifold.tangential(self.x, found)
+
+    def _output(self, part: AnyInteraction) -> Array:
+        """What a sublayer gives the current tokens, (n, d)."""
+        begin = self._begin(part)
+        if self.block.whole:
+            x = self.x
+            seen = self._r[:, None] * x if self.block.scheme.sees_length else x
+            return part.outputs(seen, self.weights, begin)
+        return part.field(Measure(part.locate(self.x), self.weights), begin).own_velocity()
+
+    def state(self) -> LayerState:
         """Everything that a restart needs."""
-        return TokenState(self.t, self.step, self.dt, self.x.copy())
+        return LayerState(
+            self.t, self.step, self.dt, self.x.copy(), self._r.copy(), self.seed
+        )  # fmt: skip
 
     def _restore(self, state: State | None) -> None:
-        assert isinstance(state, TokenState)
-        self._x = state.x.copy()
+        assert isinstance(state, LayerState)
+        self._x, self._r, self.seed = state.x.copy(), state.length.copy(), state.seed
 
     def _take(self, t_end: float) -> float:
         """Apply one layer, a shorter one if ``t_end`` comes before its end."""
-        remaining = t_end - self.t
-        dt = remaining if remaining <= self.layer_step * (1.0 + _WHOLE) else self.layer_step
+        remaining, h = t_end - self.t, self.layer_step
+        dt = remaining if remaining <= h * (1.0 + _WHOLE) else h
+        step = self.block.step
+        if dt < _PART * h:
+            if self.block.residual != 1.0:
+                raise InputError(
+                    f"a time {t_end:g} within a layer found: with a residual weight other than 1 "
+                    f"ends of layers expected, multiples of {h:g}"
+                )
+            step = None if step is None else step * dt / h
+        sums = self.block.sums(dt if step is None else step, self.t)
+        before = self._x, self._r
+        try:
+            for part, one in zip(self._sublayers, sums, strict=True):
+                self._apply(part, one, dt)
+        except BaseException:
+            self._x, self._r = before
+            raise
+        self._shake(dt)
+        return dt
+
+    def _apply(self, part: AnyInteraction, one: Sum, dt: float) -> None:
+        """Apply one sublayer."""
         with self._timed("field"):
-            velocity = self.velocity()
-        y = self.interaction.manifold.retracted(self.x + dt * velocity)
-        if y is None:
+            a = self._output(part)
+        if one.unit:
+            a = normalised_rows(a)
+        own = one.own * self._r[:, None] if one.long else one.own
+        y = own * self._x + one.of * a
+        x = self.interaction.manifold.retracted(y)
+        if x is None:
             raise BrokenInvariantError(
                 f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}"
             )
-        self._x = y
-        return dt
+        self._x = x
+        if one.long:
+            self._r = np.sqrt(np.einsum("ij,ij->i", y, y))
+
+    def _shake(self, dt: float) -> None:
+        """The noise of a layer: of its number and the seed alone."""
+        kappa = self.diffusion_in_time.at(self._begin(self.diffusion_in_time)).kappa
+        if kappa > 0.0:
+            with self._timed("noise"):
+                rng = step_generator(self.seed, self.step)
+                self._x = self.interaction.manifold.brownian(self._x, kappa * dt, rng)
+
+
+def _check_noise(diffusion: AnyDiffusion, seed: int, scheme: Normalisation) -> None:
+    if diffusion.acts and diffusion.exponent != 1.0:
+        raise InputError(
+            f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
+            "diffusion"
+        )
+    if diffusion.acts and isinstance(scheme, Plain):
+        raise InputError(
+            "kappa > 0 found with normalisation 'none': the noise is that of directions, expected "
+            "kappa = 0 or another scheme"
+        )
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")
 
 
 def layers(
@@ -116,18 +246,24 @@ def layers(
     *,
     weights: Array | None = None,
     horizon: float = 1.0,
+    block: Block | None = None,
 ) -> Array:
     """Tokens after each of ``depth`` layers that together last ``horizon``.
 
+    Args:
+        interaction, x0, weights, block: as for ``LayerSolver``.
+        depth: number of layers, >= 1.
+        horizon: their time.
+
     Returns:
-        (depth + 1, n, d): the input and the output of every layer.
+        (depth + 1, n, d): directions at the input and the output of every layer.
 
     Raises:
         InputError: fewer than one layer, or what ``LayerSolver`` refuses.
     """
     if depth < 1:
         raise InputError(f"{depth} layers found, at least 1 expected")
-    solver = LayerSolver(interaction, x0, weights, layer_step=horizon / depth)
+    solver = LayerSolver(interaction, x0, weights, layer_step=horizon / depth, block=block)
     out = np.empty((depth + 1, *solver.x.shape))
     out[0] = solver.x
     for k in range(depth):

@@ -63,6 +63,11 @@ class TokenSolver(Solver):
     def x(self) -> Array:
         """(n, d) tokens, unit vectors."""
 
+    @property
+    def lengths(self) -> Array | None:
+        """(n,) lengths of the tokens, whose directions ``x`` are; None: they have none."""
+        return None
+
     @abstractmethod
     def velocity(self) -> Array:
         """X at the tokens, (n, d)."""

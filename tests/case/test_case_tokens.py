@@ -186,7 +186,10 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
         NOISE | {"geometry.type": "sphere", "geometry.level": 2, "solver.type": "lagrangian"},
         "model.kappa: found 0.1, but the lagrangian solver has kappa = 0 only: expected",
     ),
-    "noise in layers": (LAYERS | NOISE, "model.kappa: found 0.1, layers have no noise: 0"),
+    "noise in layers": (
+        LAYERS | NOISE | {"model.normalisation": "none"},
+        "model.kappa: found 0.1 with normalisation 'none', but the noise of layers",
+    ),
     "negative noise": ({"model.kappa": -0.1}, "model.kappa: expected a number from 0 to "),
     # output: velocities of tokens are always written, whatever the fields of densities are
     "float32": (BETA_100, 'output.precision: .* e\\^100 do not fit .*: expected "float64"$'),

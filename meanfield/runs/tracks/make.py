@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from meanfield.case import (
     TOKEN_KINDS,
     Case,
@@ -10,11 +12,14 @@ from meanfield.case import (
     Implicit,
     Lagrangian,
     Layers,
+    Model,
     Particles,
     Tokens,
 )
+from meanfield.case.normalisation import Normalisation, Post
 from meanfield.case.terms import kappa_in_time
 from meanfield.collective import Communicator, everywhere, on_root
+from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
@@ -38,16 +43,21 @@ __all__ = ["make_interaction", "make_track", "token_solver"]
 
 def make_interaction(case: Case) -> AnyInteraction:
     """The interaction of a case, as its solver takes it."""
+    return _on(case, case.model)
+
+
+def _on(case: Case, model: Model) -> AnyInteraction:
+    """A model, or a part of it, as the solver of a case takes it."""
     solver = case.solver
     if isinstance(solver, Tokens):
-        made = case.model.on(case.geometry, solver.interaction, solver.tolerance)
+        made = model.on(case.geometry, solver.interaction, solver.tolerance)
         if not solver.exclude_self:
             return made
         try:
             return made.excluding_self()
         except InputError as error:
             raise InputError(f"solver.exclude_self: {error}") from None
-    return case.model.on(case.geometry)
+    return model.on(case.geometry)
 
 
 def token_solver(
@@ -70,10 +80,30 @@ def token_solver(
         table = read_tokens(kind, case.initial.d, number, normalise)
         x, weights = table.x, table.weights
     if isinstance(solver, Layers):
-        return LayerSolver(interaction, x, weights, layer_step=1.0 / solver.layers)
+        return LayerSolver(
+            interaction, x, weights, layer_step=1.0 / solver.layers, block=_block(case, solver),
+            kappa=_diffusion(case), seed=seed,
+        )  # fmt: skip
     options = solver if isinstance(solver, Particles) else None
     return ParticleSolver(
         interaction, x, weights, options=options, kappa=_diffusion(case), seed=seed
+    )
+
+
+def _block(case: Case, solver: Layers) -> Block:
+    """What a layer is made of."""
+    model = case.model
+    parts: tuple[AnyInteraction, ...] = ()
+    scheme = model.normalisation
+    if solver.perceptron == "sublayer":
+        first = dataclasses.replace(model, perceptron=None)
+        parts = tuple(_on(case, part) for part in (first, Model(perceptron=model.perceptron)))
+    return Block(
+        scheme if isinstance(scheme, Normalisation) else Post(),
+        solver.residual,
+        solver.step,
+        solver.whole(scheme),
+        parts,
     )
 
 
