@@ -53,6 +53,8 @@ _WHERE = {
         "Zonal",
         "auto_solver",
     ),
+    "meanfield.dynamics.blocks": ("Block",),
+    "meanfield.dynamics.layers": ("layers",),
     "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
     "meanfield.geometry.laws": (
         "AngularGaussian",
@@ -107,7 +109,15 @@ _WHERE = {
         "Series",
     ),
     "meanfield.interaction.masked": ("Masked",),
-    "meanfield.interaction.masks": ("Alibi", "Causal", "GivenMask", "Window"),
+    "meanfield.interaction.masks": (
+        "Alibi",
+        "Causal",
+        "GivenMask",
+        "Padding",
+        "RandomSequences",
+        "Sequences",
+        "Window",
+    ),
     "meanfield.interaction.measure": ("Measure",),
     "meanfield.interaction.strength": ("FunctionStrength", "PowerStrength"),
     "meanfield.interaction.strong": ("Strong",),
@@ -169,6 +179,8 @@ if TYPE_CHECKING:
         Zonal,
         auto_solver,
     )
+    from meanfield.dynamics.blocks import Block
+    from meanfield.dynamics.layers import layers
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
     from meanfield.geometry.laws import (
         AngularGaussian,
@@ -222,7 +234,15 @@ if TYPE_CHECKING:
         Series,
     )
     from meanfield.interaction.masked import Masked
-    from meanfield.interaction.masks import Alibi, Causal, GivenMask, Window
+    from meanfield.interaction.masks import (
+        Alibi,
+        Causal,
+        GivenMask,
+        Padding,
+        RandomSequences,
+        Sequences,
+        Window,
+    )
     from meanfield.interaction.measure import Measure
     from meanfield.interaction.movingkernel import MovingKernel
     from meanfield.interaction.strength import FunctionStrength, PowerStrength

@@ -27,7 +27,8 @@ __all__ = ["Layers"]
 _WHOLE = 1e-9  # relative: how near a time is that of the end of a layer
 
 _NO_NOISE = dict.fromkeys(
-    ("common_noise", "common_seed"), "layers have no noise: expected solver.type 'particles'"
+    ("common_noise", "common_seed"),
+    "the noise of layers is that of each token, model.kappa: expected solver.type 'particles'",
 )
 
 
@@ -80,6 +81,19 @@ class Layers:
             return self.output == "whole"
         built = self.residual != 1.0 or self.step is not None or self.perceptron == "sublayer"
         return built or not (scheme is None or isinstance(scheme, Post))
+
+    def words(self, scheme: Normalisation | str | None) -> str:
+        """How many layers, and of what kind where that is said."""
+        words = [f"{self.layers:,} layer{'' if self.layers == 1 else 's'} a unit of time"]
+        if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+            words.append(scheme.type)
+        if self.residual != 1.0:
+            words.append(f"residual {self.residual:g}")
+        if self.step is not None:
+            words.append(f"step {self.step:g}")
+        if self.perceptron == "sublayer":
+            words.append("the perceptron a sublayer")
+        return ", ".join(words)
 
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.

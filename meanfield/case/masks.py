@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import numpy as np
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
+from meanfield.case.batchmasks import Padding, Sequences
 from meanfield.case.built import Parts, composite_of
 from meanfield.case.heads import Head, number_in_words
 from meanfield.case.intime import Form, resolved
+from meanfield.case.maskoption import MaskOption
 from meanfield.case.matrices import Rows, as_matrix
 from meanfield.case.matrixfiles import MATRIX_FILES, array_name, read_matrix
 from meanfield.checks import set_checked
@@ -44,7 +45,9 @@ __all__ = [
     "Causal",
     "MaskOption",
     "MatrixMask",
+    "Padding",
     "Rope",
+    "Sequences",
     "Window",
     "check_ordered",
     "mask_factors",
@@ -55,24 +58,6 @@ __all__ = [
 ]
 
 MAX_SLOPE = 1e6
-
-
-class MaskOption(ABC):
-    """A mask as a case says it."""
-
-    type: str
-
-    @abstractmethod
-    def on(self) -> masks.Mask:
-        """As interactions take it.
-
-        Raises:
-            InputError: what is in a file is no mask.
-        """
-
-    def table(self) -> dict[str, object]:
-        """As the table [model.mask] of a case file."""
-        return as_table(self)
 
 
 @options("model.mask", kw_only=True)
@@ -185,6 +170,8 @@ MASKS: dict[str, type[MaskOption]] = {
     "window": Window,
     "alibi": Alibi,
     "matrix": MatrixMask,
+    "padding": Padding,
+    "sequences": Sequences,
 }
 
 
@@ -193,13 +180,15 @@ def _mask(value: object) -> object:
     return {"type": value} if isinstance(value, str) else value
 
 
+_Any = Causal | Window | Alibi | MatrixMask | Padding | Sequences
+
 if TYPE_CHECKING:
     AnyMask = MaskOption | str
 else:
     AnyMask = Annotated[
-        Causal | Window | Alibi | MatrixMask,
+        _Any,
         Field(discriminator="type"),
-        BeforeValidator(_mask, json_schema_input_type=Causal | Window | Alibi | MatrixMask | str),
+        BeforeValidator(_mask, json_schema_input_type=_Any | str),
     ]
 
 

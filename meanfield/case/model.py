@@ -147,7 +147,8 @@ class Model:
     mask: AnyMask | None = Field(default=None, examples=["causal"])
     """Which tokens a token sees, in their order, for ``particles`` and ``layers`` with "sa" or
     "usa" (over the mass that is seen): "causal", or a table { type = "window", width = 8 },
-    { type = "alibi", slope = 4.0 }, { type = "matrix", file = "mask.npy" }."""
+    { type = "alibi", slope = 4.0 }, { type = "matrix", file = "mask.npy" },
+    { type = "padding", length = 48 }, { type = "sequences", length = 32 }."""
     rope: Rope | None = None
     """Rotary positions, likewise."""
     normalisation: AnyNormalisation | None = Field(default=None, examples=["pre"])

@@ -41,8 +41,10 @@ def mesh_words(case: Case) -> str:
     solver, on = case.solver, case.geometry.manifold
     if isinstance(solver, Tokens):
         number, origin = _tokens(case)
-        layers = f", {solver.layers:,} layers a unit of time" if isinstance(solver, Layers) else ""
-        return f"{number:,} tokens on {on.symbol} ({origin}){layers}"
+        tokens = f"{number:,} tokens on {on.symbol} ({origin})"
+        if isinstance(solver, Layers):
+            return f"{tokens}, {solver.words(case.model.normalisation)}"
+        return tokens
     words = "" if solver.type == "eulerian" else f", {solver.type}"
     return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
 

@@ -239,6 +239,7 @@ def _check_noise(diffusion: AnyDiffusion, seed: int, scheme: Normalisation) -> N
         raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")
 
 
+@checked_arguments
 def layers(
     interaction: AnyInteraction,
     x0: Array,

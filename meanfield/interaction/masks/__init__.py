@@ -4,6 +4,18 @@ from meanfield.interaction.masks.alibi import Alibi
 from meanfield.interaction.masks.base import Mask, Seen
 from meanfield.interaction.masks.causal import Causal
 from meanfield.interaction.masks.given import GivenMask
+from meanfield.interaction.masks.padding import Padding
+from meanfield.interaction.masks.sequences import RandomSequences, Sequences
 from meanfield.interaction.masks.window import Window
 
-__all__ = ["Alibi", "Causal", "GivenMask", "Mask", "Seen", "Window"]
+__all__ = [
+    "Alibi",
+    "Causal",
+    "GivenMask",
+    "Mask",
+    "Padding",
+    "RandomSequences",
+    "Seen",
+    "Sequences",
+    "Window",
+]
