@@ -55,6 +55,8 @@ _WHERE = {
     ),
     "meanfield.dynamics.blocks": ("Block",),
     "meanfield.dynamics.layers": ("layers",),
+    "meanfield.case.pretrained.checkpoint": ("Checkpoint",),
+    "meanfield.case.pretrained.option": ("Pretrained",),
     "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
     "meanfield.geometry.laws": (
         "AngularGaussian",
@@ -119,6 +121,7 @@ _WHERE = {
         "Window",
     ),
     "meanfield.interaction.measure": ("Measure",),
+    "meanfield.interaction.pretrained": ("Network", "Transformer"),
     "meanfield.interaction.strength": ("FunctionStrength", "PowerStrength"),
     "meanfield.interaction.strong": ("Strong",),
     "meanfield.interaction.together": ("Together",),
@@ -179,6 +182,8 @@ if TYPE_CHECKING:
         Zonal,
         auto_solver,
     )
+    from meanfield.case.pretrained.checkpoint import Checkpoint
+    from meanfield.case.pretrained.option import Pretrained
     from meanfield.dynamics.blocks import Block
     from meanfield.dynamics.layers import layers
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
@@ -245,6 +250,7 @@ if TYPE_CHECKING:
     )
     from meanfield.interaction.measure import Measure
     from meanfield.interaction.movingkernel import MovingKernel
+    from meanfield.interaction.pretrained import Network, Transformer
     from meanfield.interaction.strength import FunctionStrength, PowerStrength
     from meanfield.interaction.strong import Strong
     from meanfield.interaction.together import Together

@@ -17,6 +17,7 @@ from meanfield.arguments import Count, PathLike, checked_arguments, checked_fiel
 from meanfield.dynamics.ensembles import Watch, run_ensemble
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.pretrained import TransformerSolver
 from meanfield.geometry.laws import Fourier, FunctionDensity, Gegenbauer, Harmonic, Law
 from meanfield.geometry.mesh import (
     circle,
@@ -143,6 +144,12 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "RandomSequences": (lambda b: mf.RandomSequences(1, b), {"five"}),
     "Alibi": (mf.Alibi, {"five", "negative"}),
     "GivenMask": (mf.GivenMask, {"matrix"}),
+    "Checkpoint": (mf.Checkpoint, set()),
+    "Pretrained": (lambda b: mf.Pretrained(folder=b), set()),
+    "Model pretrained": (lambda b: mf.Model(pretrained=b), {"none"}),
+    "Network": (mf.Network, set()),
+    "Transformer": (lambda b: mf.Transformer(3, 1, b), {"function", "type"}),
+    "TransformerSolver": (lambda b: TransformerSolver(SA, X, transformer=b), set()),
     "Rope": (lambda b: mf.Rope(base=b), {"five", "none"}),
     "Model mask": (lambda b: mf.Model(attention="sa", beta=1.0, mask=b), {"none"}),
     "HeadMatrices": (lambda b: mf.HeadMatrices(b, np.eye(2)), {"matrix"}),

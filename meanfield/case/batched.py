@@ -38,7 +38,7 @@ def batched_model(case: Case) -> BatchedModel:
         raise InputError("solver.interaction: found 'harmonics', expected 'auto' in an ensemble")
     if model.moving:
         raise InputError(f"{next(iter(model.moving))}: found in time, expected constants")
-    for name in ("interaction", "strength", *model.beside):
+    for name in ("interaction", "strength", "pretrained", *model.beside):
         if getattr(model, name) is not None:
             raise InputError(f"model.{name}: found, expected attention alone in an ensemble")
     if model.attention not in EXPONENTIAL:

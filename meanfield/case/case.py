@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
 from meanfield.case.equiangular import check_law
-from meanfield.case.files import emit_toml, read_table
+from meanfield.case.files import digest_of, emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
 from meanfield.case.normalisation import TOKENS, refuse_normalisation
 from meanfield.case.numbered import numbered
 from meanfield.case.output import Output
+from meanfield.case.pretrained.fitting import check_pretrained
+from meanfield.case.pretrained.option import refuse_pretrained
 from meanfield.case.reference import check_top_level
 from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Layers, Solver, Tokens
 from meanfield.case.time import Time
@@ -42,6 +43,8 @@ __all__ = ["Case"]
 
 _FREE = {"title", "output.figures", "output.checkpoint_minutes"}
 """What a run that goes on may change, beside ``time``."""
+
+_WEIGHTS = "model.pretrained.folder"
 
 MAX_TITLE = 1000  # letters: they are drawn above each picture
 MAX_STEPS = 1e9  # of a fixed length: more would take years
@@ -172,12 +175,14 @@ class Case:
         given: Solver | Auto = self.solver
         if isinstance(given, Auto | Density):
             refuse_mask(self.model, "a density")
+            refuse_pretrained(self.model, "a density")
             refuse_normalisation(self.model.normalisation, "densities do not have", TOKENS)
         set_checked(self, "model", numbered(self.model, given, self.geometry.d))
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
         check_law(self.solver, self.initial)
+        check_pretrained(self.model, self.geometry, self.solver, self.time)
         if isinstance(self.solver, Tokens) and self.solver.number is not None:
             refuse_number(self.model, self.solver.number)
         self._check_precision()
@@ -327,17 +332,17 @@ class Case:
     def file_digests(self, *, law: bool = False) -> dict[str, str]:
         """SHA-256 of each file that the state of a run hangs on at every moment, by its key path.
 
-        Those of the mesh, of a kernel, of tokens; that of the initial law only where new vertices
-        of characteristics ask for it, or ``law`` does.
+        Those of the mesh, of a kernel, of tokens, of a folder of weights; that of the initial law
+        only where new vertices of characteristics ask for it, or ``law`` does.
         """
         free = ("title",) if law or self._needs_law() else ("title", "initial.")
         return {
-            key: hashlib.sha256(Path(value).read_bytes()).hexdigest()
+            key: digest_of(value)
             for key, value in _flatten(self.to_dict())
             if isinstance(value, str)
             and not key.startswith(free)
             and os.path.isabs(value)
-            and os.path.isfile(value)
+            and (os.path.isfile(value) or (key == _WEIGHTS and os.path.isdir(value)))
         }
 
 

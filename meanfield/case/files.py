@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ import tomli_w
 from meanfield.case.overrides import apply_overrides, parsed_toml
 from meanfield.errors import InputError, suggest
 
-__all__ = ["emit_toml", "read_table"]
+__all__ = ["digest_of", "emit_toml", "read_table"]
 
 _MOST_BYTES = 10_000_000
 
@@ -67,6 +68,21 @@ def _text(path: Path) -> str:
             f"{_MOST_BYTES / 1e6:.0f} MB"
         )
     return path.read_text(encoding="utf-8-sig")
+
+
+def digest_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file; of a folder with weights that of its .json and .safetensors files."""
+    path = Path(path)
+    if not path.is_dir():
+        return _digest(path)
+    names = sorted(one for one in path.iterdir() if one.suffix in (".json", ".safetensors"))
+    found = [f"{one.name} {_digest(one)}" for one in names if one.is_file()]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def emit_toml(table: Mapping[str, object]) -> str:

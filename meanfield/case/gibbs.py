@@ -11,6 +11,7 @@ from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.kernels import KernelInTime
 from meanfield.case.masks import Ordered, refuse_mask
 from meanfield.case.normalisation import TOKENS, Normalisation, refuse_normalisation
+from meanfield.case.pretrained.option import Pretrained, refuse_pretrained
 from meanfield.case.terms import Diffusion
 from meanfield.errors import InputError
 
@@ -46,6 +47,9 @@ class Steady(Ordered, Protocol):
     def normalisation(self) -> Normalisation | str | None: ...
 
     @property
+    def pretrained(self) -> Pretrained | None: ...
+
+    @property
     def term(self) -> Term: ...
 
     @property
@@ -65,6 +69,7 @@ def refuse_unsteady(model: Steady) -> None:
         InputError: values in time, or a strength.
     """
     refuse_mask(model, "a stationary density")
+    refuse_pretrained(model, "a stationary density")
     refuse_normalisation(model.normalisation, "stationary and branch do not have", TOKENS)
     for key in model.moving:
         raise InputError(f"{key}: found a value in time, stationary and branch need constants")

@@ -19,7 +19,7 @@ from meanfield.checks import shortened
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 
-__all__ = ["MATRIX_FILES", "array_name", "read_matrix"]
+__all__ = ["MATRIX_FILES", "array_name", "read_matrix", "tensor_shapes"]
 
 T = TypeVar("T")
 
@@ -72,6 +72,16 @@ def read_matrix(path: Path, name: str | None) -> Array:
     if found.dtype.kind not in "iuf":
         raise InputError(f"found an array of {found.dtype} in {path}, expected real numbers")
     return found.astype(np.float64)
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of a .safetensors file, of which no more is read.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    tensors = _guarded(path, lambda: _header(path)[0])
+    return _guarded(path, lambda: {name: tuple(said["shape"]) for name, said in tensors.items()})
 
 
 # ------------------------------------------------------------------ formats

@@ -43,6 +43,7 @@ from meanfield.case.modelchecks import (
 )
 from meanfield.case.modelwords import words_beside, words_of_heads
 from meanfield.case.normalisation import AnyNormalisation, Normalisation
+from meanfield.case.pretrained.option import AnyPretrained, refuse_beside
 from meanfield.case.terms import AnyPotential, Diffusion, Perceptron
 from meanfield.checks import set_checked
 from meanfield.errors import InputError
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.contract import AnyInteraction
     from meanfield.interaction.external import External
     from meanfield.interaction.gibbs import AnyGibbs
+    from meanfield.interaction.pretrained import Transformer
     from meanfield.interaction.zonal import Term
 
 __all__ = ["ALONE", "SHORT_FORM", "Model"]
@@ -155,6 +157,9 @@ class Model:
     """How outputs of attention and lengths of tokens are normalised: "post" (left out: this, tokens
     on the sphere), "pre", "peri", "sqrt", "sandwich", "ngpt", "none", or a table such as
     { type = "mix", switch = 2.0 }."""
+    pretrained: AnyPretrained | None = Field(default=None, examples=["bert-base-uncased"])
+    """Instead of all these, the layers of a pretrained transformer, by its folder or as a table
+    such as { folder = "gpt2", exact = true }, for tokens."""
     kappa: Kappa = 0.0
     """Diffusion, also in time, where it is >= 0 at all times."""
     diffusion: Diffusion | None = None
@@ -168,7 +173,9 @@ class Model:
                     f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
                 )
         check_ordered(self)
-        if self.interaction is not None:
+        if self.pretrained is not None:
+            refuse_beside(self)
+        elif self.interaction is not None:
             check_interaction(self)
         elif self.heads:
             check_heads(self)
@@ -216,11 +223,16 @@ class Model:
         return 1.0 if self.diffusion is None else self.diffusion.exponent
 
     @property
+    def exact(self) -> Transformer | None:
+        """The pretrained layers that tokens are sent through as they are; None: there are none."""
+        return None if self.pretrained is None else self.pretrained.exactly
+
+    @property
     def is_zonal(self) -> bool:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
         kernel = self.attention is None or self.attention in EXPONENTIAL
         more = self.heads or self.beside or self.strength is not None or moves(self.beta)
-        more = more or self.ordered
+        more = more or self.ordered or self.pretrained is not None
         return kernel and not more and not isinstance(self.interaction, KernelInTime)
 
     @property
@@ -286,6 +298,8 @@ class Model:
         from meanfield.interaction.together import Together
 
         refuse_unnumbered(self.beta, self.heads)
+        if self.pretrained is not None:
+            return self.pretrained.on(geometry)
         if self.strength is not None:
             from meanfield.interaction.strong import Strong
 
@@ -313,6 +327,8 @@ class Model:
         return f"{words}, {scheme.describe()}" if isinstance(scheme, Normalisation) else words
 
     def _words(self) -> str:
+        if self.pretrained is not None:
+            return self.pretrained.describe()
         if self.strength is not None:
             words = [self._pull.describe(), self.strength.describe()]
             return ", ".join([*words, self._others.describe()] if self.beside else words)
@@ -344,7 +360,7 @@ class Model:
         table = written(as_table(self))
         if not self.heads:
             del table["heads"]
-        ordered = ("interaction", "strength", "mask", "rope", "normalisation")
+        ordered = ("interaction", "strength", "mask", "rope", "normalisation", "pretrained")
         for name in (*ordered, *ALONE, "diffusion"):
             if (part := getattr(self, name)) is not None:
                 table[name] = part.table()

@@ -14,6 +14,7 @@ from meanfield.case.masks import MASKS, Rope
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
 from meanfield.case.output import Output
+from meanfield.case.pretrained.option import Pretrained
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian
 from meanfield.case.terms import Diffusion, Perceptron
 from meanfield.case.time import Every, Geometric, Time
@@ -48,6 +49,7 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.strength": tuple(STRENGTHS.values()),
     "model.mask": tuple(MASKS.values()),
     "model.rope": (Rope,),
+    "model.pretrained": (Pretrained,),
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }

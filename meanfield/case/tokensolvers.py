@@ -92,6 +92,9 @@ class TokenOptions(Protocol):
     @property
     def exclude_self(self) -> bool: ...
 
+    @property
+    def cosine(self) -> float | None: ...
+
 
 def suits_tokens(solver: TokenOptions, geometry: Geometry, model: Model) -> None:
     """Refuse a problem that no solver of tokens can do.

@@ -27,8 +27,11 @@ def _tokens(case: Case) -> tuple[int, str]:
     if solver.tokens in TOKEN_KINDS and solver.number is not None:
         return solver.number, str(solver.tokens)
 
-    from meanfield.dynamics.tokenfiles import read_tokens
+    from meanfield.dynamics.tokenfiles import read_tokens, read_vectors
 
+    if case.model.exact is not None:
+        vectors = read_vectors(solver.tokens, case.geometry.d, solver.number)
+        return len(vectors), Path(solver.tokens).name
     table = read_tokens(solver.tokens, case.initial.d, solver.number, solver.normalise)
     taken = f": {table.taken}" if table.taken else ""
     return len(table.x), f"{Path(solver.tokens).name}{taken}"
@@ -42,6 +45,8 @@ def mesh_words(case: Case) -> str:
     if isinstance(solver, Tokens):
         number, origin = _tokens(case)
         tokens = f"{number:,} tokens on {on.symbol} ({origin})"
+        if case.model.exact is not None:
+            return f"{tokens}, layer by layer"
         if isinstance(solver, Layers):
             return f"{tokens}, {solver.words(case.model.normalisation)}"
         return tokens

@@ -20,7 +20,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.points import ON_SPHERE, unit_vectors
 from meanfield.geometry.sphere import Array
 
-__all__ = ["TokenTable", "read_tokens"]
+__all__ = ["TokenTable", "read_tokens", "read_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,35 @@ def read_tokens(
         InputError: the file cannot be read, holds other numbers than d coordinates a row, or a row
             is no unit vector: the one farthest off is named.
     """
+    found, path = _found(path, d), Path(path)
+    x = _checked(found, d, str(path), normalise)
+    _refuse_number(x, number, path)
+    return TokenTable(x, _weights(found, len(x), str(path)), found.taken)
+
+
+def read_vectors(path: str | os.PathLike[str], d: int, number: int | None = None) -> Array:
+    """The rows of a file as ``read_tokens`` finds them, of any length but 0: (n, d).
+
+    Raises:
+        InputError: as for tokens, and where they have weights.
+    """
+    found, path = _found(path, d), Path(path)
+    if found.weights is not None:
+        raise InputError(f"{path} ({found.taken}): weights found, none expected beside vectors")
+    x = _shaped(found, d, _named(str(path), found))
+    refuse_rows(~np.isfinite(x).all(axis=1), x, f"{path}: point", "finite numbers expected")
+    refuse_rows(~x.any(axis=1), x, f"{path}: point", "a direction expected")
+    _refuse_number(x, number, path)
+    return x
+
+
+def _refuse_number(x: Array, number: int | None, path: Path) -> None:
+    if number is not None and len(x) != number:
+        raise InputError(f"{path}: {len(x)} tokens found, {number} expected")
+
+
+def _found(path: str | os.PathLike[str], d: int) -> _Found:
+    """What a file holds, whatever it is."""
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -76,29 +105,31 @@ def read_tokens(
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise InputError(f"token file {path} does not exist{suggest(path.name, near)}")
     try:
-        found = reader(path, d)
+        return reader(path, d)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # a damaged file can raise anything
         said = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(f"{path} cannot be read: {said}") from error
-    x = _checked(found, d, str(path), normalise)
-    if number is not None and len(x) != number:
-        raise InputError(f"{path}: {len(x)} tokens found, {number} expected")
-    return TokenTable(x, _weights(found, len(x), str(path)), found.taken)
 
 
 # ------------------------------------------------------------------ what was found
 
 
-def _checked(found: _Found, d: int, name: str, normalise: bool) -> Array:
-    name = _named(name, found)
+def _shaped(found: _Found, d: int, name: str) -> Array:
+    """(n, d) numbers."""
     expected = f"n rows of d = {d} numbers"
     x = real_array(found.x, name, expected)
     if x.ndim == 2 and x.shape[1] == 3 and d == 2 and not np.any(np.abs(x[:, 2]) > ON_SPHERE):
         x = x[:, :2]
     if x.ndim != 2 or x.shape[1] != d or not len(x):
         raise InputError(f"{name}: an array of shape {x.shape} found, {expected} expected")
+    return x
+
+
+def _checked(found: _Found, d: int, name: str, normalise: bool) -> Array:
+    name = _named(name, found)
+    x = _shaped(found, d, name)
     if normalise:
         refuse_rows(~np.isfinite(x).all(axis=1), x, f"{name}: point", "finite numbers expected")
         largest = np.max(np.abs(x), axis=1, keepdims=True)  # so that squares are doubles

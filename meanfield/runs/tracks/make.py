@@ -27,8 +27,9 @@ from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.pretrained import TransformerSolver
 from meanfield.dynamics.space import P1Space
-from meanfield.dynamics.tokenfiles import read_tokens
+from meanfield.dynamics.tokenfiles import read_tokens, read_vectors
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
@@ -62,7 +63,7 @@ def _on(case: Case, model: Model) -> AnyInteraction:
 
 def token_solver(
     case: Case, number: int | None, kind: str, seed: int
-) -> ParticleSolver | LayerSolver:
+) -> ParticleSolver | LayerSolver | TransformerSolver:
     """Tokens of a case's law, and the solver that moves them.
 
     Args:
@@ -71,6 +72,9 @@ def token_solver(
             kind, whose weights are taken, too.
     """
     interaction, solver = make_interaction(case), case.solver
+    if (exact := case.model.exact) is not None and kind not in TOKEN_KINDS:
+        x = read_vectors(kind, case.geometry.d, number)
+        return TransformerSolver(interaction, x, transformer=exact)
     weights = None
     if kind in TOKEN_KINDS:
         cosine = solver.cosine if isinstance(solver, Tokens) else None
