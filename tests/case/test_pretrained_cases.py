@@ -361,7 +361,8 @@ EXACT: dict[str, tuple[dict[str, object], str]] = {
         {"model__pretrained": {"folder": "bert", "exact": True, "norms": False}},
         r"norms: found false with exact = true",
     ),
-    "noise": ({"model__kappa": 0.1}, r"model\.kappa: found 0\.1, layers have no noise"),
+    "noise": ({"model__kappa": 0.1}, r"model\.kappa: found noise with .*exact"),
+    "a residual weight": ({"solver__residual": 0.5}, r"solver\.residual: found '0\.5' with"),
 }  # fmt: skip
 
 

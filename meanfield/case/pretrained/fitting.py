@@ -56,6 +56,14 @@ def _check_exact(model: Told, solver: Particles | Layers) -> None:
             f"solver.layers: found {solver.layers} with {exact}, expected 1: one layer of the "
             "network for a unit of time"
         )
+    if model.diffuses:
+        raise InputError(f"model.kappa: found noise with {exact}, expected 0")
+    default = Layers(layers=1)
+    for key in ("residual", "step", "output", "perceptron"):
+        if getattr(solver, key) != getattr(default, key):
+            raise InputError(
+                f"solver.{key}: found '{getattr(solver, key)}' with {exact}, expected none"
+            )
     if solver.tokens in TOKEN_KINDS:
         raise InputError(
             f"solver.tokens: found '{solver.tokens}' with {exact}, expected a file of embeddings, "

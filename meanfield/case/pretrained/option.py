@@ -121,6 +121,9 @@ class Told(Protocol):
     @property
     def normalisation(self) -> Normalisation | str | None: ...
 
+    @property
+    def diffuses(self) -> bool: ...
+
 
 _ALONE = (
     "attention", "beta", "value", "interaction", "heads", "drift", "perceptron", "potential",
