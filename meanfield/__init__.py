@@ -60,6 +60,7 @@ _WHERE = {
     "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
     "meanfield.geometry.laws": (
         "AngularGaussian",
+        "ByPosition",
         "Cap",
         "Mixture",
         "PoissonKernel",
@@ -189,6 +190,7 @@ if TYPE_CHECKING:
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
     from meanfield.geometry.laws import (
         AngularGaussian,
+        ByPosition,
         Cap,
         Mixture,
         PoissonKernel,

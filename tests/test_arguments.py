@@ -55,6 +55,7 @@ LAWS: dict[str, Law] = {
     "gaussian": mf.AngularGaussian(np.eye(3)),
     "cap": mf.Cap((0.0, 0.0, 1.0), 0.5),
     "mixture": mf.standard_density(),
+    "by position": mf.ByPosition(mf.Uniform(3), mf.Cap((0.0, 0.0, 1.0), 0.5)),
     "fourier": Fourier((0.1,), ()),
     "gegenbauer": Gegenbauer(3, (0.1,)),
     "harmonic": Harmonic(((1, 0, 0.1),)),

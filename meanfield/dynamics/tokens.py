@@ -17,7 +17,7 @@ from meanfield.checks import choice_in_words, real_array
 from meanfield.dynamics.equiangular import equiangular_tokens
 from meanfield.dynamics.noise import step_generator
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.laws import Law
+from meanfield.geometry.laws import ByPosition, Law
 from meanfield.geometry.sphere import Array, normalize
 
 __all__ = ["checked_weights", "initial_tokens", "tokens_of_block"]
@@ -65,6 +65,8 @@ def initial_tokens(
         if cosine is None:
             raise InputError("no cosine found, one expected for equiangular tokens")
         return equiangular_tokens(n, law.d, cosine, step_generator(rng_seed, _START))
+    if isinstance(law, ByPosition):
+        raise InputError("quantised tokens of a law by position found, 'iid' expected")
     if law.d == 2:
         return _on_circle(law, n)
     if law.d == 3:

@@ -41,6 +41,12 @@ TABLES = {
             {weight = 1, type = "uniform"}, {weight = 2, type = "poisson-kernel", w = [0.3, 0.1]}]},
         ]""",
     ),
+    "by-position": (
+        2,
+        """type = "by-position"
+        first = {type = "von-mises-fisher", mean = [1, 0], concentration = 2}
+        last = {type = "uniform"}""",
+    ),
     "harmonic": (
         3,
         """type = "harmonic"

@@ -2,12 +2,14 @@
 
 A law is a function of unit vectors, independent of any mesh; its density is with respect to sigma,
 the uniform probability measure (uniform = 1). Rooms: ``base`` (the protocol), ``closed`` (closed
-forms in any dimension), ``mixture``, ``modes`` (uniform plus harmonics), ``tabulated`` (values on
-a mesh), ``function`` (a user's function), ``files`` (both from files), ``spec`` (TOML tables).
+forms in any dimension), ``mixture``, ``byposition``, ``modes`` (uniform plus harmonics),
+``tabulated`` (values on a mesh), ``function`` (a user's function), ``files`` (both from files),
+``spec`` (TOML tables).
 NumPy and SciPy only.
 """
 
 from meanfield.geometry.laws.base import Law
+from meanfield.geometry.laws.byposition import ByPosition, law_at
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
     Cap,
@@ -26,6 +28,7 @@ __all__ = [
     "LAWS",
     "LAW_TYPES",
     "AngularGaussian",
+    "ByPosition",
     "Cap",
     "Fourier",
     "FunctionDensity",
@@ -40,6 +43,7 @@ __all__ = [
     "Uniform",
     "VonMisesFisher",
     "density_law",
+    "law_at",
     "law_from_spec",
     "law_to_spec",
     "load_function",

@@ -22,8 +22,9 @@ _ELSEWHERE = ("python", "function", "file")
 def is_elsewhere(table: Mapping[str, object]) -> bool:
     """Whether the table of a law only tells where the law is: in Python, in a file."""
     parts = table.get("components", ())
-    return table.get("type") in _ELSEWHERE or (
-        isinstance(parts, list) and any(isinstance(p, Mapping) and is_elsewhere(p) for p in parts)
+    inside = [*(parts if isinstance(parts, list) else ()), table.get("first"), table.get("last")]
+    return table.get("type") in _ELSEWHERE or any(
+        isinstance(part, Mapping) and is_elsewhere(part) for part in inside
     )
 
 

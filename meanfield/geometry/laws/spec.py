@@ -10,12 +10,13 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Union
 
 import numpy as np
 
 from meanfield.errors import InputError, suggest
-from meanfield.geometry.laws.base import Law, Scalar, check_dimension, real, unchecked, vector
+from meanfield.geometry.laws.base import Law, check_dimension, real, vector
+from meanfield.geometry.laws.byposition import ByPosition
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
     Cap,
@@ -28,8 +29,9 @@ from meanfield.geometry.laws.function import FunctionDensity
 from meanfield.geometry.laws.mixture import Mixture, standard_density
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer, Harmonic
 from meanfield.geometry.laws.recorded import RecordedLaw
+from meanfield.geometry.laws.tables import FileLaw, FunctionLaw, StandardLaw
 from meanfield.geometry.laws.tabulated import TabulatedDensity, TabulatedProfile
-from meanfield.options import Expected, Field, Flag, as_table, options, options_of
+from meanfield.options import Field, as_table, options_of
 
 __all__ = ["LAWS", "LAW_TYPES", "LawTable", "law_from_spec", "law_to_spec"]
 
@@ -145,6 +147,17 @@ def _mixture(table: _Table) -> Law:
         return Mixture(components, weights)
 
 
+def _by_position(table: _Table) -> Law:
+    ends = []
+    for key in ("first", "last"):
+        entries = table.entries[key]
+        if not isinstance(entries, Mapping):
+            raise table.fail(key, f"found {entries!r}, expected a table of a law")
+        ends.append(_law(_Table(entries, table.at(key), table.d, table.base_dir)))
+    with _within(table.where):
+        return ByPosition(*ends)
+
+
 def _harmonic(table: _Table) -> Law:
     table.only_in(3, "sphere")
     modes: list[tuple[int, int, float]] = []
@@ -232,49 +245,11 @@ def _standard(table: _Table) -> Law:
     return standard_density()
 
 
-# Checked where it is read, with the message of laws.
-Quoted = Annotated[str, unchecked(str), Expected("a text in quotes")]
-
-
-@options("initial", kw_only=True)
-class FileLaw:
-    """Values at the vertices of a mesh file, see ``read_tabulated``."""
-
-    path: Quoted
-    """The file; found from the folder of the case file."""
-    array: Quoted
-    """Name of the values in it."""
-    time: Scalar | None = None
-    """Which of the times of a .vtkhdf file, such as the fields of a run; left out: the last."""
-    type: Literal["file"] = "file"
-
-
-@options("initial", kw_only=True)
-class FunctionLaw:
-    """A Python function of unit vectors, see ``FunctionDensity``; its file is run (``--trust``)."""
-
-    path: Quoted
-    """The file; found from the folder of the case file."""
-    name: Quoted
-    """The function in it, from (n, d) unit vectors to (n,) values >= 0, in any unit."""
-    zonal: Flag = False
-    """Whether it depends on the last coordinate alone."""
-    bound: Scalar | None = None
-    """A number that it nowhere exceeds; left out: found."""
-    type: Literal["function"] = "function"
-
-
-@options("initial", kw_only=True)
-class StandardLaw:
-    """The smooth law on S^2 of the verification, see ``standard_density``."""
-
-    type: Literal["standard"] = "standard"
-
-
 _KINDS: tuple[tuple[type, Callable[[_Table], Law]], ...] = (
     (Uniform, _uniform),
     (VonMisesFisher, _von_mises_fisher),
     (Mixture, _mixture),
+    (ByPosition, _by_position),
     (Harmonic, _harmonic),
     (Fourier, _fourier),
     (Gegenbauer, _gegenbauer),
@@ -366,6 +341,9 @@ def law_to_spec(law: Law) -> dict[str, object]:
             parts = zip(law.weights, law.components, strict=True)
             tables = [{"weight": weight, **law_to_spec(part)} for weight, part in parts]
             return {"type": law.type, "components": tables}
+        case ByPosition():
+            ends = {"first": law_to_spec(law.first), "last": law_to_spec(law.last)}
+            return {"type": law.type, **ends}
         case Harmonic():
             modes = [{"l": degree, "m": m, "amplitude": a} for degree, m, a in law.modes]
             return {"type": law.type, "modes": modes}
