@@ -24,6 +24,7 @@ from meanfield.case.output import Output
 from meanfield.case.pretrained.fitting import check_pretrained
 from meanfield.case.pretrained.option import refuse_pretrained
 from meanfield.case.reference import check_top_level
+from meanfield.case.slices import settled_slices
 from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Layers, Solver, Tokens
 from meanfield.case.time import Time
 from meanfield.checks import as_found, set_checked
@@ -173,8 +174,11 @@ class Case:
                 f"'{self.geometry.type}' has d = {self.geometry.d}"
             )
         given: Solver | Auto = self.solver
+        if isinstance(given, Lagrangian):
+            set_checked(self, "solver", settled_slices(given, self.model))
+        elif isinstance(given, Auto | Density):
+            refuse_mask(self.model, "a density on a mesh that stays")
         if isinstance(given, Auto | Density):
-            refuse_mask(self.model, "a density")
             refuse_pretrained(self.model, "a density")
             refuse_normalisation(self.model.normalisation, "densities do not have", TOKENS)
         set_checked(self, "model", numbered(self.model, given, self.geometry.d))

@@ -44,6 +44,9 @@ class Steady(Ordered, Protocol):
     def strength(self) -> Strength | None: ...
 
     @property
+    def diffuses(self) -> bool: ...
+
+    @property
     def normalisation(self) -> Normalisation | str | None: ...
 
     @property

@@ -300,7 +300,7 @@ def refuse_mask(model: Ordered, who: str) -> None:
     if key is not None:
         raise InputError(
             f"model.{key}: found one, which is of tokens in an order, that {who} does not know; "
-            'expected solver.type = "particles" or "layers"'
+            'expected solver.type = "particles", "layers" or, with a mask, "lagrangian"'
         )
 
 

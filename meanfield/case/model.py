@@ -150,7 +150,8 @@ class Model:
     """Which tokens a token sees, in their order, for ``particles`` and ``layers`` with "sa" or
     "usa" (over the mass that is seen): "causal", or a table { type = "window", width = 8 },
     { type = "alibi", slope = 4.0 }, { type = "matrix", file = "mask.npy" },
-    { type = "padding", length = 48 }, { type = "sequences", length = 32 }."""
+    { type = "padding", length = 48 }, { type = "sequences", length = 32 }. With ``lagrangian`` a
+    density by position, in slices (causal, alibi)."""
     rope: Rope | None = None
     """Rotary positions, likewise."""
     normalisation: AnyNormalisation | None = Field(default=None, examples=["pre"])

@@ -6,7 +6,7 @@ it has. A new option is a field: it is checked, explained and written by that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
 from meanfield.case.heads import number_in_words
@@ -151,7 +151,7 @@ class Lagrangian:
     atol: Number = Field(default=1e-10, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step."""
     merge: Flag = True
-    """Make one point of vertices that have collapsed, so that steps can grow."""
+    """Make one point of vertices that have collapsed, so that steps can grow (not of slices)."""
     refine: Flag = False
     """Insert vertices where moved edges become long."""
     refine_longest: Number = Field(default=1.5, gt=1.0, le=1e3)
@@ -160,6 +160,9 @@ class Lagrangian:
     """Mass below which an edge is left alone."""
     refine_vertices: Whole = Field(default=100_000, ge=1, le=MAX_VERTICES)
     """Most vertices in all."""
+    slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
+    """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
+    the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16."""
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""

@@ -24,13 +24,12 @@ from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array, tangent_project
-from meanfield.interaction.behind import Behind
 from meanfield.interaction.composite import Composite, Moving
-from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints, EnergyKind
-from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.contract import AnyInteraction, DarkPoints
 from meanfield.interaction.maskedsums import masked_sums
 from meanfield.interaction.masks import Mask, Seen
 from meanfield.interaction.measure import Measure, plain
+from meanfield.interaction.onesided import OneSided, OneSidedField
 from meanfield.interaction.rotary import RotaryHead
 
 __all__ = ["Masked"]
@@ -38,7 +37,7 @@ __all__ = ["Masked"]
 _KINDS = ("sa", "usa")
 
 
-class MaskedField(AnyField):
+class MaskedField(OneSidedField):
     """What tokens in their order do to each other: known at these tokens alone."""
 
     def __init__(self, model: Masked, measure: Measure, t: float) -> None:
@@ -77,27 +76,6 @@ class MaskedField(AnyField):
         self, points: Array | Located, scaled: bool = False, seen: DarkPoints | None = None
     ) -> tuple[Array, Array]:
         _refuse("a divergence asked for")
-
-    def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
-        _refuse("a mesh found")
-
-    def energy(self, scaled: bool = False) -> float:
-        return math.nan
-
-    def energy_excess(self) -> float:
-        return math.nan
-
-    def ascent(self) -> float:
-        return math.nan
-
-    def dissipation_density(self, points: Array | Located) -> Array:
-        _refuse("the rate of an energy asked for")
-
-    def energy_noise(self, masses: float = 0.0) -> float:
-        return 0.0
-
-    def tail_share(self) -> float:
-        return 0.0
 
 
 def _heads(model: Masked, now: Composite, x: Array, m: Array, unit: float, whole: bool) -> Array:
@@ -148,7 +126,7 @@ def _seen_mass(seen: Seen, m: Array) -> Array:
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Masked(Behind):
+class Masked(OneSided):
     """Heads and drifts, where each token sees some of the tokens, in their order.
 
     Attributes:
@@ -312,44 +290,6 @@ class Masked(Behind):
         return MaskedField(self, measure, t)
 
     # ---- what is known about it ------------------------------------------------------------------
-
-    @property
-    def is_external(self) -> bool:
-        return self.whole.is_external
-
-    @property
-    def has_potential(self) -> bool:
-        return False
-
-    @property
-    def has_gradient(self) -> bool:
-        return False
-
-    @property
-    def energy_kind(self) -> EnergyKind | None:
-        return None
-
-    @property
-    def why_no_energy(self) -> str:
-        return "tokens see different ones of the others, so that pulls are not mutual"
-
-    @property
-    def convexity(self) -> Convexity | None:
-        return None
-
-    @property
-    def dirac_energy(self) -> float:
-        return math.nan
-
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
-        raise InputError(f"no energy for this model: {self.why_no_energy}")
-
-    def fastest_rate(self, degree: int) -> float:
-        return self.whole.fastest_rate(degree)
-
-    @property
-    def sharpens(self) -> bool:
-        return self.whole.sharpens
 
     def describe(self) -> str:
         words = [self.whole.describe()]

@@ -268,8 +268,12 @@ class CharacteristicView(View):
     def clusters(self) -> int:
         """Number of peaks (``moved_clusters``)."""
         solver = self.solver
-        near = _COLLAPSED * solver.longest_edge
-        return moved_clusters(solver.moved_mesh(), self._log_rho, solver.mass, near)
+        return moved_clusters(solver.moved_mesh(), self._log_rho, solver.mass, self._near)
+
+    @property
+    def _near(self) -> float:
+        """Length of an edge that has collapsed."""
+        return _COLLAPSED * self.solver.longest_edge
 
     @property
     def points(self) -> int:

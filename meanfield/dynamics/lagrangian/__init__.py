@@ -6,12 +6,14 @@ is exact, and with nodal weights that integrate harmonics exactly the accuracy i
 as the flow is smooth. The moving triangulation carries the P1 density for output.
 
 start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
-paths: what moves them; refinement: new vertices, with their history; solver: steps.
+paths: what moves them; refinement: new vertices, with their history; solver: steps; sliced: a
+density by position.
 """
 
 from __future__ import annotations
 
+from meanfield.dynamics.lagrangian.sliced import SlicedSolver
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.state import LagrangianState
 
-__all__ = ["LagrangianSolver", "LagrangianState"]
+__all__ = ["LagrangianSolver", "LagrangianState", "SlicedSolver"]

@@ -6,7 +6,7 @@ Knows a mesh and values of a density; nothing of fields, time and what moves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,15 @@ class Start:
         """(n,) masses, sum one."""
         return self.weights * self.rho
 
+    def with_density(self, mesh: Mesh, density: Callable[[Array], Array]) -> Start:
+        """The same weights with another density, see ``start_of``.
+
+        Raises:
+            InputError: a density that is negative, not finite or zero everywhere.
+        """
+        rho, mass_error = _density_at(mesh, density, self.weights)
+        return replace(self, rho=rho, mass_error=mass_error)
+
 
 def start_of(
     mesh: Mesh, density: Callable[[Array], Array], count: int, degree: int, comm: Communicator
@@ -69,6 +78,14 @@ def start_of(
         full=True,
     )
     weights = joined(comm, own_weights)
+    rho, mass_error = _density_at(mesh, density, weights)
+    return Start(weights, balanced_degree, balance_error, rho, mass_error)
+
+
+def _density_at(
+    mesh: Mesh, density: Callable[[Array], Array], weights: Array
+) -> tuple[Array, float]:
+    """A density (n,) of mass one, and its mass as given, minus one."""
     rho = np.asarray(density(mesh.embedded()), dtype=np.float64)
     bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
     if bad.size:
@@ -79,4 +96,4 @@ def start_of(
     total = float(np.dot(weights, rho))
     if total <= 0.0:
         raise InputError("an initial density that vanishes at every vertex found")
-    return Start(weights, balanced_degree, balance_error, rho / total, total - 1.0)
+    return rho / total, total - 1.0

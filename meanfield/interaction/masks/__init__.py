@@ -1,7 +1,7 @@
 """Masks: which tokens a token sees, in their order. A new one is a file here."""
 
 from meanfield.interaction.masks.alibi import Alibi
-from meanfield.interaction.masks.base import Mask, Seen
+from meanfield.interaction.masks.base import Mask, Seen, Slices
 from meanfield.interaction.masks.causal import Causal
 from meanfield.interaction.masks.given import GivenMask
 from meanfield.interaction.masks.padding import Padding
@@ -17,5 +17,6 @@ __all__ = [
     "RandomSequences",
     "Seen",
     "Sequences",
+    "Slices",
     "Window",
 ]

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Mask", "Seen"]
+__all__ = ["Mask", "Seen", "Slices"]
 
 _LEAST = 1e-300
 
@@ -35,6 +36,19 @@ class Seen(NamedTuple):
         return cls(first, stop, slope, np.zeros((0, 0)))
 
 
+class Slices(NamedTuple):
+    """A mask for positions s in (0, 1] in M slices of the same length.
+
+    Attributes:
+        factors: (M, M) by which slice a sees slice b: f(s_a, s) averaged over the positions s of
+            slice b, s_a the middle of slice a. So a causal mask sees half of its own slice.
+        seen: (M, M) part of slice b that slice a sees.
+    """
+
+    factors: Array
+    seen: Array
+
+
 class Mask(ABC):
     """Which tokens each of n tokens sees, in their order."""
 
@@ -49,6 +63,17 @@ class Mask(ABC):
             InputError: it is one.
         """
         return  # any
+
+    def slices(self, number: int) -> Slices:
+        """The same for a density by position s in (0, 1], the limit of labels i/n, in slices.
+
+        Raises:
+            InputError: it has no such limit, or is of another number.
+        """
+        raise InputError(
+            f"mask: {self.describe()} found for a density by position, where a number of tokens is "
+            "no length; expected causal, alibi or a matrix of slices"
+        )
 
     @abstractmethod
     def describe(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.interaction.masks.base import Mask, Seen
+from meanfield.interaction.masks.base import Mask, Seen, Slices
 
 __all__ = ["Causal"]
 
@@ -18,6 +18,10 @@ class Causal(Mask):
     def seen(self, n: int) -> Seen:
         order = np.arange(n)
         return Seen.within(np.zeros(n, dtype=np.int64), order + 1)
+
+    def slices(self, number: int) -> Slices:
+        factors = np.tri(number) - 0.5 * np.eye(number)
+        return Slices(factors, factors)
 
     def describe(self) -> str:
         return "causal"

@@ -10,7 +10,7 @@ from meanfield.arguments import checked_fields
 from meanfield.checks import square_matrix
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.masks.base import Mask, Seen
+from meanfield.interaction.masks.base import Mask, Seen, Slices
 
 __all__ = ["GivenMask"]
 
@@ -57,6 +57,15 @@ class GivenMask(Mask):
             return Seen(
                 there.argmax(axis=1), n - there[:, ::-1].argmax(axis=1), 0.0, np.log(self.matrix)
             )
+
+    def slices(self, number: int) -> Slices:
+        if number != len(self.matrix):
+            size = len(self.matrix)
+            raise InputError(
+                f"mask: a {size} x {size} matrix found for {number} slices, {number} x {number} "
+                "expected"
+            )
+        return Slices(self.matrix, np.where(self.matrix > 0.0, 1.0, 0.0))
 
     def describe(self) -> str:
         return "mask of a matrix"

@@ -48,6 +48,11 @@ class _MeshTrack(Track):
         self._share = max(self._share, self.solver.field().tail_share())
 
     @property
+    def _written_mesh(self) -> Mesh | None:
+        """The initial one of the file."""
+        return self.mesh
+
+    @property
     def _names(self) -> tuple[str, ...]:
         """Names of the fields in the file."""
         return self.case.output.fields
@@ -55,11 +60,11 @@ class _MeshTrack(Track):
     def open(self, folder: RunFolder, resume_at: float | None) -> None:
         if not self._names:
             return
-        assert self.mesh is not None
-        output = self.case.output
+        mesh, output = self._written_mesh, self.case.output
+        assert mesh is not None
         self._file = self.format.fields(
             folder.file(f"fields.{output.format}"),
-            self.mesh,
+            mesh,
             names={name: 3 if name == "velocity" else 1 for name in self._names},
             precision=output.precision,
             compression=output.compression,
@@ -228,10 +233,14 @@ class LagrangianTrack(_MeshTrack):
     def view(self) -> View:
         return CharacteristicView(self.solver)
 
+    def implied_mass(self) -> float:
+        """Integral of the P1 density over the moved mesh."""
+        return CharacteristicView(self.solver).implied_mass
+
     def note(self) -> None:
         super().note()
         if self._folded_from is None:
-            implied = CharacteristicView(self.solver).implied_mass
+            implied = self.implied_mass()
             if not 1.0 / _FAR < implied < _FAR:
                 self._folded_from = (self.solver.t, implied)
 

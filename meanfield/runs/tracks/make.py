@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from meanfield.case import (
     TOKEN_KINDS,
     Case,
@@ -17,13 +19,14 @@ from meanfield.case import (
     Tokens,
 )
 from meanfield.case.normalisation import Normalisation, Post
+from meanfield.case.slices import sliced_on
 from meanfield.case.terms import kappa_in_time
 from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
-from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver, SlicedSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
@@ -32,10 +35,12 @@ from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokenfiles import read_tokens, read_vectors
 from meanfield.dynamics.tokens import initial_tokens
 from meanfield.errors import InputError
+from meanfield.geometry.laws import law_at
 from meanfield.geometry.mesh import Mesh
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
+from meanfield.runs.tracks.sliced import SlicedTrack
 from meanfield.runs.tracks.tokens import TokenTrack
 from meanfield.software import load_dolfinx
 
@@ -58,6 +63,8 @@ def _on(case: Case, model: Model) -> AnyInteraction:
             return made.excluding_self()
         except InputError as error:
             raise InputError(f"solver.exclude_self: {error}") from None
+    if isinstance(solver, Lagrangian) and solver.slices is not None:
+        return sliced_on(model, case.geometry, solver.slices)
     return model.on(case.geometry)
 
 
@@ -143,6 +150,8 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
     mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
     if isinstance(options, Lagrangian):
         law, model = case.initial.density, make_interaction(case)
+        if options.slices is not None:
+            return _sliced_track(case, model, options, comm)
         moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
         return LagrangianTrack(case, moving, mesh)
     load_dolfinx()
@@ -159,3 +168,15 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
         assert isinstance(options, Eulerian)
         solver = EulerianSolver(space, make_interaction(case), rho, options, diffusion=diffusion)
     return DensityTrack(case, solver, mesh)
+
+
+def _sliced_track(
+    case: Case, model: AnyInteraction, options: Lagrangian, comm: Communicator
+) -> Track:
+    if comm.size > 1:
+        raise InputError(f"{comm.size} processes found, one expected: slices are in one of them")
+    assert options.slices is not None
+    mesh = case.geometry.build_mesh()
+    middles = (np.arange(options.slices) + 0.5) / options.slices
+    laws = [law_at(case.initial, float(s)).density for s in middles]
+    return SlicedTrack(case, SlicedSolver(model, mesh, laws, options=options, comm=comm), mesh)
