@@ -44,6 +44,10 @@ def batched_model(case: Case) -> BatchedModel:
     if model.attention not in EXPONENTIAL:
         raise InputError(f"model.attention: found '{model.attention}', expected 'sa' or 'usa'")
     refuse_normalisation(model.normalisation, "ensembles do not have", "'post' in an ensemble")
+    if case.output.tangents:
+        raise InputError(
+            f"output.tangents: found {case.output.tangents}, expected 0 in an ensemble"
+        )
     mask = mask_factors(model, solver.number)
     size = (solver.number, case.geometry.d, model.attention == "sa")
     if model.heads:

@@ -189,6 +189,7 @@ class Case:
         check_pretrained(self.model, self.geometry, self.solver, self.time)
         if isinstance(self.solver, Tokens) and self.solver.number is not None:
             refuse_number(self.model, self.solver.number)
+        self.output.suits(isinstance(self.solver, Tokens), self.model.diffuses)
         self._check_precision()
         self._check_steps()
         if self.geometry.manifold.latitudes and not self.initial.is_zonal():

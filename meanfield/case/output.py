@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator
 
 from meanfield.errors import InputError
-from meanfield.options import Expected, Field, Flag, Number, a_list, options
+from meanfield.options import Expected, Field, Flag, Number, Whole, a_list, options
 
 __all__ = ["FIELDS", "Output"]
 
@@ -38,9 +38,38 @@ class Output:
     """Longest wall-clock time without a checkpoint, in minutes; with several ranks 50 seconds at
     most. They are also written at the output times. 0: only there."""
 
+    tangents: Whole = Field(default=0, ge=0, le=4096)
+    """Tokens: directions in which d x(t)/d x(0) is carried along, for the columns jacobian_norm and
+    lyapunov; n (d - 1) or more: all, which makes them exact. Each costs two more steps, and tokens
+    are not merged. Needs kappa = 0 (common_noise may be)."""
+    pairs: Whole = Field(default=0, ge=0, le=1000)
+    """Number of bins of the histogram of inner products <x, y> of pairs in pairs.csv; 0: none. Of
+    all pairs of tokens, or 2e6 of them, drawn by the seed; densities: from the power spectrum."""
+
     def __post_init__(self) -> None:
         if not self.fields:
             raise InputError(f"fields: the list is empty, expected at least one of {FIELDS}")
         for name in self.fields:
             if self.fields.count(name) > 1:
                 raise InputError(f"output.fields: '{name}' is given twice")
+
+    def suits(self, tokens: bool, diffuses: bool) -> None:
+        """Refuse tangents where there are none.
+
+        Args:
+            tokens: whether the state is tokens.
+            diffuses: whether they have noise of their own.
+
+        Raises:
+            InputError: with what would do.
+        """
+        if self.tangents and not tokens:
+            raise InputError(
+                f"output.tangents: found {self.tangents} with a density, expected tokens "
+                "(solver.type = 'particles' or 'layers'), or 0"
+            )
+        if self.tangents and diffuses:
+            raise InputError(
+                f"output.tangents: found {self.tangents} with noise of each token, expected "
+                "model.kappa = 0 (solver.common_noise may be), or 0"
+            )

@@ -168,8 +168,8 @@ class LayerSolver(TokenSolver):
     def state(self) -> LayerState:
         """Everything that a restart needs."""
         return LayerState(
-            self.t, self.step, self.dt, self.x.copy(), self._r.copy(), self.seed
-        )  # fmt: skip
+            self.t, self.step, self.dt, self.x.copy(), self._r.copy(), self.seed, **self._carried()
+        )
 
     def _restore(self, state: State | None) -> None:
         assert isinstance(state, LayerState)

@@ -9,7 +9,7 @@ Knows tokens, an interaction and the state; nothing of meshes, files, cases or o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from meanfield.dynamics.rungekutta import (
     TOO_SMALL,
     Control,
     Setting,
+    Unquestioned,
     largest_row,
     pair_named,
     try_step,
@@ -185,6 +186,7 @@ class ParticleSolver(TokenSolver):
             previous=control.previous,
             rejected=control.rejected,
             seed=self.seed,
+            **self._carried(),
         )
 
     def _restore(self, state: State | None) -> None:
@@ -206,6 +208,24 @@ class ParticleSolver(TokenSolver):
         sums = model.method == "auto" and (few or not model.series_ends)
         self._model = model.direct() if sums else model
         self._velocity: Array | None = None
+
+    # ------------------------------------------------------------------ tangents
+
+    @checked_arguments
+    def carry(self, most: int, seed: int = 0) -> None:
+        """As ``TokenSolver``; tokens are then not merged, whose differences would be lost."""
+        super().carry(most, seed)
+        self._merges = False
+        self._set_points(self.x, np.arange(self.n))
+
+    def _again(self, state: TokenState, t: float) -> Array:
+        assert isinstance(state, ParticleState)
+        kept = self._control
+        self._control = Unquestioned(kept.rtol, kept.atol, kept.order)
+        try:
+            return super()._again(replace(state, longest=math.inf), t)
+        finally:
+            self._control = kept
 
     # ------------------------------------------------------------------ stepping
 

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.integrate import DOP853, RK45
 
 from meanfield.collective import Communicator, max_over_ranks
-from meanfield.errors import InputError, suggest
+from meanfield.errors import BrokenInvariantError, InputError, suggest
 from meanfield.geometry.manifolds import Ambient, Manifold
 from meanfield.geometry.sphere import Array
 
@@ -37,6 +37,7 @@ __all__ = [
     "Pair",
     "Setting",
     "Trial",
+    "Unquestioned",
     "largest_row",
     "pair_named",
     "try_step",
@@ -310,3 +311,17 @@ class Control:
         tolerance = self.atol + self.rtol * 0.01
         rate = max(speed, bend, 1e-300)
         self.longest = min(100.0 * h, tolerance ** (1.0 / self.order) / rate)
+
+
+class Unquestioned(Control):
+    """Takes every step that leads somewhere, as long as it is: what another control has chosen."""
+
+    def accepts(self, dt: float, trial: Trial) -> bool:
+        """Whatever its error.
+
+        Raises:
+            BrokenInvariantError: it led nowhere.
+        """
+        if trial.x is None:
+            raise BrokenInvariantError(f"a step of {dt:.1e} led a twin nowhere")
+        return True

@@ -10,7 +10,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -47,13 +47,21 @@ class State:
     def from_values(cls, values: Mapping[str, object]) -> Self:
         """The state from its ``values``; others are left alone.
 
+        What an earlier version did not write has its default.
+
         Raises:
             InputError: one is missing.
         """
-        names = [part.name for part in fields(cls)]
-        if set(names) - values.keys():
+        parts = fields(cls)
+        needed = {
+            part.name
+            for part in parts
+            if part.default is MISSING and part.default_factory is MISSING
+        }
+        if needed - values.keys():
             raise InputError("the checkpoint is of another kind of run: start again with overwrite")
-        arguments: dict[str, Any] = {name: values[name] for name in names}
+        known = [part.name for part in parts if part.name in values]
+        arguments: dict[str, Any] = {name: values[name] for name in known}
         return cls(**arguments)
 
 

@@ -6,13 +6,16 @@ Knows tokens, an interaction and the state; nothing of meshes, files, cases or o
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 import numpy as np
 
+from meanfield.arguments import checked_arguments
 from meanfield.collective import Alone
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.tangents import Tangents
 from meanfield.dynamics.tokens import checked_weights
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.points import unit_vectors
@@ -20,7 +23,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.measure import Measure
 
-__all__ = ["TokenSolver", "TokenState", "tokens_for"]
+__all__ = ["Carried", "TokenSolver", "TokenState", "tokens_for"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +32,20 @@ class TokenState(State):
 
     Attributes:
         x: (n, d) tokens.
+        tangents: (k, n, d) directions that are carried along (``dynamics.tangents``), none: k = 0.
+        growth: log of the factor that they are divided by.
     """
 
     x: Array
+    tangents: Array = field(default_factory=lambda: np.zeros((0, 0, 0)), kw_only=True)
+    growth: float = field(default=0.0, kw_only=True)
+
+
+class Carried(TypedDict):
+    """What a state has beside the tokens."""
+
+    tangents: Array
+    growth: float
 
 
 class TokenSolver(Solver):
@@ -47,8 +61,11 @@ class TokenSolver(Solver):
     Attributes:
         n, d: number of tokens, dimension.
         weights: (n,) masses, sum one.
+        tangents: directions that are carried along; None: there are none.
         All others are those of ``Solver``.
     """
+
+    tangents: Tangents | None = None
 
     def __init__(
         self, interaction: AnyInteraction, shape: tuple[int, int], weights: Array | None, t: float,
@@ -82,6 +99,70 @@ class TokenSolver(Solver):
 
     def _flow(self) -> tuple[Array, Array]:
         return self.velocity(), self.weights
+
+    # ------------------------------------------------------------------ tangents
+
+    @checked_arguments
+    def carry(self, most: int, seed: int = 0) -> None:
+        """Carry tangents along from here on, see ``dynamics.tangents``: two steps more for each.
+
+        Args:
+            most: number of directions; n (d - 1) or more: all.
+            seed: of random ones.
+
+        Raises:
+            InputError: there can be none.
+        """
+        if self.diffusion_in_time.largest > 0.0:
+            raise InputError(
+                f"tangents = {most} found with noise of each token (kappa > 0), which is another "
+                "for twins: expected kappa = 0, or common_noise"
+            )
+        if self.lengths is not None:
+            raise InputError(
+                f"tangents = {most} found with tokens that have lengths, which would be directions "
+                "of their own: expected a normalisation without lengths, or no tangents"
+            )
+        on, width = self.interaction.manifold, self.interaction.width
+        self.tangents = Tangents(self.x, most, on, seed, width)
+
+    def _carried(self) -> Carried:
+        carried = self.tangents
+        if carried is None:
+            return {"tangents": np.zeros((0, 0, 0)), "growth": 0.0}
+        return {"tangents": carried.vectors.copy(), "growth": carried.scale}
+
+    def advance(self, t_end: float) -> float:
+        """As ``Solver``, and the tangents with it."""
+        if self.tangents is None:
+            return super().advance(t_end)
+        before = self.state()
+        assert isinstance(before, TokenState)
+        dt = super().advance(t_end)
+        after = self.state()
+        assert isinstance(after, TokenState)
+        try:
+            self.tangents.follow(
+                before.x, after.x, lambda x: self._again(replace(before, x=x), after.t)
+            )
+        except BrokenInvariantError:
+            self.restore(before)
+            raise
+        super().restore(after)
+        return dt
+
+    def _again(self, state: TokenState, t: float) -> Array:
+        """Where the step from a state to time ``t`` leads."""
+        super().restore(state)
+        super().advance(t)
+        return self.x
+
+    def restore(self, state: State | None) -> None:
+        """As ``Solver``, with the tangents."""
+        super().restore(state)
+        assert isinstance(state, TokenState)
+        if self.tangents is not None:
+            self.tangents.restore(state.tangents, state.growth)
 
     def check(self) -> None:
         """Refuse tokens that are none; see ``Solver``."""

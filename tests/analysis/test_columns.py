@@ -90,10 +90,11 @@ def test_one_list_of_columns_serves_every_kind_of_state() -> None:
     assert set(names["noisy"]) == set(names["density"]) - BALANCE
     assert set(names["noisy usa"]) == set(names["density"]) | {"free_energy"}
     assert set(names["characteristics"]) == set(names["density"]) | {"points"}
-    assert set(names["tokens"]) == shared | BALANCE | {"largest_cluster"}
+    tokens = {"largest_cluster", "rank", "effective_dimension"}
+    assert set(names["tokens"]) == shared | BALANCE | tokens
     assert set(names["noisy tokens"]) == set(names["tokens"]) - BALANCE
     long = {f"{name}_{k}" for name in ("mean", "m2") for k in range(1, 9)}
-    assert set(names["many dimensions"]) == SHORT | BALANCE | long | {"largest_cluster"}
+    assert set(names["many dimensions"]) == SHORT | BALANCE | long | tokens
 
 
 def test_the_two_views_of_one_density_see_the_same_numbers() -> None:
@@ -135,8 +136,9 @@ def test_a_column_knows_whether_it_may_be_infinite_or_missing() -> None:
         row_of([high], view)
     single = [entry for entry in COLUMNS if isinstance(entry, Column)]
     infinite = {entry.name for entry in single if entry.may_be_infinite}
-    assert infinite == set()
-    assert {entry.name for entry in single if entry.may_be_missing} == {"energy_residual"}
+    assert infinite == {"jacobian_norm"}
+    missing_ones = {entry.name for entry in single if entry.may_be_missing}
+    assert missing_ones == {"energy_residual", "lyapunov"}
 
 
 @pytest.mark.parametrize("value", [1, -1])
@@ -228,3 +230,30 @@ def test_second_moments_of_few_tokens_are_those_of_all_coordinates(n: int) -> No
     found = TokenView(solver, lambda: np.zeros(n, dtype=np.int64)).second
     known = np.linalg.eigvalsh((x * solver.weights[:, None]).T @ x)[-8:]
     np.testing.assert_allclose(found, known, atol=1e-14)
+
+
+def test_rank_and_effective_dimension_of_known_tokens() -> None:
+    """Two opposite tokens, an orthonormal frame, one of unequal masses; more or fewer than d."""
+    from meanfield.dynamics.particles import ParticleSolver
+
+    def told(x: Array, weights: Array | None = None) -> tuple[float, float]:
+        solver = ParticleSolver(mf.Attention("sa", 1.0, x.shape[1], "any"), x, weights)
+        view = TokenView(solver, lambda: np.zeros(len(x), dtype=np.int64))
+        row = row_of(columns_of(view), view)
+        return row["rank"], row["effective_dimension"]
+
+    e = np.eye(6)
+    assert told(np.stack([e[0], -e[0]])) == (1.0, pytest.approx(1.0, abs=1e-14))
+    assert told(e) == (6.0, pytest.approx(6.0, rel=1e-13))
+    assert told(e[:4]) == (4.0, pytest.approx(4.0, rel=1e-13))  # by the Gram matrix
+    assert told(np.concatenate([e, -e])) == (6.0, pytest.approx(6.0, rel=1e-13))
+    masses = np.array([0.5, 0.25, 0.25])
+    assert told(e[:3], masses) == (3.0, pytest.approx(1.0 / np.sum(masses**2), rel=1e-13))
+    # Singular values 1 and s: one counts above 1e-3 of the other, and not below.
+    for angle, rank in ((4.1e-3, 2.0), (1.9e-3, 1.0)):  # s = tan(angle/2)
+        pair = np.array([[1.0, 0.0, 0.0], [np.cos(angle), np.sin(angle), 0.0]])
+        assert told(pair)[0] == rank
+    many = np.random.default_rng(0).normal(size=(50, 2000))
+    many /= np.linalg.norm(many, axis=1, keepdims=True)
+    s = np.linalg.svd(many, compute_uv=False)
+    assert told(many) == (50.0, pytest.approx(np.sum(s**2) ** 2 / np.sum(s**4), rel=1e-12))

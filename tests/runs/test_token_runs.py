@@ -53,6 +53,7 @@ def test_a_run_leaves_everything(kind: str, tmp_path: Path) -> None:
         *(f"mean_{k + 1}" for k in range(shown)),
         "mean_norm",
         *(f"m2_{k + 1}" for k in range(shown)),
+        *("rank", "effective_dimension"),
         *power,
         *("clusters", "largest_cluster"),
     ]

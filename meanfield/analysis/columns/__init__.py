@@ -17,7 +17,9 @@ from meanfield.analysis.columns import (
     mass,
     moments,
     power,
+    rank,
     step,
+    tangents,
 )
 from meanfield.analysis.columns.base import Column, Family, refuse_bad, row_of
 from meanfield.analysis.columns.view import CharacteristicView, DensityView, TokenView, View
@@ -39,7 +41,10 @@ __all__ = [
     "row_of",
 ]
 
-_FILES = (step, mass, extremes, energy, entropy, dissipation, moments, power, clusters)
+_FILES = (
+    *(step, mass, extremes, energy, entropy, dissipation, moments, rank, power, clusters),
+    tangents,
+)
 
 COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for column in file.COLUMNS)
 """All columns there are."""
@@ -47,7 +52,7 @@ COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for colum
 RETIRED = ("energy", "free_energy")
 """What earlier versions wrote where it has no meaning: a resumed series loses it there."""
 
-ADDED = ("dissipation", "energy_residual")
+ADDED = ("dissipation", "energy_residual", "rank", "effective_dimension")
 """What earlier versions did not write: the rows that they have written have nan there."""
 
 

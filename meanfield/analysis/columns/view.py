@@ -53,7 +53,8 @@ class View(ABC):
             "noise" (kappa > 0 at some time), "energy" (there is one), "free energy" (noise, with an
             energy of kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known
             to fall), "balance" (and falls by nothing else: kappa does not depend on time),
-            "harmonics" (``power``), "groups" (``largest_cluster``), "points".
+            "harmonics" (``power``), "groups" (``largest_cluster``), "points", "spectrum"
+            (``spectrum``), "tangents" (``growth``).
         previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
@@ -152,6 +153,16 @@ class View(ABC):
     @property
     def points(self) -> int:
         """Number of different points."""
+        raise NotImplementedError
+
+    @property
+    def spectrum(self) -> Array:
+        """All eigenvalues of int x x^T dmu that may differ from 0, ascending."""
+        raise NotImplementedError
+
+    @property
+    def growth(self) -> float:
+        """log of the norm of d x(t)/d x(0), on the directions that are carried along."""
         raise NotImplementedError
 
 
@@ -294,7 +305,8 @@ class TokenView(View):
         self._labels = labels
         self._on = of_vectors(solver.d)
         harmonics = {"harmonics"} if self._on.has_harmonics else set()
-        self.offers = frozenset({"groups"} | harmonics | _energies(solver))
+        tangents = set() if solver.tangents is None else {"tangents"}
+        self.offers = frozenset({"groups", "spectrum"} | harmonics | tangents | _energies(solver))
         self.directions = min(solver.d, _MOMENTS)
 
     def _totals_of(self) -> _Totals:
@@ -302,13 +314,24 @@ class TokenView(View):
         return _totals(x, self.solver.weights, np.zeros(len(x)))
 
     @cached_property
-    def second(self) -> Array:
-        """As for every view; of fewer tokens than dimensions by their Gram matrix."""
+    def spectrum(self) -> Array:
+        """Of fewer tokens than dimensions by their Gram matrix: (min(n, d),)."""
         if len(self.solver.x) >= self.solver.d:
-            return super().second
+            return np.asarray(np.linalg.eigvalsh(self._totals.second))
         x = self.solver.x * np.sqrt(self.solver.weights)[:, None]
-        found = np.linalg.eigvalsh(x @ x.T)[-self.directions :]
+        return np.asarray(np.linalg.eigvalsh(x @ x.T))
+
+    @cached_property
+    def second(self) -> Array:
+        """As for every view."""
+        found = self.spectrum[-self.directions :]
         return np.concatenate([np.zeros(self.directions - len(found)), found])
+
+    @property
+    def growth(self) -> float:
+        """log of the norm of d x(t)/d x(0), on the directions that are carried along."""
+        assert self.solver.tangents is not None
+        return self.solver.tangents.growth
 
     def _power_of(self) -> Array:
         return _power(self.solver, self._on.harmonics(POWER_DEGREE, 1e-11))

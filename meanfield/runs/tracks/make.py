@@ -143,7 +143,10 @@ def make_track(case: Case, comm: Communicator) -> Track:
             f"{comm.size} processes found, one expected: tokens use the threads of one process"
         )
     kind = str(case.solver.tokens)
-    return TokenTrack(case, token_solver(case, case.solver.number, kind, case.seed))
+    solver = token_solver(case, case.solver.number, kind, case.seed)
+    if case.output.tangents:
+        solver.carry(case.output.tangents, case.seed)
+    return TokenTrack(case, solver)
 
 
 def _density_track(case: Case, options: Density, comm: Communicator) -> Track:

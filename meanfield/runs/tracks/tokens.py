@@ -59,8 +59,22 @@ class TokenTrack(Track):
 
         return write
 
+    def initial_notes(self) -> list[str]:
+        notes, tangents = super().initial_notes(), self.solver.tangents
+        if tangents is None or tangents.exact:
+            return notes
+        return [
+            *notes,
+            f"jacobian_norm and lyapunov are of {len(tangents.vectors)} random directions: at most "
+            "what they are of all",
+        ]
+
     def about(self) -> dict[str, object]:
-        return {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}
+        about = {**super().about(), "tokens": self.solver.n, "cluster_angle": self.angle}
+        tangents = self.solver.tangents
+        if tangents is not None:
+            about["tangents"] = {"number": len(tangents.vectors), "exact": tangents.exact}
+        return about
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         solver = self.solver
