@@ -129,10 +129,15 @@ _WHERE = {
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.analysis.columns": ("Column", "View"),
+    "meanfield.analysis.twosample": ("kernel_distance", "two_sample"),
+    "meanfield.analysis.wasserstein": ("wasserstein",),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
+    "meanfield.studies.compare": ("compare",),
+    "meanfield.studies.distance": ("distance",),
+    "meanfield.studies.settings": ("Clouds",),
     "meanfield.studies.sweep.plan": ("SweepOptions",),
     "meanfield.studies.sweep.sweep": ("SweepResult", "sweep"),
 }
@@ -159,6 +164,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from meanfield.analysis.columns import Column, View
+    from meanfield.analysis.twosample import kernel_distance, two_sample
+    from meanfield.analysis.wasserstein import wasserstein
     from meanfield.case import (
         Case,
         Circle,
@@ -262,5 +269,8 @@ if TYPE_CHECKING:
     from meanfield.runs.simulation import Result, run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
+    from meanfield.studies.compare import compare
+    from meanfield.studies.distance import distance
+    from meanfield.studies.settings import Clouds
     from meanfield.studies.sweep.plan import SweepOptions
     from meanfield.studies.sweep.sweep import SweepResult, sweep

@@ -87,6 +87,8 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "ensemble noise": (lambda b: run_ensemble(FEW, TOKENS_3, WATCHED, noise=b), set()),
     "sweep vary": (lambda b: mf.sweep(small_tokens(), b, "nowhere"), set()),
     "SweepOptions": (lambda b: mf.SweepOptions(jobs=b), {"five"}),
+    "distance": (lambda b: mf.distance(b, "nowhere.npy"), set()),
+    "distance time": (lambda b: mf.distance("a.npy", "b.npy", time=b), {"none"}),
     "compare": (lambda b: compare(b, Clouds([10], 2), "nowhere"), set()),
     "Clouds": (lambda b: compare(small(), Clouds(b, 2), "nowhere"), {"list"}),
     "Clouds case": (lambda b: Clouds([10], 2, b), {"none"}),

@@ -10,7 +10,19 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from meanfield.cli import branch, compare, help, info, mesh, plot, run, schema, stationary, sweep
+from meanfield.cli import (
+    branch,
+    compare,
+    distance,
+    help,
+    info,
+    mesh,
+    plot,
+    run,
+    schema,
+    stationary,
+    sweep,
+)
 from meanfield.cli.parser import Parser, Verbs
 from meanfield.cli.speech import (
     EXIT_INPUT,
@@ -33,7 +45,7 @@ from meanfield.trust import running_code
 
 __all__ = ["main"]
 
-_VERBS = (run, info, plot, sweep, compare, stationary, branch, mesh, help, schema)
+_VERBS = (run, info, plot, sweep, compare, distance, stationary, branch, mesh, help, schema)
 """The verbs, in the order of the help. A new one: its file, and its name here."""
 
 _DESCRIPTION = """\
