@@ -25,7 +25,7 @@ from meanfield.dynamics import drops, sweep
 from meanfield.dynamics.ensembles import Watch, kernel, run_ensemble
 from meanfield.dynamics.limiters import limiter
 from meanfield.geometry.manifolds import of_vectors
-from meanfield.interaction import direct, maskedsums, pairs
+from meanfield.interaction import direct, maskedsums, outputsums, pairs
 from meanfield.interaction.batched import BatchedModel
 from meanfield.interaction.composite import HeadMatrices, logistic, sums
 from meanfield.interaction.composite.kinds import hardmax
@@ -51,6 +51,8 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     best = np.zeros((n, d))
     hardmax._maximisers(x @ head.A.T, x, m, best)
     found.append(best)
+    for normalised in (True, False):
+        found += outputsums.summed_output((head.A, head.V), x, x[::-1], m, normalised)
     for mask in (Alibi(3.0), GivenMask(np.tri(n) * rng.random((n, n)) + np.eye(n))):
         found += maskedsums.masked_sums(x @ head.A.T, x, x, m, mask.seen(n))
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
@@ -91,7 +93,7 @@ np.savez(sys.argv[1], *found)
 for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
     drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, maskedsums._masked_sums,
-    tree._fit_models, search._search_boxes, search._search_all, kernel.advance,
+    outputsums._sums, tree._fit_models, search._search_boxes, search._search_all, kernel.advance,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

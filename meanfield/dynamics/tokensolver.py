@@ -160,8 +160,8 @@ class TokenSolver(Solver):
     def restore(self, state: State | None) -> None:
         """As ``Solver``, with the tangents."""
         super().restore(state)
-        assert isinstance(state, TokenState)
         if self.tangents is not None:
+            assert isinstance(state, TokenState)
             self.tangents.restore(state.tangents, state.growth)
 
     def check(self) -> None:
