@@ -180,7 +180,12 @@ class Case:
             refuse_mask(self.model, "a density on a mesh that stays")
         if isinstance(given, Auto | Density):
             refuse_pretrained(self.model, "a density")
-            refuse_normalisation(self.model.normalisation, "densities do not have", TOKENS)
+            if not isinstance(given, Lagrangian):
+                scheme, who = self.model.normalisation, "densities on a fixed mesh do not have"
+                refuse_normalisation(scheme, who, f"{TOKENS} (or 'lagrangian')")
+            elif self.model.ordered:
+                scheme, who = self.model.normalisation, "densities by position do not have"
+                refuse_normalisation(scheme, who, TOKENS)
         set_checked(self, "model", numbered(self.model, given, self.geometry.d))
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))

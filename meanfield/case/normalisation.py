@@ -71,6 +71,10 @@ class Normalisation(ABC):
             t: time.
         """
 
+    def next_jump(self, t: float) -> float:
+        """The first time after ``t`` at which the scheme itself changes; inf: there is none."""
+        return math.inf
+
     def table(self) -> dict[str, object]:
         """As the table [model.normalisation] of a case file."""
         return as_table(self)
@@ -120,6 +124,9 @@ class Mix(Normalisation):
         if t < self.switch:
             return Rates(np.ones_like(r), np.zeros_like(r))
         return Rates(1.0 / r, along)
+
+    def next_jump(self, t: float) -> float:
+        return self.switch if t < self.switch else math.inf
 
 
 @options("model.normalisation", kw_only=True)

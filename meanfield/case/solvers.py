@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
 from meanfield.case.heads import number_in_words
 from meanfield.case.layeroptions import Layers
+from meanfield.case.normalisation import TOKENS, Normalisation, Post, refuse_normalisation
 from meanfield.case.tokensolvers import Pair, Particles, Positive, Tolerance
 from meanfield.errors import InputError
 from meanfield.options import Field, Flag, Number, Whole, options
@@ -151,7 +152,8 @@ class Lagrangian:
     atol: Number = Field(default=1e-10, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step."""
     merge: Flag = True
-    """Make one point of vertices that have collapsed, so that steps can grow (not of slices)."""
+    """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
+    with lengths, of which a ``model.normalisation`` makes different ones)."""
     refine: Flag = False
     """Insert vertices where moved edges become long."""
     refine_longest: Number = Field(default=1.5, gt=1.0, le=1e3)
@@ -178,6 +180,27 @@ class Lagrangian:
         """
         needs_mesh(geometry, self.type)
         _no_diffusion(model, self.type)
+        scheme = model.normalisation
+        if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+            self.suits_scheme(scheme)
+            if geometry.manifold.latitudes:
+                refuse_normalisation(
+                    scheme, f"'{geometry.type}' does not have", "'sphere' or 'circle', or tokens"
+                )
+
+    def suits_scheme(self, scheme: Normalisation) -> None:
+        """Refuse a normalisation scheme that it does not have, with these options.
+
+        Raises:
+            InputError: with what would do.
+        """
+        if scheme.sees_length:
+            refuse_normalisation(scheme, "characteristics do not have", TOKENS)
+        if self.refine:
+            raise InputError(
+                f"solver.refine: found true with normalisation '{scheme.type}', expected false: "
+                "the history of new vertices is not known with their lengths"
+            )
 
 
 @options("solver", kw_only=True)

@@ -243,6 +243,14 @@ class CharacteristicView(View):
         self.directions = solver.manifold.moments
 
     @cached_property
+    def dissipation(self) -> float:
+        """As for every view, times what velocities are over X."""
+        field, solver = self.field, self.solver
+        masses = field.measure.weights * solver.paces()
+        local = np.dot(masses, field.own_dissipation_density())
+        return float(sum_over_ranks(solver.comm, np.array([float(local)]))[0])
+
+    @cached_property
     def _log_rho(self) -> Array:
         return self.solver.log_density()
 

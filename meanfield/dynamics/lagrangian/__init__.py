@@ -7,13 +7,14 @@ as the flow is smooth. The moving triangulation carries the P1 density for outpu
 
 start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
 paths: what moves them; refinement: new vertices, with their history; solver: steps; sliced: a
-density by position.
+density by position; schemed, sheet: with lengths, under a normalisation scheme.
 """
 
 from __future__ import annotations
 
+from meanfield.dynamics.lagrangian.schemed import SchemedSolver, SchemedState
 from meanfield.dynamics.lagrangian.sliced import SlicedSolver
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.state import LagrangianState
 
-__all__ = ["LagrangianSolver", "LagrangianState", "SlicedSolver"]
+__all__ = ["LagrangianSolver", "LagrangianState", "SchemedSolver", "SchemedState", "SlicedSolver"]

@@ -13,17 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Alone, Communicator, joined, own_share
+from meanfield.dynamics.lagrangian.inserting import Inserting
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, rates_in
 from meanfield.dynamics.lagrangian.points import Points
 from meanfield.dynamics.lagrangian.refinement import PASSES, REFINE_EVERY, Refinement
 from meanfield.dynamics.lagrangian.start import start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
-from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, pair_named, try_step
+from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import IntArray, Mesh
@@ -39,7 +41,7 @@ _FEW_REFINED = 8  # points summed directly where vertices are inserted, which ta
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 
 
-class LagrangianSolver(Solver):
+class LagrangianSolver(Inserting, Solver):
     """Advance a density along its characteristics.
 
     kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere; a step is good if its
@@ -76,7 +78,7 @@ class LagrangianSolver(Solver):
             finite or zero everywhere. On every rank.
     """
 
-    state_kind = LagrangianState
+    state_kind: ClassVar[type[LagrangianState]] = LagrangianState
 
     def __init__(
         self,
@@ -117,6 +119,13 @@ class LagrangianSolver(Solver):
             log_rho = np.log(rho)
         self._set_points(Points(ranks, self.mass, x, log_rho, np.arange(len(x))))
 
+    has_lengths: bool = False
+    """Whether vertices have lengths beside their directions."""
+
+    def lengths(self) -> Array:
+        """(n,) those of all vertices. Collective."""
+        return np.ones(self.n)
+
     # ------------------------------------------------------------------ vertices and points
 
     def _weigh(self) -> Array:
@@ -129,16 +138,6 @@ class LagrangianSolver(Solver):
         return start.rho
 
     @property
-    def n(self) -> int:
-        """Number of vertices."""
-        return self.reference.n_vertices
-
-    @property
-    def inserted(self) -> int:
-        """Number of vertices inserted so far."""
-        return self.n - self._first_count
-
-    @property
     def rejected(self) -> int:
         """Number of rejected steps so far."""
         return self._control.rejected
@@ -147,30 +146,6 @@ class LagrangianSolver(Solver):
     def dark_points(self) -> int:
         """Largest number of this rank's points at which Z was summed directly."""
         return self._dark.most
-
-    @property
-    def longest_edge(self) -> float:
-        """Of the initial mesh, an angle."""
-        return self._refinement.longest_edge
-
-    @property
-    def refines(self) -> bool:
-        """Whether vertices may still be inserted."""
-        return self._refinement.active
-
-    @property
-    def refined_until(self) -> tuple[float, str] | None:
-        """When, and why, no more vertices could be inserted."""
-        return self._refinement.until
-
-    def stop_inserting(self, why: str) -> None:
-        """Insert no more vertices from now on."""
-        self._refinement.stop(self.t, why)
-
-    @property
-    def insert_error(self) -> float:
-        """Largest change of the interaction's moments by inserting vertices so far."""
-        return self._refinement.error
 
     @property
     def points(self) -> int:
@@ -231,8 +206,12 @@ class LagrangianSolver(Solver):
         return self._now
 
     def velocity(self) -> Array:
-        """X at all vertices, (n, k) (zonal: along the meridian, (n, 2)). Collective."""
-        return self._points.at_vertices(self._evaluated().rates[:, :-1])
+        """That of all vertices, (n, k) (zonal: along the meridian, (n, 2)). Collective."""
+        return self._points.at_vertices(self._flow()[0])
+
+    def paces(self) -> Array:
+        """(m,) velocity over X at this rank's points. Collective."""
+        return np.ones(len(self._points.masses))
 
     def check(self) -> None:
         """Refuse vertices and densities that are none; see ``Solver``. Collective."""
@@ -241,7 +220,8 @@ class LagrangianSolver(Solver):
             raise BrokenInvariantError(f"vertices or log rho not finite at t = {self.t:.6g}")
 
     def _flow(self) -> tuple[Array, Array]:
-        return self._evaluated().rates[:, :-1], self._points.masses
+        x = self._points.x
+        return self._evaluated().rates[:, : x.shape[1]], self._points.masses
 
     # ------------------------------------------------------------------ stepping
 
@@ -249,28 +229,40 @@ class LagrangianSolver(Solver):
         self._now = None
 
     def _take(self, t_end: float) -> float:
-        now, control, x = self._evaluated(), self._control, self._points.x
+        now, control, x = self._evaluated(), self._control, self._moving()
         if self._energy.new:
             with self._timed("field"):
                 self._see_energy(now.field)
         if control.longest == 0.0:
             control.start(
-                lambda x, t: self._evaluate(x, t).rates,
+                self._stages(now, 0.0),
                 x, now.rates, self.t, t_end, self._setting,
             )  # fmt: skip
         while True:
             dt = self._fitted(t_end, control.longest, TOO_SMALL)
-            stages = Stages(self._evaluate, now)
+            stages = self._stages(now, dt)
             trial = try_step(
                 self.pair, stages, x, now.rates, self.t, dt, self._after(dt, t_end), self._setting
             )  # fmt: skip
             if control.accepts(dt, trial):
                 break
-        assert trial.x is not None
         self._refinement.remember(self.t, dt, stages.moments)
-        self._points.move(trial.x, trial.carried[:, 0])
-        self._now = stages.last
+        self._now = self._moved(trial, stages.last)
         return dt
+
+    def _moving(self) -> Array:
+        """What the steps of a pair move, a row for each of this rank's points."""
+        return self._points.x
+
+    def _stages(self, first: Evaluation, dt: float) -> Stages:
+        """The evaluations of a step."""
+        return Stages(self._evaluate, first)
+
+    def _moved(self, trial: Trial, last: Evaluation) -> Evaluation:
+        """Take over a step; gives the evaluation at its end. Collective."""
+        assert trial.x is not None
+        self._points.move(trial.x, trial.carried[:, 0])
+        return last
 
     def _settle(self) -> None:
         field = self.field()
@@ -291,7 +283,7 @@ class LagrangianSolver(Solver):
         """Make one point of what has collapsed. Collective; the same decision on every rank."""
         if self.points == 1:
             return
-        v = self._evaluated().rates[:, :-1]
+        v = self._flow()[0]
         with self._timed("merge"):
             merged = self._points.merged(v, self.merge_radius)
             if merged is not None:

@@ -252,12 +252,14 @@ class LagrangianTrack(_MeshTrack):
 
     @property
     def _names(self) -> tuple[str, ...]:
-        return (*self.case.output.fields, "mass")
+        fields = self.case.output.fields
+        return (*fields, "mass", "length") if self.solver.has_lengths else (*fields, "mass")
 
     def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
         solver = self.solver
         velocity = solver.velocity() if "velocity" in self._names else None
         mesh, log_rho, mass = solver.moved_mesh(), solver.log_density(), solver.mass
+        lengths = solver.lengths() if solver.has_lengths else None
 
         def fields() -> tuple[Mapping[str, Array], Mesh | None]:
             # A collapsed cluster has a density beyond all numbers; log10_rho goes on.
@@ -265,6 +267,8 @@ class LagrangianTrack(_MeshTrack):
             values = {"rho": rho, "log10_rho": log_rho / math.log(10.0), "mass": mass}
             if velocity is not None:
                 values["velocity"] = mesh.manifold.settled_velocity(mesh.points, velocity)
+            if lengths is not None:
+                values["length"] = lengths
             return values, mesh
 
         return fields

@@ -26,7 +26,7 @@ from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
-from meanfield.dynamics.lagrangian import LagrangianSolver, SlicedSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver, SchemedSolver, SlicedSolver
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
@@ -155,7 +155,12 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
         law, model = case.initial.density, make_interaction(case)
         if options.slices is not None:
             return _sliced_track(case, model, options, comm)
-        moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
+        scheme = case.model.normalisation
+        moving: LagrangianSolver
+        if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+            moving = SchemedSolver(model, mesh, law, scheme, options=options, comm=comm)
+        else:
+            moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
         return LagrangianTrack(case, moving, mesh)
     load_dolfinx()
     space = P1Space(mesh, comm)
