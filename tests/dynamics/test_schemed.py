@@ -11,6 +11,7 @@ import pytest
 from ranks import on_ranks
 from scipy.integrate import solve_ivp
 
+from meanfield.analysis.columns.view import CharacteristicView
 from meanfield.case import Lagrangian
 from meanfield.case.normalisation import (
     Mix,
@@ -20,14 +21,17 @@ from meanfield.case.normalisation import (
     Plain,
     Post,
     Pre,
+    Rates,
     Sandwich,
     Sqrt,
 )
 from meanfield.dynamics.lagrangian import LagrangianSolver, SchemedSolver
+from meanfield.dynamics.lagrangian.sheet import log_spread, sheet_rates, straightened
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, random_rotation
+from meanfield.interaction.anyfield import Output
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.contract import AnyInteraction
@@ -67,7 +71,8 @@ def _tokens(
 ) -> tuple[Array, Array]:  # fmt: skip
     """The same masses by SciPy: attention of e^{2 <x, y>} over all pairs, and r.
 
-    ``labels`` are further directions, without mass and as long as the first one.
+    Many by the compiled sums of ``outputs``. ``labels`` are further directions, without mass and as
+    long as the first one.
     """
     x, m, r = solver.positions(), solver.mass, solver.lengths()
     if labels is not None:
@@ -78,8 +83,11 @@ def _tokens(
     def rates(t: float, y: Array) -> Array:
         theta, r = y[: n * d].reshape(n, d), y[n * d :]
         theta = theta / np.linalg.norm(theta, axis=1, keepdims=True)
-        e = m * np.exp(2.0 * (theta @ theta.T))
-        out = value * (e @ theta) / (e.sum(axis=1, keepdims=True) if softmax else 1.0)
+        if n > 1000:
+            out = solver.interaction.outputs(theta, m)
+        else:
+            e = m * np.exp(2.0 * (theta @ theta.T))
+            out = value * (e @ theta) / (e.sum(axis=1, keepdims=True) if softmax else 1.0)
         along = np.sum(theta * out, axis=1)
         found = scheme.rates(along, np.linalg.norm(out, axis=1), r, t)
         moved = found.factor[:, None] * (out - along[:, None] * theta)
@@ -201,6 +209,47 @@ def test_density_by_the_jacobian_of_the_flow(name: str, mesh: Mesh) -> None:
     assert np.max(np.abs(found - first)) > 0.3
 
 
+class _Faster:
+    """theta' = r X, r' = 0."""
+
+    def rates(self, along: Array, size: Array, r: Array, t: float) -> Rates:
+        return Rates(r, np.zeros_like(r))
+
+
+def test_density_beyond_a_fold() -> None:
+    """phi = phi_0 + r t with r = 1 + sin(phi_0)/2: rho = rho_0/|1 + t cos(phi_0)/2|, also t > 2."""
+    angle, dt, steps = np.linspace(0.0, 6.2, 41), 0.02, 150
+    x = np.column_stack([np.cos(angle), np.sin(angle)])
+    r = 1.0 + 0.5 * np.sin(angle)
+    y = np.column_stack([x, np.log(r)])
+    slope = 0.5 * np.cos(angle) / r
+    raw = np.column_stack([-np.sin(angle), np.cos(angle), slope])[:, None, :]
+    tangents, log_rho = straightened(x, raw).tangents, np.zeros(len(x))
+    np.testing.assert_allclose(np.linalg.norm(tangents, axis=2), 1.0, rtol=1e-14)
+
+    def rates(y: Array, tangents: Array) -> tuple[Array, Array]:
+        x = y[:, :2] / np.linalg.norm(y[:, :2], axis=1, keepdims=True)
+        along = np.column_stack([-x[:, 1], x[:, 0]])
+        out = Output(along, -np.einsum("ni,nj->nij", x, along))
+        return sheet_rates(_Faster(), out, x, y[:, 2], tangents, 0.0)
+
+    for _ in range(steps):
+        k1 = rates(y, tangents)
+        k2 = rates(y + 0.5 * dt * k1[0], tangents + 0.5 * dt * k1[1])
+        k3 = rates(y + 0.5 * dt * k2[0], tangents + 0.5 * dt * k2[1])
+        k4 = rates(y + dt * k3[0], tangents + dt * k3[1])
+        moved, new = (
+            old + dt / 6.0 * (a + 2.0 * b + 2.0 * c + e)
+            for old, a, b, c, e in zip((y, tangents), k1, k2, k3, k4, strict=True)
+        )
+        moved[:, :2] /= np.linalg.norm(moved[:, :2], axis=1, keepdims=True)
+        log_rho += log_spread(y[:, :2], tangents) - log_spread(moved[:, :2], new)
+        y, tangents = moved, straightened(moved[:, :2], new).tangents
+    spread = 1.0 + 0.5 * dt * steps * np.cos(angle)
+    assert np.any(spread < -0.1)
+    np.testing.assert_allclose(log_rho, -np.log(np.abs(spread)), rtol=0.0, atol=1e-5)
+
+
 def test_nothing_is_for_others() -> None:
     """In one line each."""
     with pytest.raises(InputError, match="characteristics do not have"):
@@ -243,6 +292,11 @@ def test_mass_and_energy(name: str) -> None:
         energy = now
     np.testing.assert_array_equal(solver.mass, masses)
     assert solver.energy_violations == 0 and solver.points == solver.n
+    h, told = 1e-3, CharacteristicView(solver).dissipation
+    _run(solver, 1.5 + h)
+    after = solver.field().energy_excess()
+    ends = CharacteristicView(solver).dissipation
+    assert after - energy == pytest.approx(0.5 * h * (told + ends), rel=1e-5)
     paces = solver.paces()
     speed, x = solver.field().velocity(solver.positions()), solver.velocity()
     np.testing.assert_allclose(x, paces[:, None] * speed, rtol=1e-9, atol=1e-12)
