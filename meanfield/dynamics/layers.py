@@ -131,6 +131,12 @@ class LayerSolver(TokenSolver):
     def lengths(self) -> Array | None:
         return self._r if self.block.scheme.has_length else None
 
+    @property
+    def by_field(self) -> bool:
+        block = self.block
+        plain = isinstance(block.scheme, Post) and block.residual == 1.0 and block.step is None
+        return plain and super().by_field
+
     def field(self) -> AnyField:
         """The field of the current tokens in the layer that begins."""
         return self.interaction.field(self.measure(), self._begin(self.interaction))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROOT
 
 import meanfield as mf
 from meanfield.cli.words import case_words
@@ -133,6 +134,38 @@ def test_a_noisy_run_resumes_along_the_same_path(scheme: str, tmp_path: Path) ->
         assert np.ptp(whole.lengths) > 0.1
     quiet = token_solver(case({"normalisation": scheme}, 4.0, step=0.4), N, "iid", 0)
     assert math.isclose(np.linalg.norm(whole.x[0]), 1.0) and np.abs(quiet.x - whole.x).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("model", "solver", "told"),
+    [
+        ({}, {}, True),
+        ({}, {"output": "whole"}, True),
+        ({"normalisation": "pre"}, {}, False),
+        ({}, {"step": 0.3}, False),
+        ({}, {"residual": 0.5}, False),
+        ({"kappa": 0.1}, {}, False),
+    ],
+)
+def test_the_field_tells_the_rate_of_the_energy_where_tokens_move_by_it(
+    model: dict[str, object], solver: dict[str, object], told: bool, tmp_path: Path
+) -> None:
+    made = case({"attention": "usa", "beta": 1.0, **model}, 1.0, **solver)
+    series = mf.run(made, tmp_path / "run", progress=False).series
+    assert "energy" in series and ("dissipation" in series) == told
+
+
+def test_preln_says_what_comes_out(tmp_path: Path) -> None:
+    """Of the case that comes with the package: clusters, and lengths, after 24 layers."""
+    found = {}
+    for name in ("pre", "post"):
+        path = ROOT / "scripts" / "cases" / "preln.toml"
+        made = mf.Case.from_toml(path, {"model.normalisation": name, "output.figures": False})
+        found[name] = mf.run(made, tmp_path / name, progress=False)
+    assert round(found["pre"].series["largest_cluster"][-1], 2) == 0.24
+    assert round(found["post"].series["largest_cluster"][-1], 2) == 0.98
+    assert found["pre"].solver.lengths.mean() == pytest.approx(15.6, abs=0.05)
+    assert found["post"].solver.lengths is None
 
 
 REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str]] = {

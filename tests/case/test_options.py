@@ -183,7 +183,7 @@ def test_what_a_solver_suits_is_its_own_knowledge(solver: type[Solver]) -> None:
     with pytest.raises(InputError, match=r"geometry\.type: .*expected"):
         choice.suits(wrong, plain)
     noisy = mf.Model(attention="sa", beta=1.0, kappa=0.1)
-    if solver in (mf.Implicit, mf.Eulerian, mf.Particles):
+    if solver in (mf.Implicit, mf.Eulerian, mf.Particles, mf.Layers):
         choice.suits(mf.Sphere(2), noisy)
     else:
         with pytest.raises(InputError, match=r"model\.kappa: found 0\.1"):

@@ -30,7 +30,7 @@ COLUMNS = (
         "What the field says of dE/dt, in the unit of energy_scaled: int |X|^2 dmu, for sa (log "
         "link) int Z |X|^2 dmu; where E falls (V = -I), -dE/dt; with diffusion -dF/dt of the free "
         "energy F (of the present kappa: beside what F changes by with it). Left out where this is "
-        "not known: no energy; sa or tokens with diffusion.",
+        "not known: no energy; sa or tokens with diffusion, a normalisation or weights of layers.",
         lambda view: view.dissipation,
         frozenset({"dissipation"}),
     ),

@@ -369,7 +369,7 @@ def _energies(solver: Solver) -> set[str]:
     if interaction.energy_kind is None:
         return set()
     double = {"double energy"} if interaction.has_double_energy else set()
-    told = set() if solver.diffuses else {"dissipation", "balance"}
+    told = {"dissipation", "balance"} if solver.by_field else set()
     return {"energy"} | double | told
 
 
