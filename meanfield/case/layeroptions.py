@@ -14,7 +14,7 @@ import numpy as np
 from meanfield.case.equiangular import Cosine
 from meanfield.case.geometry import Geometry
 from meanfield.case.heads import number_in_words
-from meanfield.case.normalisation import Normalisation, Plain, Post, Sqrt
+from meanfield.case.normalisation import Normalisation, Post, Sqrt
 from meanfield.case.tokensolvers import Count, Method, TokenSource, Tolerance, suits_tokens
 from meanfield.errors import InputError
 from meanfield.options import Field, Flag, Number, Whole, options
@@ -103,13 +103,8 @@ class Layers:
         """
         suits_tokens(self, geometry, model)
         scheme = model.normalisation
-        if model.diffuses and (model.exponent != 1.0 or isinstance(scheme, Plain)):
-            found = number_in_words(model.kappa)
-            raise InputError(
-                f"model.kappa: found {found} with "
-                + ("normalisation 'none'" if model.exponent == 1.0 else "an exponent")
-                + ", but the noise of layers is linear diffusion of directions: expected kappa = 0"
-            )
+        if model.diffuses:
+            _refuse_noise(model)
         if model.potential is not None:
             raise InputError(
                 "model.potential: found together with layers, which have none: expected "
@@ -140,6 +135,22 @@ class Layers:
                     f"time.outputs: found t = {t:g} within a layer; with solver.residual other "
                     f"than 1 expected ends of layers, multiples of 1/{self.layers}"
                 )
+
+
+def _refuse_noise(model: Model) -> None:
+    """Noise is linear diffusion of tokens that have no lengths."""
+    scheme, found = model.normalisation, number_in_words(model.kappa)
+    if model.exponent != 1.0:
+        raise InputError(
+            f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
+            "linear diffusion: expected exponent = 1"
+        )
+    if isinstance(scheme, Normalisation) and scheme.has_length:
+        raise InputError(
+            f"model.kappa: found {found} with model.normalisation = '{scheme.type}': noise would "
+            "change the lengths of tokens, too, and nothing says how; expected 0, or a scheme "
+            "without lengths (sqrt, sandwich, ngpt)"
+        )
 
 
 def _refuse_sublayer(model: Model) -> None:

@@ -75,6 +75,10 @@ class Normalisation(ABC):
         """The first time after ``t`` at which the scheme itself changes; inf: there is none."""
         return math.inf
 
+    def first_lengths(self, n: int, rng: np.random.Generator) -> Array:
+        """(n,) r at the beginning; ones where there are no lengths."""
+        return np.full(n, float(getattr(self, "length", 1.0)))
+
     def table(self) -> dict[str, object]:
         """As the table [model.normalisation] of a case file."""
         return as_table(self)

@@ -125,11 +125,6 @@ class Block:
                 "as they are: True expected"
             )
 
-    @property
-    def length(self) -> float:
-        """Of tokens at the beginning."""
-        return float(getattr(self.scheme, "length", 1.0))
-
     def sums(self, step: float, t: float) -> tuple[Sum, ...]:
         """What each sublayer adds in a layer that begins at ``t`` with gamma = ``step``.
 

@@ -24,7 +24,7 @@ from typing import Self
 import numpy as np
 
 from meanfield.arguments import checked_arguments
-from meanfield.case.normalisation import Normalisation, Plain, Post
+from meanfield.case.normalisation import Normalisation, Post
 from meanfield.dynamics.blocks import Block, Sum, normalised_rows
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.noise import step_generator
@@ -39,6 +39,7 @@ from meanfield.interaction.measure import Measure
 __all__ = ["LayerSolver", "LayerState", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
+_START, _LENGTHS = 2**64 - 1, 2  # the random numbers of no step, and the stream of lengths
 _PART = 1.0 - 1e-6  # of a layer: more is a whole one, whose time is a sum with round-off
 
 
@@ -112,7 +113,11 @@ class LayerSolver(TokenSolver):
         super().__init__(interaction, self._x.shape, weights, t, diffusion)
         self.layer_step, self.seed = float(layer_step), int(seed)
         self._sublayers = self.block.sublayers or (interaction,)
-        self._r: Array = np.full(self.n, self.block.length)
+        scheme = self.block.scheme
+        first = step_generator(self.seed, _START, _LENGTHS)
+        self._r: Array = scheme.first_lengths(self.n, first)
+        plain = isinstance(scheme, Post) and self.block.residual == 1.0 and self.block.step is None
+        self.follows_field = plain
         self.timings["noise"] = 0.0
         if self.block.whole and not interaction.manifold.whole:
             raise InputError(
@@ -132,10 +137,8 @@ class LayerSolver(TokenSolver):
         return self._r if self.block.scheme.has_length else None
 
     @property
-    def by_field(self) -> bool:
-        block = self.block
-        plain = isinstance(block.scheme, Post) and block.residual == 1.0 and block.step is None
-        return plain and super().by_field
+    def has_energy(self) -> bool:
+        return super().has_energy and not self.block.scheme.sees_length
 
     def field(self) -> AnyField:
         """The field of the current tokens in the layer that begins."""
@@ -236,10 +239,10 @@ def _check_noise(diffusion: AnyDiffusion, seed: int, scheme: Normalisation) -> N
             f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
             "diffusion"
         )
-    if diffusion.acts and isinstance(scheme, Plain):
+    if diffusion.acts and scheme.has_length:
         raise InputError(
-            "kappa > 0 found with normalisation 'none': the noise is that of directions, expected "
-            "kappa = 0 or another scheme"
+            f"kappa > 0 found with normalisation '{scheme.type}': noise would change lengths, too, "
+            "and none says how; expected kappa = 0, or a scheme without lengths"
         )
     if not 0 <= seed < 2**64:
         raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")

@@ -197,11 +197,6 @@ class Solver(ABC):
         return self.diffusion_in_time.largest > 0.0
 
     @property
-    def by_field(self) -> bool:
-        """Whether mass moves by X alone, so that its field tells the rate of the energy."""
-        return not self.diffuses
-
-    @property
     def kappa_moves(self) -> bool:
         """Whether kappa depends on time."""
         return self.diffusion_in_time.moves

@@ -66,6 +66,8 @@ class TokenSolver(Solver):
     """
 
     tangents: Tangents | None = None
+    follows_field: bool = True
+    """Whether tokens move as the field of the interaction says, so that its rates are theirs."""
 
     def __init__(
         self, interaction: AnyInteraction, shape: tuple[int, int], weights: Array | None, t: float,
@@ -84,6 +86,11 @@ class TokenSolver(Solver):
     def lengths(self) -> Array | None:
         """(n,) lengths of the tokens, whose directions ``x`` are; None: they have none."""
         return None
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether there is an energy that the flow increases."""
+        return self.interaction.energy_kind is not None
 
     @abstractmethod
     def velocity(self) -> Array:

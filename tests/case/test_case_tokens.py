@@ -188,7 +188,7 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "noise in layers": (
         LAYERS | NOISE | {"model.normalisation": "none"},
-        "model.kappa: found 0.1 with normalisation 'none', but the noise of layers",
+        "model.kappa: found 0.1 with model.normalisation = 'none'",
     ),
     "negative noise": ({"model.kappa": -0.1}, "model.kappa: expected a number from 0 to "),
     # output: velocities of tokens are always written, whatever the fields of densities are

@@ -92,6 +92,10 @@ def layer(name: str, y: Array, a: Callable[[Array], Array], weights: Array, t: f
     return alpha * y + gamma * a(y)
 
 
+def first_length(name: str) -> float:
+    return LENGTH if BUILT[name].has_length else 1.0
+
+
 def test_every_scheme_has_its_layer() -> None:
     assert BUILT.keys() == SCHEMES.keys()
 
@@ -103,7 +107,7 @@ def test_layers_are_those_of_plain_formulas(name: str, masked: bool) -> None:
     seen = np.tril(np.ones((N, N))) if masked else None
     block = Block(BUILT[name], residual=0.9, step=0.3)
     solver = LayerSolver(model, X, M, layer_step=0.4, block=block)
-    y = X * block.length
+    y = X * first_length(name)
     for k in range(5):  # three layers before the switch of mix, two from then on
         y = layer(name, y, lambda x: output(x, seen), np.array([0.9, 0.3]), 0.4 * k)
         solver.advance(10.0)
@@ -115,7 +119,6 @@ def test_layers_are_those_of_plain_formulas(name: str, masked: bool) -> None:
 
 def flow(name: str, end: float) -> Array:
     """Directions of theta' = P A/s, r' by a Runge-Kutta method of order 8."""
-    scheme = BUILT[name]
 
     def rate(t: float, packed: Array) -> Array:
         x, r = packed[: N * D].reshape(N, D), packed[N * D :]
@@ -133,7 +136,7 @@ def flow(name: str, end: float) -> Array:
         }[name]
         return np.append((a - along[:, None] * x) / s[:, None], growth)
 
-    packed = np.append(X, np.full(N, float(getattr(scheme, "length", 1.0))))
+    packed = np.append(X, np.full(N, first_length(name)))
     stops = [SWITCH - 1e-13, end] if name == "mix" else [end]
     begin = 0.0
     for stop in stops:
@@ -191,7 +194,7 @@ def test_a_perceptron_as_a_sublayer(name: str) -> None:
     block = Block(BUILT[name], residual=0.8, step=0.4, sublayers=(MODEL, mlp))
     both = Composite(HEADS, "sa", D, drifts=(Perceptron(W, B, b, "tanh"),))
     solver = LayerSolver(both, X, M, layer_step=0.5, block=block)
-    y = X * block.length
+    y = X * first_length(name)
     for k in range(3):
         y = layer(name, y, output, np.array([0.8, 0.4]), 0.5 * k)
         y = layer(name, y, lambda x: np.tanh(x @ B.T + b) @ W.T, np.array([1.0, 0.4]), 0.5 * k)
@@ -237,7 +240,7 @@ def test_free_tokens_diffuse(d: int) -> None:
     assert cosines.std() / math.sqrt(n) < 0.004
 
 
-@pytest.mark.parametrize("name", ["post", "pre"])
+@pytest.mark.parametrize("name", ["post", "sandwich"])
 def test_noise_goes_on_along_the_same_path(name: str) -> None:
     def made(seed: int) -> LayerSolver:
         return LayerSolver(
@@ -252,9 +255,6 @@ def test_noise_goes_on_along_the_same_path(name: str) -> None:
         one.advance(9.0)
         other.advance(9.0)
     np.testing.assert_array_equal(one.x, other.x)
-    if one.lengths is not None:
-        assert other.lengths is not None
-        np.testing.assert_array_equal(one.lengths, other.lengths)
     third = made(6)
     third.advance(9.0)
     assert np.abs(third.x - X).max() > 1e-2
@@ -272,6 +272,17 @@ def test_a_layer_in_two_parts() -> None:
     block = Block(residual=0.0, step=0.5)
     with pytest.raises(InputError, match=r"0\.1 within a layer found.*multiples of 0\.2"):
         LayerSolver(MODEL, X, M, layer_step=0.2, block=block).advance(0.1)
+
+
+def test_lengths_go_on_after_a_restart() -> None:
+    one, other = (LayerSolver(MODEL, X, M, layer_step=0.1, block=Block(Pre())) for _ in range(2))
+    one.advance(9.0)
+    other.restore(one.state())
+    for solver in (one, other):
+        solver.advance(9.0)
+    np.testing.assert_array_equal(one.x, other.x)
+    np.testing.assert_array_equal(np.asarray(one.lengths), np.asarray(other.lengths))
+    assert np.ptp(np.asarray(one.lengths)) > 1e-3
 
 
 def test_refusals() -> None:

@@ -314,7 +314,10 @@ class TokenView(View):
         self._on = of_vectors(solver.d)
         harmonics = {"harmonics"} if self._on.has_harmonics else set()
         tangents = set() if solver.tangents is None else {"tangents"}
-        self.offers = frozenset({"groups", "spectrum"} | harmonics | tangents | _energies(solver))
+        energies = _energies(solver) if solver.has_energy else set()
+        if not solver.follows_field:
+            energies -= {"dissipation", "balance"}
+        self.offers = frozenset({"groups", "spectrum"} | harmonics | tangents | energies)
         self.directions = min(solver.d, _MOMENTS)
 
     def _totals_of(self) -> _Totals:
@@ -369,7 +372,7 @@ def _energies(solver: Solver) -> set[str]:
     if interaction.energy_kind is None:
         return set()
     double = {"double energy"} if interaction.has_double_energy else set()
-    told = {"dissipation", "balance"} if solver.by_field else set()
+    told = set() if solver.diffuses else {"dissipation", "balance"}
     return {"energy"} | double | told
 
 

@@ -108,7 +108,8 @@ def _block(case: Case, solver: Layers) -> Block:
     scheme = model.normalisation
     if solver.perceptron == "sublayer":
         first = dataclasses.replace(model, perceptron=None)
-        parts = tuple(_on(case, part) for part in (first, Model(perceptron=model.perceptron)))
+        then = Model(perceptron=model.perceptron, normalisation=scheme)
+        parts = tuple(_on(case, part) for part in (first, then))
     return Block(
         scheme if isinstance(scheme, Normalisation) else Post(),
         solver.residual,
