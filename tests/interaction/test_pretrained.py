@@ -10,6 +10,7 @@ import pytest
 from pretrained import FAMILIES, HEADS, LAYERS, D, Weights, write
 
 import meanfield as mf
+from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.pretrained import Network
@@ -132,10 +133,13 @@ def test_other_dimensions_and_layers_are_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the flow
 
 
+def centred(x: Array) -> Array:
+    return np.asarray(x - x.mean(axis=1, keepdims=True))
+
+
 def unit(n: int, seed: int = 3) -> Array:
     """Directions of mean 0."""
-    x = tokens(n, seed)
-    x -= x.mean(axis=1, keepdims=True)
+    x = centred(tokens(n, seed))
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
@@ -183,11 +187,12 @@ def test_norms_are_folded_in_exactly(family: str, tmp_path: Path) -> None:
         block = checkpoint.block(layer)
         at, between = block.entry(x), block.second if block.pre else block.first
         expected = block.attention.outputs(at, at, causal=block.causal)
-        expected = (expected + block.perceptron(between(x))) / 4.0
+        expected = centred(expected + block.perceptron(between(x))) / 4.0
         found = network.outputs(x, m, layer + 0.25)
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
         beside = network.outputs(x, m, layer + 0.25, beside=False)
-        np.testing.assert_allclose(found - beside, block.perceptron(between(x)) / 4.0, atol=1e-12)
+        alone = centred(block.perceptron(between(x))) / 4.0
+        np.testing.assert_allclose(found - beside, alone, rtol=0.0, atol=1e-12)
     if family == "gpt2":
         assert block.entry is block.first
     else:
@@ -210,12 +215,39 @@ def test_a_small_layer_is_a_step_of_the_flow(tmp_path: Path) -> None:
                     small[key] = h * w[key]
         save_file(small, tmp_path / "model.safetensors")
         transformer = mf.Checkpoint(tmp_path).transformer()
-        y = transformer.block(0)(4.0 * x)
+        y = centred(transformer.block(0)(4.0 * x))
         y /= np.linalg.norm(y, axis=1, keepdims=True)
         velocity = Network(transformer).field(mf.Measure.equal(x)).own_velocity()
         np.testing.assert_allclose(np.sum(x * velocity, axis=1), 0.0, atol=1e-15)
         errors.append(np.abs(tangent_project(x, y - x) - velocity).max() / np.abs(velocity).max())
     assert errors[0] < 0.1 and 1.7 < errors[0] / errors[1] < 2.3
+
+
+def test_the_flow_is_the_limit_of_the_network(tmp_path: Path) -> None:
+    """Of ALBERT with plain norms: outputs times h and 1/h times as many layers, error O(h)."""
+    from safetensors.numpy import save_file
+
+    w = write(tmp_path, "albert", layer_norm_eps=0.0)
+    at = "albert.encoder.albert_layer_groups.0.albert_layers.0"
+    for name in (f"{at}.attention.LayerNorm", f"{at}.full_layer_layer_norm"):
+        w[f"{name}.weight"], w[f"{name}.bias"] = np.ones(D), np.zeros(D)
+    save_file(w, tmp_path / "model.safetensors")
+    x = unit(6)
+    network = Network(mf.Checkpoint(tmp_path).transformer())
+    options = mf.Particles(number=6, rtol=1e-10, atol=1e-12)
+    flow = ParticleSolver(network, x, options=options)
+    while flow.t < 2.0:
+        flow.advance(2.0)
+    errors = []
+    for layers in (200, 400):
+        small = dict(w)
+        for name in (f"{at}.attention.dense", f"{at}.ffn_output"):
+            for part in ("weight", "bias"):
+                small[f"{name}.{part}"] = 2.0 / layers * w[f"{name}.{part}"]
+        save_file(small, tmp_path / "model.safetensors")
+        last = mf.Checkpoint(tmp_path).transformer().states(4.0 * x, layers)[-1] / 4.0
+        errors.append(np.abs(last - flow.x).max())
+    assert errors[0] < 0.02 < np.abs(flow.x - x).max() and 1.8 < errors[0] / errors[1] < 2.2
 
 
 def test_a_field_of_tokens(tmp_path: Path) -> None:

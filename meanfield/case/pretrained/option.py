@@ -24,9 +24,9 @@ __all__ = ["AnyPretrained", "Pretrained", "Told", "refuse_beside", "refuse_pretr
 class Pretrained:
     """The layers of a pretrained transformer, one for each unit of time, for tokens in their d.
 
-    As a flow on the sphere, x' = P_x (A_l(x) + F_l(x))/sqrt(d) for l <= t < l + 1, with softmax
-    attention A_l of all heads, perceptrons F_l, shifts and gains of layer norms folded in; or, with
-    ``exact``, the network as it is.
+    As a flow on the sphere, x' = P_x C (A_l(x) + F_l(x))/sqrt(d) for l <= t < l + 1, with softmax
+    attention A_l of all heads, perceptrons F_l, shifts and gains of layer norms folded in, which
+    take the mean away (C); or, with ``exact``, the network as it is.
     """
 
     folder: InputFile = Field(examples=["bert-base-uncased"])
@@ -35,8 +35,9 @@ class Pretrained:
     perceptron: Flag = True
     """Whether the flow has the perceptrons; without it attention alone."""
     norms: Flag = True
-    """Whether gains, shifts and the length sqrt(d) of layer norms are folded into the flow; without
-    it x' = P_x (A_l(x) + F_l(x)) of the matrices as they are, A = Q^T K/sqrt(k)."""
+    """Whether gains, shifts and means of layer norms, and the length sqrt(d) that they give, are
+    folded into the flow; without it x' = P_x (A_l(x) + F_l(x)) of the matrices as they are, with
+    weights e^{<Q x, K y>/sqrt(k)}."""
     exact: Flag = False
     """The network as it is, for ``solver.type = "layers"`` with one layer for a unit of time: the
     hidden states of the forward pass, lengths kept, of which directions are reported. Tokens come

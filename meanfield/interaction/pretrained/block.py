@@ -46,21 +46,6 @@ ACTS: dict[str, Callable[[Array], Array]] = {
 """By their names in a config.json."""
 
 
-class Affine(NamedTuple):
-    """x -> M x + c: matrix (m, d), shift (m,)."""
-
-    matrix: Array
-    shift: Array
-
-    def __call__(self, x: Array) -> Array:
-        """Of rows (n, d), (n, m)."""
-        return np.asarray(x @ self.matrix.T + self.shift)
-
-    def after(self, scale: Array, shift: Array) -> Affine:
-        """The one of x for this one of scale x + shift, entry by entry."""
-        return Affine(self.matrix * scale, self.shift + self.matrix @ shift)
-
-
 class Norm(NamedTuple):
     """A layer norm: gain (x - mean)/sqrt(variance + eps) + shift, gain and shift (d,)."""
 
@@ -74,10 +59,25 @@ class Norm(NamedTuple):
         variance = np.mean(apart * apart, axis=1, keepdims=True)
         return np.asarray(self.gain * (apart / np.sqrt(variance + self.eps)) + self.shift)
 
-    @property
-    def scale(self) -> Array:
-        """(d,) gain sqrt(d): the norm of a unit vector of mean 0 is scale x + shift (eps = 0)."""
-        return self.gain * math.sqrt(len(self.gain))
+
+class Affine(NamedTuple):
+    """x -> M x + c: matrix (m, d), shift (m,)."""
+
+    matrix: Array
+    shift: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Of rows (n, d), (n, m)."""
+        return np.asarray(x @ self.matrix.T + self.shift)
+
+    def after(self, norm: Norm) -> Affine:
+        """The one of unit vectors of mean 0 for this one of their norms (eps = 0).
+
+        Of other vectors it does not see the mean either.
+        """
+        matrix = self.matrix * (norm.gain * math.sqrt(len(norm.gain)))
+        matrix -= matrix.mean(axis=1, keepdims=True)
+        return Affine(matrix, self.shift + self.matrix @ norm.shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +135,7 @@ class MultiHead:
 
     def after(self, norm: Norm) -> MultiHead:
         """That of unit vectors x of mean 0, for this one of their norms."""
-        query, key, value = (
-            part.after(norm.scale, norm.shift) for part in (self.query, self.key, self.value)
-        )
+        query, key, value = (part.after(norm) for part in (self.query, self.key, self.value))
         return MultiHead(query, key, value, self.output, self.count)
 
     def head(self, number: int) -> HeadMatrices:
@@ -190,7 +188,7 @@ class FeedForward(NamedTuple):
 
     def after(self, norm: Norm) -> FeedForward:
         """That of unit vectors x of mean 0, for this one of their norms."""
-        return FeedForward(self.inner.after(norm.scale, norm.shift), self.outer, self.act)
+        return FeedForward(self.inner.after(norm), self.outer, self.act)
 
 
 @dataclass(frozen=True, eq=False)

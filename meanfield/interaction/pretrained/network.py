@@ -1,13 +1,14 @@
 """The flow on the sphere whose steps are the layers of a transformer: each for one unit of time.
 
-    x_i' = P_{x_i} (A_l(x_i) + F_l(x_i)) / sqrt(d),      l <= t < l + 1
+    x_i' = P_{x_i} C (A_l(x_i) + F_l(x_i))/sqrt(d),      l <= t < l + 1,      C y = y - mean(y)
 
 Layer norms put tokens on the sphere of radius sqrt(d) among vectors of mean 0, then stretch them by
 their gain g: of a unit vector x, A_l is taken at g sqrt(d) x + shift, which is folded into the
-matrices; the step of x is 1/sqrt(d) of that of sqrt(d) x. (arXiv 2312.10794, sections 2 and 3;
-2510.22026 for "pre" with r = sqrt(d).) Left out: the gain and the shift in the residual of "post"
-layers, their eps, the mean that norms take away (kept if outputs have none), and that the
-perceptron follows on the attention, which to first order in a layer is the sum.
+matrices; the step of x is 1/sqrt(d) of that of sqrt(d) x, without its mean. (arXiv 2312.10794,
+sections 2 and 3; 2510.22026.) The network with outputs times h and 1/h times as many layers tends
+to this as h -> 0, where norms between layers have gain 1 and no shift ("post") or lengths stay
+sqrt(d) ("pre"). Left out: gain and shift in the residual of "post" layers, lengths in "pre" layers,
+eps, and that the perceptron follows on the attention, which to first order is their sum.
 """
 
 from __future__ import annotations
@@ -137,7 +138,9 @@ class Network(Behind):
         found = attention.outputs(x, y, weights, self.transformer.causal)
         if beside and self.perceptron:
             found += perceptron(x)
-        return found / math.sqrt(self.d) if self.norms else found
+        if self.norms:
+            found = (found - found.mean(axis=1, keepdims=True)) / math.sqrt(self.d)
+        return found
 
     def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
         return self.pull(x, x, weights, t, beside)
