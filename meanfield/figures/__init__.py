@@ -21,6 +21,7 @@ from meanfield.figures.diagram import has_branch, plot_branch
 from meanfield.figures.distances import has_distances, has_numbers, plot_against_n, plot_against_t
 from meanfield.figures.series import has_series, plot_series
 from meanfield.figures.side_by_side import plot_side_by_side
+from meanfield.figures.slices import has_slices, plot_slices
 from meanfield.figures.state import has_state, plot_state
 from meanfield.figures.sweepbands import has_bands, plot_bands
 from meanfield.figures.sweepmap import has_map, plot_map
@@ -34,6 +35,7 @@ __all__ = ["FIGURES", "make_figures"]
 FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], ...] = (
     (has_series, plot_series),
     (has_density, plot_density),
+    (has_slices, plot_slices),
     (has_tokens, plot_tokens),
     (has_distances, plot_against_t),
     (has_numbers, plot_against_n),

@@ -14,6 +14,7 @@ from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.figures import globe
 from meanfield.figures.reading import energy_at, title_of
+from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import (
     FAINT,
     angle_axis,
@@ -35,11 +36,11 @@ __all__ = ["has_density", "plot_density"]
 
 
 def has_density(run: RunFolder) -> bool:
-    """Whether there are fields with a density and a step."""
+    """Whether there are fields with a density and a step; slices have a figure of their own."""
     if not run.fields_path.is_file():
         return False
     fields = read_fields(run.fields_path)
-    return len(fields.times) > 0 and _name_of(fields) is not None
+    return len(fields.times) > 0 and _name_of(fields) is not None and not is_sliced(fields)
 
 
 def _name_of(fields: FieldSeries) -> str | None:

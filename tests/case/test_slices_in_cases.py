@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROOT
 
 import meanfield as mf
 from meanfield.errors import InputError
@@ -113,3 +114,16 @@ def test_tokens_by_position_are_drawn_in_their_order() -> None:
     tokens = case(solver={"type": "particles", "number": 20, "tokens": "quantised"})
     with pytest.raises(InputError, match="quantised tokens of a law by position"):
         mf.run(tokens, progress=False)
+
+
+@pytest.mark.slow
+def test_the_case_of_the_readme_made_small(tmp_path: Path) -> None:
+    """First slices gather at angle 0; those behind follow, the later the farther."""
+    changes = {"geometry.vertices": 96, "solver.slices": 8, "time.end": 6.0, "title": "small"}
+    made = mf.Case.from_toml(ROOT / "scripts" / "cases" / "sliced.toml", changes)
+    solver = mf.run(made, tmp_path / "run", progress=False).solver
+    mean = solver.of_slices(solver.mass[:, None] * solver.positions()).sum(axis=1)
+    angle = np.arctan2(mean[:, 1], mean[:, 0])
+    assert abs(angle[0]) < 0.1 and np.all(np.diff(angle) > 0.02) and angle[-1] > 0.5
+    pictures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert "slices.png" in pictures and "density.png" not in pictures
