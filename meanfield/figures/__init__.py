@@ -19,6 +19,7 @@ load_matplotlib()
 from meanfield.figures.density import has_density, plot_density
 from meanfield.figures.diagram import has_branch, plot_branch
 from meanfield.figures.distances import has_distances, has_numbers, plot_against_n, plot_against_t
+from meanfield.figures.pairs import has_pairs, plot_pairs
 from meanfield.figures.series import has_series, plot_series
 from meanfield.figures.side_by_side import plot_side_by_side
 from meanfield.figures.slices import has_slices, plot_slices
@@ -37,6 +38,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_density, plot_density),
     (has_slices, plot_slices),
     (has_tokens, plot_tokens),
+    (has_pairs, plot_pairs),
     (has_distances, plot_against_t),
     (has_numbers, plot_against_n),
     (has_comparison, plot_side_by_side),

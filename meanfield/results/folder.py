@@ -19,6 +19,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.checkpoint import save_checkpoint
 from meanfield.results.lock import LOCK_FILE, locked
 from meanfield.results.manifest import RUN_FILE, Manifest
+from meanfield.results.pairtable import PAIRS_FILE
 from meanfield.results.series import SAME, Changed, SeriesWriter, read_series
 from meanfield.software import utc_now
 from meanfield.whole import moved, write_text
@@ -75,6 +76,11 @@ class RunFolder:
         return self.path / SERIES_FILE
 
     @property
+    def pairs_path(self) -> Path:
+        """Inner products of pairs against time."""
+        return self.path / PAIRS_FILE
+
+    @property
     def fields_path(self) -> Path:
         """The fields for ParaView."""
         return self._data_file("fields")
@@ -86,7 +92,7 @@ class RunFolder:
 
     def data_paths(self) -> list[Path]:
         """The files there are that grow from output to output."""
-        paths = (self.series_path, self.fields_path, self.particles_path)
+        paths = (self.series_path, self.pairs_path, self.fields_path, self.particles_path)
         made = self.files()
         return [path for path in paths if path.name in made and path.is_file()]
 

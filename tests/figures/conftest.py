@@ -21,6 +21,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     from meanfield.figures import (
         density,
         distances,
+        pairs,
         series,
         side_by_side,
         style,
@@ -37,6 +38,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         return style.save(figure, path)
 
     sweeps = (sweepbands, sweepmap, sweepslopes)
-    for module in (density, distances, series, side_by_side, tokens, *sweeps):
+    for module in (density, distances, pairs, series, side_by_side, tokens, *sweeps):
         monkeypatch.setattr(module, "save", collect)
     return collected

@@ -127,13 +127,13 @@ class View(ABC):
         return np.linalg.eigvalsh(self._totals.second)[-self.directions :]
 
     @abstractmethod
-    def _power_of(self) -> Array:
-        """Power by degree, (``POWER_DEGREE`` + 1,)."""
+    def power_to(self, degree: int) -> Array:
+        """Sum of the squared moments of each degree up to this one, (degree + 1,)."""
 
     @cached_property
     def power(self) -> Array:
-        """Sum of the squared moments of each degree up to ``POWER_DEGREE``."""
-        return self._power_of()
+        """The same up to ``POWER_DEGREE``."""
+        return self.power_to(POWER_DEGREE)
 
     @property
     @abstractmethod
@@ -207,18 +207,18 @@ class DensityView(View):
         )
         return -bottom, top
 
-    def _power_of(self) -> Array:
+    def power_to(self, degree: int) -> Array:
         solver, space = self.solver, self.solver.space
         harmonics, moments = solver.interaction.harmonics, self.field.moments
         assert harmonics is not None and moments is not None
-        if harmonics.degree < POWER_DEGREE:
-            harmonics = space.manifold.harmonics(POWER_DEGREE, harmonics.epsilon)
+        if harmonics.degree < degree:
+            harmonics = space.manifold.harmonics(degree, harmonics.epsilon)
             _, weights, quadrature = solver.measure()
             assert quadrature is not None
             x = space.points[: space.n_owned]
             moments = sum_over_ranks(space.comm, harmonics.moments(x, weights - quadrature))
             moments = moments + harmonics.uniform()
-        return harmonics.power(moments[: harmonics.degrees.size])[: POWER_DEGREE + 1]
+        return harmonics.power(moments[: harmonics.degrees.size])[: degree + 1]
 
     @cached_property
     def clusters(self) -> int:
@@ -280,8 +280,8 @@ class CharacteristicView(View):
             return 0.0
         return math.exp(min(top + math.log(np.sum(np.exp(terms - top))), _LOG_MOST))
 
-    def _power_of(self) -> Array:
-        return _power(self.solver, self.solver.manifold.harmonics(POWER_DEGREE, 1e-12))
+    def power_to(self, degree: int) -> Array:
+        return _power(self.solver, self.solver.manifold.harmonics(degree, 1e-12))
 
     @cached_property
     def clusters(self) -> int:
@@ -344,8 +344,8 @@ class TokenView(View):
         assert self.solver.tangents is not None
         return self.solver.tangents.growth
 
-    def _power_of(self) -> Array:
-        return _power(self.solver, self._on.harmonics(POWER_DEGREE, 1e-11))
+    def power_to(self, degree: int) -> Array:
+        return _power(self.solver, self._on.harmonics(degree, 1e-11))
 
     @property
     def extremes(self) -> tuple[float, float]:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from meanfield.analysis.columns import Column, View, columns_of
+from meanfield.analysis.pairlaw import PairLaw
 from meanfield.case import Case
 from meanfield.collective import Communicator
 from meanfield.dynamics.solver import Solver
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldFile, Format, TokenFile, format_named
+from meanfield.runs.tracks.pairs import PairRecord
 
 __all__ = ["Track"]
 
@@ -40,6 +42,8 @@ class Track(ABC):
         self.case, self.solver = case, solver
         self._file: FieldFile | TokenFile | None = None
         self.columns: tuple[Column, ...] = columns_of(self.view())
+        bins = case.output.pairs
+        self._pairs = PairRecord(bins, self._pair_law(bins)) if bins else None
 
     @property
     def comm(self) -> Communicator:
@@ -55,12 +59,19 @@ class Track(ABC):
     def view(self) -> View:
         """The current state, as columns see it."""
 
-    def note(self) -> None:  # noqa: B027  (there may be nothing)
-        """Note what the outcome has to tell of the current state; called at each row."""
-
     @abstractmethod
+    def _pair_law(self, bins: int) -> Callable[[], PairLaw]:
+        """What gives the law of inner products of the current state; collective."""
+
+    def note(self) -> None:
+        """Note what the outcome, and pairs.csv, have to tell of the state; called at each row."""
+        if self._pairs is not None:
+            self._pairs.note(self.solver.t)
+
     def open(self, folder: RunFolder, resume_at: float | None) -> None:
-        """Open the field file. Rank 0 only."""
+        """Open the field file, and that of pairs. Rank 0 only."""
+        if self._pairs is not None:
+            self._pairs.open(folder.file(folder.pairs_path.name), resume_at)
 
     @abstractmethod
     def gathered(self) -> Callable[[], None]:
@@ -73,9 +84,11 @@ class Track(ABC):
         return last if math.isfinite(last) else None
 
     def close(self) -> None:
-        """Close the field file. Rank 0 only."""
+        """Close these files. Rank 0 only."""
         if self._file is not None:
             self._file.close()
+        if self._pairs is not None:
+            self._pairs.close()
 
     def initial_notes(self) -> list[str]:
         """What should be known about the initial state. Not collective."""

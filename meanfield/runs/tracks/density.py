@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from meanfield.analysis.columns import CharacteristicView, DensityView, View
+from meanfield.analysis.pairlaw import PairLaw, law_of_power
 from meanfield.analysis.peaks import PeakCounter
 from meanfield.case import Case, Eulerian, Implicit
 from meanfield.dynamics.density import DensitySolver
@@ -20,6 +21,7 @@ from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldFile
 from meanfield.runs.tracks.base import Track
+from meanfield.runs.tracks.pairs import degree_for
 
 __all__ = ["DensityTrack", "LagrangianTrack"]
 
@@ -44,7 +46,17 @@ class _MeshTrack(Track):
         self.mesh = mesh
         self._share = 0.0  # largest share of the last degrees of a series that is cut
 
+    def _pair_law(self, bins: int) -> Callable[[], PairLaw]:
+        degree = self._pair_degree(bins)
+        d = self.solver.interaction.d
+        return lambda: law_of_power(self.view().power_to(degree), d, bins)
+
+    @abstractmethod
+    def _pair_degree(self, bins: int) -> int:
+        """Degree up to which the power tells inner products of pairs. Collective."""
+
     def note(self) -> None:
+        super().note()
         self._share = max(self._share, self.solver.field().tail_share())
 
     @property
@@ -58,6 +70,7 @@ class _MeshTrack(Track):
         return self.case.output.fields
 
     def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        super().open(folder, resume_at)
         if not self._names:
             return
         mesh, output = self._written_mesh, self.case.output
@@ -145,6 +158,10 @@ class DensityTrack(_MeshTrack):
 
     def view(self) -> View:
         return DensityView(self.solver, self._counter)
+
+    def _pair_degree(self, bins: int) -> int:
+        space = self.solver.space
+        return degree_for(bins, space.manifold.dimension, space.n_global)
 
     def note(self) -> None:
         super().note()
@@ -236,6 +253,9 @@ class LagrangianTrack(_MeshTrack):
     def implied_mass(self) -> float:
         """Integral of the P1 density over the moved mesh."""
         return CharacteristicView(self.solver).implied_mass
+
+    def _pair_degree(self, bins: int) -> int:
+        return degree_for(bins, self.solver.manifold.dimension)
 
     def note(self) -> None:
         super().note()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meanfield.analysis.columns import TokenView, View
+from meanfield.analysis.pairlaw import PairLaw, TokenPairs
 from meanfield.case import Case, Tokens
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.tokensolver import TokenSolver
+from meanfield.errors import InputError
 from meanfield.geometry.mesh import IntArray
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import TokenFile
@@ -22,6 +24,7 @@ class TokenTrack(Track):
 
     solver: TokenSolver
     _file: TokenFile | None
+    _counter: TokenPairs | None = None
 
     def __init__(self, case: Case, solver: TokenSolver) -> None:
         assert isinstance(case.solver, Tokens)
@@ -37,7 +40,15 @@ class TokenTrack(Track):
     def view(self) -> View:
         return TokenView(self.solver, self._clusters)
 
+    def _pair_law(self, bins: int) -> Callable[[], PairLaw]:
+        try:
+            self._counter = counter = TokenPairs(self.solver.weights, bins, self.case.seed)
+        except InputError as error:
+            raise InputError(f"output.pairs: {error}") from None
+        return lambda: counter.law(self.solver.x)
+
     def open(self, folder: RunFolder, resume_at: float | None) -> None:
+        super().open(folder, resume_at)
         output = self.case.output
         self._file = self.format.tokens(
             folder.file(f"particles.{output.format}"),
@@ -74,6 +85,8 @@ class TokenTrack(Track):
         tangents = self.solver.tangents
         if tangents is not None:
             about["tangents"] = {"number": len(tangents.vectors), "exact": tangents.exact}
+        if self._counter is not None:
+            about["pairs"] = {"number": self._counter.number, "sampled": self._counter.sampled}
         return about
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
