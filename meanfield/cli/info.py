@@ -13,6 +13,7 @@ from meanfield.cli.tables import Row, final_numbers, size, table
 from meanfield.errors import InputError
 
 if TYPE_CHECKING:
+    from meanfield.geometry.sphere import Array
     from meanfield.results.folder import RunFolder
 
 __all__ = ["add_to"]
@@ -112,6 +113,20 @@ def _series_rows(folder: RunFolder) -> Iterator[Row]:
     for name, digits in (("mass", 12), ("rho_min", 6), ("rho_max", 6), ("entropy", 6)):
         if name in series and len(series[name]):
             yield name, f"{series[name][-1]:.{digits}g}"
+    if "energy_scaled" in series:
+        yield from _staircase_rows(series["t"], series["energy_scaled"])
+
+
+def _staircase_rows(t: Array, energy: Array) -> Iterator[Row]:
+    """The plateaus of the energy, scaled, where one is between the first and the last."""
+    from meanfield.analysis.staircase import plateaus
+
+    found = plateaus(t, energy)
+    if len(found) < 3:
+        return
+    yield "staircase", f"{len(found) - 1} steps between {len(found)} plateaus of the scaled energy"
+    for one in found:
+        yield "", f"{one.height:.6g} from t = {one.begin:.4g} to {one.end:.4g}"
 
 
 def _process_rows(run: Mapping[str, object]) -> Iterator[Row]:

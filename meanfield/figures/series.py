@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from meanfield.analysis.staircase import plateaus
 from meanfield.errors import InputError
 from meanfield.figures.reading import time_scale, title_of
-from meanfield.figures.style import FAINT, INK, drawing, headline, save
+from meanfield.figures.style import CLUSTER_COLOURS, FAINT, INK, drawing, headline, save
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 
 __all__ = ["has_series", "plot_series"]
+
+_PLATEAU = CLUSTER_COLOURS[4]
 
 
 def has_series(run: RunFolder) -> bool:
@@ -25,6 +28,9 @@ def has_series(run: RunFolder) -> bool:
 
 def plot_series(run: RunFolder) -> Path:
     """Draw ``figures/energy.png``: energy, length of the mean, number of clusters against time.
+
+    Plateaus of the energy (``analysis.staircase``) are underlaid, where one is between the first
+    and the last.
 
     The energy of attention is E e^{-|beta|} with E = (1/2 beta) iint e^{beta <x,y>} dmu dmu, which
     *increases* along the flow for V = +I, that of kernels E = 1/2 iint W dmu dmu; a dotted line
@@ -52,6 +58,7 @@ def plot_series(run: RunFolder) -> Path:
         if energy is not None:
             first[0].plot(t, energy, color=INK, marker=marker)
             _label_energy(first[0], run, energy)
+            _mark_plateaus(first[0], t, energy)
         order.plot(t, series["mean_norm"], color=INK, marker=marker)
         order.set_ylabel(r"order  $|m|=|\int x\,\mathrm{d}\mu|$")
         order.set_ylim(-0.03, 1.03)
@@ -67,6 +74,14 @@ def plot_series(run: RunFolder) -> Path:
         figure.align_ylabels(axes)
         headline(figure, title_of(run))
         return save(figure, run.figure("energy.png"))
+
+
+def _mark_plateaus(ax: Axes, t: Array, energy: Array) -> None:
+    found = plateaus(t, energy)
+    if len(found) < 3:
+        return
+    heights, begins, ends = ([getattr(p, n) for p in found] for n in ("height", "begin", "end"))
+    ax.hlines(heights, begins, ends, color=_PLATEAU, linewidth=4.0, alpha=0.6, zorder=0.5)
 
 
 def _label_energy(ax: Axes, run: RunFolder, values: Array) -> None:

@@ -543,3 +543,15 @@ def test_a_run_that_stopped_at_once_has_its_first_state_drawn(tmp_path: Path) ->
     run = make_run(tmp_path / "run", MESHES["sphere"], times=(0.0,))
     run.series_path.write_text(",".join(COLUMNS) + "\n0,0.02,0.1,0\n")
     assert [path.name for path in make_figures(run)] == ["energy.png", "density.png"]
+
+
+def test_plateaus_of_the_energy_are_underlaid(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_run(tmp_path / "run", None)
+    t = np.geomspace(0.1, 1e5, 121)
+    energy = 0.02 + 0.03 * (t > 10.0) + 0.05 * (t > 1e3)
+    lines = (f"{s:.17g},{e:.17g},0.5,1\n" for s, e in zip(t, energy, strict=True))
+    run.series_path.write_text("t,energy_scaled,mean_norm,clusters\n" + "".join(lines))
+    make_figures(run)
+    (marked,) = figures[0].axes[0].collections
+    heights = [segment[0, 1] for segment in marked.get_segments()]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(heights, [0.02, 0.05, 0.1], rtol=1e-12)
