@@ -20,6 +20,11 @@ class ShortForm(NamedTuple):
     beta: float
     value: int
 
+    @property
+    def normalised(self) -> bool:
+        """Whether weights add up to one."""
+        return self.kind == "sa"
+
 
 def short_form(model: Model) -> ShortForm | None:
     """The short form of a model without noise; None where there is anything else in it."""

@@ -26,6 +26,7 @@ from meanfield.figures.slices import has_slices, plot_slices
 from meanfield.figures.state import has_state, plot_state
 from meanfield.figures.sweepbands import has_bands, plot_bands
 from meanfield.figures.sweepmap import has_map, plot_map
+from meanfield.figures.sweepplane import has_plane, plot_plane
 from meanfield.figures.sweepslopes import has_slopes, plot_slopes
 from meanfield.figures.tokens import has_tokens, plot_tokens
 from meanfield.results.comparison import has_comparison
@@ -45,6 +46,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_state, plot_state),
     (has_branch, plot_branch),
     (has_map, plot_map),
+    (has_plane, plot_plane),
     (has_bands, plot_bands),
     (has_slopes, plot_slopes),
 )

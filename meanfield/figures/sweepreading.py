@@ -41,6 +41,8 @@ _NAMES = {
     "kappa": (r"noise $\kappa$", r"\kappa"),
     "d": ("dimension $d$", "d"),
     "number": ("number of tokens $n$", "n"),
+    "factor": (r"factor $\gamma$", r"\gamma"),
+    "cosine": (r"cosine $\rho$ at the start", r"\rho"),
     **PARAMETER_NAMES,
 }
 _COLUMNS = {

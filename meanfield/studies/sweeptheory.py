@@ -13,12 +13,13 @@ import numpy as np
 from scipy import integrate
 
 from meanfield.analysis.exact import equiangular_rate
-from meanfield.case import Case, Particles
+from meanfield.analysis.onelayer import layer_cosine
+from meanfield.case import Case, Layers, Particles
 from meanfield.case.equiangular import EQUIANGULAR
 from meanfield.case.shortform import ShortForm, short_form
 from meanfield.geometry.laws import Uniform
 
-__all__ = ["theory_of"]
+__all__ = ["cosines_of", "theory_of"]
 
 
 def theory_of(cases: Sequence[Case], delta: float) -> list[float | None]:
@@ -67,3 +68,31 @@ def _time(form: ShortForm, n: int, delta: float, cosine: float) -> float:
         return math.inf
     time, _ = integrate.quad(slowness, first, -math.log(delta), epsabs=0.0, epsrel=1e-10, limit=500)
     return float(time)
+
+
+def cosines_of(cases: Sequence[Case]) -> list[float | None]:
+    """Inner products of tokens after one layer N(alpha x + gamma A(x)) of equiangular ones.
+
+    Args:
+        cases: of the points.
+
+    Returns:
+        A cosine for each case; None where there are more layers, or other tokens or models.
+    """
+    return [_one_layer(case) for case in cases]
+
+
+def _one_layer(case: Case) -> float | None:
+    solver, form = case.solver, short_form(case.model)
+    if form is None or not form.normalised or not isinstance(solver, Layers) or solver.exclude_self:
+        return None
+    alpha, step = getattr(solver, "residual", None), getattr(solver, "step", None)
+    once = solver.layers * case.time.end == 1.0
+    if solver.tokens != EQUIANGULAR or alpha is None or step is None or not once:
+        return None
+    assert solver.number is not None and solver.cosine is not None
+    if solver.number < 2:
+        return None
+    _, inverse_temperature, value = form
+    cosine = layer_cosine(solver.cosine, inverse_temperature, solver.number, alpha, step * value)
+    return float(cosine) if math.isfinite(cosine) else None

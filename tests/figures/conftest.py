@@ -27,6 +27,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         style,
         sweepbands,
         sweepmap,
+        sweepplane,
         sweepslopes,
         tokens,
     )
@@ -37,7 +38,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         collected.append(figure)
         return style.save(figure, path)
 
-    sweeps = (sweepbands, sweepmap, sweepslopes)
+    sweeps = (sweepbands, sweepmap, sweepplane, sweepslopes)
     for module in (density, distances, pairs, series, side_by_side, tokens, *sweeps):
         monkeypatch.setattr(module, "save", collect)
     return collected

@@ -18,7 +18,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.sweeptable import QUANTILES, Statistics, SweepTable
 from meanfield.studies.sweep.blocks import Block, joined
 from meanfield.studies.sweep.plan import Plan, Point
-from meanfield.studies.sweeptheory import theory_of
+from meanfield.studies.sweeptheory import cosines_of, theory_of
 
 __all__ = ["Failure", "gathered", "half_time"]
 
@@ -171,5 +171,8 @@ def _about(plan: Plan) -> dict[str, object]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         words = case.model.on(case.geometry).describe()
-    theory = theory_of([point.case for point in plan.points], plan.options.delta)
-    return {"title": case.title, "model": words, "seed": case.seed, "theory": theory}
+    cases = [point.case for point in plan.points]
+    about = {"title": case.title, "model": words, "seed": case.seed}
+    ends = cosines_of(cases)
+    told = {"theory_end": ends} if any(end is not None for end in ends) else {}
+    return {**about, "theory": theory_of(cases, plan.options.delta), **told}
