@@ -16,6 +16,7 @@ from meanfield.software import load_matplotlib
 
 load_matplotlib()
 
+from meanfield.figures.centres import has_centres, plot_centres
 from meanfield.figures.density import has_density, plot_density
 from meanfield.figures.diagram import has_branch, plot_branch
 from meanfield.figures.distances import has_distances, has_numbers, plot_against_n, plot_against_t
@@ -40,6 +41,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_slices, plot_slices),
     (has_tokens, plot_tokens),
     (has_pairs, plot_pairs),
+    (has_centres, plot_centres),
     (has_distances, plot_against_t),
     (has_numbers, plot_against_n),
     (has_comparison, plot_side_by_side),

@@ -6,7 +6,7 @@ Knows nothing of what is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +139,12 @@ def _told(key: str, value: object) -> str:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if plain and name in _NAMES:
         return f"${_NAMES[name][1]} = {number(float(str(value)))}$"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, Mapping):  # such as a matrix of an ensemble
+        text = ", ".join(
+            f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value.values()
+        )
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{name} = {text}".replace("$", r"\$")
 
 

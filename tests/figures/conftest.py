@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collects the figures at the moment they are saved."""
     from meanfield.figures import (
+        centres,
         density,
         distances,
         pairs,
@@ -39,6 +40,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         return style.save(figure, path)
 
     sweeps = (sweepbands, sweepmap, sweepplane, sweepslopes)
-    for module in (density, distances, pairs, series, side_by_side, tokens, *sweeps):
+    for module in (centres, density, distances, pairs, series, side_by_side, tokens, *sweeps):
         monkeypatch.setattr(module, "save", collect)
     return collected

@@ -14,6 +14,7 @@ from sweeps import sweep_table
 
 from meanfield.figures import make_figures
 from meanfield.figures.sweepplane import has_plane
+from meanfield.figures.sweepreading import point_label
 from meanfield.results.folder import RunFolder
 from meanfield.results.sweeptable import Axis, SweepTable
 
@@ -84,3 +85,9 @@ def test_no_plane_without_two_axes(axes: tuple[Axis, ...], tmp_path: Path) -> No
     run = RunFolder.create(tmp_path / "run")
     sweep_table(axes, np.array([0.0, 1.0]), {"inner_product": rows}).write(run)
     assert not has_plane(run)
+
+
+def test_tables_are_told_by_their_values() -> None:
+    matrix = {"ensemble": "ginibre", "seed": 3, "scale": 0.0884}
+    values = {"model.heads.0.V": matrix, "model.beta.factor": 1.5}
+    assert point_label(values) == r"V = ginibre, 3, 0.0884, $\gamma = 1.5$"

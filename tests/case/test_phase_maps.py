@@ -1,4 +1,4 @@
-"""The case of beta = gamma log n: tokens meet when theory says, later for more of them."""
+"""Cases of phase diagrams: beta = gamma log n as theory says, random matrices as written out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from processes import ROOT
 from scipy.integrate import quad
 
 import meanfield as mf
+from meanfield.dynamics.tokens import initial_tokens
+from meanfield.geometry.sphere import Array
 
 CASES = ROOT / "scripts" / "cases"
 
@@ -44,3 +46,36 @@ def test_temperature(tmp_path: Path) -> None:
     assert theory[3, 3] == pytest.approx(10.40259, abs=5e-5)  # n = 32, gamma = 1.5
     assert np.all(np.diff(half, axis=0) > 0.0) and np.all(np.diff(half, axis=1) > 0.0)
     assert (tmp_path / "sweep" / "figures" / "sweep_plane.png").is_file()
+
+
+def test_random_matrices(tmp_path: Path) -> None:
+    """By the kernel, against tokens by classical Runge-Kutta with the matrices written out."""
+    ensemble = [np.random.default_rng(seed).standard_normal((16, 16)) for seed in (1, 2)]
+    Q, K = (0.5 * g for g in ensemble)
+    A, V = 3.0 * K.T @ Q, 0.25 * Q.T @ K
+    changes = {
+        "geometry.d": 16, "solver.number": 8, "time.end": 4.0, "time.outputs.every": 1.0,
+        "model.heads.0.Q.scale": 0.5, "model.heads.0.K.scale": 0.5, "model.heads.0.V.scale": 0.25,
+    }  # fmt: skip
+    options = mf.SweepOptions(progress=False, kernel="always", changes=changes)
+    vary: dict[Any, Any] = {"model.heads.0.beta": [3.0]}
+    case = CASES / "random_matrices.toml"
+    table = mf.sweep(case, vary, tmp_path / "sweep", seeds=4, options=options).table
+    pairs = []
+    for seed in range(4):
+        x = initial_tokens(mf.Uniform(16), 8, seed)
+        for _ in range(400):
+            a = velocity(x, A, V)
+            b = velocity(x + 0.005 * a, A, V)
+            c = velocity(x + 0.005 * b, A, V)
+            x = x + 0.01 / 6.0 * (a + 2.0 * b + 2.0 * c + velocity(x + 0.01 * c, A, V))
+            x /= np.linalg.norm(x, axis=1, keepdims=True)
+        pairs.append(x[0] @ x[1])
+    assert np.ptp(pairs) > 0.1
+    assert table.columns["inner_product"].mean[0, -1] == pytest.approx(np.mean(pairs), abs=1e-4)
+
+
+def velocity(x: Array, A: Array, V: Array) -> Array:
+    weights = np.exp(x @ A.T @ x.T)
+    pull = weights @ x @ V.T / weights.sum(axis=1, keepdims=True)
+    return np.asarray(pull - np.sum(pull * x, axis=1, keepdims=True) * x)
