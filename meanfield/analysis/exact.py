@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import integrate, linalg, optimize, special
 
+from meanfield.analysis.equiangular import equiangular_rate, equiangular_solution
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.sphere import Array
@@ -316,34 +317,6 @@ def two_dirac_time(start: float, end: float, model: Model, beta: float, mass: fl
         epsabs=0.0, epsrel=1e-13, limit=500,
     )  # fmt: skip
     return float(time)
-
-
-def equiangular_rate(model: Model, gamma: ArrayLike, beta: float, n: int, value: int = 1) -> Array:
-    """d gamma/dt of n equal tokens with pairwise inner products gamma (GLPR, section 6).
-
-    sa: 2 e^{beta gamma} (1 - gamma)((n - 1) gamma + 1)/(e^beta + (n - 1) e^{beta gamma});
-    usa: (2/n) e^{beta gamma} (1 - gamma)((n - 1) gamma + 1). They need n <= d for gamma = 0.
-    """
-    _check(model, value=value)
-    if n < 2:
-        raise InputError(f"n = {n} found, at least 2 tokens expected")
-    g = np.asarray(gamma, dtype=np.float64)
-    common = 2.0 * value * (1.0 - g) * ((n - 1) * g + 1.0)
-    if model == "usa":
-        return np.asarray(common * np.exp(beta * g) / n)
-    return np.asarray(common / (np.exp(beta * (1.0 - g)) + (n - 1)))
-
-
-def equiangular_solution(
-    t: ArrayLike, gamma: float, model: Model, beta: float, n: int, value: int = 1
-) -> Array:
-    """gamma(t) of n equiangular tokens at times t (any shape), from ``gamma`` at t = 0."""
-    _check(model, value=value)
-
-    def rate(_: float, y: Array) -> Array:
-        return equiangular_rate(model, y, beta, n, value)
-
-    return _at_times(rate, gamma, np.asarray(t, dtype=np.float64))
 
 
 def narrow_cluster_variance(t: ArrayLike, variance: float, beta: float) -> Array:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from meanfield.case.gain import norm_of
 from meanfield.case.heads import Attention, Drift, Head, head_matrices
 from meanfield.case.intime import Form, combined, resolved
+from meanfield.case.normalisation import Normalisation
 from meanfield.case.terms import Perceptron, potential_on
 from meanfield.errors import InputError
 
@@ -53,6 +55,9 @@ class Parts(Protocol):
     def potential(self) -> Potential | None: ...
 
     @property
+    def normalisation(self) -> Normalisation | str | None: ...
+
+    @property
     def beside(self) -> list[str]:
         """The keys that are given of what needs no interaction."""
 
@@ -77,7 +82,8 @@ def composite_of(
 
     d, kind = geometry.d, model.attention or "sa"
     heads = heads_of(model, d, kind)
-    drifts = [part.on(d) for part in (model.drift, model.perceptron) if part is not None]
+    norm = norm_of(model.normalisation, d)
+    drifts = [part.on(d, norm) for part in (model.drift, model.perceptron) if part is not None]
     if model.potential is not None:
         drifts.append(potential_on(model.potential, d))
     given = options_of(model)
@@ -107,7 +113,17 @@ def heads_of(model: Parts, d: int, kind: Attention) -> list[HeadMatrices | Movin
         pull = combined([beta], lambda now: now * np.eye(d), (d, d))
         keys = pull if kind == "l2" else None
         heads.append(head_matrices(pull, values, kind, "model.beta", keys))
-    return heads
+    norm = norm_of(model.normalisation, d)
+    if norm is None:
+        return heads
+    key = "model.heads" if model.heads else "model.beta"
+    return [
+        head_matrices(
+            norm.within(head.A), norm.given(norm.seen(head.V)), kind, f"{key} with its gain",
+            None if head.keys is None else norm.within(head.keys),
+        )
+        for head in heads
+    ]  # fmt: skip
 
 
 def _looked_ahead(moving: Moving) -> Moving:

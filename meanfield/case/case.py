@@ -18,7 +18,7 @@ from meanfield.case.files import digest_of, emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
-from meanfield.case.normalisation import TOKENS, refuse_normalisation
+from meanfield.case.normalisation import TOKENS, refuse_in_density, refuse_normalisation
 from meanfield.case.numbered import numbered
 from meanfield.case.output import Output
 from meanfield.case.pretrained.fitting import check_pretrained
@@ -180,12 +180,11 @@ class Case:
             refuse_mask(self.model, "a density on a mesh that stays")
         if isinstance(given, Auto | Density):
             refuse_pretrained(self.model, "a density")
-            if not isinstance(given, Lagrangian):
-                scheme, who = self.model.normalisation, "densities on a fixed mesh do not have"
-                refuse_normalisation(scheme, who, f"{TOKENS} (or 'lagrangian')")
-            elif self.model.ordered:
+            moving = isinstance(given, Lagrangian)
+            if moving and self.model.ordered:
                 scheme, who = self.model.normalisation, "densities by position do not have"
                 refuse_normalisation(scheme, who, TOKENS)
+            refuse_in_density(self.model.normalisation, moving)
         set_checked(self, "model", numbered(self.model, given, self.geometry.d))
         if isinstance(given, Auto):
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))

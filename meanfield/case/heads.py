@@ -24,6 +24,7 @@ from meanfield.interaction.intime import InTime, largest_of
 from meanfield.options import Field, as_table, options
 
 if TYPE_CHECKING:
+    from meanfield.case.gain import Norm
     from meanfield.interaction.composite import HeadMatrices, MovingDrift, MovingHead
     from meanfield.interaction.drifts import LinearDrift
 
@@ -233,8 +234,8 @@ class Drift:
         """As the section [model.drift] of a case file."""
         return written(as_table(self))
 
-    def on(self, d: int) -> LinearDrift | MovingDrift:
-        """On S^{d-1}.
+    def on(self, d: int, norm: Norm | None = None) -> LinearDrift | MovingDrift:
+        """On S^{d-1}; ``norm``: what stands between tokens and M.
 
         Raises:
             InputError: a matrix of another shape.
@@ -242,6 +243,8 @@ class Drift:
         from meanfield.interaction.drifts import LinearDrift
 
         found = resolved("model.drift.matrix", self.matrix, Form(2, d, d))
+        if norm is not None:
+            found = norm.given(norm.seen(found))
         if not isinstance(found, InTime):
             return LinearDrift(found)
         from meanfield.interaction.composite import MovingDrift

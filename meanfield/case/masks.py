@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from meanfield.case.batchmasks import Padding, Sequences
 from meanfield.case.built import Parts, composite_of
+from meanfield.case.gain import norm_of
 from meanfield.case.heads import Head, number_in_words
 from meanfield.case.intime import Form, resolved
 from meanfield.case.maskoption import MaskOption
@@ -345,7 +346,7 @@ def _rotary(model: Ordered, d: int) -> tuple[RotaryHead, ...]:
     if model.rope is None:
         return ()
     found = []
-    heads = list(model.heads) or [Head(beta=model.beta)]
+    heads, norm = list(model.heads) or [Head(beta=model.beta)], norm_of(model.normalisation, d)
     for i, head in enumerate(heads):
         key = f"model.heads[{i}]" if model.heads else "model"
         Q = resolved(f"{key}.Q", head.Q, Form(2, d))
@@ -355,6 +356,8 @@ def _rotary(model: Ordered, d: int) -> tuple[RotaryHead, ...]:
                 f"model.rope: found with {key} in time ({number_in_words(head.beta)} for beta), "
                 "expected constants"
             )
+        if norm is not None:
+            Q, K = norm.seen(Q), norm.seen(K)
         assert isinstance(Q, np.ndarray) and isinstance(K, np.ndarray)
         found.append(RotaryHead(head.beta * Q, K, model.rope.of_rows(len(Q))))
     return tuple(found)

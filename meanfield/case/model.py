@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 
 from meanfield.case.built import OPTIONS
 from meanfield.case.bynumber import beta_by_number, refuse_unnumbered
+from meanfield.case.gain import check_normalisation
 from meanfield.case.gibbs import (
     changes_for,
     external_of,
@@ -174,6 +175,7 @@ class Model:
                     f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
                 )
         check_ordered(self)
+        check_normalisation(self)
         if self.pretrained is not None:
             refuse_beside(self)
         elif self.interaction is not None:
@@ -233,8 +235,13 @@ class Model:
         """Whether x is pulled by y along a function of <x, y>, and by nothing else."""
         kernel = self.attention is None or self.attention in EXPONENTIAL
         more = self.heads or self.beside or self.strength is not None or moves(self.beta)
-        more = more or self.ordered or self.pretrained is not None
+        more = more or self.ordered or self.pretrained is not None or self._changed
         return kernel and not more and not isinstance(self.interaction, KernelInTime)
+
+    @property
+    def _changed(self) -> bool:
+        """Whether a gain, or layer norm, stands before attention."""
+        return isinstance(self.normalisation, Normalisation) and self.normalisation.changes_heads
 
     @property
     def term(self) -> Term:

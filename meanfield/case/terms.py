@@ -28,6 +28,7 @@ from meanfield.interaction.intime import InTime, TableInTime
 from meanfield.options import Expected, Field, Number, a_list, as_table, options
 
 if TYPE_CHECKING:
+    from meanfield.case.gain import Norm
     from meanfield.interaction.composite import MovingDrift
     from meanfield.interaction.drifts import Drift
 
@@ -163,8 +164,8 @@ class Perceptron:
         """As the section [model.perceptron] of a case file."""
         return written(as_table(self))
 
-    def on(self, d: int) -> Drift | MovingDrift:
-        """As a drift on S^{d-1}.
+    def on(self, d: int, norm: Norm | None = None) -> Drift | MovingDrift:
+        """As a drift on S^{d-1}; ``norm``: what stands between tokens and B, W and outputs.
 
         Raises:
             InputError: shapes that do not fit together.
@@ -174,6 +175,8 @@ class Perceptron:
         key = "model.perceptron"
         inner = resolved(f"{key}.B", self.B, Form(2, d))
         outer = resolved(f"{key}.W", self.W, Form(2, inner.shape[0], d))
+        if norm is not None:
+            inner, outer = norm.seen(inner), norm.given(outer)
         shifts: InTime | Array = np.zeros(inner.shape[0])
         if self.b is not None:
             shifts = resolved(f"{key}.b", self.b, Form(1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class ParticleSolver(TokenSolver):
         InputError: parameters or tokens that cannot be used.
     """
 
-    state_kind = ParticleState
+    state_kind: ClassVar[type[ParticleState]] = ParticleState
 
     @checked_arguments
     def __init__(
@@ -253,9 +254,12 @@ class ParticleSolver(TokenSolver):
             self._velocity = self._field_at(self._points, self.t)
         return self._velocity
 
+    def _setting(self) -> Setting:
+        """Where points move."""
+        return Setting(self.interaction.manifold)
+
     def _smooth_step(self, t_end: float) -> float:
-        first, control = self._first_velocity(), self._control
-        setting = Setting(self.interaction.manifold)
+        first, control, setting = self._first_velocity(), self._control, self._setting()
         if control.longest == 0.0:
             control.start(self._field_at, self._points, first, self.t, t_end, setting)
         while True:

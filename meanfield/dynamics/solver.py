@@ -317,7 +317,7 @@ class Solver(ABC):
             raise InputError(f"t_end = {t_end:g} found, a time after t = {self.t:g} expected")
         changed = math.inf
         if self.ends_at_jumps:
-            changed = self.interaction.next_jump(self.t)
+            changed = min(self.interaction.next_jump(self.t), self._own_jump())
             self._jump = min(changed, self.diffusion_in_time.next_jump(self.t))
         t_end = min(t_end, self._jump)
         dt = self._take(t_end)
@@ -331,6 +331,10 @@ class Solver(ABC):
                 self._forget()
         self._settle()
         return dt
+
+    def _own_jump(self) -> float:
+        """The first time after ``t`` at which what it makes of a field changes."""
+        return math.inf
 
     def _within(self, t: float) -> float:
         """The time itself, or that before the jump with which the step ends: its left limit."""

@@ -87,6 +87,13 @@ class TokenSolver(Solver):
         """(n,) lengths of the tokens, whose directions ``x`` are; None: they have none."""
         return None
 
+    rescales: bool = False
+    """Whether ``rescaled`` knows what undoes the growth of tokens."""
+
+    def rescaled(self) -> Array | None:
+        """(n, d) tokens whose growth is undone, where they grow and it is known; else None."""
+        return None
+
     @property
     def has_energy(self) -> bool:
         """Whether there is an energy that the flow increases."""

@@ -14,6 +14,7 @@ from meanfield.analysis.columns import (
     energy,
     entropy,
     extremes,
+    lengths,
     mass,
     moments,
     power,
@@ -42,8 +43,8 @@ __all__ = [
 ]
 
 _FILES = (
-    *(step, mass, extremes, energy, entropy, dissipation, moments, rank, power, clusters),
-    tangents,
+    *(step, mass, extremes, energy, entropy, dissipation, moments, rank, power, lengths),
+    *(clusters, tangents),
 )
 
 COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for column in file.COLUMNS)

@@ -54,7 +54,8 @@ class View(ABC):
             energy of kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known
             to fall), "balance" (and falls by nothing else: kappa does not depend on time),
             "harmonics" (``power``), "groups" (``largest_cluster``), "points", "spectrum"
-            (``spectrum``), "tangents" (``growth``).
+            (``spectrum``), "tangents" (``growth``), "lengths" and "rescaled" (of tokens in schemes
+            that have them).
         previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
@@ -163,6 +164,21 @@ class View(ABC):
     @property
     def growth(self) -> float:
         """log of the norm of d x(t)/d x(0), on the directions that are carried along."""
+        raise NotImplementedError
+
+    @property
+    def masses(self) -> Array:
+        """(n,) masses of the tokens."""
+        raise NotImplementedError
+
+    @property
+    def lengths(self) -> Array:
+        """(n,) lengths of the tokens."""
+        raise NotImplementedError
+
+    @property
+    def rescaled(self) -> Array:
+        """(n, d) tokens whose growth is undone."""
         raise NotImplementedError
 
 
@@ -317,7 +333,10 @@ class TokenView(View):
         energies = _energies(solver) if solver.has_energy else set()
         if not solver.follows_field:
             energies -= {"dissipation", "balance"}
-        self.offers = frozenset({"groups", "spectrum"} | harmonics | tangents | energies)
+        lengths = set() if solver.lengths is None else {"lengths"}
+        rescaled = {"rescaled"} if solver.rescales else set()
+        told = harmonics | tangents | energies | lengths | rescaled
+        self.offers = frozenset({"groups", "spectrum"} | told)
         self.directions = min(solver.d, _MOMENTS)
 
     def _totals_of(self) -> _Totals:
@@ -351,6 +370,25 @@ class TokenView(View):
     def extremes(self) -> tuple[float, float]:
         """Tokens have no density."""
         raise NotImplementedError
+
+    @property
+    def masses(self) -> Array:
+        """(n,) masses of the tokens."""
+        return self.solver.weights
+
+    @cached_property
+    def lengths(self) -> Array:
+        """(n,) lengths of the tokens, where they have some."""
+        found = self.solver.lengths
+        assert found is not None
+        return found
+
+    @cached_property
+    def rescaled(self) -> Array:
+        """(n, d) tokens whose growth is undone, where it is known."""
+        found = self.solver.rescaled()
+        assert found is not None
+        return found
 
     @cached_property
     def _masses(self) -> Array:

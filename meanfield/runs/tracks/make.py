@@ -18,6 +18,7 @@ from meanfield.case import (
     Particles,
     Tokens,
 )
+from meanfield.case.gain import norm_of
 from meanfield.case.normalisation import Normalisation, Post
 from meanfield.case.slices import sliced_on
 from meanfield.case.terms import kappa_in_time
@@ -31,6 +32,7 @@ from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.pretrained import TransformerSolver
+from meanfield.dynamics.schemes import SchemeSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.tokenfiles import read_tokens, read_vectors
 from meanfield.dynamics.tokens import initial_tokens
@@ -90,15 +92,21 @@ def token_solver(
         normalise = isinstance(solver, Tokens) and solver.normalise
         table = read_tokens(kind, case.initial.d, number, normalise)
         x, weights = table.x, table.weights
+    scheme = case.model.normalisation
+    if isinstance(scheme, Normalisation) and (norm := norm_of(scheme, case.geometry.d)):
+        x = norm.directions(x)
     if isinstance(solver, Layers):
         return LayerSolver(
             interaction, x, weights, layer_step=1.0 / solver.layers, block=_block(case, solver),
             kappa=_diffusion(case), seed=seed,
         )  # fmt: skip
     options = solver if isinstance(solver, Particles) else None
-    return ParticleSolver(
-        interaction, x, weights, options=options, kappa=_diffusion(case), seed=seed
-    )
+    kappa = _diffusion(case)
+    if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+        return SchemeSolver(
+            interaction, x, weights, scheme=scheme, options=options, kappa=kappa, seed=seed
+        )
+    return ParticleSolver(interaction, x, weights, options=options, kappa=kappa, seed=seed)
 
 
 def _block(case: Case, solver: Layers) -> Block:

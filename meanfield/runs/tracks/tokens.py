@@ -72,6 +72,8 @@ class TokenTrack(Track):
 
     def initial_notes(self) -> list[str]:
         notes, tangents = super().initial_notes(), self.solver.tangents
+        if self.solver.interaction.energy_kind is not None and not self.solver.has_energy:
+            notes = ["no energy for this model: attention is that of tokens as long as they are"]
         if tangents is None or tangents.exact:
             return notes
         return [
@@ -87,7 +89,7 @@ class TokenTrack(Track):
             about["tangents"] = {"number": len(tangents.vectors), "exact": tangents.exact}
         if self._counter is not None:
             about["pairs"] = {"number": self._counter.number, "sampled": self._counter.sampled}
-        return about
+        return about if self.solver.has_energy else {**about, "energy": None}
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         solver = self.solver
