@@ -14,7 +14,6 @@ from pydantic import PlainValidator, ValidationInfo
 
 from meanfield.case.equiangular import EQUIANGULAR, Cosine, check_equiangular
 from meanfield.case.geometry import Geometry
-from meanfield.case.normalisation import refuse_normalisation
 from meanfield.case.schemechecks import suits_scheme
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
@@ -195,7 +194,6 @@ class Particles:
         """
         suits_tokens(self, geometry, model)
         suits_scheme(self, model.normalisation, model.diffuses)
-        refuse_normalisation(model.normalisation, "particles do not have yet", "none")
         if model.diffuses and model.exponent != 1.0:
             raise InputError(
                 f"model.diffusion.exponent: found {model.exponent:g}, but the noise of tokens is "
