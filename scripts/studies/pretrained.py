@@ -104,9 +104,8 @@ def main() -> None:
         figure = Figure(figsize=(5.0, 3.2), layout="constrained")
         axes = figure.add_subplot()
         for name, (t, cosine) in found.items():
-            style = "default" if name == "flow" else "steps-post"
-            axes.plot(t, cosine, label=name, drawstyle=style)
             ends = [cosine[np.flatnonzero(t <= k + 1e-9)[-1]] for k in range(layers + 1)]
+            axes.plot(range(layers + 1), ends, "-k" if name == "flow" else "o", ms=3, label=name)
             print(f"{name:20} " + " ".join(f"{value:.4f}" for value in ends))
         axes.set_xlabel("layer")
         axes.set_ylabel("mean cosine of two tokens")

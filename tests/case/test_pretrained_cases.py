@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 import meanfield as mf
 from meanfield.case import as_case
+from meanfield.cli.words import case_words
 from meanfield.dynamics.pretrained import TransformerSolver
 from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.errors import InputError
@@ -171,6 +172,9 @@ def test_a_case_is_written_and_read_again(tmp_path: Path) -> None:
         "type": "particles", "number": 4})).model == made.model  # fmt: skip
     assert set(made.file_digests()) == {"model.pretrained.folder", "solver.tokens"}
     assert "bert, 3 layers, 2 heads, d = 16" in made.model.describe()
+    exact = case(tmp_path, "bert", True, solver__normalise=False)
+    words = "8 tokens on S^15 (embeddings.npy), layer by layer, pretrained bert"
+    assert case_words(exact).startswith(words)
 
 
 # ------------------------------------------------------------------ what is in a folder
@@ -244,7 +248,7 @@ def test_only_what_is_needed_is_read(tmp_path: Path) -> None:
     assert checkpoint.block(0) is first
     checkpoint.block(1)
     checkpoint.block(2)
-    assert checkpoint.block(0) is not first  # two are kept
+    assert checkpoint.block(0) is not first  # one is kept
     name = "transformer.h.2.mlp.c_fc.bias"
     save_file({**w, name: np.full(40, np.nan)}, tmp_path / "model.safetensors")
     checkpoint = mf.Checkpoint(tmp_path)

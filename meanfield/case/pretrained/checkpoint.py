@@ -23,7 +23,7 @@ from meanfield.interaction.pretrained import (
 
 __all__ = ["Checkpoint"]
 
-_KEPT = 2  # layers that are kept: of BERT in its base size 57 MB each
+_KEPT = 1  # layers that are kept: of BERT in its base size 57 MB each
 _NORMS = ("first", "second")
 _MOST = 100_000  # of any size
 
@@ -184,7 +184,7 @@ class Checkpoint:
 
     @checked_arguments
     def block(self, layer: int) -> Block:
-        """A layer, 0 <= layer < ``layers``; the last two are kept.
+        """A layer, 0 <= layer < ``layers``; the last one is kept.
 
         Raises:
             InputError: there is no such layer, or what is in the files cannot be used.
