@@ -88,6 +88,7 @@ def _one_layer(case: Case) -> float | None:
         return None
     alpha, step = getattr(solver, "residual", None), getattr(solver, "step", None)
     once = solver.layers * case.time.end == 1.0
+    once = once and getattr(solver, "output", None) != "projected"
     if solver.tokens != EQUIANGULAR or alpha is None or step is None or not once:
         return None
     assert solver.number is not None and solver.cosine is not None
