@@ -12,7 +12,7 @@ __all__ = ["EQUIANGULAR", "Cosine", "check_equiangular", "check_law"]
 
 EQUIANGULAR = "equiangular"
 
-Cosine = Annotated[Number, Field(ge=-1.0, lt=1.0)] | None
+Cosine = Annotated[Number, Field(ge=-1.0, le=1.0)] | None
 
 
 class Started(Protocol):
@@ -48,6 +48,8 @@ def check_equiangular(solver: Started, d: int) -> None:
             "cosine = 0.5"
         )
     assert n is not None
+    if cosine == 1.0:
+        raise InputError("solver.cosine: found 1, which is one token; expected less")
     least = -1.0 / (n - 1.0) if n > 1 else -1.0
     if cosine < least * (1.0 + 1e-12):
         raise InputError(

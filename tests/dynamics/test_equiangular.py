@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import few_tokens
+from cases import few_tokens, small
 
 import meanfield as mf
 from meanfield.analysis.exact import equiangular_solution
 from meanfield.dynamics.equiangular import equiangular_tokens
 from meanfield.dynamics.tokens import initial_tokens, tokens_of_block
 from meanfield.errors import InputError
+from meanfield.studies.settings import Settings
 from meanfield.studies.sweeptheory import theory_of
 
 SIMPLEX = few_tokens.but(
@@ -104,7 +105,8 @@ def test_sweeps_over_the_cosine(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"solver.cosine": None}, "solver.cosine is missing"),
-        ({"solver.cosine": 1.0}, "solver.cosine: expected"),
+        ({"solver.cosine": 1.0}, "solver.cosine: found 1, which is one token"),
+        ({"solver.cosine": 1.5}, "solver.cosine: expected a number from -1 to 1, found 1.5"),
         ({"solver.cosine": -0.2}, "expected at least -0.142857 for 8 tokens"),
         ({"solver.number": 13}, "expected at most 12, which span them"),
         ({"solver.tokens": "iid"}, "solver.cosine: found 0.5 with solver.tokens = 'iid'"),
@@ -119,3 +121,15 @@ def test_refusals(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as error:
         SIMPLEX(changes)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_comparisons_draw_their_own_tokens() -> None:
+    """Of a density there are clouds of independent points, whatever the particles' case says."""
+    case = small()
+    table = {"type": "particles", "number": 3, "tokens": "equiangular", "cosine": 0.5}
+    other = mf.Case.from_dict(
+        {**case.to_dict(), "initial": {"type": "uniform"}, "solver": table},
+    )
+    solver = Settings(case, other, (10,), 1, (0.0,), ()).token_case(10).solver
+    assert isinstance(solver, mf.Particles)
+    assert (solver.tokens, solver.cosine, solver.number) == ("iid", None, 10)
