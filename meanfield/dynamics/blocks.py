@@ -40,6 +40,8 @@ from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["Block", "Sum", "normalised_rows", "summed"]
 
+_SAME = 1e-10  # relative: how near a sum of steps is to the time that it stands for
+
 
 class Sum(NamedTuple):
     """y = own x + of A, with these numbers for all tokens.
@@ -87,7 +89,7 @@ def summed(scheme: Normalisation, residual: float, step: float, t: float) -> Sum
         case Peri():
             return Sum(residual, step, True, True)
         case Mix():
-            return Sum(residual, step, False, t >= scheme.switch)
+            return Sum(residual, step, False, t >= scheme.switch * (1.0 - _SAME))
     raise InputError(f"normalisation '{scheme.type}' found, one that layers have expected")
 
 

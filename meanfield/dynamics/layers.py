@@ -40,7 +40,7 @@ __all__ = ["LayerSolver", "LayerState", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
 _START, _LENGTHS = 2**64 - 1, 2  # the random numbers of no step, and the stream of lengths
-_PART = 1.0 - 1e-6  # of a layer: more is a whole one, whose time is a sum with round-off
+_NEAR = 1e-6  # the same where layers have weights of their own, beside what their time is
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,11 @@ class LayerSolver(TokenSolver):
         plain = isinstance(scheme, Post) and self.block.residual == 1.0 and self.block.step is None
         self.follows_field = plain
         self.timings["noise"] = 0.0
+        if self.block.whole and any(part.excludes_self for part in self._sublayers):
+            raise InputError(
+                "outputs as they are found of an interaction that leaves own terms out, which are "
+                "sums over all tokens: expected tangential outputs"
+            )
         if self.block.whole and not interaction.manifold.whole:
             raise InputError(
                 f"outputs as they are found on {interaction.manifold.symbol}, which they leave: "
@@ -187,9 +192,11 @@ class LayerSolver(TokenSolver):
     def _take(self, t_end: float) -> float:
         """Apply one layer, a shorter one if ``t_end`` comes before its end."""
         remaining, h = t_end - self.t, self.layer_step
-        dt = remaining if remaining <= h * (1.0 + _WHOLE) else h
         step = self.block.step
-        if dt < _PART * h:
+        # Weights of its own make a layer one that has no sliver beside it, of the round-off of t.
+        near = _WHOLE if step is None and self.block.residual == 1.0 else _NEAR
+        dt = remaining if remaining <= h * (1.0 + near) else h
+        if dt < (1.0 - _NEAR) * h:
             if self.block.residual != 1.0:
                 raise InputError(
                     f"a time {t_end:g} within a layer found: with a residual weight other than 1 "

@@ -285,7 +285,32 @@ def test_lengths_go_on_after_a_restart() -> None:
     assert np.ptp(np.asarray(one.lengths)) > 1e-3
 
 
+def test_a_switch_at_a_sum_of_steps() -> None:
+    """Eight times 0.1 is less than 0.8 in doubles: the ninth layer is "pre" all the same."""
+    solver = LayerSolver(MODEL, X, M, layer_step=0.1, block=Block(Mix(switch=0.8)))
+    for k in range(9):
+        assert np.ptp(np.asarray(solver.lengths)) == 0.0
+        solver.advance(2.0)
+        assert solver.step == k + 1
+    assert np.ptp(np.asarray(solver.lengths)) > 1e-3
+
+
+def test_many_layers_leave_no_sliver() -> None:
+    """Of 30 000 steps of 1e-3 the sum is off by more than 1e-9 of a step: the last is whole."""
+    x = uniform_points(2, 2, np.random.default_rng(0))
+    block = Block(residual=0.5, step=1e-3)
+    still = Composite((), "sa", 2, drifts=(LinearDrift(np.zeros((2, 2))),))
+    solver = LayerSolver(still, x, layer_step=1e-3, block=block)
+    while solver.t < 30.0:
+        solver.advance(30.0)
+    assert solver.step == 30_000 and solver.t == 30.0
+    assert abs(float(np.sum(np.full(30_000, 1e-3).cumsum()[-1:])) - 30.0) > 1e-12
+
+
 def test_refusals() -> None:
+    leaves_out = Composite(HEADS, "sa", D).excluding_self()
+    with pytest.raises(InputError, match="leaves own terms out"):
+        LayerSolver(leaves_out, X, layer_step=0.1, block=Block())
     with pytest.raises(InputError, match="residual = -1 found"):
         Block(residual=-1.0)
     with pytest.raises(InputError, match="step = 0 found"):
