@@ -121,8 +121,8 @@ def _given(value: object) -> object:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number or not 0.0 < float(value) <= MAX_LENGTH:  # type: ignore[arg-type]
         raise InputError(
-            "expected a length above 0, a table of a law or the name of a file (.npy), found "
-            + as_found(value)
+            "model.normalisation.length: expected a length above 0, a table of a law or the name "
+            f"of a file (.npy), found {as_found(value)}"
         )
     return value
 

@@ -26,6 +26,7 @@ from meanfield.figures.side_by_side import plot_side_by_side
 from meanfield.figures.slices import has_slices, plot_slices
 from meanfield.figures.state import has_state, plot_state
 from meanfield.figures.sweepbands import has_bands, plot_bands
+from meanfield.figures.sweepcurves import has_curves, plot_curves
 from meanfield.figures.sweepmap import has_map, plot_map
 from meanfield.figures.sweepplane import has_plane, plot_plane
 from meanfield.figures.sweepslopes import has_slopes, plot_slopes
@@ -49,6 +50,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_branch, plot_branch),
     (has_map, plot_map),
     (has_plane, plot_plane),
+    (has_curves, plot_curves),
     (has_bands, plot_bands),
     (has_slopes, plot_slopes),
 )

@@ -19,6 +19,7 @@ import numpy as np
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
 from meanfield.case.masks import refuse_mask
+from meanfield.case.normalisation import refuse_normalisation
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
@@ -159,6 +160,8 @@ def _check_cases(settings: Settings) -> None:
             "that stays: 'eulerian' or 'implicit'"
         )
     refuse_mask(other.model, "the density that particles are compared with")
+    who = "the density that particles are compared with does not have"
+    refuse_normalisation(other.model.normalisation, who, "'post'")
     if isinstance(other.solver, Layers):
         raise InputError(
             "solver.type: 'layers' found for the particles, which follow the flow: expected "

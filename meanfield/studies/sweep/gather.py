@@ -18,11 +18,13 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.sweeptable import QUANTILES, Statistics, SweepTable
 from meanfield.studies.sweep.blocks import Block, joined
 from meanfield.studies.sweep.plan import Plan, Point
+from meanfield.studies.sweepcurves import curves_of, scheme_times
 from meanfield.studies.sweeptheory import cosines_of, theory_of
 
 __all__ = ["Failure", "gathered", "half_time"]
 
 _PAIR = "inner_product"
+_CURVES = 10  # points of which curves are told
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,13 @@ def _about(plan: Plan) -> dict[str, object]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         words = case.model.on(case.geometry).describe()
-    cases = [point.case for point in plan.points]
-    about = {"title": case.title, "model": words, "seed": case.seed}
+    cases, delta = [point.case for point in plan.points], plan.options.delta
+    pairs = zip(theory_of(cases, delta), scheme_times(cases, delta), strict=True)
+    theory = [plain if plain is not None else scheme for plain, scheme in pairs]
+    told: dict[str, object] = {
+        "title": case.title, "model": words, "seed": case.seed, "theory": theory
+    }  # fmt: skip
     ends = cosines_of(cases)
-    told = {"theory_end": ends} if any(end is not None for end in ends) else {}
-    return {**about, "theory": theory_of(cases, plan.options.delta), **told}
+    if any(end is not None for end in ends):
+        told["theory_end"] = ends
+    return {**told, "curves": curves_of(cases)} if len(cases) <= _CURVES else told

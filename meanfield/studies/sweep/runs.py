@@ -161,7 +161,7 @@ def _at(times: Sequence[float], t: Array, values: Array, stays: bool) -> Array:
 
 
 class _Pairs(Observer):
-    """Adds <x_1, x_2> and the part of all pairs that are close to the series."""
+    """Adds <x_1, x_2>, the mean of all and the part of pairs that are close to the series."""
 
     def __init__(self, delta: float) -> None:
         def close(view: View) -> float:
@@ -169,6 +169,7 @@ class _Pairs(Observer):
 
         self.columns = (
             Column("inner_product", "1", "<x_1, x_2> of the first two tokens", _first_two),
+            Column("mean_inner_product", "1", "Mean of <x_i, x_j> over all pairs", _mean_product),
             Column("close", "1", f"Part of all pairs with <x_i, x_j> >= 1 - {delta:g}", close),
         )
 
@@ -182,6 +183,12 @@ def _tokens(view: View) -> Array:
 def _first_two(view: View) -> float:
     x = _tokens(view)
     return float(x[0] @ x[1]) if len(x) > 1 else 1.0
+
+
+def _mean_product(view: View) -> float:
+    x = _tokens(view)
+    n, total = len(x), x.sum(axis=0)
+    return float((total @ total - n) / (n * (n - 1))) if n > 1 else 1.0
 
 
 def _close(x: Array, delta: float) -> float:
