@@ -13,6 +13,7 @@ from tokencases import same_run
 
 from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder
+from meanfield.results.formats import read_tokens_file
 
 _LOGNORMAL = {"type": "lognormal", "sigma": 0.5}
 SCHEMES: dict[str, Any] = {
@@ -54,6 +55,11 @@ def test_columns(name: str, tmp_path: Path) -> None:
         r = solver.lengths
         end = [float(series[column][-1]) for column in LENGTHS]
         assert end == pytest.approx([r.mean(), r.min(), r.max()], rel=1e-14)
+    stored = read_tokens_file(tmp_path / "run" / "particles.vtkhdf")
+    assert ("length" in stored.names) == (solver.lengths is not None)
+    if solver.lengths is not None:
+        np.testing.assert_array_equal(stored.read("length", -1), solver.lengths)
+        assert stored.read("length", 0).mean() == pytest.approx(series["mean_length"][0])
     assert ("rescaled_length" in series) == (name == "none")
     # What the field says of dE/dt is so where tokens move as it says.
     assert ("dissipation" in series) == (name == "gain")

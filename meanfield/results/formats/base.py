@@ -60,8 +60,14 @@ class TokenFile(Protocol):
     def last_time(self) -> float:
         """Time of the last step, -inf before the first."""
 
-    def write(self, t: float, x: Array, cluster: IntegerArray, velocity: Array) -> None:
-        """Append one step: tokens (n, d), number of the cluster of each, velocities (n, d)."""
+    def write(
+        self, t: float, x: Array, cluster: IntegerArray, velocity: Array,
+        length: Array | None = None,
+    ) -> None:  # fmt: skip
+        """Append one step: tokens (n, d), number of the cluster of each, velocities (n, d).
+
+        And lengths (n,), where the file has them.
+        """
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -99,6 +105,19 @@ class Format(Protocol):
         resume_at: float | None,
     ) -> TokenFile:
         """Open a file of tokens for writing; see ``vtkhdf.TokenWriter`` for the arguments."""
+
+    def tokens_with_lengths(
+        self,
+        path: Path,
+        d: int,
+        n: int,
+        *,
+        masses: Array,
+        precision: str,
+        compression: str,
+        resume_at: float | None,
+    ) -> TokenFile:
+        """The same with the length of each token."""
 
     def read_fields(self, path: Path) -> FieldSeries:
         """Open a file of fields of a finished, running or killed run."""

@@ -50,7 +50,9 @@ class TokenTrack(Track):
     def open(self, folder: RunFolder, resume_at: float | None) -> None:
         super().open(folder, resume_at)
         output = self.case.output
-        self._file = self.format.tokens(
+        has_lengths = self.solver.lengths is not None
+        open_file = self.format.tokens_with_lengths if has_lengths else self.format.tokens
+        self._file = open_file(
             folder.file(f"particles.{output.format}"),
             self.solver.d,
             self.solver.n,
@@ -63,10 +65,11 @@ class TokenTrack(Track):
     def gathered(self) -> Callable[[], None]:
         solver = self.solver
         t, x, labels, velocity = solver.t, solver.x.copy(), self._clusters(), solver.velocity()
+        lengths = solver.lengths
 
         def write() -> None:
             if self._file is not None and t > self._file.last_time:
-                self._file.write(t, x, labels, velocity)
+                self._file.write(t, x, labels, velocity, lengths)
 
         return write
 

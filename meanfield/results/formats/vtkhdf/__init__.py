@@ -9,7 +9,7 @@ load_h5py()
 
 from meanfield.results.formats.vtkhdf.fields import FieldWriter
 from meanfield.results.formats.vtkhdf.fields import read as read_fields
-from meanfield.results.formats.vtkhdf.tokens import TokenWriter
+from meanfield.results.formats.vtkhdf.tokens import LengthWriter, TokenWriter
 from meanfield.results.formats.vtkhdf.tokens import read as read_tokens
 
 __all__ = ["FORMAT"]
@@ -21,6 +21,7 @@ class _VtkHdf:
     program = "ParaView"
     fields = FieldWriter
     tokens = TokenWriter
+    tokens_with_lengths = LengthWriter
     read_fields = staticmethod(read_fields)
     read_tokens = staticmethod(read_tokens)
 

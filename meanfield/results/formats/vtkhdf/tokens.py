@@ -12,7 +12,7 @@ do not tell how near tokens are to each other (d > 3), the distribution of inner
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -30,9 +30,10 @@ from meanfield.results.stored import (
     stored_vectors,
 )
 
-__all__ = ["TokenWriter", "read"]
+__all__ = ["LengthWriter", "TokenWriter", "read"]
 
 _KIND = "particle file"
+_LENGTH = "PointData/length"
 _VERTEX = 1  # VTK's number for cells of one point
 
 # Out of sight of VTK: it has nothing to do with points or cells.
@@ -69,6 +70,8 @@ class TokenWriter(TemporalWriter):
         ValueError: if d, n, masses or frame are not as said.
     """
 
+    _with_lengths: ClassVar[bool] = False
+
     def __init__(
         self,
         path: str | Path,
@@ -90,6 +93,8 @@ class TokenWriter(TemporalWriter):
             raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
         self._frame = checked_frame(frame, d)
         self._rows = ("Points", "PointData/cluster", "PointData/velocity")
+        if self._with_lengths:
+            self._rows += (_LENGTH,)
         if d > 3:
             self._rows += (_INNER_PRODUCTS,)
             self._pairs = chosen_pairs(n)
@@ -102,6 +107,8 @@ class TokenWriter(TemporalWriter):
         self._create_static("mass", self._masses)
         self._create_point_data("cluster", 1, np.int32)
         self._create_point_data("velocity", 3, self._dtype)
+        if self._with_lengths:
+            self._create_point_data("length", 1, np.float64)
         if self._frame is not None:
             self._file["meanfield"]["frame"] = self._frame
             self._create_per_step("inner_products", len(INNER_PRODUCT_EDGES) - 1)
@@ -128,7 +135,10 @@ class TokenWriter(TemporalWriter):
             )
         return old.times
 
-    def write(self, t: float, x: Array, cluster: NDArray[np.integer[Any]], velocity: Array) -> None:
+    def write(
+        self, t: float, x: Array, cluster: NDArray[np.integer[Any]], velocity: Array,
+        length: Array | None = None,
+    ) -> None:  # fmt: skip
         """Append one step and bring it to the file.
 
         Args:
@@ -136,12 +146,13 @@ class TokenWriter(TemporalWriter):
             x: tokens in the order of their numbers, (n, d).
             cluster: number of the cluster of each token, (n,) integers.
             velocity: (n, d).
+            length: (n,) lengths, of a file that has them.
 
         Raises:
             BrokenInvariantError: if a coordinate is NaN or infinite, or too large for the stored
                 precision. Nothing is written then.
-            ValueError: if t does not increase, shapes are not as said or a number of a cluster is
-                no integer or beyond 2^31.
+            ValueError: if t does not increase, shapes are not as said, lengths are missing or not
+                expected, or a number of a cluster is no integer or beyond 2^31.
         """
         self._check_time(t)
         labels = np.asarray(cluster)
@@ -158,9 +169,23 @@ class TokenWriter(TemporalWriter):
             "PointData/velocity": stored_vectors("velocity", velocity, *shown),
             "PointData/cluster": labels.astype(np.int32),
         }
+        if (length is not None) != self._with_lengths:
+            raise ValueError(
+                f"lengths {'missing' if self._with_lengths else 'found, none expected'}"
+            )
+        if length is not None:
+            if length.shape != (self._n,) or not np.all(np.isfinite(length)):
+                raise ValueError(f"lengths of shape {length.shape}: expected ({self._n},), finite")
+            values[_LENGTH] = np.asarray(length, dtype=np.float64)
         if self._d > 3:
             values[_INNER_PRODUCTS] = inner_products(x, self._masses, self._pairs)[None]
         self._append(t, values)
+
+
+class LengthWriter(TokenWriter):
+    """The same with the length of each token as ``length``, in double precision."""
+
+    _with_lengths = True
 
 
 # -- reading --------------------------------------------------------------------------------------
