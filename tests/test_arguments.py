@@ -11,13 +11,16 @@ import pytest
 from cases import GEOMETRIES, small, small_tokens
 
 import meanfield as mf
+from meanfield.analysis.equiangular import Equiangular, equiangular_curve, equiangular_time
 from meanfield.analysis.twosample import kernel_distance, two_sample
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.arguments import Count, PathLike, checked_arguments, checked_fields
+from meanfield.case.normalisation import Post, Pre
 from meanfield.dynamics.ensembles import Watch, run_ensemble
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.pretrained import TransformerSolver
+from meanfield.dynamics.schemes import SchemeSolver
 from meanfield.geometry.laws import Fourier, FunctionDensity, Gegenbauer, Harmonic, Law
 from meanfield.geometry.mesh import (
     circle,
@@ -63,6 +66,7 @@ LAWS: dict[str, Law] = {
 }
 
 TOKENS_3, FEW = np.eye(3)[None], BatchedModel(3, 3, True, 1.0)
+TIMES_TAKEN = {"five", "list", "matrix", "scalar"}
 WATCHED = Watch(np.array([0.0, 1.0]), np.zeros(0, dtype=np.int64))
 
 DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
@@ -110,6 +114,14 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "two_sample width": (lambda b: two_sample(M, M, "mmd", width=b), {"none", "five"}),
     "tokens": (lambda b: ParticleSolver(SA, b), set()),
     "interaction": (lambda b: ParticleSolver(b, X), set()),
+    "scheme": (lambda b: SchemeSolver(SA, X, scheme=b), set()),
+    "scheme tokens": (lambda b: SchemeSolver(SA, b, scheme=Pre()), set()),
+    "scheme length": (lambda b: Pre(length=b), {"five"}),
+    "scheme gain": (lambda b: Post(gain=b), {"none", "five", "list"}),
+    "Equiangular n": (lambda b: Equiangular(b, 1.0), {"five"}),
+    "equiangular times": (lambda b: equiangular_curve(b, Equiangular(3, 1.0)), TIMES_TAKEN),
+    "equiangular tokens": (lambda b: equiangular_curve(1.0, b), set()),
+    "equiangular cosine": (lambda b: equiangular_time(b, Equiangular(3, 1.0)), set()),
     "layers": (lambda b: LayerSolver(b, X, layer_step=0.1), set()),
     "LayerSolver block": (lambda b: LayerSolver(SA, X, layer_step=0.1, block=b), {"none"}),
     "layers depth": (lambda b: mf.layers(SA, X, b), {"five"}),

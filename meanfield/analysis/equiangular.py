@@ -23,6 +23,7 @@ from scipy import integrate
 
 from meanfield.arguments import checked_arguments, checked_fields
 from meanfield.case.normalisation import Normalisation, Post
+from meanfield.checks import real_array
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 
@@ -172,7 +173,7 @@ def equiangular_curve(
     Raises:
         InputError: times below 0, or a scheme under which tokens do not stay equiangular.
     """
-    times = np.asarray(t, dtype=np.float64)
+    times = real_array(t, "t", "times")
     flat = times.ravel()
     if flat.size and (not np.all(np.isfinite(flat)) or flat.min() < 0.0):
         raise InputError("times that are negative or not finite found, times >= 0 expected")

@@ -21,7 +21,15 @@ from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 from meanfield.options import Expected, Field, InputFile, Number, as_table, options
 
-__all__ = ["AnyLength", "FileLength", "LengthLaw", "LognormalLength", "UniformLength", "lengths_of"]
+__all__ = [
+    "LENGTH_LAWS",
+    "AnyLength",
+    "FileLength",
+    "LengthLaw",
+    "LognormalLength",
+    "UniformLength",
+    "lengths_of",
+]
 
 MAX_LENGTH = 1e6
 
@@ -133,6 +141,9 @@ def _kind(value: object) -> str | None:
         return str(value["type"]) if "type" in value else None
     return value.type if isinstance(value, LengthLaw) else "number"
 
+
+LENGTH_LAWS: tuple[type[LengthLaw], ...] = (UniformLength, LognormalLength, FileLength)
+"""What a table may be."""
 
 if TYPE_CHECKING:
     AnyLength = float | str | Path | LengthLaw

@@ -10,9 +10,11 @@ from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
 from meanfield.case.intime import IN_TIME
 from meanfield.case.layeroptions import Layers
+from meanfield.case.lengths import LENGTH_LAWS
 from meanfield.case.masks import MASKS, Rope
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.model import Model
+from meanfield.case.normalisation import SCHEMES
 from meanfield.case.output import Output
 from meanfield.case.pretrained.option import Pretrained
 from meanfield.case.solvers import Auto, Eulerian, Implicit, Lagrangian
@@ -50,6 +52,8 @@ NESTED: dict[str, tuple[type, ...]] = {
     "model.mask": tuple(MASKS.values()),
     "model.rope": (Rope,),
     "model.pretrained": (Pretrained,),
+    "model.normalisation": tuple(SCHEMES.values()),
+    "model.normalisation.length": LENGTH_LAWS,
     "time.outputs": (Every,),
     "time.outputs.geometric": (Geometric,),
 }

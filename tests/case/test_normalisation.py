@@ -16,6 +16,8 @@ from meanfield.case.normalisation import Mix, Peri, Post, Pre
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
 from meanfield.interaction.measure import Measure
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
 
 _RNG = np.random.default_rng(4)
 
@@ -126,7 +128,9 @@ def test_a_gain_is_another_model_also_for_densities() -> None:
     np.testing.assert_allclose(found, 1.5 * wide.field(measure).velocity(x), atol=1e-7)
 
 
-def test_studies_refuse_it() -> None:
+def test_studies_refuse_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'pre', that the density that particles are compared"):
+        compare(small(), Clouds([10], 2, _tokens("pre")), tmp_path / "compare")
     gain = {"model.normalisation": {"type": "post", "gain": 1.5}}
     with pytest.raises(InputError, match="'post' with a gain, that ensembles do not have"):
         batched_model(small_tokens(gain))
