@@ -42,6 +42,8 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
         found += direct.pair_sums(x, x[::-1], m, beta)
     head = HeadMatrices(rng.standard_normal((d, d)), rng.standard_normal((d, d)))
     found += [part for part in sums.head_sums(head, x, x[::-1], m, 2, of_vectors(d)) if part.size]
+    for normalised in (True, False):
+        found += outputsums.summed_output((head.A, head.V), x, x[::-1], m, normalised)
     many = sums.Stack.of([head, HeadMatrices(9.0 * head.V, head.A)])
     found += [sums.summed_flow(many, x, x[::-1], m, unit) for unit in (None, 3.0)]
     found.append(sums.summed_exponentials(many, x, x[::-1], m, np.array([0.3, -0.7])))
@@ -51,8 +53,6 @@ for n, d in ((50, 2), (333, 3), (1100, 5)):
     best = np.zeros((n, d))
     hardmax._maximisers(x @ head.A.T, x, m, best)
     found.append(best)
-    for normalised in (True, False):
-        found += outputsums.summed_output((head.A, head.V), x, x[::-1], m, normalised)
     for mask in (Alibi(3.0), GivenMask(np.tri(n) * rng.random((n, n)) + np.eye(n))):
         found += maskedsums.masked_sums(x @ head.A.T, x, x, m, mask.seen(n))
     found.append(pairs.kernel_sums(Riesz(s=0.5), x, x, m, of_vectors(d), 0.0, 1, False).gradient)
@@ -93,7 +93,8 @@ np.savez(sys.argv[1], *found)
 for compiled in (
     direct._pair_sums, pairs._pull, sums._head_sums, sums._all_heads, sweep.emit, sweep.collect,
     drops.edge_drops, logistic._logistic_sums, hardmax._maximisers, maskedsums._masked_sums,
-    outputsums._sums, tree._fit_models, search._search_boxes, search._search_all, kernel.advance,
+    tree._fit_models, search._search_boxes, search._search_all, kernel.advance,
+    outputsums._output_sums,
 ):
     hits, misses = compiled.stats.cache_hits, compiled.stats.cache_misses
     print(compiled.py_func.__name__, sum(hits.values()) > 0, sum(misses.values()) > 0)

@@ -40,7 +40,7 @@ def summed_output(
         yt = np.ascontiguousarray(np.asarray(y, dtype=np.float64)[kept].T)
         masses = np.ascontiguousarray(np.asarray(m, dtype=np.float64)[kept])
         near = np.ascontiguousarray(x, dtype=np.float64)
-        _sums(near, np.ascontiguousarray(near @ a.T), yt, masses, scale, z, pull, spread)
+        _output_sums(near, np.ascontiguousarray(near @ a.T), yt, masses, scale, z, pull, spread)
     if normalised:
         pull, spread = pull / z[:, None], spread / z[:, None, None]
         vector = x + pull
@@ -59,7 +59,7 @@ def summed_output(
 
 # The order of sums is that of ``lanes``: the same in each process.
 @nb.njit(parallel=True, fastmath={"contract"}, cache=True)
-def _sums(
+def _output_sums(
     x: Array, w: Array, yt: Array, m: Array, scale: Array, z: Array, pull: Array, spread: Array
 ) -> None:
     n, d = x.shape
