@@ -21,6 +21,7 @@ from meanfield.whole import save_arrays, write_table
 
 __all__ = [
     "StoredDensity",
+    "StoredSlices",
     "cloud_file",
     "comparison_record",
     "has_comparison",
@@ -34,6 +35,34 @@ _DENSITIES, _TABLE = {False: "density.npz", True: "density-coarse.npz"}, "compar
 
 
 @dataclass(frozen=True)
+class StoredSlices:
+    """A density by position, at the times of a comparison: vertices that have moved.
+
+    Attributes:
+        x: (k, M, V, gdim) vertices of each of M slices.
+        mass: (M, V) theirs, sum one.
+    """
+
+    x: Array
+    mass: Array
+
+    def masses(self, k: int) -> Measure:
+        """All vertices at the k-th time."""
+        return Measure(self.x[k].reshape(-1, self.x.shape[3]), self.mass.ravel())
+
+    def draws(self, k: int, n: int, rng: np.random.Generator) -> Array:
+        """Independent draws, each from the slice of its place among n, in this order: (n, d)."""
+        number = len(self.mass)
+        out = np.empty((n, self.x.shape[3]))
+        slice_of = np.floor((np.arange(n) + 0.5) / n * number)
+        for a, mass in enumerate(self.mass):
+            mine = slice_of == a
+            chosen = rng.choice(len(mass), size=int(mine.sum()), p=mass / mass.sum())
+            out[mine] = self.x[k, a, chosen]
+        return out
+
+
+@dataclass(frozen=True)
 class StoredDensity:
     """The density of a comparison at its times.
 
@@ -43,6 +72,7 @@ class StoredDensity:
         rho: with respect to the uniform measure, (k, vertices).
         energy: scaled, (k,); None: the model has no energy.
         weights: what rho is multiplied by for the solver's own masses, (vertices,).
+        slices: of a density by position, whose rho is that of the whole, for pictures; else None.
     """
 
     mesh: Mesh
@@ -50,9 +80,12 @@ class StoredDensity:
     rho: Array
     energy: Array | None
     weights: Array
+    slices: StoredSlices | None = None
 
     def masses(self, k: int) -> Measure:
         """The solver's own masses at the vertices."""
+        if self.slices is not None:
+            return self.slices.masses(k)
         return Measure(self.mesh.points, self.weights * self.rho[k])
 
     @staticmethod
@@ -66,7 +99,8 @@ class StoredDensity:
         with np.load(path / _DENSITIES[coarse]) as data:
             mesh = Mesh(str(data["geometry"]), int(data["d"]), data["points"], data["cells"])
             energy = data["energy"] if "energy" in data else None
-            return cls(mesh, data["times"], data["rho"], energy, data["weights"])
+            moved = StoredSlices(data["x"], data["mass"]) if "x" in data else None
+            return cls(mesh, data["times"], data["rho"], energy, data["weights"], moved)
 
     def write(self, folder: RunFolder, coarse: bool = False) -> None:
         """Write it into a folder."""
@@ -78,6 +112,7 @@ class StoredDensity:
             rho=self.rho,
             **({} if self.energy is None else {"energy": self.energy}),
             weights=self.weights,
+            **({} if self.slices is None else {"x": self.slices.x, "mass": self.slices.mass}),
             points=self.mesh.points,
             cells=self.mesh.cells,
         )

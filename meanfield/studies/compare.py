@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meanfield.arguments import checked_arguments
-from meanfield.case import Case
+from meanfield.case import Case, FixedMesh
 from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder
 from meanfield.signals import Stopped, act_on, ending
@@ -56,7 +56,9 @@ def compare(
     allowed for.
 
     Args:
-        case: density to run: eulerian or implicit solver, any geometry.
+        case: density to run: eulerian or implicit solver, any geometry; or one by position
+            (lagrangian, with a mask), which tokens under the same mask are compared with. Its
+            samples are drawn in the order of tokens, each from the slice of its place.
         clouds: the particles, and when and how to compare.
         folder: for the results.
         jobs: processes; each takes one core.
@@ -70,7 +72,8 @@ def compare(
     """
     settings = settle(case, clouds)
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
-    load_dolfinx()
+    if isinstance(case.solver, FixedMesh):
+        load_dolfinx()
     _check_alone()
     if resume:
         RunFolder.open(folder)

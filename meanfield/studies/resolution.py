@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meanfield.case import Case, Eulerian, Implicit
+from meanfield.case import Case, Eulerian, Implicit, Lagrangian
+from meanfield.case.masks import MatrixMask
 
 __all__ = ["coarser", "order_of"]
 
@@ -13,9 +14,13 @@ def coarser(case: Case) -> Case | None:
     """A case by which the error of a density is known; None: there is none.
 
     Half the resolution and steps of twice the length. Where steps are of first order, their error
-    is the larger one: then the same mesh and steps of second order.
+    is the larger one: then the same mesh and steps of second order. Of slices half as many.
     """
     solver = case.solver
+    if isinstance(solver, Lagrangian):
+        given = isinstance(case.model.mask, MatrixMask)
+        half = 0 if solver.slices is None or given else solver.slices // 2
+        return replace(case, solver=replace(solver, slices=half)) if half else None
     if isinstance(solver, Implicit) and solver.order == 1:
         return replace(case, solver=replace(solver, order=2))
     if isinstance(solver, Eulerian) and solver.stepper == "euler":
@@ -33,6 +38,8 @@ def coarser(case: Case) -> Case | None:
 def order_of(case: Case) -> int:
     """Order of a density's discretisation, in space and time, where it is smooth."""
     solver = case.solver
+    if isinstance(solver, Lagrangian):
+        return 1  # of slices nearly 2, M^-2 log M: not extrapolated
     if isinstance(solver, Eulerian):
         return 1 if solver.scheme == "upwind" or solver.stepper == "euler" else 2
     if isinstance(solver, Implicit):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from meanfield.arguments import checked_fields
-from meanfield.case import Case, FixedMesh, Layers, Output, Particles, Unmeshed
+from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Output, Particles, Unmeshed
 from meanfield.case.masks import refuse_mask
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.errors import InputError
@@ -154,12 +154,14 @@ def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
 
 def _check_cases(settings: Settings) -> None:
     case, other = settings.case, settings.particle_case
-    if not isinstance(case.solver, FixedMesh):
+    sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
+    if not (sliced or isinstance(case.solver, FixedMesh)):
         raise InputError(
             f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
-            "that stays: 'eulerian' or 'implicit'"
+            "that stays: 'eulerian' or 'implicit'; or one by position, 'lagrangian' with a mask"
         )
-    refuse_mask(other.model, "the density that particles are compared with")
+    if not sliced:
+        refuse_mask(other.model, "the density that particles are compared with")
     who = "the density that particles are compared with does not have"
     refuse_normalisation(other.model.normalisation, who, "'post'")
     if isinstance(other.solver, Layers):

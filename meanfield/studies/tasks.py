@@ -16,11 +16,13 @@ import numpy as np
 from meanfield.analysis.quadrature import density_measure
 from meanfield.analysis.wasserstein import Effort, quantise, wasserstein
 from meanfield.case import Case, Time
+from meanfield.dynamics.lagrangian import SlicedSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.parts import Division, advance_together, pair_energy
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.mesh import delaunay_weights
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import StoredDensity, cloud_file
@@ -29,6 +31,7 @@ from meanfield.runs.progress import Counted
 from meanfield.runs.simulation import Result, run
 from meanfield.runs.tracks import token_solver
 from meanfield.studies.moments import linear_moments
+from meanfield.studies.positions import KeptSlices
 from meanfield.studies.processes import in_processes
 from meanfield.studies.resolution import coarser
 from meanfield.studies.settings import NO_FILES, Settings
@@ -92,8 +95,14 @@ def _run(
         KeyboardInterrupt: it was interrupted.
     """
     kept: dict[str, list[Any]] = {"rho": [], "energy": [], "weights": []}
+    mesh, slices = case.geometry.build_mesh(), KeptSlices()
 
     def keep(solver: Any) -> None:
+        if isinstance(solver, SlicedSolver):
+            kept["rho"].append(slices.keep(solver, mesh))
+            area = delaunay_weights(mesh)[2]
+            kept["weights"].append(area / area.sum())
+            return
         rho, weights = solver.space.gather(solver.rho), solver.space.gather(solver.weights)
         kept["rho"].append(rho)
         kept["weights"].append(weights)
@@ -113,21 +122,26 @@ def _run(
         return None, result
     count = len(settings.times)
     stored = StoredDensity(
-        case.geometry.build_mesh(),
+        mesh,
         np.array(settings.times),
         np.array(kept["rho"][:count]),
         np.array(kept["energy"][:count]) if kept["energy"] else None,
         kept["weights"][0],
+        slices.stored(count),
     )
     return stored, result
 
 
 def _points(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
     """Points that stand for the density when n particles are compared, and their error."""
+    size = min(max(4 * n, _FEWEST), _MOST)
+    if density.slices is not None:
+        whole = density.masses(k)
+        few = density.mesh.d == 2 or len(whole.weights) <= size
+        return (whole, 0.0) if few else quantise(whole, max(size, n))
     if n > _MANY and not density.mesh.manifold.latitudes:
         return density_measure(density.mesh, density.rho[k], points=n)
     measure, error = density_measure(density.mesh, density.rho[k])
-    size = min(max(4 * n, _FEWEST), _MOST)
     if density.mesh.manifold.latitudes or len(measure.weights) <= size:
         return measure, error
     fewer, moved = quantise(measure, size)
@@ -192,7 +206,10 @@ class Task:
 
     def _samples(self, density: StoredDensity) -> Iterator[tuple[Array, dict[str, object]]]:
         rng = np.random.default_rng(self.seed(1))
-        for rho in density.rho:
+        for k, rho in enumerate(density.rho):
+            if density.slices is not None:
+                yield density.slices.draws(k, self.n, rng), {}
+                continue
             yield density_law(density.mesh, rho).sample(self.n, rng), {}
 
     def _clouds(self, on: Manifold) -> Iterator[tuple[Array, dict[str, object]]]:

@@ -1,13 +1,17 @@
-"""Causal tokens against their density by position."""
+"""``compare`` of causal tokens with their density by position."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.analysis.wasserstein import wasserstein
 from meanfield.errors import InputError
-from meanfield.studies.positions import sliced_against_tokens
+from meanfield.results.comparison import StoredDensity
+from meanfield.studies.compare import compare
+from meanfield.studies.settings import Clouds
 
 TABLE: dict[str, dict[str, object]] = {
     "geometry": {"type": "circle", "vertices": 128},
@@ -19,6 +23,7 @@ TABLE: dict[str, dict[str, object]] = {
     },
     "solver": {"type": "lagrangian", "slices": 8, "rtol": 1e-5},
     "time": {"end": 1.0},
+    "output": {"figures": False},
 }
 
 
@@ -26,46 +31,65 @@ def case(**sections: dict[str, object]) -> mf.Case:
     return mf.Case.from_dict({**TABLE, **sections})
 
 
-def test_causal_tokens_come_near_the_density_as_draws_of_it_do() -> None:
-    found = sliced_against_tokens(case(), [60, 480], 6, [0.0, 0.5], progress=False)
-    assert [(one.t, one.n) for one in found] == [(0.0, 60), (0.0, 480), (0.5, 60), (0.5, 480)]
-    start, later = found[:2], found[2:]
-    for one in start:  # draws of the law, both
-        assert 0.7 < one.ratio < 1.4
-    for few, many in (start, later):
-        assert many.floor < 0.5 * few.floor and many.w2 < 0.6 * few.w2
-    assert later[1].ratio < 1.8
+def test_causal_tokens_come_near_the_density_as_draws_of_it_do(tmp_path: Path) -> None:
+    clouds = Clouds([50, 400], 4, times=[0.5])
+    found = compare(case(), clouds, tmp_path / "out", progress=False)
+    assert [(row["t"], row["n"]) for row in found.rows] == [
+        (0, 50),
+        (0, 400),
+        (0.5, 50),
+        (0.5, 400),
+    ]
+    for row in found.rows[:2]:  # draws of the law, both
+        assert 0.6 < row["ratio_w2"] < 1.6
+    for few, many in (found.rows[:2], found.rows[2:]):
+        assert many["floor_w2"] < 0.6 * few["floor_w2"] and many["w2"] < 0.6 * few["w2"]
+        assert many["p_value"] > 0.01
+    assert found.rows[3]["ratio_w2"] < 1.8
+    # Kept: vertices of all slices, whose mean is that of a run; the whole on the mesh, of mass one.
+    stored = StoredDensity.read(tmp_path / "out")
+    assert stored.slices is not None and stored.slices.x.shape == (2, 8, 128, 2)
+    short = case(time={"end": 0.5})
+    points, m, _ = stored.masses(1)
+    series = mf.run(short, progress=False).series
+    np.testing.assert_allclose(m @ points, [series["mean_1"][-1], series["mean_2"][-1]], atol=1e-9)
+    np.testing.assert_allclose(stored.rho @ stored.weights, 1.0, atol=2e-3)
+    # More replicas later: the same clouds, and the density is not made again.
+    again = compare(case(), Clouds([50], 5, times=[0.5]), tmp_path / "out", resume=True)
+    assert again.rows[0]["replicas"] == 5.0
 
 
-def test_causal_tokens_are_nearer_to_it_than_to_the_density_without_a_mask() -> None:
-    """That the mask matters, where the law changes along the sequence."""
-    without = {**TABLE, "model": {"attention": "sa", "beta": 2.0}, "solver": "lagrangian"}
-    measures = []
-    for made in (case(), mf.Case.from_dict(without)):
-        ended = mf.run(made, progress=False).solver
-        measures.append(mf.Measure(ended.positions(), ended.mass))
-    tokens = case(solver={"type": "particles", "number": 1500, "rtol": 1e-4})
-    x = mf.Measure.equal(mf.run(tokens, progress=False).solver.x)
-    near, far = (wasserstein(x, measure, 2).distance for measure in measures)
-    assert near < 0.6 * far
+@pytest.mark.slow
+def test_tokens_under_another_mask_are_noticed(tmp_path: Path) -> None:
+    other = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "alibi", "slope": 30.0}})
+    rows = [
+        compare(case(), Clouds([600], 8, given, [1.0], ()), tmp_path / name, progress=False).rows[
+            -1
+        ]
+        for name, given in (("same", None), ("other", other))
+    ]
+    assert rows[0]["p_value"] > 0.05 > rows[1]["p_value"]
+    assert rows[1]["z_mean"] > 4.0 > rows[0]["z_mean"]
 
 
-def test_on_the_sphere() -> None:
+@pytest.mark.slow
+def test_on_the_sphere(tmp_path: Path) -> None:
     first = {"type": "von-mises-fisher", "mean": [1, 0, 0], "concentration": 2.0}
     made = case(
         geometry={"type": "sphere", "level": 3},
         initial={"type": "by-position", "first": first, "last": {"type": "uniform"}},
         solver={"type": "lagrangian", "slices": 4, "rtol": 1e-4},
     )
-    (one,) = sliced_against_tokens(made, [300], 2, [0.3], progress=False)
-    assert 0.6 < one.ratio < 1.6 and 0.01 < one.floor < 0.5
+    row = compare(made, Clouds([300], 2, times=[0.3]), tmp_path / "out", progress=False).rows[-1]
+    assert 0.6 < row["ratio_w2"] < 1.6 and 0.01 < row["floor_w2"] < 0.5
 
 
-def test_refused() -> None:
+def test_refused(tmp_path: Path) -> None:
     plain = case(model={"attention": "sa", "beta": 2.0}, solver={"type": "lagrangian"})
-    with pytest.raises(InputError, match=r"expected 'lagrangian' with model\.mask"):
-        sliced_against_tokens(plain, [10])
-    with pytest.raises(InputError, match=r"0 to time\.end = 1 expected"):
-        sliced_against_tokens(case(), [10], times=[2.0])
-    with pytest.raises(InputError, match="numbers = 1 found"):
-        sliced_against_tokens(case(), [1])
+    with pytest.raises(InputError, match="or one by position, 'lagrangian' with a mask"):
+        compare(plain, Clouds([10], 2), tmp_path / "out")
+    rows = np.tri(8).tolist()
+    given = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "matrix", "rows": rows}})
+    with pytest.raises(InputError, match="8 x 8 matrix found for 2 tokens"):
+        compare(given, Clouds([10], 2), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
