@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.case.solvers import Lagrangian
+from meanfield.collective import Alone
 from meanfield.dynamics.lagrangian import LagrangianSolver, SlicedSolver
 from meanfield.errors import InputError
 from meanfield.geometry.laws import ByPosition, Law, law_at
@@ -237,3 +238,19 @@ def test_a_state_goes_on() -> None:
     np.testing.assert_allclose(two.log_density(), one.log_density(), rtol=0.0, atol=1e-14)
     run(three, 1.0)
     np.testing.assert_allclose(three.positions(), one.positions(), rtol=0.0, atol=1e-6)
+
+
+class Two(Alone):
+    size = 2
+
+
+def test_what_slices_do_not_have_is_refused() -> None:
+    model, laws = Sliced(attention(), Causal().slices(2), True), [FIRST.density] * 2
+    with pytest.raises(InputError, match="2 processes found, one expected"):
+        SlicedSolver(model, circle(48), laws, comm=Two())
+    with pytest.raises(InputError, match="refine = True found"):
+        SlicedSolver(model, circle(48), laws, options=Lagrangian(refine=True))
+    made = SlicedSolver(model, circle(48), laws)
+    assert made.interaction.energy_kind is None and "not mutual" in made.interaction.why_no_energy
+    with pytest.raises(InputError, match="an order has no energy"):
+        made.field().along_edges(made.interaction.locate(circle(48).points))
