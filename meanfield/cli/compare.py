@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
@@ -19,7 +20,13 @@ With a case: run its density and clouds of particles from the same law, and comp
 Wasserstein distance of a cloud to the density, held against that of as many independent samples
 of the density (the sampling floor), differences of E and of moments in units of their Monte-Carlo
 error, and the p-value of a test that clouds have, on average and for n to infinity, the moments of
-degree 1 to 4 of the density. No verdict is given where n is too small for the time.
+degree 1 to 4 of the density. No verdict is given where n is too small for the time. A density on
+latitudes is one of axially symmetric laws: clouds are compared by their colatitudes, W_p of which
+is that of the clouds averaged about the axis, in any d.
+
+With a case of tokens (solver particles), in any d: clouds of n of them against a large one from the
+same law (--reference N), to some of its tokens and with others of them as the floor; besides W_p
+the energy distance and MMD, and moments of degree 1 and 2 in d > 3.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""
@@ -30,6 +37,7 @@ examples:
   meanfield compare clustering.toml --particles 250 --times 0.5 1 --jobs 2 -o results/quick
   meanfield compare clustering.toml --particles 4000 --times 1 --no-distances \\
       --particles-set model.beta=4.4 -o results/power       is a wrong beta noticed?
+  meanfield compare tokens.toml --particles 250 1000 --reference 16000 --times 1
   meanfield compare results/eulerian results/lagrangian     two runs of densities
 
 exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
@@ -46,10 +54,16 @@ def add_to(verbs: Verbs) -> None:
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
-    add("case", metavar="CASE", help="a TOML case file of a density, or the folder of a run")
+    add(
+        "case",
+        metavar="CASE",
+        help="a TOML case file of a density or of tokens, or the folder of a run",
+    )
     add("second", metavar="DIR", nargs="?", help="the folder of a second run, to compare two runs")
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
+    add("--reference", type=int, metavar="N", help="of a case of tokens: number of those "
+        "that stand for the limit (default: the largest of --particles)")  # fmt: skip
     add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
     add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
         "five of the case's output times)")  # fmt: skip
@@ -113,7 +127,7 @@ def _runs(args: argparse.Namespace) -> int:
 
 def _clouds(args: argparse.Namespace) -> int:
     """A case: tell how far clouds of particles are from its density."""
-    from meanfield.case import Case
+    from meanfield.case import Case, Particles
     from meanfield.software import require_dolfinx
 
     if ranks() > 1:
@@ -133,14 +147,18 @@ def _clouds(args: argparse.Namespace) -> int:
     from meanfield.studies.report import summary
     from meanfield.studies.settings import Clouds
 
-    lines = [case.title, f"{case_words(case)}, against particles -> {folder}"]
+    words = case_words(case)
+    if isinstance(case.solver, Particles):
+        number = args.reference or max(args.particles)
+        words = case_words(replace(case, solver=replace(case.solver, number=number, tokens="iid")))
+    lines = [case.title, f"{words}, against particles -> {folder}"]
     if other is not None:
         lines.append(f"particles with {', '.join(args.particles_set)}")
     try:
         exponents = () if args.no_distances else args.p or (2,)
         found = compare(
             case,
-            Clouds(args.particles, args.replicas, other, args.times, exponents),
+            Clouds(args.particles, args.replicas, other, args.times, exponents, args.reference),
             folder,
             jobs=args.jobs,
             overwrite=args.overwrite,

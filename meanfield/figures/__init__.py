@@ -22,7 +22,7 @@ from meanfield.figures.diagram import has_branch, plot_branch
 from meanfield.figures.distances import has_distances, has_numbers, plot_against_n, plot_against_t
 from meanfield.figures.pairs import has_pairs, plot_pairs
 from meanfield.figures.series import has_series, plot_series
-from meanfield.figures.side_by_side import plot_side_by_side
+from meanfield.figures.side_by_side import has_sides, plot_side_by_side
 from meanfield.figures.slices import has_slices, plot_slices
 from meanfield.figures.state import has_state, plot_state
 from meanfield.figures.sweepbands import has_bands, plot_bands
@@ -31,7 +31,6 @@ from meanfield.figures.sweepmap import has_map, plot_map
 from meanfield.figures.sweepplane import has_plane, plot_plane
 from meanfield.figures.sweepslopes import has_slopes, plot_slopes
 from meanfield.figures.tokens import has_tokens, plot_tokens
-from meanfield.results.comparison import has_comparison
 from meanfield.results.folder import RunFolder
 
 __all__ = ["FIGURES", "make_figures"]
@@ -45,7 +44,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_centres, plot_centres),
     (has_distances, plot_against_t),
     (has_numbers, plot_against_n),
-    (has_comparison, plot_side_by_side),
+    (has_sides, plot_side_by_side),
     (has_state, plot_state),
     (has_branch, plot_branch),
     (has_map, plot_map),

@@ -35,7 +35,7 @@ from meanfield.figures.style import (
     telling_steps,
 )
 from meanfield.geometry.sphere import Array
-from meanfield.results.comparison import StoredDensity, has_comparison, read_rows
+from meanfield.results.comparison import has_comparison, read_reference, read_rows
 from meanfield.results.folder import RunFolder
 
 __all__ = [
@@ -75,7 +75,7 @@ def plot_against_t(run: RunFolder) -> Path:
 
 def plot_against_n(run: RunFolder) -> Path:
     """Draw ``figures/distance-against-n.png``."""
-    path, d = run.figure("distance-against-n.png"), StoredDensity.read(run.path).mesh.d
+    path, d = run.figure("distance-against-n.png"), read_reference(run.path).manifold.d
     return draw_against_n(path, read_rows(run), d=d, title=title_of(run))
 
 
@@ -121,7 +121,7 @@ def draw_against_n(
         for name, line in zip(names, axes, strict=True):
             for ax, t in zip(line, chosen, strict=True):
                 _against_n(ax, _table(rows, name, t=t), d)
-            line[0].set_ylabel(_symbol(name))
+            line[0].set_ylabel(_symbol(name, rows))
         for ax, t in zip(axes[0], chosen, strict=True):
             ax.set_title(f"$t = {number(t)}$")
         for ax in axes[-1]:
@@ -214,7 +214,7 @@ def draw_against_t(path: str | Path, rows: Rows, *, title: str = "") -> Path:
                 highest = max(highest, float(np.nanmax(table["ratio"], initial=1.0)))
             upper.set_yscale("log")
             plain_decades(upper)
-            upper.set_ylabel(_symbol(name))
+            upper.set_ylabel(_symbol(name, rows))
             lower.axhline(1.0, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
             lower.set_ylabel("ratio to floor")
             if highest > 6.0:
@@ -253,8 +253,9 @@ def _distances(rows: Rows) -> list[str]:
     return names
 
 
-def _symbol(name: str) -> str:
-    return f"$W_{name[1]}$ to the density"
+def _symbol(name: str, rows: Rows) -> str:
+    # Clouds are compared with a cloud where there are distances by kernels, too.
+    return f"$W_{name[1]}$ to the {'reference' if 'mmd' in rows[0] else 'density'}"
 
 
 def _times_shown(rows: Rows, times: Sequence[float] | None) -> list[float]:

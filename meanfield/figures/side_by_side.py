@@ -31,13 +31,28 @@ from meanfield.figures.style import (
 )
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.results.comparison import StoredDensity, cloud_file, read_arrays, read_rows
+from meanfield.results.comparison import (
+    StoredDensity,
+    cloud_file,
+    has_comparison,
+    read_arrays,
+    read_rows,
+)
 from meanfield.results.folder import RunFolder
 
-__all__ = ["draw_side_by_side", "plot_side_by_side"]
+__all__ = ["draw_side_by_side", "has_sides", "plot_side_by_side"]
 
 _BINS = 60  # of a histogram of angles
 _CLUSTER_ANGLE = 0.1  # for the colours, as the default of ``case.Particles``
+
+
+def has_sides(run: RunFolder) -> bool:
+    """Whether there is a comparison with a density.
+
+    Raises:
+        InputError: there is one that is not finished.
+    """
+    return has_comparison(run) and StoredDensity.is_in(run)
 
 
 def plot_side_by_side(run: RunFolder) -> Path:

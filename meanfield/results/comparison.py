@@ -1,4 +1,4 @@
-"""What a comparison of particles with a density leaves in its folder, beside the files of any verb.
+"""What a comparison of particles leaves in its folder, beside the files of any verb.
 
 Owns names and layout of these files. Knows nothing of how they came about or what is made of them.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from meanfield.errors import InputError
+from meanfield.geometry.manifolds import Manifold, of_vectors
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
@@ -20,18 +21,22 @@ from meanfield.results.folder import RunFolder
 from meanfield.whole import save_arrays, write_table
 
 __all__ = [
+    "Reference",
+    "StoredCloud",
     "StoredDensity",
     "StoredSlices",
     "cloud_file",
     "comparison_record",
     "has_comparison",
     "read_arrays",
+    "read_reference",
     "read_rows",
     "write_csv",
     "write_rows",
 ]
 
 _DENSITIES, _TABLE = {False: "density.npz", True: "density-coarse.npz"}, "compare.csv"
+_CLOUD = "reference.npz"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,11 @@ class StoredDensity:
     weights: Array
     slices: StoredSlices | None = None
 
+    @property
+    def manifold(self) -> Manifold:
+        """What it is on."""
+        return self.mesh.manifold
+
     def masses(self, k: int) -> Measure:
         """The solver's own masses at the vertices."""
         if self.slices is not None:
@@ -116,6 +126,55 @@ class StoredDensity:
             points=self.mesh.points,
             cells=self.mesh.cells,
         )
+
+
+@dataclass(frozen=True)
+class StoredCloud:
+    """Many tokens, as near to the limit as can be had, that fewer are compared with.
+
+    Attributes:
+        times: (k,).
+        x: (k, N, d) unit vectors.
+        energy: scaled, over pairs of different tokens, (k,); None: the model has no energy.
+    """
+
+    times: Array
+    x: Array
+    energy: Array | None
+
+    @property
+    def manifold(self) -> Manifold:
+        """The sphere that they are on."""
+        return of_vectors(self.x.shape[2])
+
+    def masses(self, k: int) -> Measure:
+        """All of them."""
+        return Measure.equal(self.x[k])
+
+    @staticmethod
+    def is_in(folder: RunFolder) -> bool:
+        """Whether it has been written."""
+        return (folder.path / _CLOUD).is_file()
+
+    @classmethod
+    def read(cls, path: Path) -> StoredCloud:
+        """Read it from the folder at ``path``."""
+        data = read_arrays(path / _CLOUD)
+        return cls(data["times"], data["x"], data.get("energy"))
+
+    def write(self, folder: RunFolder) -> None:
+        """Write it into a folder."""
+        energy = {} if self.energy is None else {"energy": self.energy}
+        save_arrays(folder.file(_CLOUD), times=self.times, x=self.x, **energy)
+
+
+Reference = StoredDensity | StoredCloud
+"""What clouds are compared with."""
+
+
+def read_reference(path: Path) -> Reference:
+    """Read what the clouds of the folder at ``path`` are compared with."""
+    return StoredCloud.read(path) if (path / _CLOUD).is_file() else StoredDensity.read(path)
 
 
 def cloud_file(kind: str, n: int, replica: int) -> str:

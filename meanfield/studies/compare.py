@@ -1,4 +1,4 @@
-"""Do particles agree with the density? One density against clouds of particles from the same law.
+"""Do particles agree with the density? One, or many particles, against clouds from the same law.
 
 Owns the order of things: settings, the density, the clouds, what comes out; and how it goes on
 after an interruption. The pieces are in the modules beside it.
@@ -18,7 +18,7 @@ from meanfield.software import load_dolfinx, load_mpi, utc_now
 from meanfield.studies.evaluate import Comparison, evaluate
 from meanfield.studies.report import write
 from meanfield.studies.settings import Clouds, Settings, checked_integer, open_folder, settle
-from meanfield.studies.tasks import Task, run_coarse_density, run_density, run_tasks
+from meanfield.studies.tasks import Task, run_coarse_density, run_density, run_reference, run_tasks
 
 __all__ = ["compare"]
 
@@ -57,8 +57,12 @@ def compare(
 
     Args:
         case: density to run: eulerian or implicit solver, any geometry; or one by position
-            (lagrangian, with a mask), which tokens under the same mask are compared with. Its
-            samples are drawn in the order of tokens, each from the slice of its place.
+            (lagrangian, with a mask), which tokens under the same mask are compared with: its
+            samples are drawn in the order of tokens, each from the slice of its place; or tokens in
+            any d (``Particles``), of which ``clouds.reference`` stand for the limit: distances are
+            then to some of these (as many as above), and the floor is that of others, besides also
+            of the energy distance and MMD. For p their own sampling error, twice what the spread of
+            the clouds says, is allowed for; in d > 3 moments are those of degree 1 and 2.
         clouds: the particles, and when and how to compare.
         folder: for the results.
         jobs: processes; each takes one core.
@@ -104,8 +108,11 @@ def _compare(
     try:
         with ending():  # so that no process of its own stays behind
             run_folder.add(*(task.name for task in tasks))
-            run_density(settings, run_folder, progress, announce)
-            run_coarse_density(settings, run_folder, progress)
+            if settings.reference is None:
+                run_density(settings, run_folder, progress, announce)
+                run_coarse_density(settings, run_folder, progress)
+            else:
+                run_reference(settings, run_folder, announce)
             run_tasks(tasks, jobs, progress)
     except BaseException as error:
         run_folder.write_run(

@@ -18,10 +18,10 @@ from meanfield.analysis.crosscheck import (
     rate_fit,
     ratio_interval,
 )
-from meanfield.analysis.verdict import extrapolated, moment_test
+from meanfield.analysis.verdict import DEGREE, extrapolated, moment_test
 from meanfield.dynamics.parts import DIVISIONS
 from meanfield.geometry.sphere import Array
-from meanfield.results.comparison import StoredDensity, cloud_file, read_arrays
+from meanfield.results.comparison import StoredCloud, StoredDensity, cloud_file, read_arrays
 from meanfield.studies.moments import linear_moments
 from meanfield.studies.resolution import order_of
 from meanfield.studies.settings import Settings
@@ -29,6 +29,7 @@ from meanfield.studies.settings import Settings
 __all__ = ["Comparison", "evaluate"]
 
 _SAFETY = 1.3  # errors of first order are up to this times what they are found to be
+_SIGMAS = 2.0  # standard errors of a reference of particles that are allowed for
 _CANCELLED = 0.25  # part of the largest error that those of other degrees have at least
 
 
@@ -39,40 +40,50 @@ class Comparison:
     Attributes:
         rows: one for each time ``t`` and number ``n`` of particles, as in ``compare.csv``:
             ``w2``, ``floor_w2``, ``ratio_w2`` with ``_low`` and ``_high`` (also of ``w1``),
-            ``quadrature``; ``z_energy`` (nan: the model has no energy), ``z_mean``, ``z_second``
-            (the largest |z|); ``p_value`` (nan: no verdict), and what it rests on: sizes
-            ``moment_distance``, ``moment_resolution``, ``moment_bias``, ``moment_band`` and the
-            ``moment_share`` of ``analysis.verdict.Verdict``, and ``density_error``, the largest
-            error of the density's moments of one degree (nan: unknown).
+            ``quadrature`` (nan: the reference is a cloud, and ``energy_distance`` and ``mmd`` have
+            the same nine columns; a ratio is nan where a distance is 0); ``z_energy`` (nan: the
+            model has no energy), ``z_mean``, ``z_second`` (the largest |z|); ``p_value`` (nan: no
+            verdict), and what it rests on: sizes ``moment_distance``, ``moment_resolution``,
+            ``moment_bias``, ``moment_band`` and the ``moment_share`` of
+            ``analysis.verdict.Verdict``, and ``density_error``, the largest error of the density's
+            moments of one degree (nan: unknown), or what is allowed for of the reference's.
         rates: for each time the exponent of the distance in n, with its interval; None with one n
             (and no times at all without distances).
         folder: where everything is.
+        degree: of the moments in the verdict.
+        reference: number of particles that stand for the limit; None: a density does.
     """
 
     rows: list[dict[str, float]]
     rates: dict[float, Interval | None]
     folder: Path
+    degree: int = DEGREE
+    reference: int | None = None
 
 
 def evaluate(settings: Settings, path: Path) -> Comparison:
     """Evaluate the clouds in a folder."""
-    density = _Reference.read(path, order_of(settings.case))
+    density: _Reference | _Cloud
+    if settings.reference is None:
+        density = _Reference.read(path, order_of(settings.case))
+    else:
+        density = _Cloud(StoredCloud.read(path))
     rows: list[dict[str, float]] = []
     distances: dict[float, list[Array]] = {t: [] for t in settings.times}
     for n in settings.numbers:
         clouds = _Clouds.read(settings, path, n)
         for k, t in enumerate(settings.times):
             row: dict[str, float] = {"t": t, "n": float(n), "replicas": float(settings.replicas)}
-            for p in settings.exponents:
-                ours, floor = clouds.of(f"w{p}", k), clouds.of(f"w{p}", k, floor=True)
-                row |= _named(f"w{p}", mean_with_interval(ours))
-                row |= _named(f"floor_w{p}", mean_with_interval(floor))
-                row |= _named(f"ratio_w{p}", ratio_interval(ours, floor))
-                if p == settings.exponents[0]:
+            for name in settings.distances:
+                ours, floor = clouds.of(name, k), clouds.of(name, k, floor=True)
+                row |= _named(name, mean_with_interval(ours))
+                row |= _named(f"floor_{name}", mean_with_interval(floor))
+                row |= _named(f"ratio_{name}", _ratio(ours, floor))
+                if name == settings.distances[0]:
                     distances[t].append(ours)
             if settings.exponents:
                 row["quadrature"] = float(clouds.of("quadrature", k)[0])
-            rows.append(row | _agreement(clouds, density, k, t))
+            rows.append(row | _agreement(clouds, density, k, n, t))
     rates = {
         t: rate_fit(settings.numbers, [list(v) for v in values])
         if len(settings.numbers) > 1
@@ -81,7 +92,15 @@ def evaluate(settings: Settings, path: Path) -> Comparison:
         if settings.exponents
     }
     rows.sort(key=lambda row: (row["t"], row["n"]))
-    return Comparison(rows, rates, path)
+    degree = int(density.at(0)[0]["degree"].max())
+    return Comparison(rows, rates, path, degree, settings.reference)
+
+
+def _ratio(ours: Array, floor: Array) -> Interval:
+    """Ratio with its interval; nan where distances vanish, as of tokens that have all met."""
+    if min(ours.min(), floor.min()) <= 0.0:
+        return Interval(math.nan, math.nan, math.nan)
+    return ratio_interval(ours, floor)
 
 
 @dataclass(frozen=True)
@@ -151,7 +170,11 @@ class _Reference:
         step = {name: (fine[name] - value) / parts for name, value in of(self.coarse).items()}
         return {name: value + step[name] if second else value for name, value in fine.items()}, step
 
-    def error(self, step: Array, degree: Array) -> Array:
+    def sampled(self, n: int, replicas: int) -> float:
+        """Variance of the reference over that of the mean of clouds of n: a density has none."""
+        return 0.0
+
+    def error(self, step: Array, degree: Array, spread: Array, n: int) -> Array:
         """Of each moment: what is allowed for, given what ``at`` has found of them. nan: unknown.
 
         By degree, so that it is the same for rotated states. Where two errors have cancelled it may
@@ -162,7 +185,35 @@ class _Reference:
         return size if self.order == 2 else _SAFETY * size
 
 
-def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[str, float]:
+@dataclass(frozen=True)
+class _Cloud:
+    """A reference of many particles, whose moments have a sampling error of their own."""
+
+    cloud: StoredCloud
+    _known: dict[int, dict[str, Array]] = field(default_factory=dict)
+
+    def at(self, k: int) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Moments and energy (if any) at the k-th time; of their errors, see ``error``."""
+        if k not in self._known:
+            about = linear_moments(self.cloud.masses(k), self.cloud.manifold)
+            if self.cloud.energy is not None:
+                about |= {"energy": np.array(self.cloud.energy[k])}
+            self._known[k] = about
+        return self._known[k], self._known[k]
+
+    def sampled(self, n: int, replicas: int) -> float:
+        """Variance of the reference over that of the mean of clouds of n."""
+        return replicas * n / self.cloud.x.shape[1]
+
+    def error(self, step: Array, degree: Array, spread: Array, n: int) -> Array:
+        """Of each moment, by degree: clouds of n fluctuate (N / n)^(1/2) times as much."""
+        size = np.array([math.sqrt(float(np.mean(spread[degree == l]))) for l in degree])
+        return _SIGMAS * math.sqrt(n / self.cloud.x.shape[1]) * size
+
+
+def _agreement(
+    clouds: _Clouds, density: _Reference | _Cloud, k: int, n: int, t: float
+) -> dict[str, float]:
     """Differences in units of their Monte-Carlo error, and the verdict with what it rests on."""
     there, step = density.at(k)
     degree = there["degree"].round().astype(int)
@@ -170,11 +221,13 @@ def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[s
     for name in ("energy", "mean", "second"):
         if name not in there:
             continue
-        gap = difference(extrapolated(clouds.levels(name, k)), there[name])
-        row[f"z_{name}"] = float(gap.z) if name == "energy" else float(np.max(np.abs(gap.z)))
-    error = density.error(step["low"], degree)
+        limits = extrapolated(clouds.levels(name, k))
+        z = difference(limits, there[name]).z / math.sqrt(1.0 + density.sampled(n, len(limits)))
+        row[f"z_{name}"] = float(z) if name == "energy" else float(np.max(np.abs(z)))
     levels = clouds.levels("low", k) - there["low"]
     initial = clouds.levels("low", 0)[0] - density.at(0)[0]["low"] if t > 0.0 else None
+    spread = _spread(extrapolated(levels), initial, degree)
+    error = density.error(step["low"], degree, spread, n)
     verdict = moment_test(levels, degree, initial, allowance=np.nan_to_num(error))
     # Without parts nothing is known of the bias of such small clouds.
     row["p_value"] = verdict.p_value if len(levels) > len(DIVISIONS) else math.nan
@@ -184,6 +237,19 @@ def _agreement(clouds: _Clouds, density: _Reference, k: int, t: float) -> dict[s
     row["moment_share"] = verdict.share
     row["density_error"] = float(np.max(error))
     return row
+
+
+def _spread(limits: Array, initial: Array | None, degree: Array) -> Array:
+    """Variance of each moment between clouds, without what they have carried along, as in p."""
+    z = limits - limits.mean(axis=0)
+    if initial is not None:
+        start = initial - initial.mean(axis=0)
+        for l in np.unique(degree):
+            at = degree == l
+            square = float(np.sum(start[:, at] ** 2))
+            if square > 0.0:
+                z[:, at] -= float(np.sum(z[:, at] * start[:, at])) / square * start[:, at]
+    return np.asarray(np.sum(z**2, axis=0) / (len(z) - 1))
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from meanfield.analysis.verdict import DEGREE
 from meanfield.dynamics.parts import FEWEST
 from meanfield.errors import MeanfieldWarning
 from meanfield.results.comparison import comparison_record, write_csv, write_rows
@@ -17,6 +16,8 @@ from meanfield.software import utc_now
 from meanfield.studies.evaluate import Comparison
 
 __all__ = ["draw", "summary", "write"]
+
+_KERNELS = (("energy_distance", "energy d."), ("mmd", "MMD"))
 
 
 def write(found: Comparison, folder: RunFolder, figures: bool) -> None:
@@ -79,9 +80,27 @@ def summary(comparison: Comparison) -> list[str]:
                 f"t = {t:g}: W{names[0]} ~ n^{rate.value:.3f}, 95 % interval [{rate.low:.3f}, "
                 f"{rate.high:.3f}]"
             )
-    for text in _explained(rows, bool(names)):
+    lines += _kernel_lines(rows)
+    for text in _explained(comparison, bool(names)):
         lines += textwrap.wrap(text, max(len(lines[0]), 79), subsequent_indent="  ")
     return lines
+
+
+def _kernel_lines(rows: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    """A table of the distances by kernels, if there are any."""
+    names = [(k, text) for k, text in _KERNELS if k in rows[0]]
+    if not names:
+        return
+    head = "".join(f"  {text:>9} {'floor':>9} {'ratio':>6} {'95 % int.':>12}" for _, text in names)
+    yield f"{'t':>8} {'n':>7}{head}"
+    for row in rows:
+        line = f"{row['t']:8.4g} {int(row['n']):7d}"
+        for k, _ in names:
+            line += (
+                f"  {row[k]:9.6f} {row[f'floor_{k}']:9.6f} {row[f'ratio_{k}']:6.3f} "
+                f"[{row[f'ratio_{k}_low']:4.2f}, {row[f'ratio_{k}_high']:4.2f}]"
+            )
+        yield line
 
 
 def _number(z: float) -> str:
@@ -92,9 +111,15 @@ def _times(size: float, unit: float) -> float:
     return size / unit if unit > 0.0 else 0.0
 
 
-def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator[str]:
+def _explained(comparison: Comparison, distances: bool) -> Iterator[str]:
     """What the columns of a table mean, and what is missing in it."""
-    if distances:
+    rows, n = comparison.rows, comparison.reference
+    if distances and n is not None:
+        yield (
+            f"distances are to some of the {n} particles that are the reference, floor: that of n "
+            "others of these; ratio: over the floor"
+        )
+    elif distances:
         yield "floor: the distance of n independent samples; ratio: W over floor"
     yield (
         f"z: of E, of the mean and of the second moments (the largest), for n >= {FEWEST} of "
@@ -107,8 +132,9 @@ def _explained(rows: Sequence[Mapping[str, float]], distances: bool) -> Iterator
         "and taken out; band: the last correction of this; both over what chance makes"
     )
     yield (
-        "p: that clouds have, on average and for n to infinity, the density's moments of degree 1 "
-        f"to {DEGREE}, within its numerical error; small if they differ"
+        "p: that clouds have, on average and for n to infinity, the "
+        f"{'density' if n is None else 'reference'}'s moments of degree 1 to {comparison.degree}, "
+        f"within its {'numerical' if n is None else 'sampling'} error; small if they differ"
     )
     if any(math.isnan(row["p_value"]) for row in rows):
         yield (

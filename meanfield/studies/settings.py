@@ -26,10 +26,13 @@ from meanfield.results.comparison import comparison_record
 from meanfield.results.folder import RunFolder, listed
 from meanfield.software import provenance, utc_now
 
-__all__ = ["NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
+__all__ = ["KERNELS", "NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
 
 MAX_PARTICLES = 100_000  # on surfaces: an exact distance takes minutes beyond
 MAX_UNMEASURED = 1_000_000  # without distances: all clouds are kept on disk
+MAX_FAR = 20_000  # in d > 4: a search is over all pairs
+KERNELS = {"energy_distance": "energy", "mmd": "mmd"}
+"""Names of the distances beside W_p of clouds to a cloud, and their statistics."""
 NO_FILES = Output(precision="float64", figures=False)
 """Of the runs of a comparison: what float32 could not hold is welcome."""
 
@@ -48,6 +51,9 @@ class Clouds:
         times: when to compare; by default at five output times, start and end included.
         exponents: p of W_p: 1, 2 or both; none of them leaves the distances out, which are by far
             the slowest part, so that energies, moments and the verdict remain.
+        reference: number of particles that stand for the limit, where the case is one of
+            ``Particles``, in any d; by default the largest of the numbers, which then is not
+            compared itself. At least twice the largest one that is.
     """
 
     numbers: Sequence[int]
@@ -55,6 +61,7 @@ class Clouds:
     case: Case | None = None
     times: Sequence[float] | None = None
     exponents: Sequence[int] = (2,)
+    reference: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,15 +74,27 @@ class Settings:
     replicas: int
     times: tuple[float, ...]
     exponents: tuple[int, ...]
+    reference: int | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of clouds that are needed."""
         return ("particles", "floor") if self.exponents else ("particles",)
 
-    def token_case(self, n: int) -> Case:
-        """The case for n tokens, which live on the whole sphere."""
-        case = self.particle_case
+    @property
+    def distances(self) -> tuple[str, ...]:
+        """Names of all distances that are measured."""
+        names = tuple(f"w{p}" for p in self.exponents)
+        return (*names, *KERNELS) if names and self.reference is not None else names
+
+    def token_case(self, n: int, other: bool = True) -> Case:
+        """The case for n tokens, which live on the whole sphere.
+
+        Args:
+            n: their number.
+            other: whether it is that of the particles, if these have one; else the reference's.
+        """
+        case = self.particle_case if other else self.case
         options = case.solver if isinstance(case.solver, Particles) else Particles(number=n)
         return replace(
             case,
@@ -92,6 +111,7 @@ class Settings:
             "replicas": self.replicas,
             "times": list(self.times),
             "exponents": list(self.exponents),
+            **({} if self.reference is None else {"reference": self.reference}),
             "particle_case": self.particle_case.to_toml(),
         }
 
@@ -103,13 +123,15 @@ def settle(case: Case, clouds: Clouds) -> Settings:
         InputError: it cannot be compared.
     """
     exponents = _checked_exponents(clouds.exponents)
+    numbers, reference = _checked_numbers(case, clouds, bool(exponents))
     settings = Settings(
         case,
         clouds.case or case,
-        _checked_numbers(clouds.numbers, bool(exponents) and case.geometry.manifold.dimension > 1),
+        numbers,
         checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict"),
         _chosen_times(case, clouds.times),
         exponents,
+        reference,
     )
     _check_cases(settings)
     return settings
@@ -137,13 +159,35 @@ def checked_integer(name: str, value: object, low: int, high: int, why: str) -> 
     return int(value)
 
 
-def _checked_numbers(numbers: Sequence[int], measured: bool) -> tuple[int, ...]:
-    if not len(numbers):
+def _checked_numbers(
+    case: Case, clouds: Clouds, distances: bool
+) -> tuple[tuple[int, ...], int | None]:
+    """Numbers of particles, and that of the reference if particles are the reference."""
+    if not len(clouds.numbers):
         raise InputError("no number of particles found, at least one expected, as in 250 1000 4000")
-    most = MAX_PARTICLES if measured else MAX_UNMEASURED
+    d, name = case.geometry.d, "number of particles"
+    measured = distances and d > 2 and not case.geometry.manifold.latitudes
+    most = (MAX_PARTICLES if d <= 4 else MAX_FAR) if measured else MAX_UNMEASURED
     why = "exact distances of more take too long" if measured else "all clouds are kept on disk"
-    name = "number of particles"
-    return tuple(sorted({checked_integer(name, n, 2, most, why) for n in numbers}))
+    wanted = clouds.reference
+    if not isinstance(case.solver, Particles):
+        if wanted is not None:
+            raise InputError(
+                f"reference = {wanted} found, none expected: solver.type '{case.solver.type}' "
+                "makes a density, which is the reference"
+            )
+        return tuple(sorted({checked_integer(name, n, 2, most, why) for n in clouds.numbers})), None
+    numbers = sorted(set(clouds.numbers))
+    if wanted is None:
+        if len(numbers) < 2:
+            raise InputError(
+                f"one {name} found, and no reference: expected a number of particles that stand "
+                f"for the limit, as in reference = {4 * numbers[0]}"
+            )
+        wanted = numbers.pop()
+    found = tuple(checked_integer(name, n, 2, most, why) for n in numbers)
+    twice = "twice the largest number of particles, at least"
+    return found, checked_integer("reference", wanted, 2 * found[-1], MAX_UNMEASURED, twice)
 
 
 def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
@@ -155,15 +199,18 @@ def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
 def _check_cases(settings: Settings) -> None:
     case, other = settings.case, settings.particle_case
     sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
-    if not (sliced or isinstance(case.solver, FixedMesh)):
+    if not (sliced or isinstance(case.solver, FixedMesh | Particles)):
         raise InputError(
             f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
-            "that stays: 'eulerian' or 'implicit'; or one by position, 'lagrangian' with a mask"
+            "that stays, 'eulerian' or 'implicit'; one by position, 'lagrangian' with a mask; or "
+            "'particles', of which many are the reference"
         )
     if not sliced:
+        refuse_mask(case.model, "what particles are compared with")
         refuse_mask(other.model, "the density that particles are compared with")
-    who = "the density that particles are compared with does not have"
-    refuse_normalisation(other.model.normalisation, who, "'post'")
+    for model in (case.model, other.model):
+        who = "what particles are compared with does not have"
+        refuse_normalisation(model.normalisation, who, "'post'")
     if isinstance(other.solver, Layers):
         raise InputError(
             "solver.type: 'layers' found for the particles, which follow the flow: expected "
@@ -207,7 +254,8 @@ def _check_same(
 ) -> None:
     """Refuse to mix the clouds of different problems; ``about`` is what would be recorded."""
     wanted = json.loads(json.dumps(settings.describe()))
-    changed = [k for k in ("times", "exponents") if before.get(k) != wanted[k]]
+    fixed = ("times", "exponents", "reference")
+    changed = [k for k in fixed if before.get(k) != wanted.get(k)]
     changed += settings.case.resume_conflicts(Case.from_toml(folder.case_path, recorded=True))
     if _of_particles(str(before.get("particle_case", ""))) != _of_particles(
         wanted["particle_case"]

@@ -1,4 +1,4 @@
-"""The work of a comparison: the density, and clouds, each of which a process of its own may make.
+"""The work of a comparison: the density or many particles, and clouds, made in any process.
 
 Owns what is run, measured and kept. Knows nothing of what is made of it.
 """
@@ -13,19 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.analysis.quadrature import density_measure
-from meanfield.analysis.wasserstein import Effort, quantise, wasserstein
+from meanfield.analysis.twosample import kernel_distance
+from meanfield.analysis.wasserstein import Effort, wasserstein
 from meanfield.case import Case, Time
 from meanfield.dynamics.lagrangian import SlicedSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.parts import Division, advance_together, pair_energy
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
-from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import delaunay_weights
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
-from meanfield.results.comparison import StoredDensity, cloud_file
+from meanfield.results.comparison import (
+    Reference,
+    StoredCloud,
+    StoredDensity,
+    cloud_file,
+    read_reference,
+)
 from meanfield.results.folder import RunFolder
 from meanfield.runs.progress import Counted
 from meanfield.runs.simulation import Result, run
@@ -33,14 +38,14 @@ from meanfield.runs.tracks import token_solver
 from meanfield.studies.moments import linear_moments
 from meanfield.studies.positions import KeptSlices
 from meanfield.studies.processes import in_processes
+from meanfield.studies.references import MANY, cloud_of, points_for, samples_of
 from meanfield.studies.resolution import coarser
-from meanfield.studies.settings import NO_FILES, Settings
+from meanfield.studies.settings import KERNELS, NO_FILES, Settings
 from meanfield.whole import save_arrays
 
-__all__ = ["Task", "run_coarse_density", "run_density", "run_tasks"]
+__all__ = ["Task", "run_coarse_density", "run_density", "run_reference", "run_tasks"]
 
-_FEWEST, _MOST = 2_000, 10_000  # points that stand for the density in a distance
-_MANY = 20_000  # particles: for more, there are as many points as particles
+_TESTED = 5_000  # points of each side in the energy of a kernel: a second or two
 _EFFORTS = Effort(), Effort(rtol=1e-4)  # up to so many, and beyond: W_p is known to 5e-5 then
 
 
@@ -132,20 +137,18 @@ def _run(
     return stored, result
 
 
-def _points(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
-    """Points that stand for the density when n particles are compared, and their error."""
-    size = min(max(4 * n, _FEWEST), _MOST)
-    if density.slices is not None:
-        whole = density.masses(k)
-        few = density.mesh.d == 2 or len(whole.weights) <= size
-        return (whole, 0.0) if few else quantise(whole, max(size, n))
-    if n > _MANY and not density.mesh.manifold.latitudes:
-        return density_measure(density.mesh, density.rho[k], points=n)
-    measure, error = density_measure(density.mesh, density.rho[k])
-    if density.mesh.manifold.latitudes or len(measure.weights) <= size:
-        return measure, error
-    fewer, moved = quantise(measure, size)
-    return fewer, error + moved
+def run_reference(
+    settings: Settings, folder: RunFolder, announce: Callable[[], None] | None
+) -> None:
+    """Run the particles that others are compared with, unless that is done already."""
+    if announce is not None:
+        announce()
+    if StoredCloud.is_in(folder):
+        return
+    n = settings.reference
+    assert n is not None
+    task = Task(settings, "reference", n, 0, str(folder.path))
+    cloud_of(settings.token_case(n, other=False), n, settings.times, task.seed(2)).write(folder)
 
 
 # ------------------------------------------------------------------ clouds and floors
@@ -180,18 +183,20 @@ class Task:
     def run(self) -> None:
         """Make the clouds, measure them, and keep what was measured."""
         settings = self.settings
-        density = StoredDensity.read(Path(self.folder))
-        on = density.mesh.manifold
+        reference = read_reference(Path(self.folder))
+        on = reference.manifold
         out: dict[str, list[Any]] = {}
-        states = self._samples(density) if self.kind == "floor" else self._clouds(on)
+        states = self._samples(reference) if self.kind == "floor" else self._clouds(on)
         for k, (x, about) in enumerate(states):
             if settings.exponents:
-                reference, error = _points(density, k, self.n)
+                points, error = points_for(reference, k, self.n)
                 sample = Measure.equal(on.coordinates(x))
-                effort = _EFFORTS[self.n > _MANY]
+                effort = _EFFORTS[self.n > MANY]
                 for p in settings.exponents:
-                    about[f"w{p}"] = wasserstein(sample, reference, p, effort=effort).distance
+                    about[f"w{p}"] = wasserstein(sample, points, p, effort=effort).distance
                 about["quadrature"] = error
+                if settings.reference is not None:
+                    about |= _kernels(sample, points)
             for name, value in about.items():
                 out.setdefault(name, []).append(value)
         save_arrays(self.path, **{name: np.array(values) for name, values in out.items()})
@@ -204,13 +209,10 @@ class Task:
         with np.load(self.path) as data:
             return "low" in data
 
-    def _samples(self, density: StoredDensity) -> Iterator[tuple[Array, dict[str, object]]]:
+    def _samples(self, reference: Reference) -> Iterator[tuple[Array, dict[str, object]]]:
         rng = np.random.default_rng(self.seed(1))
-        for k, rho in enumerate(density.rho):
-            if density.slices is not None:
-                yield density.slices.draws(k, self.n, rng), {}
-                continue
-            yield density_law(density.mesh, rho).sample(self.n, rng), {}
+        for k in range(len(reference.times)):
+            yield samples_of(reference, k, self.n, rng), {}
 
     def _clouds(self, on: Manifold) -> Iterator[tuple[Array, dict[str, object]]]:
         """The particles at each time, and what is measured of them and of parts of the cloud."""
@@ -229,6 +231,12 @@ class Task:
                 cloud.x,
                 about | {name: [one[name] for one in linear] for name in ("low", "mean", "second")},
             )
+
+
+def _kernels(sample: Measure, points: Measure) -> dict[str, object]:
+    """Distances by kernels, of the first points of both: all are draws."""
+    x, y = (Measure.equal(np.asarray(one.points)[:_TESTED]) for one in (sample, points))
+    return {name: kernel_distance(x, y, kernel) for name, kernel in KERNELS.items()}
 
 
 def _run_task(task: Task) -> None:

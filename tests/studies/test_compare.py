@@ -25,6 +25,7 @@ from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
+from meanfield.studies import references
 from meanfield.studies import tasks as study_tasks
 from meanfield.studies.compare import compare
 from meanfield.studies.evaluate import Comparison
@@ -301,7 +302,8 @@ def test_many_particles_are_compared_with_as_many_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few: with 4 n points, quantised; many: with pieces of cells, as many as particles."""
-    monkeypatch.setattr(study_tasks, "_MANY", 1_500)
+    monkeypatch.setattr(references, "MANY", 1_500)
+    monkeypatch.setattr(study_tasks, "MANY", 1_500)
     case = compared()
     found = compare(case, Clouds((1_500, 3_000), 2, times=[0.0]), tmp_path / "m", progress=False)
     mesh = case.geometry.build_mesh()

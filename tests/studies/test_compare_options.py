@@ -276,7 +276,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "t = nan": ({"times": [math.nan]}, "found nan, expected a number"),
     "particles as the density": (
         {"case": {"solver.type": "particles", "solver.number": 9}},
-        "solver.type: 'particles' found, a comparison needs a density on a mesh that stays",
+        "one number of particles found, and no reference: expected a number of particles that",
     ),
     "layers as the density": (
         {"case": {"solver.type": "layers", "solver.number": 9, "solver.layers": 9}},

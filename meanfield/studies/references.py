@@ -1,0 +1,85 @@
+"""What clouds of particles are compared with: a density, or many particles from the same law.
+
+Owns which points stand for it in a distance, and what as many independent samples of it are. Many
+particles are divided: the first stand for the law, samples are chosen among all others, so that
+these are no nearer for being the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from meanfield.analysis.quadrature import density_measure
+from meanfield.analysis.wasserstein import quantise
+from meanfield.case import Case
+from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.parts import pair_energy
+from meanfield.geometry.laws.tabulated import density_law
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.measure import Measure
+from meanfield.results.comparison import Reference, StoredCloud, StoredDensity
+from meanfield.runs.tracks import token_solver
+
+__all__ = ["MANY", "cloud_of", "points_for", "samples_of"]
+
+MANY = 20_000
+"""Particles for more than which there are as many points as particles, up to d = 4."""
+
+_FEWEST, _MOST = 2_000, 10_000  # points that stand for it in a distance
+_FAST = 4  # dimension up to which more are affordable
+
+
+def points_for(reference: Reference, k: int, n: int) -> tuple[Measure, float]:
+    """Points that stand for it when n particles are compared, and their error (nan: unknown)."""
+    if isinstance(reference, StoredCloud):
+        return Measure.equal(reference.x[k, : _count(reference, n)]), math.nan
+    return _of_density(reference, k, n)
+
+
+def samples_of(reference: Reference, k: int, n: int, rng: np.random.Generator) -> Array:
+    """As many independent samples (n, d) of it."""
+    if isinstance(reference, StoredDensity):
+        if reference.slices is not None:
+            return reference.slices.draws(k, n, rng)
+        return density_law(reference.mesh, reference.rho[k]).sample(n, rng)
+    others = reference.x[k, _count(reference, n) :]
+    return others[rng.choice(len(others), n, replace=False)]
+
+
+def cloud_of(case: Case, n: int, times: tuple[float, ...], seed: int) -> StoredCloud:
+    """Run n particles and keep them at the times of the comparison."""
+    solver = token_solver(case, n, "iid", seed)
+    assert isinstance(solver, ParticleSolver)
+    x, energy = [], []
+    for t in times:
+        while solver.t < t:
+            solver.advance(t)
+        x.append(solver.x.copy())
+        if solver.interaction.energy_kind is not None:
+            energy.append(pair_energy(solver))
+    return StoredCloud(np.array(times), np.array(x), np.array(energy) if energy else None)
+
+
+def _count(reference: StoredCloud, n: int) -> int:
+    """Particles that stand for the law: n others are left for samples."""
+    total, d = reference.x.shape[1:]
+    wanted = n if n > MANY and d <= _FAST else min(max(4 * n, _FEWEST), _MOST)
+    return min(wanted, total - n)
+
+
+def _of_density(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
+    size = min(max(4 * n, _FEWEST), _MOST)
+    if density.slices is not None:
+        whole = density.masses(k)
+        few = density.mesh.d == 2 or len(whole.weights) <= size
+        return (whole, 0.0) if few else quantise(whole, max(size, n))
+    latitudes = density.mesh.manifold.latitudes
+    if n > MANY and not latitudes:
+        return density_measure(density.mesh, density.rho[k], points=n)
+    measure, error = density_measure(density.mesh, density.rho[k])
+    if latitudes or len(measure.weights) <= size:
+        return measure, error
+    fewer, moved = quantise(measure, size)
+    return fewer, error + moved
