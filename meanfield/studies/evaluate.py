@@ -6,7 +6,7 @@ Reads the files of a comparison; knows nothing of how they were made.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = ["Comparison", "evaluate"]
 
 _SAFETY = 1.3  # errors of first order are up to this times what they are found to be
 _SIGMAS = 2.0  # standard errors of a reference of particles that are allowed for
+_TOLD = 0.05  # largest part of a W_p that bounds differ by, for a ratio
 _CANCELLED = 0.25  # part of the largest error that those of other degrees have at least
 
 
@@ -41,7 +42,9 @@ class Comparison:
         rows: one for each time ``t`` and number ``n`` of particles, as in ``compare.csv``:
             ``w2``, ``floor_w2``, ``ratio_w2`` with ``_low`` and ``_high`` (also of ``w1``),
             ``quadrature`` (nan: the reference is a cloud, and ``energy_distance`` and ``mmd`` have
-            the same nine columns; a ratio is nan where a distance is 0); ``z_energy`` (nan: the
+            the same nine columns; a ratio is nan where a distance is 0); ``measured`` and
+            ``floor_measured``, the particles and samples that W_p is of; ``gap``, the largest part
+            of a W_p that its bounds differ by (``w2`` is the upper one); ``z_energy`` (nan: the
             model has no energy), ``z_mean``, ``z_second`` (the largest |z|); ``p_value`` (nan: no
             verdict), and what it rests on: sizes ``moment_distance``, ``moment_resolution``,
             ``moment_bias``, ``moment_band`` and the ``moment_share`` of
@@ -74,15 +77,9 @@ def evaluate(settings: Settings, path: Path) -> Comparison:
         clouds = _Clouds.read(settings, path, n)
         for k, t in enumerate(settings.times):
             row: dict[str, float] = {"t": t, "n": float(n), "replicas": float(settings.replicas)}
-            for name in settings.distances:
-                ours, floor = clouds.of(name, k), clouds.of(name, k, floor=True)
-                row |= _named(name, mean_with_interval(ours))
-                row |= _named(f"floor_{name}", mean_with_interval(floor))
-                row |= _named(f"ratio_{name}", _ratio(ours, floor))
-                if name == settings.distances[0]:
-                    distances[t].append(ours)
             if settings.exponents:
-                row["quadrature"] = float(clouds.of("quadrature", k)[0])
+                row |= _distances(clouds, settings, n, k)
+                distances[t].append(clouds.of(settings.distances[0], k))
             rows.append(row | _agreement(clouds, density, k, n, t))
     rates = {
         t: rate_fit(settings.numbers, [list(v) for v in values])
@@ -96,9 +93,45 @@ def evaluate(settings: Settings, path: Path) -> Comparison:
     return Comparison(rows, rates, path, degree, settings.reference)
 
 
-def _ratio(ours: Array, floor: Array) -> Interval:
-    """Ratio with its interval; nan where distances vanish, as of tokens that have all met."""
-    if min(ours.min(), floor.min()) <= 0.0:
+def _distances(clouds: _Clouds, settings: Settings, n: int, k: int) -> dict[str, float]:
+    """All distances of clouds of n and their floors, with what is known of them."""
+    row: dict[str, float] = {}
+    known, counts = _known(clouds, settings, n, k)
+    alike = counts[0] == counts[1] and known <= _TOLD
+    for name in settings.distances:
+        for floor in (False, True):
+            values = clouds.of(name, k, floor=floor)
+            interval = mean_with_interval(values)
+            if clouds.has(f"least_{name}"):
+                least = mean_with_interval(clouds.of(f"least_{name}", k, floor=floor))
+                interval = replace(interval, low=min(interval.low, least.low))
+            row |= _named(f"floor_{name}" if floor else name, interval)
+        ours, floors = clouds.of(name, k), clouds.of(name, k, floor=True)
+        row |= _named(f"ratio_{name}", _ratio(ours, floors, alike))
+    row["quadrature"] = float(clouds.of("quadrature", k)[0])
+    return row | {"measured": counts[0], "floor_measured": counts[1], "gap": known}
+
+
+def _known(
+    clouds: _Clouds, settings: Settings, n: int, k: int
+) -> tuple[float, tuple[float, float]]:
+    """The largest part of a W_p by which its bounds differ, and how many particles and samples
+    were measured (clouds of earlier versions: all of them, and exactly)."""
+    if not clouds.has("measured"):
+        return 0.0, (float(n), float(n))
+    gaps = [0.0]
+    for p in settings.exponents:
+        for floor in (False, True):
+            upper = clouds.of(f"w{p}", k, floor=floor)
+            least = clouds.of(f"least_w{p}", k, floor=floor)
+            gaps.append(float(np.max((upper - least) / np.maximum(upper, 1e-300))))
+    counts = [float(clouds.of("measured", k, floor=floor).min()) for floor in (False, True)]
+    return max(gaps), (counts[0], counts[1])
+
+
+def _ratio(ours: Array, floor: Array, alike: bool) -> Interval:
+    """Ratio with its interval; nan where distances are not alike, or vanish (tokens have met)."""
+    if not alike or min(ours.min(), floor.min()) <= 0.0:
         return Interval(math.nan, math.nan, math.nan)
     return ratio_interval(ours, floor)
 
@@ -123,6 +156,10 @@ class _Clouds:
     def of(self, name: str, k: int, *, floor: bool = False) -> Array:
         """A quantity at the k-th time, (replicas, ...)."""
         return np.array([one[name][k] for one in (self.samples if floor else self.particles)])
+
+    def has(self, name: str) -> bool:
+        """Whether all clouds and samples have a quantity: those of earlier versions lack some."""
+        return all(name in one for one in (*self.particles, *self.samples))
 
     def levels(self, name: str, k: int) -> Array:
         """One that clouds and their divisions have, (levels, replicas, ...)."""

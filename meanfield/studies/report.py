@@ -111,6 +111,21 @@ def _times(size: float, unit: float) -> float:
     return size / unit if unit > 0.0 else 0.0
 
 
+def _cut(rows: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    """What is not known of the distances of very many particles."""
+    if any(row.get("measured", row["n"]) < row["n"] for row in rows):
+        most = int(max(min(row["measured"], row["floor_measured"]) for row in rows))
+        yield (
+            f"W and floor of more than {most} particles are those of {most} of them: exact ones of "
+            "all take hours, and bounds by blocks would be wider than W"
+        )
+    gap = max((row.get("gap", 0.0) for row in rows), default=0.0)
+    if gap > 1e-3:
+        yield f"W is an upper bound where particles are many and far, the lower within {gap:.1%}"
+    if any(row.get("measured", 0.0) != row.get("floor_measured", 0.0) for row in rows):
+        yield "ratio nan: W is bounded for all particles, its floor is that of fewer"
+
+
 def _explained(comparison: Comparison, distances: bool) -> Iterator[str]:
     """What the columns of a table mean, and what is missing in it."""
     rows, n = comparison.rows, comparison.reference
@@ -121,6 +136,7 @@ def _explained(comparison: Comparison, distances: bool) -> Iterator[str]:
         )
     elif distances:
         yield "floor: the distance of n independent samples; ratio: W over floor"
+    yield from _cut(rows)
     yield (
         f"z: of E, of the mean and of the second moments (the largest), for n >= {FEWEST} of "
         "extrapolations to n = infinity, in Monte-Carlo errors"

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from meanfield.analysis.twosample import kernel_distance
-from meanfield.analysis.wasserstein import Effort, wasserstein
 from meanfield.case import Case, Time
 from meanfield.dynamics.lagrangian import SlicedSolver
 from meanfield.dynamics.particles import ParticleSolver
@@ -38,15 +37,15 @@ from meanfield.runs.tracks import token_solver
 from meanfield.studies.moments import linear_moments
 from meanfield.studies.positions import KeptSlices
 from meanfield.studies.processes import in_processes
-from meanfield.studies.references import MANY, cloud_of, points_for, samples_of
+from meanfield.studies.references import cloud_of, samples_of
 from meanfield.studies.resolution import coarser
 from meanfield.studies.settings import KERNELS, NO_FILES, Settings
+from meanfield.studies.transport import transport
 from meanfield.whole import save_arrays
 
 __all__ = ["Task", "run_coarse_density", "run_density", "run_reference", "run_tasks"]
 
 _TESTED = 5_000  # points of each side in the energy of a kernel: a second or two
-_EFFORTS = Effort(), Effort(rtol=1e-4)  # up to so many, and beyond: W_p is known to 5e-5 then
 
 
 def run_density(
@@ -189,14 +188,12 @@ class Task:
         states = self._samples(reference) if self.kind == "floor" else self._clouds(on)
         for k, (x, about) in enumerate(states):
             if settings.exponents:
-                points, error = points_for(reference, k, self.n)
-                sample = Measure.equal(on.coordinates(x))
-                effort = _EFFORTS[self.n > MANY]
+                found = transport(x, reference, k, settings.exponents)
                 for p in settings.exponents:
-                    about[f"w{p}"] = wasserstein(sample, points, p, effort=effort).distance
-                about["quadrature"] = error
+                    about |= {f"w{p}": found.upper[p], f"least_w{p}": found.lower[p]}
+                about |= {"quadrature": found.error, "measured": found.measured}
                 if settings.reference is not None:
-                    about |= _kernels(sample, points)
+                    about |= _kernels(Measure.equal(x), found.points)
             for name, value in about.items():
                 out.setdefault(name, []).append(value)
         save_arrays(self.path, **{name: np.array(values) for name, values in out.items()})

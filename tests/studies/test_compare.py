@@ -25,8 +25,7 @@ from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
-from meanfield.studies import references
-from meanfield.studies import tasks as study_tasks
+from meanfield.studies import references, transport
 from meanfield.studies.compare import compare
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.report import summary
@@ -67,6 +66,7 @@ def test_rows(finished: Comparison) -> None:
                     for end in ("", "_low", "_high")}  # fmt: skip
         assert set(row) == {
             *("t", "n", "replicas", "quadrature", "z_energy", "z_mean", "z_second"),
+            *("measured", "floor_measured", "gap"),
             *("p_value", "moment_distance", "moment_resolution"),
             *("moment_bias", "moment_band", "moment_share", "density_error"),
             *measured,
@@ -303,7 +303,7 @@ def test_many_particles_are_compared_with_as_many_points(
 ) -> None:
     """Few: with 4 n points, quantised; many: with pieces of cells, as many as particles."""
     monkeypatch.setattr(references, "MANY", 1_500)
-    monkeypatch.setattr(study_tasks, "MANY", 1_500)
+    monkeypatch.setattr(transport, "MANY", 1_500)
     case = compared()
     found = compare(case, Clouds((1_500, 3_000), 2, times=[0.0]), tmp_path / "m", progress=False)
     mesh = case.geometry.build_mesh()
