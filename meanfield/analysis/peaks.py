@@ -52,6 +52,22 @@ class PeakCounter:
         order = np.argsort(-log_rho, kind="stable").astype(np.int32)
         return int(_count_peaks(self._start, self._neighbour, log_rho, order, PROMINENCE))
 
+    def largest(self, rho: Array, mass: Array) -> float:
+        """Mass of the heaviest cluster; 0: there is none.
+
+        That of its basin: the vertices from which the way up, along the steepest edges, leads to
+        its peak, or to one that does not stand out on the way to it.
+
+        Args:
+            rho, mass: (n,) density and masses at the vertices, in the order of the mesh.
+        """
+        if self.count(rho) == 0:
+            return 0.0
+        log_rho = np.log(np.maximum(rho, 1e-300))
+        order = np.argsort(-log_rho, kind="stable").astype(np.int32)
+        basin = _basins(self._start, self._neighbour, log_rho, order, PROMINENCE)
+        return float(np.bincount(basin, weights=mass).max())
+
 
 @nb.njit(cache=True)
 def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, least: float) -> int:
@@ -78,6 +94,46 @@ def _count_peaks(start: Array, neighbour: Array, height: Array, order: Array, le
     if top > 0.0 and top - bottom >= least:
         peaks += 1
     return peaks
+
+
+@nb.njit(cache=True)
+def _basins(start: Array, neighbour: Array, height: Array, order: Array, least: float) -> IntArray:
+    """The peak (a vertex) of the cluster that each vertex belongs to. See ``_count_peaks``.
+
+    A hill that ends without having stood out joins the basin across the saddle; none of its own
+    peaks has stood out, either.
+    """
+    n = height.size
+    parent = np.full(n, -1, dtype=np.int32)  # of hills
+    joined = np.arange(n)  # of basins
+    basin = np.full(n, -1, dtype=np.int64)
+    for v in order:
+        own, top = -1, -1  # the hill below which it is, and its highest neighbour there
+        highest = -1
+        for k in range(start[v], start[v + 1]):
+            u = neighbour[k]
+            if parent[u] < 0:
+                continue
+            if highest < 0 or height[u] > height[highest]:
+                highest = u
+            root = root_of(parent, u)
+            if own < 0:
+                own, top = root, u
+            elif root == own:
+                top = u if height[u] > height[top] else top
+            else:
+                low, high, from_, to = own, root, top, u
+                if height[own] >= height[root]:
+                    low, high, from_, to = root, own, u, top
+                if not (height[low] > 0.0 and height[low] - height[v] >= least):
+                    joined[root_of(joined, basin[from_])] = root_of(joined, basin[to])
+                parent[low] = high
+                own, top = high, to
+        parent[v] = v if own < 0 else own
+        basin[v] = v if highest < 0 else basin[highest]
+    for v in range(n):
+        basin[v] = root_of(joined, basin[v])
+    return basin
 
 
 def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:

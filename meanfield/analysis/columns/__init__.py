@@ -53,7 +53,7 @@ COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for colum
 RETIRED = ("energy", "free_energy")
 """What earlier versions wrote where it has no meaning: a resumed series loses it there."""
 
-ADDED = ("dissipation", "energy_residual", "rank", "effective_dimension")
+ADDED = ("dissipation", "energy_residual", "rank", "effective_dimension", "largest_cluster")
 """What earlier versions did not write: the rows that they have written have nan there."""
 
 

@@ -13,7 +13,8 @@ COLUMNS = (
     Column(
         "largest_cluster",
         "1",
-        "Mass of the largest group of tokens.",
+        "Mass of the largest group of tokens; of a density that of the heaviest cluster, with all "
+        "from where it is uphill to its peak, 0 where there is none.",
         lambda view: view.largest_cluster,
         frozenset({"groups"}),
     ),

@@ -198,7 +198,8 @@ class DensityView(View):
         free = {"free energy", "dissipation"} if falls else set()
         if falls and not solver.kappa_moves:
             free.add("balance")
-        self.offers = frozenset({"density", "harmonics"} | noise | free | _energies(solver))
+        given = {"density", "harmonics", "groups"}
+        self.offers = frozenset(given | noise | free | _energies(solver))
         self.directions = solver.space.manifold.moments
 
     def _totals_of(self) -> _Totals:
@@ -246,6 +247,20 @@ class DensityView(View):
             return self._counter.count(everything)
 
         found = on_root(self.solver.comm, count)
+        assert found is not None
+        return found
+
+    @cached_property
+    def largest_cluster(self) -> float:
+        """Mass of the heaviest one; 0: there is none."""
+        solver, space = self.solver, self.solver.space
+        rho, mass = space.gather(solver.rho), space.gather(solver.weights * solver.rho)
+
+        def largest() -> float:
+            assert rho is not None and mass is not None and self._counter is not None
+            return self._counter.largest(rho, mass)
+
+        found = on_root(solver.comm, largest)
         assert found is not None
         return found
 
