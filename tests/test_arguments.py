@@ -12,6 +12,8 @@ from cases import GEOMETRIES, small, small_tokens
 
 import meanfield as mf
 from meanfield.analysis.equiangular import Equiangular, equiangular_curve, equiangular_time
+from meanfield.analysis.pairlaw import TokenPairs, law_of_power
+from meanfield.analysis.staircase import plateaus
 from meanfield.analysis.twosample import kernel_distance, two_sample
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.arguments import Count, PathLike, checked_arguments, checked_fields
@@ -108,6 +110,13 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "wasserstein effort": (lambda b: wasserstein(M, M, effort=b), set()),
     "wasserstein method": (lambda b: wasserstein(M, M, 2, b), set()),
     "quantise": (lambda b: quantise(b, 3), set()),
+    "plateaus": (lambda b: plateaus(RNG.random(2), RNG.random(2), flat=b), set()),
+    "plateaus t": (lambda b: plateaus(b, np.ones(2)), {"list"}),
+    "law_of_power": (lambda b: law_of_power(b, 3, 8), {"list"}),
+    "TokenPairs": (lambda b: TokenPairs(b, 8), {"list"}),
+    "law_of_power d": (lambda b: law_of_power(np.ones(3), b, 8), {"five"}),
+    "TokenPairs bins": (lambda b: TokenPairs(np.ones(3), b), {"five"}),
+    "carry": (lambda b: ParticleSolver(SA, X).carry(b), {"five"}),
     "kernel_distance": (lambda b: kernel_distance(M, b), set()),
     "two_sample": (lambda b: two_sample(b, M), set()),
     "two_sample statistic": (lambda b: two_sample(M, M, b), set()),

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from scipy.special import betainc
 
 from meanfield.arguments import checked_arguments
+from meanfield.checks import real_array
 from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.tokens import checked_weights
 from meanfield.errors import InputError
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array
@@ -58,6 +60,11 @@ def bin_edges(bins: int) -> Array:
     return np.linspace(-1.0, 1.0, bins + 1)
 
 
+def _refuse_bins(bins: int) -> None:
+    if bins < 1:
+        raise InputError(f"bins = {bins} found, 1 or more expected")
+
+
 class TokenPairs:
     """Counts pairs of different tokens, each with the product of its masses.
 
@@ -72,13 +79,15 @@ class TokenPairs:
         sampled: whether they are a sample.
 
     Raises:
-        InputError: no two tokens with mass.
+        InputError: no two tokens with mass, masses that are none, or no bins.
     """
 
     @checked_arguments
     def __init__(self, weights: Array, bins: int, seed: int = 0) -> None:
-        n = len(weights)
-        self._weights, self._bins = weights / np.sum(weights), bins
+        _refuse_bins(bins)
+        weights = real_array(weights, "weights", "masses (n,)")
+        n = len(weights) if weights.ndim == 1 else 1
+        self._weights, self._bins = checked_weights(weights, n), bins
         others = 1.0 - self._weights
         if not np.any(self._weights * others > 0.0):
             raise InputError("pairs found for a single token, two or more expected")
@@ -148,7 +157,17 @@ def law_of_power(power: Array, d: int, bins: int) -> PairLaw:
         power: (L + 1,) sums of squared moments of each degree; of degree 0: 1.
         d: dimension of the ambient space.
         bins: how many.
+
+    Raises:
+        InputError: what is none.
     """
+    _refuse_bins(bins)
+    power = real_array(power, "power", "numbers (degrees,)")
+    if power.ndim != 1 or not len(power) or not np.all(power >= 0.0) or d < 2:
+        raise InputError(
+            f"power of shape {power.shape} and d = {d} found, squared moments (degrees,) >= 0 and "
+            "d >= 2 expected"
+        )
     degrees = np.arange(len(power))
     rates = degrees * (degrees + d - 2.0)
     with np.errstate(divide="ignore"):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.arguments import checked_arguments
+from meanfield.checks import real_array
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 
@@ -60,6 +61,8 @@ def plateaus(
     Raises:
         InputError: arrays of other shapes, or numbers out of their ranges.
     """
+    t = real_array(t, "t", "times (rows,)")
+    energy = real_array(energy, "energy", "numbers (rows,)")
     if t.ndim != 1 or t.shape != energy.shape:
         raise InputError(
             f"t of shape {t.shape} and energy of shape {energy.shape} found, the same (rows,) "
