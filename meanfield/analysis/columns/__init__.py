@@ -23,7 +23,8 @@ from meanfield.analysis.columns import (
     tangents,
 )
 from meanfield.analysis.columns.base import Column, Family, refuse_bad, row_of
-from meanfield.analysis.columns.view import CharacteristicView, DensityView, TokenView, View
+from meanfield.analysis.columns.tokenview import TokenView
+from meanfield.analysis.columns.view import CharacteristicView, DensityView, View
 from meanfield.errors import InputError, suggest
 
 __all__ = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,22 +21,28 @@ from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver
 from meanfield.dynamics.tokensolver import TokenSolver
-from meanfield.geometry.manifolds import Harmonics, of_vectors
-from meanfield.geometry.mesh import IntArray
+from meanfield.geometry.manifolds import Harmonics
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField
 from meanfield.interaction.measure import plain
 
-__all__ = ["POWER_DEGREE", "CharacteristicView", "DensityView", "TokenView", "View"]
+__all__ = [
+    "POWER_DEGREE",
+    "CharacteristicView",
+    "DensityView",
+    "Totals",
+    "View",
+    "energies_of",
+    "power_of",
+    "totals_of",
+]
 
 POWER_DEGREE = 8
 _LOG_MOST = 690.0  # log of the largest density that is told
-_MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most
 _COLLAPSED = 1e-3  # length of an edge that has collapsed, over the longest of the initial mesh
-_CLUSTER_MASS = 0.01  # tokens that are a cluster hold this share at least
 
 
-class _Totals(NamedTuple):
+class Totals(NamedTuple):
     """Integrals over mu: of 1, H/rho (log rho; 0 for tokens), x and x x^T."""
 
     mass: float
@@ -100,11 +106,11 @@ class View(ABC):
         )
 
     @abstractmethod
-    def _totals_of(self) -> _Totals:
+    def _totals_of(self) -> Totals:
         """The integrals over all ranks."""
 
     @cached_property
-    def _totals(self) -> _Totals:
+    def totals_of(self) -> Totals:
         return self._totals_of()
 
     @property
@@ -199,13 +205,13 @@ class DensityView(View):
         if falls and not solver.kappa_moves:
             free.add("balance")
         given = {"density", "harmonics", "groups"}
-        self.offers = frozenset(given | noise | free | _energies(solver))
+        self.offers = frozenset(given | noise | free | energies_of(solver))
         self.directions = solver.space.manifold.moments
 
-    def _totals_of(self) -> _Totals:
+    def _totals_of(self) -> Totals:
         solver, space, rho = self.solver, self.solver.space, self.solver.rho
         x, m = space.manifold.moments_of(space.points[: space.n_owned]), solver.weights * rho
-        return _totals(x, m, solver.specific_entropy(rho), solver)
+        return totals_of(x, m, solver.specific_entropy(rho), solver)
 
     @cached_property
     def dissipation(self) -> float:
@@ -270,7 +276,7 @@ class CharacteristicView(View):
 
     def __init__(self, solver: LagrangianSolver) -> None:
         self.solver: LagrangianSolver = solver
-        self.offers = frozenset({"density", "harmonics", "points"} | _energies(solver))
+        self.offers = frozenset({"density", "harmonics", "points"} | energies_of(solver))
         self.directions = solver.manifold.moments
 
     @cached_property
@@ -285,10 +291,10 @@ class CharacteristicView(View):
     def _log_rho(self) -> Array:
         return self.solver.log_density()
 
-    def _totals_of(self) -> _Totals:
+    def _totals_of(self) -> Totals:
         m = self.solver.mass
         x = self.solver.positions()[:, -self.directions :]
-        return _totals(x, m, np.where(m > 0.0, self._log_rho, 0.0))
+        return totals_of(x, m, np.where(m > 0.0, self._log_rho, 0.0))
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
@@ -312,7 +318,7 @@ class CharacteristicView(View):
         return math.exp(min(top + math.log(np.sum(np.exp(terms - top))), _LOG_MOST))
 
     def power_to(self, degree: int) -> Array:
-        return _power(self.solver, self.solver.manifold.harmonics(degree, 1e-12))
+        return power_of(self.solver, self.solver.manifold.harmonics(degree, 1e-12))
 
     @cached_property
     def clusters(self) -> int:
@@ -331,96 +337,8 @@ class CharacteristicView(View):
         return self.solver.points
 
 
-class TokenView(View):
-    """Of tokens.
-
-    Args:
-        solver: with the state.
-        labels: gives the group (n,) of each token (``dynamics.clusters``).
-    """
-
-    def __init__(self, solver: TokenSolver, labels: Callable[[], IntArray]) -> None:
-        self.solver: TokenSolver = solver
-        self._labels = labels
-        self._on = of_vectors(solver.d)
-        harmonics = {"harmonics"} if self._on.has_harmonics else set()
-        tangents = set() if solver.tangents is None else {"tangents"}
-        energies = _energies(solver) if solver.has_energy else set()
-        if not solver.follows_field:
-            energies -= {"dissipation", "balance"}
-        lengths = set() if solver.lengths is None else {"lengths"}
-        rescaled = {"rescaled"} if solver.rescales else set()
-        told = harmonics | tangents | energies | lengths | rescaled
-        self.offers = frozenset({"groups", "spectrum"} | told)
-        self.directions = min(solver.d, _MOMENTS)
-
-    def _totals_of(self) -> _Totals:
-        x = self.solver.x
-        return _totals(x, self.solver.weights, np.zeros(len(x)))
-
-    @cached_property
-    def spectrum(self) -> Array:
-        """Of fewer tokens than dimensions by their Gram matrix: (min(n, d),)."""
-        if len(self.solver.x) >= self.solver.d:
-            return np.asarray(np.linalg.eigvalsh(self._totals.second))
-        x = self.solver.x * np.sqrt(self.solver.weights)[:, None]
-        return np.asarray(np.linalg.eigvalsh(x @ x.T))
-
-    @cached_property
-    def second(self) -> Array:
-        """As for every view."""
-        found = self.spectrum[-self.directions :]
-        return np.concatenate([np.zeros(self.directions - len(found)), found])
-
-    @property
-    def growth(self) -> float:
-        """log of the norm of d x(t)/d x(0), on the directions that are carried along."""
-        assert self.solver.tangents is not None
-        return self.solver.tangents.growth
-
-    def power_to(self, degree: int) -> Array:
-        return _power(self.solver, self._on.harmonics(degree, 1e-11))
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """Tokens have no density."""
-        raise NotImplementedError
-
-    @property
-    def masses(self) -> Array:
-        """(n,) masses of the tokens."""
-        return self.solver.weights
-
-    @cached_property
-    def lengths(self) -> Array:
-        """(n,) lengths of the tokens, where they have some."""
-        found = self.solver.lengths
-        assert found is not None
-        return found
-
-    @cached_property
-    def rescaled(self) -> Array:
-        """(n, d) tokens whose growth is undone, where it is known."""
-        found = self.solver.rescaled()
-        assert found is not None
-        return found
-
-    @cached_property
-    def _masses(self) -> Array:
-        return np.bincount(self._labels(), weights=self.solver.weights)
-
-    @property
-    def clusters(self) -> int:
-        """Number of groups that hold at least 1 % of the mass."""
-        return int(np.count_nonzero(self._masses >= _CLUSTER_MASS))
-
-    @property
-    def largest_cluster(self) -> float:
-        """Mass of the largest group."""
-        return float(self._masses.max())
-
-
-def _energies(solver: Solver) -> set[str]:
+def energies_of(solver: Solver) -> set[str]:
+    """What a view offers of energies."""
     interaction = solver.interaction
     if interaction.energy_kind is None:
         return set()
@@ -429,7 +347,7 @@ def _energies(solver: Solver) -> set[str]:
     return {"energy"} | double | told
 
 
-def _totals(x: Array, m: Array, entropy: Array, shared: DensitySolver | None = None) -> _Totals:
+def totals_of(x: Array, m: Array, entropy: Array, shared: DensitySolver | None = None) -> Totals:
     """Integrals over points x (n, k) with masses m and entropies for each mass (n,).
 
     Of all ranks, where a solver shares them.
@@ -438,10 +356,11 @@ def _totals(x: Array, m: Array, entropy: Array, shared: DensitySolver | None = N
     local = np.concatenate([[m.sum(), np.dot(m, entropy)], m @ x, ((x * m[:, None]).T @ x).ravel()])
     totals = local if shared is None else sum_over_ranks(shared.comm, local)
     mean, second = totals[2 : 2 + k], totals[2 + k :].reshape(k, k)
-    return _Totals(float(totals[0]), float(totals[1]), mean, second)
+    return Totals(float(totals[0]), float(totals[1]), mean, second)
 
 
-def _power(solver: LagrangianSolver | TokenSolver, harmonics: Harmonics) -> Array:
+def power_of(solver: LagrangianSolver | TokenSolver, harmonics: Harmonics) -> Array:
+    """Sum of the squared moments of each degree, of points that move. Collective."""
     points, weights, _ = solver.measure()
     local = harmonics.moments(plain(points), weights)
     return harmonics.power(sum_over_ranks(solver.comm, local))
