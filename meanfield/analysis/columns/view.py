@@ -110,7 +110,7 @@ class View(ABC):
         """The integrals over all ranks."""
 
     @cached_property
-    def totals_of(self) -> Totals:
+    def _totals(self) -> Totals:
         return self._totals_of()
 
     @property
