@@ -329,6 +329,10 @@ def test_faults_of_files_are_one_line(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "a gain": (
+        {"model__normalisation": {"type": "post", "gain": 2.0}},
+        r"normalisation\.gain: found beside pretrained",
+    ),
     "dimension": ({"geometry__d": 8}, r"geometry\.d: found 8, expected 16, the hidden size of"),
     "attention": ({"model__attention": "sa"}, "attention: found beside pretrained"),
     "mask": ({"model__mask": "causal", "model__attention": "sa"}, "attention: found beside"),

@@ -141,6 +141,13 @@ def refuse_beside(model: Told) -> None:
     for name in _ALONE:
         if getattr(model, name):
             raise InputError(f"{name}: found beside pretrained, whose layers are all of the model")
+    scheme = model.normalisation
+    if isinstance(scheme, Normalisation) and scheme.changes_heads:
+        key = "centre" if scheme.gain is None else "gain"
+        raise InputError(
+            f"normalisation.{key}: found beside pretrained, whose layers have norms of their own; "
+            "expected none"
+        )
 
 
 def refuse_pretrained(model: Told, who: str) -> None:
