@@ -30,6 +30,7 @@ from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.interaction.drifts import LinearDrift, Perceptron
+from meanfield.interaction.intime import TableInTime
 from meanfield.interaction.masked import Masked
 from meanfield.interaction.masks import Causal
 
@@ -272,6 +273,17 @@ def test_a_layer_in_two_parts() -> None:
     block = Block(residual=0.0, step=0.5)
     with pytest.raises(InputError, match=r"0\.1 within a layer found.*multiples of 0\.2"):
         LayerSolver(MODEL, X, M, layer_step=0.2, block=block).advance(0.1)
+
+
+def test_noise_in_time_is_that_of_the_beginning_of_a_layer() -> None:
+    """None until 0.3, a sum of three steps of 0.1: from the fourth layer on there is some."""
+    kappa = TableInTime([0.0, 0.3], [0.0, 0.2])
+    noisy = LayerSolver(MODEL, X, M, layer_step=0.1, kappa=kappa, seed=1)
+    still = LayerSolver(MODEL, X, M, layer_step=0.1)
+    for k in range(4):
+        for solver in (noisy, still):
+            solver.advance(9.0)
+        assert np.array_equal(noisy.x, still.x) == (k < 3)
 
 
 def test_lengths_go_on_after_a_restart() -> None:

@@ -322,7 +322,7 @@ def _table(**solver: object) -> dict[str, Any]:
         ({"common_noise": -0.1}, "solver.common_noise"),
         ({"common_seed": 3}, "solver.common_seed: found 3 with common_noise = 0"),
         ({"common_noise": 0.1, "common_seed": 3}, "expected solver.dt"),
-        ({"type": "layers", "layers": 5, "common_noise": 0.1}, "layers have no noise"),
+        ({"type": "layers", "layers": 5, "common_noise": 0.1}, "the noise of layers is that of"),
     ],
 )
 def test_common_noise_of_a_case(solver: dict[str, object], words: str) -> None:

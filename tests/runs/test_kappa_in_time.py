@@ -76,8 +76,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model.kappa": {"times": [0, 1], "values": [0.1, [1.0]]}}, r"model\.kappa\.values\[1\]: exp"),
     ({"solver.type": "lagrangian"}, "a value in time, but the lagrangian solver has kappa = 0"),
     (
-        {"solver": {"type": "layers", "number": 10, "layers": 10}},
-        "found a value in time, layers have no noise: 0",
+        {
+            "solver": {"type": "layers", "number": 10, "layers": 10},
+            "model.normalisation": "pre",
+        },
+        "found a value in time with model.normalisation = 'pre'",
     ),
     (
         {
