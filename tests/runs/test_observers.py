@@ -280,8 +280,8 @@ def test_what_an_observer_may_say_and_have() -> None:
     with pytest.raises(mf.InputError, match=r"Odd.handle gave True, a text .* or None expected"):
         mf.run(case(), observers=[Odd()])
     grouped = mf.Observer()
-    grouped.columns = (mf.Column("g", "1", "", lambda view: 0.0, frozenset({"groups"})),)
-    with pytest.raises(mf.InputError, match="column 'g' of an observer needs groups, which this"):
+    grouped.columns = (mf.Column("g", "1", "", lambda view: 0.0, frozenset({"spectrum"})),)
+    with pytest.raises(mf.InputError, match="column 'g' of an observer needs spectrum, which this"):
         mf.run(case(), observers=[grouped])
 
 
