@@ -129,7 +129,7 @@ def test_a_gain_is_another_model_also_for_densities() -> None:
 
 
 def test_studies_refuse_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'pre', that the density that particles are compared"):
+    with pytest.raises(InputError, match="'pre', that what particles are compared"):
         compare(small(), Clouds([10], 2, _tokens("pre")), tmp_path / "compare")
     gain = {"model.normalisation": {"type": "post", "gain": 1.5}}
     with pytest.raises(InputError, match="'post' with a gain, that ensembles do not have"):
