@@ -117,18 +117,27 @@ class _Model(Protocol):
     @property
     def heads(self) -> Sequence[object]: ...
 
+    @property
+    def diffuses(self) -> bool: ...
+
 
 def check_normalisation(model: _Model) -> None:
     """What a scheme goes with.
 
     Raises:
-        InputError: a kernel, a strength or a potential: they have no outputs.
+        InputError: a kernel, a strength or a potential: they have no outputs; or noise, where
+            directions stay in a hyperplane.
     """
     scheme = model.normalisation
     if not isinstance(scheme, Normalisation):
         return
     if scheme.type == "post" and not scheme.changes_heads:
         return
+    if scheme.centre and model.diffuses:
+        raise InputError(
+            "normalisation.centre: found true with kappa > 0: noise does not stay orthogonal to "
+            "(1, ..., 1); expected kappa = 0"
+        )
     for name in ("interaction", "strength", "potential"):
         if getattr(model, name) is not None:
             what = "a gain" if scheme.type == "post" else f"'{scheme.type}'"

@@ -32,7 +32,14 @@ def suits_scheme(solver: _Options, scheme: Normalisation | str | None, noisy: bo
     Raises:
         InputError: one is given.
     """
-    if not isinstance(scheme, Normalisation) or isinstance(scheme, Post):
+    if not isinstance(scheme, Normalisation):
+        return
+    if scheme.centre and solver.common_noise > 0.0:
+        raise InputError(
+            "solver.common_noise: found noise with normalisation.centre = true: it does not stay "
+            "orthogonal to (1, ..., 1); expected 0"
+        )
+    if isinstance(scheme, Post):
         return
     name = f"model.normalisation = '{scheme.type}'"
     if solver.interaction == "harmonics":

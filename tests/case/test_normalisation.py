@@ -136,5 +136,3 @@ def test_studies_refuse_it(tmp_path: Path) -> None:
         batched_model(small_tokens(gain))
     with pytest.raises(InputError, match="that stationary and branch do not have"):
         small(gain).model.gibbs(3)
-    with pytest.raises(InputError, match="layers do not have yet"):
-        few_tokens({"solver.type": "layers", "solver.number": 5, "solver.layers": 4, **gain})
