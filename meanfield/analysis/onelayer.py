@@ -48,7 +48,7 @@ def layer_cosine(
         raise InputError(f"cosine: found one outside of {least:.6g} to 1, expected those of tokens")
     # Weights relative to that of the others: e^{beta (1 - rho)} of itself, n - 1 ones.
     lead = np.asarray(inverse_temperature, dtype=np.float64) * (1.0 - rho)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # of the branch that is not taken
         other = 1.0 / (np.exp(lead) + (n - 1.0))
         own = -np.expm1(-lead) / (1.0 + (n - 1.0) * np.exp(-lead))  # its weight without ``other``
     own = np.where(lead >= 0.0, own, np.expm1(np.minimum(lead, 0.0)) * other)
@@ -56,8 +56,11 @@ def layer_cosine(
     p, q = residual + step * own, step * other
     sum_one = 1.0 + (n - 1.0) * rho  # <x_i, S>, and |S|^2 / n
     common = 2.0 * p * q * sum_one + q * q * (n * sum_one)
+    size = p * p + common  # of an output; round-off where its terms cancel
+    terms = p * p + np.abs(2.0 * p * q * sum_one) + q * q * np.abs(n * sum_one)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((p * p * rho + common) / (p * p + common))
+        found = (p * p * rho + common) / size
+    return np.where(size > 1e-14 * terms, found, np.nan)
 
 
 @checked_arguments

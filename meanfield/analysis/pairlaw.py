@@ -168,6 +168,8 @@ def law_of_power(power: Array, d: int, bins: int) -> PairLaw:
             f"power of shape {power.shape} and d = {d} found, squared moments (degrees,) >= 0 and "
             "d >= 2 expected"
         )
+    if abs(power[0] - 1.0) > 1e-6:
+        raise InputError(f"power of degree 0: {power[0]:g} found, 1 expected, that of mass 1")
     degrees = np.arange(len(power))
     rates = degrees * (degrees + d - 2.0)
     with np.errstate(divide="ignore"):

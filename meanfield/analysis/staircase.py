@@ -76,7 +76,9 @@ def plateaus(
     log_t, values = np.log(t[good]), energy[good]
     if len(values) < 2:
         return ()
-    band = flat * float(np.ptp(values))
+    # Round-off of the energy is no structure.
+    round_off = 64.0 * np.finfo(np.float64).eps * float(np.max(np.abs(values)))
+    band = max(flat * float(np.ptp(values)), round_off)
     found = sorted(_longest(log_t, values, band, math.log(least), 0, len(values)))
     joined: list[tuple[int, int]] = []
     for first, last in found:

@@ -48,6 +48,8 @@ def batched_model(case: Case) -> BatchedModel:
         raise InputError(
             f"output.tangents: found {case.output.tangents}, expected 0 in an ensemble"
         )
+    if case.output.pairs:
+        raise InputError(f"output.pairs: found {case.output.pairs}, expected 0 in an ensemble")
     mask = mask_factors(model, solver.number)
     size = (solver.number, case.geometry.d, model.attention == "sa")
     if model.heads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from meanfield.case.batchmasks import Padding, Sequences
 from meanfield.case.bynumber import ByNumber
 from meanfield.case.model import Model
 from meanfield.case.solvers import Auto, Density, Solver, Tokens
@@ -29,6 +30,12 @@ def numbered(model: Model, solver: Solver | Auto, d: int) -> Model:
     laws = {key: beta for key, beta in given.items() if isinstance(beta, ByNumber)}
     if not laws:
         return model
+    if isinstance(model.mask, Padding | Sequences):
+        key = next(iter(laws))
+        raise InputError(
+            f"{key}: found {_words(laws[key])}, which is by the number of tokens, with a mask of "
+            "batches, whose tokens see fewer; expected a number"
+        )
     n = _number(solver, *next(iter(laws.items())), d)
     values = {key: beta.at(n, d) for key, beta in laws.items()}
     for key, beta in values.items():

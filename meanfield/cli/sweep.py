@@ -117,7 +117,7 @@ def _sweep(args: argparse.Namespace) -> int:
     vary = as_vary(parse_axes(args.ranges or []))
     folder = output_folder(args, "-sweep")
     if args.dry_run:
-        _tell(make_plan(args.case, vary, args.seeds, options), folder)
+        _tell(make_plan(args.case, vary, args.seeds, options), folder, args.resume)
         return 0
     if ranks() == 1:
         return _run(args, vary, folder, options, None)
@@ -159,7 +159,7 @@ def _run(
     return 0
 
 
-def _tell(plan: Plan, folder: Path) -> None:
+def _tell(plan: Plan, folder: Path, resume: bool) -> None:
     """What would be done, of a plan that has been checked."""
     from meanfield.results.folder import RunFolder
     from meanfield.studies.sweep.report import estimate, plan_words
@@ -168,10 +168,10 @@ def _tell(plan: Plan, folder: Path) -> None:
     try:
         RunFolder.check(folder, overwrite=True)
         if not RunFolder.is_empty(folder):
-            state = "holds an earlier run: --resume or --overwrite"
+            state = "gone on with" if resume else "holds an earlier run: --resume or --overwrite"
     except InputError as error:
         state = f"REFUSED: {error}"
-    told = estimate(plan)
+    told = estimate(plan, folder if resume else None)
     rows: list[Row] = [
         ("case", plan.points[0].case.title),
         ("folder", f"{folder} ({state})"),

@@ -5,6 +5,8 @@ Knows nothing of how the numbers came about.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +115,11 @@ def plot_plane(run: RunFolder) -> Path:
         if _shown(table) == _HALF:
             words = rf"time at $P(\langle x_1, x_2\rangle \geq 1 - {number(table.delta)}) = 1/2$"
             _coloured(ax, plane, table.half[plane.points], words, log=True)
+            beforehand = told_numbers(table, "theory")[plane.points]
+            levels = _steps(table.half[plane.points])
+            _contours(ax, plane, table.half[plane.points], _FOUND, "-", levels)
+            if _contours(ax, plane, beforehand, _THEORY, "--", levels):
+                notes.append("dashed: theory, at 1, 2, 5, 10, ...")
         else:
             end = table.columns[_PAIR].mean[:, -1][plane.points]
             theory = told_numbers(table, "theory_end")[plane.points]
@@ -168,10 +175,22 @@ def _edges(x: Array, geometric: bool) -> Array:
     return np.asarray(np.exp(edges) if geometric else edges)
 
 
-def _contours(ax: Axes, plane: _Plane, values: Array, colour: str, style: str) -> bool:
+def _steps(values: Array) -> tuple[float, ...]:
+    """Times 1, 2, 5, 10, ... within the range of values."""
+    known = values[np.isfinite(values) & (values > 0.0)]
+    if not len(known):
+        return ()
+    decades = range(math.floor(math.log10(known.min())), math.ceil(math.log10(known.max())) + 1)
+    return tuple(step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0))
+
+
+def _contours(
+    ax: Axes, plane: _Plane, values: Array, colour: str, style: str,
+    wanted: Sequence[float] = _LEVELS,
+) -> bool:  # fmt: skip
     """Whether there are some."""
     known = values[np.isfinite(values)]
-    levels = [v for v in _LEVELS if len(known) and np.min(known) < v < np.max(known)]
+    levels = [v for v in wanted if len(known) and np.min(known) < v < np.max(known)]
     if levels:
         ax.contour(
             plane.x, plane.y, np.ma.masked_invalid(values), levels, colors=colour,

@@ -115,7 +115,8 @@ class Counted:
         spent = time.monotonic() - self._begun
         left = spent * (self._total - self._done) / (self._done - self._first)
         text = f"{self._done:,} of {self._total:,} {self._unit}s done, {spent:.0f} s"
-        sys.stderr.write(text + (f", about {left:.0f} s to go\n" if left else "\n"))
+        about = "less than 1 s" if left < 1.0 else f"about {left:.0f} s"
+        sys.stderr.write(text + (f", {about} to go\n" if left else "\n"))
         sys.stderr.flush()
 
     def __enter__(self) -> Counted:

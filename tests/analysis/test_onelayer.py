@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,10 @@ def test_extremes_are_no_surprise() -> None:
         layer_cosine(0.5, 1.0, 1)
     with pytest.raises(InputError, match=r"-0\.111111 to 1"):
         layer_cosine(-0.2, 1.0, 10)
+
+
+def test_outputs_that_cancel_have_no_direction() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(float(layer_cosine(1.0, 3.0, 5, 1.0, -1.0)))
+        assert float(layer_cosine(0.5, -1e4, 5)) == pytest.approx(float(layer_cosine(0.5, -1e3, 5)))

@@ -141,3 +141,8 @@ def test_a_sample_of_pairs_has_their_law(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_single_token_has_no_pairs(weights: list[float]) -> None:
     with pytest.raises(InputError, match=r"^pairs found for a single token, two or more expected"):
         TokenPairs(np.array(weights), 8)
+
+
+def test_a_mass_other_than_one_has_no_law() -> None:
+    with pytest.raises(InputError, match=r"^power of degree 0: 2 found, 1 expected"):
+        law_of_power(np.array([2.0, 1.0]), 3, 4)

@@ -100,3 +100,10 @@ def test_clusters_on_the_circle_are_a_staircase(
     said = capsys.readouterr().out
     assert "3 steps between 4 plateaus of the scaled energy" in said
     assert f"0.0555556 from t = {one.begin:.4g} to 1e+09" in said
+
+
+def test_round_off_is_no_structure() -> None:
+    t = np.geomspace(1.0, 1e6, 200)
+    energy = 2.0 + 4e-16 * np.random.default_rng(0).integers(-3, 4, len(t))
+    (one,) = plateaus(t, energy)
+    assert one.height == pytest.approx(2.0) and one.end == pytest.approx(1e6)

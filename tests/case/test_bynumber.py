@@ -161,3 +161,14 @@ def test_particles_of_a_comparison_take_their_own_number() -> None:
     settings = Settings(case, other, (10, 100), 1, (0.0,), ())
     betas = [settings.token_case(n).model.beta for n in (10, 100)]
     assert betas == [pytest.approx(1.5 * math.log(n), rel=1e-14) for n in (10, 100)]
+
+
+def test_batches_have_no_number_of_their_own() -> None:
+    for mask in ({"type": "padding", "length": 5}, {"type": "sequences", "length": 5}):
+        with pytest.raises(InputError, match=r"^model\.beta: found 'log_n'.*mask of batches"):
+            TOKENS({"model.beta": LOG, "model.mask": mask})
+
+
+def test_pairs_are_not_for_ensembles() -> None:
+    with pytest.raises(InputError, match=r"^output\.pairs: found 8, expected 0 in an ensemble"):
+        batched_model(TOKENS({"output.pairs": 8}))

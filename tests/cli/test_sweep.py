@@ -39,6 +39,16 @@ def test_a_sweep_is_told_and_leaves_its_files(
     assert main(["plot", "results/tokens-sweep"]) == 0
 
 
+def test_a_dry_run_of_what_is_finished(tokens: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "tokens.toml", *VARY, "--no-progress"]
+    assert main([*words, "--seeds", "2"]) == 0
+    assert main([*words, "--seeds", "2", "--resume", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "gone on with" in said and "nothing is left to do" in said
+    assert main([*words, "--seeds", "3", "--resume", "--dry-run"]) == 0
+    assert re.search(r"runs +2\n", capsys.readouterr().out)
+
+
 def test_a_dry_run_writes_nothing(tokens: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "tokens.toml", *VARY, "--zip", "model.kappa=0,.1", "--seeds", "4"]
     assert main([*words, "--dry-run"]) == 0
@@ -57,7 +67,7 @@ def test_off_a_terminal_rows_tell_how_far_it_is(
     rows = [line for line in capsys.readouterr().err.splitlines() if "runs done" in line]
     assert 15 <= len(rows) <= 21
     assert rows[-1].startswith("60 of 60 runs done") and "to go" not in rows[-1]
-    assert all("about" in row for row in rows[:-1])
+    assert all("s to go" in row for row in rows[:-1])
 
 
 @pytest.mark.parametrize(

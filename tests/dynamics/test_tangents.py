@@ -236,3 +236,18 @@ def test_a_run_of_random_directions_says_so() -> None:
         mf.run(
             few_tokens({"solver.number": 5, "output.tangents": 3, "time.end": 0.5}), progress=False
         )
+
+
+def test_directions_of_which_nothing_is_left_end_no_run() -> None:
+    """A V of rank one: all outputs are along e_1, whatever the tokens."""
+    case = few_tokens(
+        {
+            "solver": {"type": "layers", "layers": 1, "number": 4, "residual": 0.0},
+            "model": {"attention": "sa", "heads": [{"beta": 1.0, "V": np.diag([1.0, 0.0, 0.0])}]},
+            "output.tangents": 100,
+            "time": {"end": 1.0},
+        }
+    )
+    series = mf.run(case, progress=False).series
+    assert series["jacobian_norm"][-1] < 1e-9
+    assert series["lyapunov"][-1] < -20.0

@@ -32,9 +32,11 @@ COLUMNS = (
     Column(
         "lyapunov",
         "1/time",
-        "Largest Lyapunov exponent up to now: log(jacobian_norm)/t. nan at t = 0.",
+        "Largest Lyapunov exponent up to now: log(jacobian_norm)/t. nan at t = 0; -inf where "
+        "nothing is left of the directions.",
         _exponent,
         _NEEDS,
+        may_be_infinite=True,
         may_be_missing=True,
     ),
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from meanfield.case import Case
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.results.sweeptable import SweepTable
+from meanfield.studies.sweep.blocks import kept_count
 from meanfield.studies.sweep.kernel import KernelTask, seconds_each
 from meanfield.studies.sweep.plan import Plan
 from meanfield.studies.sweep.runs import begun_seconds
@@ -33,7 +35,8 @@ class Estimate:
     """What a sweep would take.
 
     Attributes:
-        kernel_points, blocks, runs: how much goes where.
+        kernel_points: points that go to the kernel.
+        blocks, runs: of them, and of the others, what is not finished.
         reasons: why points do not go to the kernel, and how many.
         seconds: of the kernel, with the threads of this process.
         run_seconds: of all runs, in so many processes; nan: not known.
@@ -51,40 +54,48 @@ class Estimate:
     @property
     def time_words(self) -> str:
         """The time, as far as it is known."""
-        words = [f"kernel: about {self.seconds:.2g} s"] if self.kernel_points else []
+        words = [f"kernel: about {self.seconds:.2g} s"] if self.blocks else []
         if self.runs:
             about = f"about {self.run_seconds:.2g} s, by their first steps"
             words.append(f"runs: {'not known' if math.isnan(self.run_seconds) else about}")
-        return ", ".join(words)
+        return ", ".join(words) or "nothing is left to do"
 
 
-def estimate(plan: Plan) -> Estimate:
-    """Time a few realisations of the kernel and the first steps of a few runs. Writes nothing."""
-    tasks = [p.task for p in plan.pieces(Path(".")) if isinstance(p.task, KernelTask)]
+def estimate(plan: Plan, folder: Path | None = None) -> Estimate:
+    """Time a few realisations of the kernel and the first steps of a few runs. Writes nothing.
+
+    Args:
+        plan: of the sweep.
+        folder: what is finished in it is left out; None: nothing is.
+    """
+    pieces = plan.pieces(Path(".") if folder is None else folder.resolve())
+    left = [p for p in pieces if folder is None or kept_count(folder / p.name) < p.count]
+    tasks = [p.task for p in left if isinstance(p.task, KernelTask)]
+    runs = [p.task.case for p in left if not isinstance(p.task, KernelTask)]
+    by_kernel = sum(task.count for task in tasks)
     at_kernel = sum(point.model is not None for point in plan.points)
     columns = _KERNEL_COLUMNS * 4 * at_kernel + 20 * 8 * (len(plan.points) - at_kernel)
     return Estimate(
         at_kernel,
         len(tasks),
-        plan.seeds * (len(plan.points) - at_kernel),
+        len(runs),
         Counter(point.why for point in plan.points if point.model is None),
-        seconds_each(tasks) * plan.seeds * at_kernel,
-        _run_seconds(plan),
+        seconds_each(tasks) * by_kernel,
+        _run_seconds(runs, plan.options.jobs),
         columns * plan.seeds * len(plan.times),
     )
 
 
-def _run_seconds(plan: Plan) -> float:
-    """Of all runs; the first, one in the middle and the last point are begun."""
-    points = [point for point in plan.points if point.model is None]
-    if not points:
+def _run_seconds(runs: Sequence[Case], jobs: int) -> float:
+    """Of all runs, so many at a time; the first, one in the middle and the last are begun."""
+    if not runs:
         return 0.0
-    chosen = sorted({0, len(points) // 2, len(points) - 1})
+    chosen = sorted({0, len(runs) // 2, len(runs) - 1})
     try:
-        each = sum(begun_seconds(points[k].case) for k in chosen) / len(chosen)
+        each = sum(begun_seconds(runs[k]) for k in chosen) / len(chosen)
     except (InputError, BrokenInvariantError):  # it fails, as the run of it will
         return math.nan
-    return each * len(points) * plan.seeds / plan.options.jobs
+    return each * math.ceil(len(runs) / jobs)
 
 
 def summary(table: SweepTable) -> list[str]:
