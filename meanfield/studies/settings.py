@@ -202,6 +202,12 @@ def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
 
 def _check_cases(settings: Settings) -> None:
     case, other = settings.case, settings.particle_case
+    for model in (case.model, other.model):
+        if model.pretrained is not None:
+            raise InputError(
+                f"model.pretrained: found {model.pretrained.folder}, a comparison draws tokens "
+                "from a law; expected attention"
+            )
     sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
     if not (sliced or isinstance(case.solver, FixedMesh | Particles)):
         raise InputError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pretrained import D, write
 
 import meanfield as mf
 from meanfield.errors import InputError
@@ -92,4 +93,20 @@ def test_refused(tmp_path: Path) -> None:
     given = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "matrix", "rows": rows}})
     with pytest.raises(InputError, match="8 x 8 matrix found for 2 tokens"):
         compare(given, Clouds([10], 2), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_pretrained_layers_are_of_the_tokens_of_a_file(family: str, tmp_path: Path) -> None:
+    write(tmp_path / family, family)
+    table = {
+        "geometry": {"type": "unmeshed", "d": D},
+        "model": {"pretrained": str(tmp_path / family)},
+        "initial": {"type": "uniform"},
+        "solver": {"type": "particles", "number": 8},
+        "time": {"end": 1.0},
+    }
+    said = "model.pretrained: found .*, a comparison draws tokens from a law; expected attention"
+    with pytest.raises(InputError, match=said):
+        compare(mf.Case.from_dict(table), Clouds([8, 32], 2), tmp_path / "out")
     assert not (tmp_path / "out").exists()
