@@ -59,6 +59,14 @@ REFUSED: dict[str, tuple[dict[str, dict[str, object]], str]] = {
         {"initial": {**BASE["initial"], "last": {"type": "cap", "centre": [1, 0, 0], "angle": 1}}},
         r"^initial\.last\.centre",
     ),
+    "a mixture of them": (
+        {"initial": {"type": "mixture", "components": [{"weight": 1.0, **BASE["initial"]}]}},
+        r"^initial\.components\[0\]: found a law by position, expected one that is the same",
+    ),
+    "one in another": (
+        {"initial": {**BASE["initial"], "last": BASE["initial"]}},
+        r"^initial\.last: found a law by position, expected one that is the same",
+    ),
     "no table": ({"initial": {**BASE["initial"], "last": 3}}, r"^initial\.last: found 3"),
 }  # fmt: skip
 
@@ -68,6 +76,17 @@ def test_refused(name: str) -> None:
     changes, said = REFUSED[name]
     with pytest.raises(InputError, match=said):
         case(**changes)
+
+
+def test_a_law_by_position_is_no_part_of_another() -> None:
+    law = case().initial
+    for name, make in (
+        ("components[1]", lambda: mf.Mixture((mf.Uniform(2), law), (0.5, 0.5))),
+        ("first", lambda: mf.ByPosition(law, mf.Uniform(2))),
+    ):
+        with pytest.raises(InputError) as caught:
+            make()
+        assert str(caught.value).startswith(f"{name}: found a law by position, expected one")
 
 
 def test_a_run_its_files_and_how_it_goes_on(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "lowest_on_interval",
     "off_axis",
     "real",
+    "refuse_ordered",
     "reject_from_uniform",
     "unchecked",
     "vector",
@@ -93,6 +94,18 @@ class Law(Protocol):
 
     def describe(self) -> str:
         """One line in words, with the parameters."""
+
+
+def refuse_ordered(law: Law, name: str) -> None:
+    """Refuse a law by position as a part of another one, whose draws would lose their places.
+
+    Raises:
+        InputError: it is one.
+    """
+    if getattr(law, "type", None) == "by-position":
+        raise InputError(
+            f"{name}: found a law by position, expected one that is the same at all positions"
+        )
 
 
 def real(value: object, name: str, expected: str) -> float:

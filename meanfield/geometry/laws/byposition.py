@@ -11,7 +11,7 @@ import numpy as np
 
 from meanfield.arguments import Count, checked_arguments, refuse_other
 from meanfield.errors import InputError
-from meanfield.geometry.laws.base import Law, unchecked
+from meanfield.geometry.laws.base import Law, refuse_ordered, unchecked
 from meanfield.geometry.laws.mixture import Mixture
 from meanfield.geometry.sphere import Array
 from meanfield.options import Expected, field, options
@@ -21,14 +21,14 @@ __all__ = ["ByPosition", "law_at"]
 _PART = (unchecked(dict[str, object]), Expected("a table of a law"))
 
 
-@options("initial")
+@options("")
 class ByPosition:
     """Tokens in an order: at position s in (0, 1] the mixture (1 - s) first + s last.
 
     As a law it is the mean over s. Of n draws, in their order, the i-th is at s = (i - 1/2)/n.
 
     Raises:
-        InputError: if dimensions differ.
+        InputError: if dimensions differ, or one is itself by position.
     """
 
     first: Annotated[Law, *_PART]
@@ -40,6 +40,7 @@ class ByPosition:
     def __post_init__(self) -> None:
         for name in ("first", "last"):
             refuse_other(name, getattr(self, name), Law)
+            refuse_ordered(getattr(self, name), name)
         if self.first.d != self.last.d:
             raise InputError(
                 f"last: found a law in dimension {self.last.d}, expected {self.first.d} like first"

@@ -18,6 +18,7 @@ from meanfield.geometry.laws.base import (
     Law,
     Vector,
     as_points,
+    refuse_ordered,
     unchecked,
     vector,
     zonal_by_sampling,
@@ -34,7 +35,8 @@ class Mixture:
     """A mixture of laws on the same sphere.
 
     Raises:
-        InputError: if dimensions differ, lengths differ, or the weights cannot be used.
+        InputError: if dimensions differ, lengths differ, a law is one by position, or the weights
+            cannot be used.
     """
 
     components: Annotated[
@@ -54,6 +56,7 @@ class Mixture:
         if not components:
             raise InputError("components: found none, expected at least one law")
         for i, law in enumerate(components):
+            refuse_ordered(law, f"components[{i}]")
             if law.d != components[0].d:
                 raise InputError(
                     f"components[{i}]: found a law in dimension {law.d}, expected "
