@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meanfield.case import Case, Eulerian, Implicit, Lagrangian
-from meanfield.case.masks import MatrixMask
 
 __all__ = ["coarser", "order_of"]
 
@@ -18,8 +17,7 @@ def coarser(case: Case) -> Case | None:
     """
     solver = case.solver
     if isinstance(solver, Lagrangian):
-        given = isinstance(case.model.mask, MatrixMask)
-        half = 0 if solver.slices is None or given else solver.slices // 2
+        half = 0 if solver.slices is None else solver.slices // 2
         return replace(case, solver=replace(solver, slices=half)) if half else None
     if isinstance(solver, Implicit) and solver.order == 1:
         return replace(case, solver=replace(solver, order=2))

@@ -18,7 +18,7 @@ import numpy as np
 
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Output, Particles, Unmeshed
-from meanfield.case.masks import refuse_mask
+from meanfield.case.masks import MatrixMask, refuse_mask
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
@@ -219,6 +219,11 @@ def _check_cases(settings: Settings) -> None:
         refuse_mask(case.model, "what particles are compared with")
         refuse_mask(other.model, "the density that particles are compared with")
     for model in (case.model, other.model):
+        if isinstance(model.mask, MatrixMask):
+            raise InputError(
+                'model.mask: found "matrix", which is of one number of tokens or slices, and a '
+                "comparison has many; expected causal or alibi"
+            )
         who = "what particles are compared with does not have"
         refuse_normalisation(model.normalisation, who, "'post'")
     if isinstance(other.solver, Layers):

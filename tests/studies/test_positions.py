@@ -91,8 +91,10 @@ def test_refused(tmp_path: Path) -> None:
         compare(plain, Clouds([10], 2), tmp_path / "out")
     rows = np.tri(8).tolist()
     given = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "matrix", "rows": rows}})
-    with pytest.raises(InputError, match="8 x 8 matrix found for 2 tokens"):
+    with pytest.raises(InputError, match='found "matrix", .* expected causal or alibi$'):
         compare(given, Clouds([10], 2), tmp_path / "out")
+    with pytest.raises(InputError, match='found "matrix", .* expected causal or alibi$'):
+        compare(case(), Clouds([10], 2, given), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
