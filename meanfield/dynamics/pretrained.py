@@ -1,7 +1,7 @@
 """The layers of a pretrained transformer as they are: hidden states, of which directions are told.
 
 A layer is applied when its unit of time is over: at time t the tokens are those after floor(t)
-layers. Lengths are part of the state; what others see are directions, on the sphere.
+layers, where a t that is a whole number to round-off counts as one. Lengths are part of the state; what others see are directions, on the sphere.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.pretrained import Transformer
 
 __all__ = ["TransformerSolver", "TransformerState"]
+
+_ROUND_OFF = 4.0 * float(np.finfo(np.float64).eps)  # of sums of output times, such as 3 (1/3)
+
+
+def _over(t: float) -> int:
+    """Layers that are over at a time."""
+    return math.floor(t * (1.0 + _ROUND_OFF))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +104,7 @@ class TransformerSolver(TokenSolver):
         """Hidden states after the layer that is being waited for."""
         if self._ahead is None:
             with self._timed("field"):
-                self._ahead = self.transformer.after(self.hidden, math.floor(self.t))
+                self._ahead = self.transformer.after(self.hidden, _over(self.t))
         return self._ahead
 
     def velocity(self) -> Array:
@@ -122,16 +129,14 @@ class TransformerSolver(TokenSolver):
 
     def _take(self, t_end: float) -> float:
         """Wait until ``t_end``, or apply the layer whose time is over before."""
-        over = math.floor(self.t) + 1.0
-        if t_end >= over:
+        if _over(t_end) > _over(self.t):
             self._set(self._next())
             self.check()
-            return over - self.t
-        return t_end - self.t
+        return self._after(0.0, t_end) - self.t
 
     def _after(self, dt: float, t_end: float) -> float:
         """The end of a layer is a whole number."""
-        return min(t_end, math.floor(self.t) + 1.0)
+        return min(t_end, _over(self.t) + 1.0)
 
     def check(self) -> None:
         """Refuse hidden states that have no direction."""

@@ -76,6 +76,19 @@ def test_the_network_as_it_is(family: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, means[[0, 0, 1, 1, 3]], rtol=0.0, atol=1e-12)
 
 
+def test_output_times_that_are_whole_but_for_round_off(tmp_path: Path) -> None:
+    """Three times a third is less than one: the first layer is over then."""
+    write(tmp_path / "gpt2", "gpt2")
+    states = mf.Checkpoint(tmp_path / "gpt2").transformer().states(embeddings(tmp_path))
+    made = case(tmp_path, "gpt2", exact=True, time__outputs={"every": 1.0 / 3.0})
+    series = mf.run(made, tmp_path / "run", progress=False).series
+    directions = states / np.linalg.norm(states, axis=2, keepdims=True)
+    means = np.linalg.norm(directions.mean(axis=1), axis=1)
+    layers = [int(np.floor(t + 1e-9)) for t in series["t"]]
+    np.testing.assert_allclose(series["mean_norm"], means[layers], rtol=0.0, atol=1e-12)
+    assert np.nextafter(1.0, 0.0) in series["t"] and layers[-1] == LAYERS
+
+
 def test_a_run_of_the_network_goes_on(tmp_path: Path) -> None:
     write(tmp_path / "gpt2", "gpt2")
     embeddings(tmp_path)
