@@ -299,3 +299,35 @@ def test_layers_in_time(tmp_path: Path) -> None:
     assert again.next_jump(2.0) == 3.0 and network.moves and network.piecewise
     shared = Network(mf.Checkpoint(tmp_path / "albert").transformer())
     assert not shared.moves and shared.next_jump(0.5) == np.inf
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_that_repeat_are_behind_the_last_norm(family: str, tmp_path: Path) -> None:
+    """Before layer 0 there is the norm of the embeddings once, then that of the last layer."""
+    w = write(tmp_path, family)
+    checkpoint = mf.Checkpoint(tmp_path)
+    once, again = (Network(checkpoint.transformer(repeats)) for repeats in (False, True))
+    x, m = unit(4), np.full(4, 0.25)
+    np.testing.assert_array_equal(again.outputs(x, m, 0.5), once.outputs(x, m, 0.5))
+    np.testing.assert_array_equal(again.outputs(x, m, 4.5), again.outputs(x, m, 1.5))
+    expected = once.outputs(x, m, 0.5)
+    if family == "bert":
+        norm = f"bert.encoder.layer.{LAYERS - 1}.output.LayerNorm"
+        shifted = sqrt(D) * x * w[f"{norm}.weight"] + w[f"{norm}.bias"]
+        block = checkpoint.block(0)
+        expected = block.attention.outputs(shifted, shifted) + block.on_sphere()[1](x)
+        expected = centred(expected) / sqrt(D)
+    for t in (3.5, 6.0):
+        np.testing.assert_allclose(again.outputs(x, m, t), expected, rtol=0.0, atol=1e-13)
+        np.testing.assert_allclose(again.at(t).outputs(x, m), expected, rtol=0.0, atol=1e-13)
+    assert (np.abs(expected - once.outputs(x, m, 0.5)).max() > 1e-2) == (family == "bert")
+    assert again.largest > 0.0
+
+
+def test_one_layer_that_repeats_is_another_later(tmp_path: Path) -> None:
+    write(tmp_path, "bert", num_hidden_layers=1)
+    again = Network(mf.Checkpoint(tmp_path).transformer(repeats=True))
+    x, m = unit(4), np.full(4, 0.25)
+    assert again.moves and again.next_jump(0.5) == 1.0
+    assert np.abs(again.outputs(x, m, 1.5) - again.outputs(x, m, 0.5)).max() > 1e-2
+    np.testing.assert_array_equal(again.outputs(x, m, 2.5), again.outputs(x, m, 1.5))

@@ -167,7 +167,7 @@ class Checkpoint:
         return Norm(read(owner, "weight"), read(owner, "bias"), self.eps)
 
     def _entry(self, layer: int, first: Norm, second: Norm) -> Norm:
-        """By what the tokens that the attention of a layer takes have been normalised."""
+        """By what the tokens that a layer takes have been normalised, at its first place."""
         if self._names.pre:
             return first
         if self.shared:
@@ -223,9 +223,10 @@ class Checkpoint:
     def transformer(self, repeats: bool = False) -> Transformer:
         """All layers; with ``repeats`` the first one comes after the last one."""
         last = self._norm("last") if "last" in self._names.tensors else None
+        post = repeats and not (self._names.pre or self.shared)
         return Transformer(
             self.d, self.layers, self.block, self._names.causal, last, self.shared, repeats,
-            self.describe(),
+            self.describe(), self._norm("second", self.layers - 1) if post else None,
         )  # fmt: skip
 
     def describe(self) -> str:

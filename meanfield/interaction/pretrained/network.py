@@ -118,19 +118,20 @@ class Network(Behind):
     def _known(self) -> dict[int, tuple[MultiHead, FeedForward]]:
         return {}
 
-    def _layer(self, number: int) -> tuple[MultiHead, FeedForward]:
+    def _layer(self, place: int) -> tuple[MultiHead, FeedForward]:
         """Attention and perceptron of a layer; those of the last few are kept."""
-        found = self._known.pop(number, None)
+        place = self.transformer.earliest(place)
+        found = self._known.pop(place, None)
         if found is None:
-            block = self.transformer.block(number)
+            block = self.transformer.at(place)
             found = block.on_sphere() if self.norms else (block.attention, block.perceptron)
-        self._known[number] = found
+        self._known[place] = found
         if len(self._known) > _KEPT:
             del self._known[next(iter(self._known))]
         return found
 
     def _at(self, t: float) -> tuple[MultiHead, FeedForward]:
-        return self._layer(self.transformer.number(math.floor(t)))
+        return self._layer(math.floor(t))
 
     def pull(self, x: Array, y: Array, weights: Array, t: float, beside: bool = True) -> Array:
         """What tokens y, (m, d), of masses ``weights`` do to tokens x: (n, d), not projected."""
@@ -207,13 +208,19 @@ class Network(Behind):
 
     @property
     def moves(self) -> bool:
-        return not self.transformer.shared and self.transformer.count > 1
+        return self._distinct > 1
+
+    @property
+    def _distinct(self) -> int:
+        """Places with different layers, or norms before them; the first ones of all."""
+        whole = self.transformer
+        return 1 if whole.shared else max(whole.count, whole.earliest(whole.count) + 1)
 
     def at(self, t: float) -> AnyInteraction:
         if not self.moves:
             return self
-        whole, number = self.transformer, self.transformer.number(math.floor(t))
-        one = replace(whole, count=1, block=lambda layer: whole.block(number), shared=True)
+        whole, place = self.transformer, math.floor(t)
+        one = replace(whole, count=1, block=lambda layer: whole.at(place), shared=True, again=None)
         return replace(self, transformer=one)
 
     def next_jump(self, t: float) -> float:
@@ -262,8 +269,7 @@ class Network(Behind):
     @cached_property
     def largest(self) -> float:
         """The largest |A| of all layers, which are all read for it."""
-        distinct = 1 if self.transformer.shared else self.transformer.count
-        return max(self._layer(number)[0].largest for number in range(distinct))
+        return max(self._layer(place)[0].largest for place in range(self._distinct))
 
     @property
     def sharpness(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Transformer:
         shared: all layers are the same (ALBERT): there is one more whenever it is asked for.
         repeats: after the last layer comes the first one, without ``last`` between.
         name: a few words.
+        again: what the tokens that the first layer takes have been normalised by from its second
+            time on, where layers repeat; None: as at first.
     """
 
     d: int
@@ -39,6 +41,7 @@ class Transformer:
     shared: bool = False
     repeats: bool = False
     name: str = "transformer"
+    again: Norm | None = None
 
     @property
     def ends(self) -> bool:
@@ -50,6 +53,19 @@ class Transformer:
         if self.shared:
             return 0
         return layer % self.count if self.repeats else min(max(layer, 0), self.count - 1)
+
+    def earliest(self, place: int) -> int:
+        """The first place at which there is the same layer, behind the same norms."""
+        number = self.number(place)
+        later = self.repeats and self.again is not None and place >= self.count
+        return self.count if later and number == 0 else number
+
+    def at(self, place: int) -> Block:
+        """The layer at a place, with the norm that is before it there."""
+        block, earliest = self.block(self.number(place)), self.earliest(place)
+        if self.again is None or earliest < self.count:
+            return block
+        return replace(block, entry=self.again)
 
     def after(self, x: Array, layer: int) -> Array:
         """Tokens (n, d) after the layer at a place; beyond the last place as they are."""
