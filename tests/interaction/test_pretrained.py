@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from math import erf, pi, sqrt
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from pretrained import FAMILIES, HEADS, LAYERS, D, Weights, write
 
 import meanfield as mf
+from meanfield.case.pretrained.tensors import Tensors
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array, tangent_project
-from meanfield.interaction.pretrained import Network
+from meanfield.interaction.pretrained import FeedForward, Network
 
 # ------------------------------------------------------------------ a forward pass, independent
 
@@ -299,6 +301,33 @@ def test_layers_in_time(tmp_path: Path) -> None:
     assert again.next_jump(2.0) == 3.0 and network.moves and network.piecewise
     shared = Network(mf.Checkpoint(tmp_path / "albert").transformer())
     assert not shared.moves and shared.next_jump(0.5) == np.inf
+
+
+@pytest.mark.parametrize("norms", [True, False])
+def test_no_more_than_three_layers_are_in_memory(
+    norms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is read the one before is held; then as it is, and folded, beside that."""
+
+    def held() -> int:
+        gc.collect()
+        parts = [p for p in gc.get_objects() if isinstance(p, FeedForward)]
+        return len({id(p.inner.matrix) for p in parts})
+
+    write(tmp_path, "gpt2")
+    network = Network(mf.Checkpoint(tmp_path).transformer(repeats=True), norms=norms)
+    x, m, before, counts = unit(4), np.full(4, 0.25), held(), {"read": 0, "after": 0}
+    read = Tensors.read
+
+    def counted(self: Tensors, owner: str, part: str) -> Array:
+        counts["read"] = max(counts["read"], held() - before)
+        return read(self, owner, part)
+
+    monkeypatch.setattr(Tensors, "read", counted)
+    for place in range(6):
+        network.outputs(x, m, place + 0.5)
+        counts["after"] = max(counts["after"], held() - before)
+    assert counts == {"read": 2, "after": 3 if norms else 2}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

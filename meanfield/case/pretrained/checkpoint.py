@@ -23,7 +23,6 @@ from meanfield.interaction.pretrained import (
 
 __all__ = ["Checkpoint"]
 
-_KEPT = 1  # layers that are kept: of BERT in its base size 57 MB each
 _NORMS = ("first", "second")
 _MOST = 100_000  # of any size
 
@@ -60,7 +59,7 @@ class Checkpoint:
         self._tensors = Tensors(self.folder)
         self._prefix = self._found_prefix()
         self._check_shapes()
-        self._kept: dict[int, Block] = {}
+        self._kept: dict[int, Block] = {}  # one layer: of BERT in its base size 57 MB
 
     # ------------------------------------------------------------------ config.json
 
@@ -192,11 +191,10 @@ class Checkpoint:
         if not 0 <= layer < self.layers:
             raise InputError(f"layer: found {layer}, expected one from 0 to {self.layers - 1}")
         layer = 0 if self.shared else layer
-        found = self._kept.pop(layer, None) or self._made(layer)
-        self._kept[layer] = found
-        if len(self._kept) > _KEPT:
-            del self._kept[next(iter(self._kept))]
-        return found
+        if layer not in self._kept:
+            self._kept.clear()  # before another one is read
+            self._kept[layer] = self._made(layer)
+        return self._kept[layer]
 
     def _made(self, layer: int) -> Block:
         if self._names.fused:

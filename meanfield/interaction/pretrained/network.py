@@ -123,11 +123,11 @@ class Network(Behind):
         place = self.transformer.earliest(place)
         found = self._known.pop(place, None)
         if found is None:
+            while len(self._known) >= _KEPT:  # before another one is read
+                del self._known[next(iter(self._known))]
             block = self.transformer.at(place)
             found = block.on_sphere() if self.norms else (block.attention, block.perceptron)
         self._known[place] = found
-        if len(self._known) > _KEPT:
-            del self._known[next(iter(self._known))]
         return found
 
     def _at(self, t: float) -> tuple[MultiHead, FeedForward]:
