@@ -287,12 +287,16 @@ def _option(model: Ordered) -> MaskOption:
     return model.mask
 
 
-def refuse_mask(model: Ordered, who: str) -> None:
+_EXPECTED = 'solver.type = "particles", "layers" or, with a mask, "lagrangian"'
+
+
+def refuse_mask(model: Ordered, who: str, expected: str = _EXPECTED) -> None:
     """Refuse an order of tokens where there is none.
 
     Args:
         model: the model.
         who: does not have it.
+        expected: instead.
 
     Raises:
         InputError: there is one.
@@ -301,7 +305,7 @@ def refuse_mask(model: Ordered, who: str) -> None:
     if key is not None:
         raise InputError(
             f"model.{key}: found one, which is of tokens in an order, that {who} does not know; "
-            'expected solver.type = "particles", "layers" or, with a mask, "lagrangian"'
+            f"expected {expected}"
         )
 
 

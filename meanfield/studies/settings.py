@@ -216,8 +216,12 @@ def _check_cases(settings: Settings) -> None:
             "'particles', of which many are the reference"
         )
     if not sliced:
-        refuse_mask(case.model, "what particles are compared with")
-        refuse_mask(other.model, "the density that particles are compared with")
+        for model, who in (
+            (case.model, "what particles are compared with"),
+            (other.model, "the density that particles are compared with"),
+        ):
+            sliced_one = "a density by position (solver.type = 'lagrangian'), or no mask"
+            refuse_mask(model, who, "no rope" if model.mask is None else sliced_one)
     for model in (case.model, other.model):
         if isinstance(model.mask, MatrixMask):
             raise InputError(

@@ -89,6 +89,14 @@ def test_refused(tmp_path: Path) -> None:
     plain = case(model={"attention": "sa", "beta": 2.0}, solver={"type": "lagrangian"})
     with pytest.raises(InputError, match="one by position, 'lagrangian' with a mask"):
         compare(plain, Clouds([10], 2), tmp_path / "out")
+    tokens = {"type": "particles", "number": 10}
+    for order, expected in (
+        ({"mask": "causal"}, r"a density by position \(solver.type = 'lagrangian'\), or no mask"),
+        ({"rope": {}}, "no rope"),
+    ):
+        ordered = case(model={"attention": "sa", "beta": 2.0, **order}, solver=tokens)
+        with pytest.raises(InputError, match=rf"found one, .* not know; expected {expected}$"):
+            compare(ordered, Clouds([10, 40], 2), tmp_path / "out")
     rows = np.tri(8).tolist()
     given = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "matrix", "rows": rows}})
     with pytest.raises(InputError, match='found "matrix", .* expected causal or alibi$'):
