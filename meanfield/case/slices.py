@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from meanfield.case.masks import MaskOption, refuse_mask
 from meanfield.case.solvers import Lagrangian
 from meanfield.errors import InputError
+from meanfield.interaction.masks import GivenMask
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SLICES", "settled_slices", "sliced_on"]
 
 SLICES = 16
-"""Slices where a case has a mask and does not say how many."""
+"""Slices where a case has a mask and does not say how many; of a matrix as many as it has rows."""
 
 
 def settled_slices(solver: Lagrangian, model: Model) -> Lagrangian:
@@ -43,10 +44,12 @@ def settled_slices(solver: Lagrangian, model: Model) -> Lagrangian:
         raise InputError("model.strength: found with slices of positions, expected none")
     if solver.refine:
         raise InputError("solver.refine: found true with slices of positions, expected false")
-    number = SLICES if solver.slices is None else solver.slices
     assert isinstance(model.mask, MaskOption)
+    mask = model.mask.on()
+    usual = len(mask.matrix) if isinstance(mask, GivenMask) else SLICES
+    number = usual if solver.slices is None else solver.slices
     try:
-        model.mask.on().slices(number)
+        mask.slices(number)
     except InputError as error:
         raise InputError(f"model.{error}") from None
     return replace(solver, slices=number)

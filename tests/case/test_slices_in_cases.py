@@ -34,6 +34,11 @@ def test_sixteen_slices_where_nothing_is_said() -> None:
     made = case(solver={"type": "lagrangian"})
     assert isinstance(made.solver, mf.Lagrangian) and made.solver.slices == 16
     assert mf.Case.from_dict(made.to_dict()) == made
+    rows: dict[str, object] = {"type": "matrix", "rows": np.tri(3).tolist()}
+    given = case(
+        model={"attention": "sa", "beta": 3.0, "mask": rows}, solver={"type": "lagrangian"}
+    )
+    assert isinstance(given.solver, mf.Lagrangian) and given.solver.slices == 3
     without = case(model={"attention": "sa", "beta": 3.0}, solver={"type": "lagrangian"})
     assert isinstance(without.solver, mf.Lagrangian) and without.solver.slices is None
 
