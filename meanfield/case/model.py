@@ -174,11 +174,13 @@ class Model:
                 raise InputError(
                     f'{name}: found {value:g}, which only attention = "{kind}" has; expected none'
                 )
+        if self.pretrained is not None:
+            refuse_beside(self)
         check_ordered(self)
         check_normalisation(self)
         if self.pretrained is not None:
-            refuse_beside(self)
-        elif self.interaction is not None:
+            return
+        if self.interaction is not None:
             check_interaction(self)
         elif self.heads:
             check_heads(self)
