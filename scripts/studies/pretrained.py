@@ -55,8 +55,9 @@ def make(folder: Path, layers: int, h: float) -> Path:
 def cosines(folder: Path, tokens: Path, end: int, layers: int | None = None) -> tuple[Array, Array]:
     """Times and mean cosine of two tokens; through ``layers`` as they are, or by the flow."""
     d = mf.Checkpoint(folder).d
-    solver: dict[str, object] = {"tokens": str(tokens), "normalise": True}
-    solver |= {"type": "particles"} if layers is None else {"type": "layers", "layers": 1}
+    solver: dict[str, object] = {"tokens": str(tokens), "type": "layers", "layers": 1}
+    if layers is None:
+        solver = {"tokens": str(tokens), "type": "particles", "normalise": True}
     time = float(end if layers is None else layers)
     result = mf.run(
         {

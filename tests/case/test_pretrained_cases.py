@@ -29,9 +29,9 @@ def embeddings(folder: Path) -> Array:
 
 
 def table(folder: str, exact: bool = False, **keys: object) -> dict[str, object]:
-    solver: dict[str, object] = {"type": "particles", "tokens": "embeddings.npy", "normalise": True}
-    if exact:
-        solver |= {"type": "layers", "layers": 1}
+    solver: dict[str, object] = {"tokens": "embeddings.npy", "type": "layers", "layers": 1}
+    if not exact:
+        solver = {"tokens": "embeddings.npy", "type": "particles", "normalise": True}
     found: dict[str, object] = {
         "geometry": {"type": "unmeshed", "d": D},
         "model": {"pretrained": {"folder": folder, **({"exact": True} if exact else {})}},
@@ -185,7 +185,7 @@ def test_a_case_is_written_and_read_again(tmp_path: Path) -> None:
         "type": "particles", "number": 4})).model == made.model  # fmt: skip
     assert set(made.file_digests()) == {"model.pretrained.folder", "solver.tokens"}
     assert "bert, 3 layers, 2 heads, d = 16" in made.model.describe()
-    exact = case(tmp_path, "bert", True, solver__normalise=False)
+    exact = case(tmp_path, "bert", True)
     words = "8 tokens on S^15 (embeddings.npy), layer by layer, pretrained bert"
     assert case_words(exact).startswith(words)
 
@@ -348,7 +348,13 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     ),
     "dimension": ({"geometry__d": 8}, r"geometry\.d: found 8, expected 16, the hidden size of"),
     "attention": ({"model__attention": "sa"}, "attention: found beside pretrained"),
-    "mask": ({"model__mask": "causal", "model__attention": "sa"}, "attention: found beside"),
+    "mask and attention": (
+        {"model__mask": "causal", "model__attention": "sa"}, "attention: found beside",
+    ),
+    "mask": (
+        {"model__mask": {"type": "padding", "length": 4}}, r"mask: found beside pretrained, whose",
+    ),
+    "rope": ({"model__rope": {}}, r"rope: found beside pretrained, whose"),
     "drift": ({"model__drift": {"matrix": np.eye(D).tolist()}}, "drift: found beside pretrained"),
     "own terms": ({"solver__exclude_self": True}, "solver.exclude_self: found true with"),
     "density": (
@@ -382,6 +388,10 @@ EXACT: dict[str, tuple[dict[str, object], str]] = {
     "parts": (
         {"model__pretrained": {"folder": "bert", "exact": True, "norms": False}},
         r"norms: found false with exact = true",
+    ),
+    "normalise": (
+        {"solver__normalise": True},
+        r"solver\.normalise: found true with .*, whose hidden states keep their lengths; expected f",
     ),
     "noise": ({"model__kappa": 0.1}, r"model\.kappa: found noise with .*exact"),
     "a residual weight": ({"solver__residual": 0.5}, r"solver\.residual: found '0\.5' with"),

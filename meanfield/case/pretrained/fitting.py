@@ -56,6 +56,11 @@ def _check_exact(model: Told, solver: Particles | Layers) -> None:
             f"solver.layers: found {solver.layers} with {exact}, expected 1: one layer of the "
             "network for a unit of time"
         )
+    if solver.normalise:
+        raise InputError(
+            f"solver.normalise: found true with {exact}, whose hidden states keep their lengths; "
+            "expected false"
+        )
     if model.diffuses:
         raise InputError(f"model.kappa: found noise with {exact}, expected 0")
     default = Layers(layers=1)
