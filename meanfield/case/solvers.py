@@ -164,7 +164,8 @@ class Lagrangian:
     """Most vertices in all."""
     slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
-    the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16."""
+    the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many
+    as the rows."""
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""

@@ -2,8 +2,9 @@
 
 Of up to ``EXACT`` particles all are measured, to 1e-6 or 5e-5. On surfaces more of them are
 *bracketed* by a coupling of blocks (``analysis.coupling``), which is of use as long as W_p is well
-above the size of a block; else ``EXACT`` of the particles, which are exchangeable, are measured
-against as many points, and the floor likewise, so that their ratio is one of equals.
+above the size of a block; else ``EXACT`` of the particles are measured
+against as many points, and the floor likewise, so that their ratio is one of equals. These are
+spread over the whole of a cloud, which may be one in an order.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def transport(x: Array, reference: Reference, k: int, exponents: Sequence[int]) 
     """W_p of particles to the reference at its k-th time.
 
     Args:
-        x: (n, d) particles, in no order.
+        x: (n, d) particles, in any order.
         reference: what they are compared with.
         k: number of the time.
         exponents: p of W_p, 1 or 2.
@@ -60,12 +61,12 @@ def transport(x: Array, reference: Reference, k: int, exponents: Sequence[int]) 
     on, n, method = reference.manifold, len(x), "auto"
     y = on.coordinates(x)
     if n > EXACT and on.dimension != 1:
-        few = Measure.equal(y[:_PROBE])
+        few = Measure.equal(_spread(y, _PROBE))
         near, _ = points_for(reference, k, _PROBE)
         if wasserstein(few, near, min(exponents), effort=_COARSE).distance > _WIDE:
             method = "bracket"
         else:
-            y = y[:EXACT]
+            y = _spread(y, EXACT)
     points, error = points_for(reference, k, len(y))
     effort = _COARSE if len(y) > MANY else _FINE
     sample = Measure.equal(np.ascontiguousarray(y))
@@ -77,3 +78,8 @@ def transport(x: Array, reference: Reference, k: int, exponents: Sequence[int]) 
         error,
         len(y),
     )
+
+
+def _spread(x: Array, count: int) -> Array:
+    """So many of the rows of x, at equal distances."""
+    return x[np.arange(count) * len(x) // count]

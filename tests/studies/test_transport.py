@@ -48,13 +48,25 @@ def test_of_near_ones_a_part_is_measured() -> None:
     x = near(density, 1_500)
     found = transport(x, density, 0, (2, 1))
     points, error = points_for(density, 0, EXACT)
+    part = x[np.floor(np.arange(EXACT) * 2.5).astype(int)]
     for p in (1, 2):
-        known = wasserstein(Measure.equal(x[:EXACT]), points, p).distance
+        known = wasserstein(Measure.equal(part), points, p).distance
         assert found.upper[p] == pytest.approx(known, rel=1e-9)
         assert found.lower[p] == pytest.approx(known, rel=1e-5)
     assert (found.measured, found.error) == (EXACT, error)
-    whole = transport(x[:EXACT], density, 0, (2,))
+    whole = transport(part, density, 0, (2,))
     assert whole.measured == EXACT and whole.upper[2] == found.upper[2]
+
+
+@pytest.mark.usefixtures("few")
+def test_the_part_is_of_the_whole_of_an_ordered_cloud() -> None:
+    """Those of a density by position are in the order of positions: the first ones are alike."""
+    density = standard()
+    x = near(density, 6_000)
+    found, ordered = (
+        transport(y, density, 0, (2,)).upper[2] for y in (x, x[np.argsort(x @ [0.6, 0.0, 0.8])])
+    )
+    assert 0.6 * found < ordered < 1.4 * found
 
 
 @pytest.mark.usefixtures("few")
