@@ -25,8 +25,9 @@ latitudes is one of axially symmetric laws: clouds are compared by their colatit
 is that of the clouds averaged about the axis, in any d.
 
 With a case of tokens (solver particles), in any d: clouds of n of them against a large one from the
-same law (--reference N), to some of its tokens and with others of them as the floor; besides W_p
-the energy distance and MMD, and moments of degree 1 and 2 in d > 3.
+same law (--reference N), to some of its tokens and with others of them, a block for each replica,
+as the floors, for which N is at least 2 R n; besides W_p the energy distance and MMD, and moments
+of degree 1 and 2 in d > 3.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""
@@ -62,8 +63,8 @@ def add_to(verbs: Verbs) -> None:
     add("second", metavar="DIR", nargs="?", help="the folder of a second run, to compare two runs")
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
-    add("--reference", type=int, metavar="N", help="of a case of tokens: number of those "
-        "that stand for the limit (default: the largest of --particles)")  # fmt: skip
+    add("--reference", type=int, metavar="N", help="of a case of tokens: number of those that stand "
+        "for the limit (default: R n for the floors, and the points of distances)")  # fmt: skip
     add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
     add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
         "five of the case's output times)")  # fmt: skip
@@ -145,20 +146,21 @@ def _clouds(args: argparse.Namespace) -> int:
 
     from meanfield.studies.compare import compare
     from meanfield.studies.report import summary
-    from meanfield.studies.settings import Clouds
+    from meanfield.studies.settings import Clouds, as_begun, settle
 
-    words = case_words(case)
+    exponents = () if args.no_distances else args.p or (2,)
+    clouds = Clouds(args.particles, args.replicas, other, args.times, exponents, args.reference)
+    clouds = as_begun(clouds, folder) if args.resume else clouds
+    words, number = case_words(case), settle(case, clouds).reference
     if isinstance(case.solver, Particles):
-        number = args.reference or max(args.particles)
         words = case_words(replace(case, solver=replace(case.solver, number=number, tokens="iid")))
     lines = [case.title, f"{words}, against particles -> {folder}"]
     if other is not None:
         lines.append(f"particles with {', '.join(args.particles_set)}")
     try:
-        exponents = () if args.no_distances else args.p or (2,)
         found = compare(
             case,
-            Clouds(args.particles, args.replicas, other, args.times, exponents, args.reference),
+            clouds,
             folder,
             jobs=args.jobs,
             overwrite=args.overwrite,

@@ -16,8 +16,9 @@ from meanfield.results.folder import RunFolder
 from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import load_dolfinx, load_mpi, utc_now
 from meanfield.studies.evaluate import Comparison, evaluate
+from meanfield.studies.numbers import checked_integer
 from meanfield.studies.report import write
-from meanfield.studies.settings import Clouds, Settings, checked_integer, open_folder, settle
+from meanfield.studies.settings import Clouds, Settings, as_begun, open_folder, settle
 from meanfield.studies.tasks import Task, run_coarse_density, run_density, run_reference, run_tasks
 
 __all__ = ["compare"]
@@ -60,9 +61,10 @@ def compare(
             (lagrangian, with a mask), which tokens under the same mask are compared with: its
             samples are drawn in the order of tokens, each from the slice of its place; or tokens in
             any d (``Particles``), of which ``clouds.reference`` stand for the limit: distances are
-            then to some of these (as many as above), and the floor is that of others, besides also
-            of the energy distance and MMD. For p their own sampling error, twice what the spread of
-            the clouds says, is allowed for; in d > 3 moments are those of degree 1 and 2.
+            then to some of these (as many as above), and floors are those of others, different ones
+            for each replica, besides also of the energy distance and MMD. For p their own sampling
+            error, twice what the spread of the clouds says, is allowed for; in d > 3 moments are
+            those of degree 1 and 2.
         clouds: the particles, and when and how to compare.
         folder: for the results.
         jobs: processes; each takes one core.
@@ -74,13 +76,11 @@ def compare(
         InputError: what cannot be compared, before anything is written.
         KeyboardInterrupt: Ctrl-C; it can be resumed. SIGTERM, SIGHUP and SIGQUIT end the process.
     """
-    settings = settle(case, clouds)
+    settings = settle(case, as_begun(clouds, folder) if resume else clouds)
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
     if isinstance(case.solver, FixedMesh):
         load_dolfinx()
     _check_alone()
-    if resume:
-        RunFolder.open(folder)
     try:
         with RunFolder.claimed(folder, "compare"):
             return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)

@@ -1,8 +1,8 @@
 """What clouds of particles are compared with: a density, or many particles from the same law.
 
 Owns which points stand for it in a distance, and what as many independent samples of it are. Many
-particles are divided: the first stand for the law, samples are chosen among all others, so that
-these are no nearer for being the same.
+particles are divided: the first stand for the law, each sample is a block of the others, so that
+samples are no nearer for being the same, and are independent of each other.
 """
 
 from __future__ import annotations
@@ -21,31 +21,28 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import Reference, StoredCloud, StoredDensity
 from meanfield.runs.tracks import token_solver
+from meanfield.studies.numbers import MANY, points_of, usual_points
 
 __all__ = ["MANY", "cloud_of", "points_for", "samples_of"]
-
-MANY = 20_000
-"""Particles for more than which there are as many points as particles, up to d = 4."""
-
-_FEWEST, _MOST = 2_000, 10_000  # points that stand for it in a distance
-_FAST = 4  # dimension up to which more are affordable
 
 
 def points_for(reference: Reference, k: int, n: int) -> tuple[Measure, float]:
     """Points that stand for it when n particles are compared, and their error (nan: unknown)."""
     if isinstance(reference, StoredCloud):
-        return Measure.equal(reference.x[k, : _count(reference, n)]), math.nan
+        return Measure.equal(reference.x[k, : _points(reference, n)]), math.nan
     return _of_density(reference, k, n)
 
 
-def samples_of(reference: Reference, k: int, n: int, rng: np.random.Generator) -> Array:
-    """As many independent samples (n, d) of it."""
+def samples_of(
+    reference: Reference, k: int, n: int, replica: int, rng: np.random.Generator
+) -> Array:
+    """As many independent samples (n, d) of it: others for each replica."""
     if isinstance(reference, StoredDensity):
         if reference.slices is not None:
             return reference.slices.draws(k, n, rng)
         return density_law(reference.mesh, reference.rho[k]).sample(n, rng)
-    others = reference.x[k, _count(reference, n) :]
-    return others[rng.choice(len(others), n, replace=False)]
+    first = _points(reference, n) + replica * n
+    return np.ascontiguousarray(reference.x[k, first : first + n])
 
 
 def cloud_of(case: Case, n: int, times: tuple[float, ...], seed: int) -> StoredCloud:
@@ -62,15 +59,13 @@ def cloud_of(case: Case, n: int, times: tuple[float, ...], seed: int) -> StoredC
     return StoredCloud(np.array(times), np.array(x), np.array(energy) if energy else None)
 
 
-def _count(reference: StoredCloud, n: int) -> int:
-    """Particles that stand for the law: n others are left for samples."""
+def _points(reference: StoredCloud, n: int) -> int:
     total, d = reference.x.shape[1:]
-    wanted = n if n > MANY and d <= _FAST else min(max(4 * n, _FEWEST), _MOST)
-    return min(wanted, total - n)
+    return points_of(total, n, d)
 
 
 def _of_density(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
-    size = min(max(4 * n, _FEWEST), _MOST)
+    size = usual_points(n)
     if density.slices is not None:
         whole = density.masses(k)
         few = density.mesh.d == 2 or len(whole.weights) <= size

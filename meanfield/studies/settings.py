@@ -7,7 +7,6 @@ done.
 from __future__ import annotations
 
 import json
-import numbers as abstract
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,13 +24,10 @@ from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
 from meanfield.results.folder import RunFolder, listed
 from meanfield.software import provenance, utc_now
+from meanfield.studies.numbers import checked_integer, checked_numbers
 
-__all__ = ["KERNELS", "NO_FILES", "Clouds", "Settings", "checked_integer", "open_folder", "settle"]
+__all__ = ["KERNELS", "NO_FILES", "Clouds", "Settings", "as_begun", "open_folder", "settle"]
 
-MAX_PARTICLES = 1_000_000  # for distances; of more than 100 000, these are of a part
-MAX_UNMEASURED = 1_000_000  # without distances: all clouds are kept on disk
-MAX_FAR = 20_000  # in d > 4: a search is over all pairs
-_LONG = "a distance takes 10 s for 10 000 particles in d > 4, and minutes for more than 20 000"
 KERNELS = {"energy_distance": "energy", "mmd": "mmd"}
 """Names of the distances beside W_p of clouds to a cloud, and their statistics."""
 NO_FILES = Output(precision="float64", figures=False)
@@ -53,9 +49,10 @@ class Clouds:
         times: when to compare; by default at five output times, start and end included.
         exponents: p of W_p: 1, 2 or both; none of them leaves the distances out, which are by far
             the slowest part, so that energies, moments and the verdict remain.
-        reference: number of particles that stand for the limit, where the case is one of
-            ``Particles``, in any d; by default the largest of the numbers, which then is not
-            compared itself. At least twice the largest one that is.
+        reference: number N of particles that stand for the limit, where the case is one of
+            ``Particles``, in any d: the points of distances, and n others for the floor of each of
+            R replicas. By default N = points + R n for the largest n (without distances R n);
+            fewer points will do, down to N = 2 R n (without distances N = 2 n).
     """
 
     numbers: Sequence[int]
@@ -124,19 +121,29 @@ def settle(case: Case, clouds: Clouds) -> Settings:
     Raises:
         InputError: it cannot be compared.
     """
+    other = clouds.case or case
+    _check_cases(case, other)
     exponents = _checked_exponents(clouds.exponents)
-    numbers, reference = _checked_numbers(case, clouds, bool(exponents))
-    settings = Settings(
-        case,
-        clouds.case or case,
-        numbers,
-        checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict"),
-        _chosen_times(case, clouds.times),
-        exponents,
-        reference,
+    replicas = checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict")
+    numbers, reference = checked_numbers(
+        case, tuple(clouds.numbers), replicas, clouds.reference, bool(exponents)
     )
-    _check_cases(settings)
+    times = _chosen_times(case, clouds.times)
+    settings = Settings(case, other, numbers, replicas, times, exponents, reference)
+    settings.token_case(2)  # what it refuses is refused before the density is run
     return settings
+
+
+def as_begun(clouds: Clouds, path: str | Path) -> Clouds:
+    """Clouds with the reference that the comparison in a folder has, if none is asked for.
+
+    Raises:
+        InputError: there is no comparison in the folder.
+    """
+    had = comparison_record(RunFolder.open(path)).get("reference")
+    if clouds.reference is not None or not isinstance(had, int):
+        return clouds
+    return replace(clouds, reference=had)
 
 
 def _chosen_times(case: Case, times: Sequence[float] | None) -> tuple[float, ...]:
@@ -150,58 +157,13 @@ def _chosen_times(case: Case, times: Sequence[float] | None) -> tuple[float, ...
     return tuple(sorted({0.0, *map(float, times)}))
 
 
-def checked_integer(name: str, value: object, low: int, high: int, why: str) -> int:
-    """A whole number in [low, high]; ``why`` there are such bounds."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, abstract.Integral)
-        or not low <= int(value) <= high
-    ):
-        raise InputError(f"{name} = {value} found, {low} to {high} expected ({why})")
-    return int(value)
-
-
-def _checked_numbers(
-    case: Case, clouds: Clouds, distances: bool
-) -> tuple[tuple[int, ...], int | None]:
-    """Numbers of particles, and that of the reference if particles are the reference."""
-    if not len(clouds.numbers):
-        raise InputError("no number of particles found, at least one expected, as in 250 1000 4000")
-    d, name = case.geometry.d, "number of particles"
-    measured = distances and d > 2 and not case.geometry.manifold.latitudes
-    most = (MAX_PARTICLES if d <= 4 else MAX_FAR) if measured else MAX_UNMEASURED
-    why = "all clouds are kept on disk"
-    if measured:
-        why = "what is measured of more is no more" if d <= 4 else _LONG
-    wanted = clouds.reference
-    if not isinstance(case.solver, Particles):
-        if wanted is not None:
-            raise InputError(
-                f"reference = {wanted} found, none expected: solver.type '{case.solver.type}' "
-                "makes a density, which is the reference"
-            )
-        return tuple(sorted({checked_integer(name, n, 2, most, why) for n in clouds.numbers})), None
-    numbers = sorted(set(clouds.numbers))
-    if wanted is None:
-        if len(numbers) < 2:
-            raise InputError(
-                f"one {name} found, and no reference: expected a number of particles that stand "
-                f"for the limit, as in reference = {4 * numbers[0]}"
-            )
-        wanted = numbers.pop()
-    found = tuple(checked_integer(name, n, 2, most, why) for n in numbers)
-    twice = "twice the largest number of particles, at least"
-    return found, checked_integer("reference", wanted, 2 * found[-1], MAX_UNMEASURED, twice)
-
-
 def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
     if not set(exponents) <= {1, 2}:
         raise InputError(f"exponents {tuple(exponents)} found, 1, 2 or both expected")
     return tuple(sorted(set(exponents), reverse=True))
 
 
-def _check_cases(settings: Settings) -> None:
-    case, other = settings.case, settings.particle_case
+def _check_cases(case: Case, other: Case) -> None:
     for model in (case.model, other.model):
         if model.pretrained is not None:
             raise InputError(
@@ -240,7 +202,6 @@ def _check_cases(settings: Settings) -> None:
             f"particles in d = {other.geometry.d} found, those of the density in "
             f"d = {case.geometry.d} expected"
         )
-    settings.token_case(2)  # what it refuses is refused before the density is run
 
 
 def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -> RunFolder:

@@ -209,7 +209,7 @@ class Task:
     def _samples(self, reference: Reference) -> Iterator[tuple[Array, dict[str, object]]]:
         rng = np.random.default_rng(self.seed(1))
         for k in range(len(reference.times)):
-            yield samples_of(reference, k, self.n, rng), {}
+            yield samples_of(reference, k, self.n, self.replica, rng), {}
 
     def _clouds(self, on: Manifold) -> Iterator[tuple[Array, dict[str, object]]]:
         """The particles at each time, and what is measured of them and of parts of the cloud."""

@@ -25,7 +25,7 @@ from meanfield.geometry.laws.tabulated import density_law
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.measure import Measure
-from meanfield.studies import references, transport
+from meanfield.studies import numbers, references, transport
 from meanfield.studies.compare import compare
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.report import summary
@@ -303,6 +303,7 @@ def test_many_particles_are_compared_with_as_many_points(
 ) -> None:
     """Few: with 4 n points, quantised; many: with pieces of cells, as many as particles."""
     monkeypatch.setattr(references, "MANY", 1_500)
+    monkeypatch.setattr(numbers, "MANY", 1_500)
     monkeypatch.setattr(transport, "MANY", 1_500)
     case = compared()
     found = compare(case, Clouds((1_500, 3_000), 2, times=[0.0]), tmp_path / "m", progress=False)

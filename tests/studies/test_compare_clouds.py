@@ -76,7 +76,7 @@ def test_distances_again_by_hand(against_many: Comparison) -> None:
     stored = read_reference(against_many.folder)
     points, error = points_for(stored, 1, 120)
     y = np.asarray(points.points)
-    assert len(y) == 1_880 and math.isnan(error)
+    assert len(y) == 1_000 and math.isnan(error)
     one = task(against_many.folder, "particles", 120, 3)
     angle = np.arccos(np.clip(one["x"][1] @ y.T, -1.0, 1.0))
     cost = float(ot.emd2(np.full(120, 1 / 120), np.full(len(y), 1 / len(y)), angle**2))
@@ -88,11 +88,23 @@ def test_distances_again_by_hand(against_many: Comparison) -> None:
 
 def test_samples_are_others(against_many: Comparison) -> None:
     stored = read_reference(against_many.folder)
-    for n in (120, 1_000):
-        y = np.asarray(points_for(stored, 1, n)[0].points)
-        x = samples_of(stored, 1, n, np.random.default_rng(0))
-        assert len(x) == n == len(np.unique(x, axis=0))
-        assert not {row.tobytes() for row in x} & {row.tobytes() for row in y}
+    y = np.asarray(points_for(stored, 1, 120)[0].points)
+    # All replicas and points: no token is in two of them.
+    samples = [samples_of(stored, 1, 120, r, np.random.default_rng(0)) for r in range(6)]
+    assert all(x.shape == (120, 6) for x in samples)
+    assert len(np.unique(np.concatenate([y, *samples]), axis=0)) == len(y) + 6 * 120
+
+
+def test_floors_differ_and_cover_one_in_the_smallest_reference(tmp_path: Path) -> None:
+    found = quick(TOKENS(), tmp_path / "f", numbers=(100,), replicas=8, times=[0.0],
+                  exponents=(2,), reference=1_600)  # fmt: skip
+    (row,) = found.rows
+    floors = [task(tmp_path / "f", "floor", 100, r) for r in range(8)]
+    clouds = [task(tmp_path / "f", "particles", 100, r) for r in range(8)]
+    for name in ("w2", "energy_distance", "mmd"):
+        ours, theirs = ([one[name][0] for one in some] for some in (clouds, floors))
+        assert len(set(theirs)) == 8 and 0.3 < np.std(theirs) / np.std(ours) < 3.0
+        assert row[f"ratio_{name}_low"] < 1.0 < row[f"ratio_{name}_high"]
 
 
 def test_particles_begin_on_the_floor_and_agree(against_many: Comparison) -> None:
@@ -115,10 +127,14 @@ def test_a_wrong_model_is_noticed(tmp_path: Path) -> None:
     assert "the reference's moments" in " ".join(summary(found))
 
 
-def test_the_largest_number_is_the_reference(tmp_path: Path) -> None:
+def test_a_reference_has_enough_for_points_and_floors(tmp_path: Path) -> None:
     found = quick(TOKENS(), tmp_path / "r", numbers=(20, 64), exponents=(1,))
-    assert found.reference == 64 and {row["n"] for row in found.rows} == {20.0}
-    assert 0.0 < found.rows[1]["w1"] and "w2" not in found.rows[1]
+    assert found.reference == 2_000 + 2 * 64 and {row["n"] for row in found.rows} == {20.0, 64.0}
+    assert 0.0 < found.rows[2]["w1"] and "w2" not in found.rows[2]
+    assert quick(TOKENS(), tmp_path / "n", numbers=(20, 64)).reference == 2 * 64  # no distances
+    # It stays what it was when more replicas are asked for.
+    more = quick(TOKENS(), tmp_path / "r", numbers=(20,), replicas=3, exponents=(1,), resume=True)
+    assert more.reference == found.reference and more.rows[0]["replicas"] == 3.0
     with pytest.raises(mf.InputError, match="other values of reference"):
         mf.compare(
             TOKENS(), mf.Clouds((20,), 2, None, [0.25], (1,), 80), tmp_path / "r", resume=True,
@@ -131,7 +147,7 @@ def test_tokens_that_have_met(tmp_path: Path) -> None:
     pole: Array = np.eye(6)[-1]
     start = {"type": "von-mises-fisher", "mean": pole.tolist(), "concentration": 1e4}
     case = TOKENS(initial=start, time={"end": 60.0})
-    found = quick(case, tmp_path / "m", numbers=(4, 8), times=[60.0], exponents=(2,))
+    found = quick(case, tmp_path / "m", numbers=(4,), times=[60.0], exponents=(2,), reference=16)
     first, last = found.rows
     assert first["ratio_mmd"] > 0.0 and last["floor_mmd"] == 0.0 < last["mmd"]
     assert math.isnan(last["ratio_mmd"]) and " nan [ nan,  nan]" in " ".join(summary(found))
@@ -140,8 +156,14 @@ def test_tokens_that_have_met(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--particles", "20", "--reference", "39"], "reference = 39 found, 40 to 1000000"),
-        (["--particles", "20"], "no reference: expected a number of particles"),
+        (["--particles", "20", "--reference", "319"], "reference = 319 found, 320 to 1000000"),
+        (
+            ["--particles", "250", "500", "--replicas", "4", "--reference", "1000"],
+            "4000 to 1000000 expected (floors of 4 replicas are of 500 particles each",
+        ),
+        (["--particles", "20", "--reference", "39", "--no-distances"], "40 to 1000000 expected"),
+        (["--particles", "20", "--reference", "0"], "reference = 0 found"),
+        (["--particles", "9000", "--replicas", "200"], "need a reference of 1810000: expected"),
         (["--particles", "30000", "--reference", "99999"], "2 to 20000 expected"),
         (["--particles-set", "geometry.d=7"], "particles in d = 7 found"),
         (["--set", "model.mask.type=causal"], "mask"),

@@ -76,7 +76,7 @@ def test_other_particles_from_the_command_line(
     ("words", "message"),
     [
         (["--particles", "1"], "number of particles = 1 found, 2 to 1000000 expected"),
-        (["--particles", "3000000"], "2 to 1000000 expected (what is measured"),
+        (["--particles", "3000000"], "2 to 1000000 expected (all clouds are kept"),
         (["--particles", "many"], "argument --particles: invalid int value: 'many'"),
         (["--particles"], "argument --particles: expected at least one argument"),
         (["--replicas", "1"], "replicas = 1 found, 2 to 10000 expected"),

@@ -35,7 +35,8 @@ def whole(folder: Path) -> Comparison:
 def quick(case: mf.Case, folder: Path, **options: Any) -> Comparison:
     """A comparison of two times and 2 clouds of 20 particles, without distances."""
     clouds = {"numbers": (20,), "replicas": 2, "times": [0.25], "exponents": ()}
-    clouds |= {name: options.pop(name) for name in (*clouds, "particle_case") if name in options}
+    names = (*clouds, "particle_case", "reference")
+    clouds |= {name: options.pop(name) for name in names if name in options}
     clouds["case"] = clouds.pop("particle_case", None)
     return compare(case, Clouds(**clouds), folder, **{"progress": False, **options})
 
