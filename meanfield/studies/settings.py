@@ -16,15 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from meanfield.arguments import checked_fields
-from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Output, Particles, Unmeshed
-from meanfield.case.masks import MatrixMask, refuse_mask
-from meanfield.case.normalisation import refuse_normalisation
+from meanfield.case import Case, Output, Particles, Unmeshed
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
 from meanfield.results.folder import RunFolder, listed
 from meanfield.software import provenance, utc_now
 from meanfield.studies.numbers import checked_integer, checked_numbers
+from meanfield.studies.suitable import check_cases
 
 __all__ = ["KERNELS", "NO_FILES", "Clouds", "Settings", "as_begun", "open_folder", "settle"]
 
@@ -122,7 +121,7 @@ def settle(case: Case, clouds: Clouds) -> Settings:
         InputError: it cannot be compared.
     """
     other = clouds.case or case
-    _check_cases(case, other)
+    check_cases(case, other)
     exponents = _checked_exponents(clouds.exponents)
     replicas = checked_integer("replicas", clouds.replicas, 2, 10_000, "6 for a full verdict")
     numbers, reference = checked_numbers(
@@ -161,47 +160,6 @@ def _checked_exponents(exponents: Sequence[int]) -> tuple[int, ...]:
     if not set(exponents) <= {1, 2}:
         raise InputError(f"exponents {tuple(exponents)} found, 1, 2 or both expected")
     return tuple(sorted(set(exponents), reverse=True))
-
-
-def _check_cases(case: Case, other: Case) -> None:
-    for model in (case.model, other.model):
-        if model.pretrained is not None:
-            raise InputError(
-                f"model.pretrained: found {model.pretrained.folder}, a comparison draws tokens "
-                "from a law; expected attention"
-            )
-    sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
-    if not (sliced or isinstance(case.solver, FixedMesh | Particles)):
-        raise InputError(
-            f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
-            "that stays, 'eulerian' or 'implicit'; one by position, 'lagrangian' with a mask; or "
-            "'particles', of which many are the reference"
-        )
-    if not sliced:
-        for model, who in (
-            (case.model, "what particles are compared with"),
-            (other.model, "the density that particles are compared with"),
-        ):
-            sliced_one = "a density by position (solver.type = 'lagrangian'), or no mask"
-            refuse_mask(model, who, "no rope" if model.mask is None else sliced_one)
-    for model in (case.model, other.model):
-        if isinstance(model.mask, MatrixMask):
-            raise InputError(
-                'model.mask: found "matrix", which is of one number of tokens or slices, and a '
-                "comparison has many; expected causal or alibi"
-            )
-        who = "what particles are compared with does not have"
-        refuse_normalisation(model.normalisation, who, "'post'")
-    if isinstance(other.solver, Layers):
-        raise InputError(
-            "solver.type: 'layers' found for the particles, which follow the flow: expected "
-            "'particles' (or 'eulerian', for particles with default options)"
-        )
-    if other.geometry.d != case.geometry.d:
-        raise InputError(
-            f"particles in d = {other.geometry.d} found, those of the density in "
-            f"d = {case.geometry.d} expected"
-        )
 
 
 def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -> RunFolder:

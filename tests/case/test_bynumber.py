@@ -152,15 +152,17 @@ def test_sweeps_by_the_kernel(tmp_path: Path) -> None:
     assert type(model.beta) is float and model.beta == pytest.approx(1.5 * math.log(12))
 
 
-def test_particles_of_a_comparison_take_their_own_number() -> None:
-    from meanfield.studies.settings import Settings
-
-    case = small()
-    other = mf.Case.from_dict({**case.to_dict(), "model": {"attention": "sa", "beta": LOG},
+@pytest.mark.parametrize("heads", [False, True])
+def test_a_comparison_refuses_another_model_for_each_number(heads: bool, tmp_path: Path) -> None:
+    model = {"attention": "sa", **({"heads": [{"beta": LOG}]} if heads else {"beta": LOG})}
+    case = mf.Case.from_dict({**TOKENS().to_dict(), "model": model})
+    with pytest.raises(InputError, match=r"beta: found 'log_n', which.*expected a number, such as"):
+        mf.compare(case, mf.Clouds([10], 2), tmp_path / "x")
+    other = mf.Case.from_dict({**small().to_dict(), "model": model,
                                "solver": {"type": "particles", "number": 5}})  # fmt: skip
-    settings = Settings(case, other, (10, 100), 1, (0.0,), ())
-    betas = [settings.token_case(n).model.beta for n in (10, 100)]
-    assert betas == [pytest.approx(1.5 * math.log(n), rel=1e-14) for n in (10, 100)]
+    with pytest.raises(InputError, match=r"beta: found 'log_n'"):
+        mf.compare(small(), mf.Clouds([10], 2, other), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_batches_have_no_number_of_their_own() -> None:

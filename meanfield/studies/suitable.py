@@ -1,0 +1,63 @@
+"""Which cases may be compared, and what of them is not used.
+
+Knows nothing of numbers, times and folders.
+"""
+
+from __future__ import annotations
+
+from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Particles
+from meanfield.case.bynumber import ByNumber
+from meanfield.case.masks import refuse_mask
+from meanfield.case.normalisation import refuse_normalisation
+from meanfield.errors import InputError
+
+__all__ = ["check_cases"]
+
+
+def check_cases(case: Case, other: Case) -> None:
+    """Refuse what cannot be compared.
+
+    Args:
+        case: what clouds are compared with.
+        other: of the particles.
+
+    Raises:
+        InputError: with the reason.
+    """
+    sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
+    if not (sliced or isinstance(case.solver, FixedMesh | Particles)):
+        raise InputError(
+            f"solver.type: '{case.solver.type}' found, a comparison needs a density on a mesh "
+            "that stays, 'eulerian' or 'implicit'; one by position, 'lagrangian' with a mask; or "
+            "'particles', of which many are the reference"
+        )
+    if not sliced:
+        refuse_mask(case.model, "what particles are compared with")
+        refuse_mask(other.model, "the density that particles are compared with")
+    for model in (case.model, other.model):
+        who = "what particles are compared with does not have"
+        refuse_normalisation(model.normalisation, who, "'post'")
+    if isinstance(other.solver, Layers):
+        raise InputError(
+            "solver.type: 'layers' found for the particles, which follow the flow: expected "
+            "'particles' (or 'eulerian', for particles with default options)"
+        )
+    if other.geometry.d != case.geometry.d:
+        raise InputError(
+            f"particles in d = {other.geometry.d} found, those of the density in "
+            f"d = {case.geometry.d} expected"
+        )
+    for one in (case, other):
+        _refuse_by_number(one)
+
+
+def _refuse_by_number(case: Case) -> None:
+    of_heads = {f"model.heads[{k}].beta": head.beta for k, head in enumerate(case.model.heads)}
+    for key, beta in {"model.beta": case.model.beta, **of_heads}.items():
+        if isinstance(beta, ByNumber):
+            raise InputError(
+                f"{key}: found '{beta.law.type}', which makes another model of each number of "
+                "particles, so that clouds and what they are compared with are of different ones; "
+                f"expected a number, such as {beta.law.at(1000, case.geometry.d):.4g} (that of "
+                "1000 tokens)"
+            )
