@@ -64,7 +64,7 @@ def add_to(verbs: Verbs) -> None:
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
     add("--reference", type=int, metavar="N", help="of a case of tokens: number of those that "
-        "stand for the limit (default: R n for the floors, and the points of distances)")  # fmt: skip
+        "stand for the limit (default: R n, and the points of distances)")  # fmt: skip
     add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
     add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
         "five of the case's output times)")  # fmt: skip

@@ -49,6 +49,7 @@ def check_cases(case: Case, other: Case) -> None:
         )
     for one in (case, other):
         _refuse_by_number(one)
+        _refuse_paths(one.solver, tokens=isinstance(case.solver, Particles))
 
 
 def _refuse_by_number(case: Case) -> None:
@@ -61,3 +62,20 @@ def _refuse_by_number(case: Case) -> None:
                 f"expected a number, such as {beta.law.at(1000, case.geometry.d):.4g} (that of "
                 "1000 tokens)"
             )
+
+
+def _refuse_paths(solver: object, tokens: bool) -> None:
+    """Refuse common noise of another path for each cloud; ``tokens``: these are the reference."""
+    if not isinstance(solver, Particles) or not solver.common_noise:
+        return
+    found = f"solver.common_noise: found {solver.common_noise:g}"
+    if not tokens:
+        raise InputError(
+            f"{found} for the particles, all of which move along one path, that the density they "
+            "are compared with does not know; expected 0, or a case of tokens"
+        )
+    if solver.common_seed is None:
+        raise InputError(
+            f"{found} without common_seed: each cloud and the reference would follow a path of its "
+            "own; expected solver.common_seed and dt, for one path of all, or no common noise"
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import ot
 import pytest
 from cases import about, files, small_tokens
-from comparisons import quick, task
+from comparisons import compared, quick, task
 from processes import needs_dolfinx
 
 import meanfield as mf
@@ -167,6 +167,8 @@ def test_tokens_that_have_met(tmp_path: Path) -> None:
         (["--particles", "30000", "--reference", "99999"], "2 to 20000 expected"),
         (["--particles-set", "geometry.d=7"], "particles in d = 7 found"),
         (["--set", "model.mask.type=causal"], "mask"),
+        (["--set", "solver.common_noise=1"], "found 1 without common_seed: each cloud and"),
+        (["--particles-set", "solver.common_noise=1"], "expected solver.common_seed and dt"),
         (["--reference", "many"], "argument --reference: invalid int value"),
     ],
 )
@@ -178,6 +180,18 @@ def test_refused_in_one_line(
     err = capsys.readouterr().err
     assert err.startswith("meanfield: error: ") and message in err and err.count("\n") == 1
     assert files(inside) == {"t.toml"}
+
+
+def test_common_noise_of_one_path(tmp_path: Path) -> None:
+    """One for all clouds and the reference; a density has none."""
+    case = TOKENS({"solver.common_noise": 1.0, "solver.common_seed": 4, "solver.dt": 0.01})
+    found = quick(case, tmp_path / "c", numbers=(64,), replicas=6, times=[0.5], reference=1_000)
+    assert abs(found.rows[-1]["z_energy"]) < 5.0 and found.rows[-1]["z_mean"] < 7.0
+    other = compared({"geometry.type": "unmeshed", "geometry.d": 3,
+                      "solver": {"type": "particles", "number": 7, "common_noise": 1.0,
+                                 "common_seed": 4, "dt": 0.01}})  # fmt: skip
+    with pytest.raises(mf.InputError, match="that the density they are compared with does not"):
+        quick(compared(), tmp_path / "d", particle_case=other)
 
 
 def test_from_the_command_line(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
