@@ -27,7 +27,8 @@ is that of the clouds averaged about the axis, in any d.
 With a case of tokens (solver particles), in any d: clouds of n of them against a large one from the
 same law (--reference N), to some of its tokens and with others of them, a block for each replica,
 as the floors, for which N is at least 2 R n; besides W_p the energy distance and MMD, and moments
-of degree 1 and 2 in d > 3.
+of degree 1 and 2 in d > 3. All clouds are independent draws of the law in [initial]: the tokens of
+a file are not used, which is told.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""
@@ -151,9 +152,9 @@ def _clouds(args: argparse.Namespace) -> int:
     exponents = () if args.no_distances else args.p or (2,)
     clouds = Clouds(args.particles, args.replicas, other, args.times, exponents, args.reference)
     clouds = as_begun(clouds, folder) if args.resume else clouds
-    words, number = case_words(case), settle(case, clouds).reference
+    words, total = case_words(case), settle(case, clouds).reference
     if isinstance(case.solver, Particles):
-        words = case_words(replace(case, solver=replace(case.solver, number=number, tokens="iid")))
+        words = case_words(replace(case, solver=replace(case.solver, number=total, tokens="iid")))
     lines = [case.title, f"{words}, against particles -> {folder}"]
     if other is not None:
         lines.append(f"particles with {', '.join(args.particles_set)}")

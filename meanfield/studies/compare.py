@@ -6,12 +6,13 @@ after an interruption. The pieces are in the modules beside it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.results.folder import RunFolder
 from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import load_dolfinx, load_mpi, utc_now
@@ -19,6 +20,7 @@ from meanfield.studies.evaluate import Comparison, evaluate
 from meanfield.studies.numbers import checked_integer
 from meanfield.studies.report import write
 from meanfield.studies.settings import Clouds, Settings, as_begun, open_folder, settle
+from meanfield.studies.suitable import unused
 from meanfield.studies.tasks import Task, run_coarse_density, run_density, run_reference, run_tasks
 
 __all__ = ["compare"]
@@ -81,6 +83,8 @@ def compare(
     if isinstance(case.solver, FixedMesh):
         load_dolfinx()
     _check_alone()
+    for text in unused(settings.case, settings.particle_case):
+        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     try:
         with RunFolder.claimed(folder, "compare"):
             return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)

@@ -44,7 +44,8 @@ class Clouds:
         replicas: clouds for each n, at least 2 (6 for a verdict by sign flips).
         case: model for the particles, if it is to differ (a test of power): a density's case, or
             one of ``Particles`` for their tolerances or noise. The number and the origin of its
-            tokens are not used: clouds are independent draws from its law.
+            tokens are not used: clouds are independent draws from its law. Tokens of a file are
+            told, equiangular ones refused; ``output.pairs`` and ``output.tangents`` are ignored.
         times: when to compare; by default at five output times, start and end included.
         exponents: p of W_p: 1, 2 or both; none of them leaves the distances out, which are by far
             the slowest part, so that energies, moments and the verdict remain.

@@ -5,13 +5,16 @@ Knows nothing of numbers, times and folders.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Particles
 from meanfield.case.bynumber import ByNumber
 from meanfield.case.masks import refuse_mask
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.errors import InputError
 
-__all__ = ["check_cases"]
+__all__ = ["check_cases", "unused"]
 
 
 def check_cases(case: Case, other: Case) -> None:
@@ -49,7 +52,31 @@ def check_cases(case: Case, other: Case) -> None:
         )
     for one in (case, other):
         _refuse_by_number(one)
+        _refuse_simplex(one.solver)
         _refuse_paths(one.solver, tokens=isinstance(case.solver, Particles))
+
+
+def unused(case: Case, other: Case) -> Iterator[str]:
+    """What of two cases that may be compared is not used, in words."""
+    found = {
+        one.solver.tokens
+        for one in (case, other)
+        if isinstance(one.solver, Particles) and one.solver.tokens != "iid"
+    }
+    for tokens in sorted(found, key=str):
+        what = f"tokens of {tokens}" if isinstance(tokens, Path) else f"'{tokens}' tokens"
+        yield (
+            f"solver.tokens: {what} are not used: clouds and their reference are independent draws "
+            "of the law in [initial]"
+        )
+
+
+def _refuse_simplex(solver: object) -> None:
+    if isinstance(solver, Particles) and solver.tokens == "equiangular":
+        raise InputError(
+            "solver.tokens: found 'equiangular', which are no independent draws of a law, as "
+            "clouds of a comparison are; expected 'iid', whose law is that of [initial]"
+        )
 
 
 def _refuse_by_number(case: Case) -> None:

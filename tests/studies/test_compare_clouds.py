@@ -182,6 +182,21 @@ def test_refused_in_one_line(
     assert files(inside) == {"t.toml"}
 
 
+def test_tokens_of_a_case_are_not_used_which_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(6))
+    of_file = TOKENS(solver={"type": "particles", "tokens": str(tmp_path / "x.npy")})
+    with pytest.warns(mf.MeanfieldWarning, match=r"tokens of .*x\.npy are not used: clouds and"):
+        found = quick(of_file, tmp_path / "f", numbers=(32,))
+    assert found.rows == quick(TOKENS(), tmp_path / "i", numbers=(32,)).rows
+    simplex = TOKENS(
+        initial={"type": "uniform"},
+        solver={"type": "particles", "number": 6, "tokens": "equiangular", "cosine": 0.5},
+    )
+    with pytest.raises(mf.InputError, match=r"'equiangular', which are no .*expected 'iid'"):
+        quick(simplex, tmp_path / "e", numbers=(6,))
+    assert not (tmp_path / "e").exists()
+
+
 def test_common_noise_of_one_path(tmp_path: Path) -> None:
     """One for all clouds and the reference; a density has none."""
     case = TOKENS({"solver.common_noise": 1.0, "solver.common_seed": 4, "solver.dt": 0.01})
