@@ -10,7 +10,7 @@ from pathlib import Path
 
 from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Particles
 from meanfield.case.bynumber import ByNumber
-from meanfield.case.masks import refuse_mask
+from meanfield.case.masks import MatrixMask, refuse_mask
 from meanfield.case.normalisation import refuse_normalisation
 from meanfield.errors import InputError
 
@@ -27,6 +27,12 @@ def check_cases(case: Case, other: Case) -> None:
     Raises:
         InputError: with the reason.
     """
+    for model in (case.model, other.model):
+        if model.pretrained is not None:
+            raise InputError(
+                f"model.pretrained: found {model.pretrained.folder}, a comparison draws tokens "
+                "from a law; expected attention"
+            )
     sliced = isinstance(case.solver, Lagrangian) and case.solver.slices is not None
     if not (sliced or isinstance(case.solver, FixedMesh | Particles)):
         raise InputError(
@@ -35,9 +41,18 @@ def check_cases(case: Case, other: Case) -> None:
             "'particles', of which many are the reference"
         )
     if not sliced:
-        refuse_mask(case.model, "what particles are compared with")
-        refuse_mask(other.model, "the density that particles are compared with")
+        for model, who in (
+            (case.model, "what particles are compared with"),
+            (other.model, "the density that particles are compared with"),
+        ):
+            sliced_one = "a density by position (solver.type = 'lagrangian'), or no mask"
+            refuse_mask(model, who, "no rope" if model.mask is None else sliced_one)
     for model in (case.model, other.model):
+        if isinstance(model.mask, MatrixMask):
+            raise InputError(
+                'model.mask: found "matrix", which is of one number of tokens or slices, and a '
+                "comparison has many; expected causal or alibi"
+            )
         who = "what particles are compared with does not have"
         refuse_normalisation(model.normalisation, who, "'post'")
     if isinstance(other.solver, Layers):
