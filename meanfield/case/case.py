@@ -18,7 +18,12 @@ from meanfield.case.files import digest_of, emit_toml, read_table
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
-from meanfield.case.normalisation import TOKENS, refuse_in_density, refuse_normalisation
+from meanfield.case.normalisation import (
+    TOKENS,
+    Normalisation,
+    refuse_in_density,
+    refuse_normalisation,
+)
 from meanfield.case.numbered import numbered
 from meanfield.case.output import Output
 from meanfield.case.pretrained.fitting import check_pretrained
@@ -193,7 +198,9 @@ class Case:
         check_pretrained(self.model, self.geometry, self.solver, self.time)
         if isinstance(self.solver, Tokens) and self.solver.number is not None:
             refuse_number(self.model, self.solver.number)
-        self.output.suits(isinstance(self.solver, Tokens), self.model.diffuses)
+        scheme = self.model.normalisation
+        centred = isinstance(scheme, Normalisation) and scheme.centre
+        self.output.suits(isinstance(self.solver, Tokens), self.model.diffuses, centred)
         self._check_precision()
         self._check_steps()
         if self.geometry.manifold.latitudes and not self.initial.is_zonal():

@@ -53,12 +53,13 @@ class Output:
             if self.fields.count(name) > 1:
                 raise InputError(f"output.fields: '{name}' is given twice")
 
-    def suits(self, tokens: bool, diffuses: bool) -> None:
+    def suits(self, tokens: bool, diffuses: bool, centred: bool = False) -> None:
         """Refuse tangents where there are none.
 
         Args:
             tokens: whether the state is tokens.
             diffuses: whether they have noise of their own.
+            centred: whether they stay in a hyperplane, of which tangents know nothing.
 
         Raises:
             InputError: with what would do.
@@ -72,4 +73,10 @@ class Output:
             raise InputError(
                 f"output.tangents: found {self.tangents} with noise of each token, expected "
                 "model.kappa = 0 (solver.common_noise may be), or 0"
+            )
+        if self.tangents and centred:
+            raise InputError(
+                f"output.tangents: found {self.tangents} with model.normalisation.centre = true, "
+                "whose tokens stay in a hyperplane that tangents leave; expected centre = false, "
+                "or 0"
             )

@@ -13,6 +13,7 @@ from tokencases import same_run
 
 import meanfield as mf
 from meanfield.case import Particles
+from meanfield.collective import Alone
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.solver import State
@@ -22,6 +23,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Ambient
 from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.attention import Attention
+from meanfield.runs.tracks.make import make_track
 
 TIGHT = Particles(rtol=1e-10, atol=1e-12)
 
@@ -193,6 +195,11 @@ def test_what_cannot_be_carried_is_refused() -> None:
         small({"output.tangents": 3})
     with pytest.raises(InputError, match=r"^output.tangents: found 3 with noise"):
         few_tokens({"output.tangents": 3, "model.kappa": 0.1})
+    with pytest.raises(InputError, match=r"^output.tangents: found 3 with .*centre = true"):
+        few_tokens({"output.tangents": 3, "model.normalisation": {"type": "post", "centre": True}})
+    lengths = few_tokens({"output.tangents": 3, "model.normalisation": "pre"})
+    with pytest.raises(InputError, match=r"^output.tangents = 3 found with tokens that have len"):
+        make_track(lengths, Alone())
 
 
 def test_a_state_has_its_tangents() -> None:

@@ -154,7 +154,10 @@ def make_track(case: Case, comm: Communicator) -> Track:
     kind = str(case.solver.tokens)
     solver = token_solver(case, case.solver.number, kind, case.seed)
     if case.output.tangents:
-        solver.carry(case.output.tangents, case.seed)
+        try:
+            solver.carry(case.output.tangents, case.seed)
+        except InputError as error:
+            raise InputError(f"output.{error}") from None
     return TokenTrack(case, solver)
 
 
