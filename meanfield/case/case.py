@@ -211,7 +211,7 @@ class Case:
 
     def _check_steps(self) -> None:
         if isinstance(self.solver, Layers):
-            self.solver.refuse_times(self.output_times())
+            self.solver.refuse_times(self.output_times(), self.model)
         dt = getattr(self.solver, "dt", None)
         if dt is not None and self.time.end / dt > MAX_STEPS:
             raise InputError(

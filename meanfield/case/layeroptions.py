@@ -39,6 +39,7 @@ class Layers:
     Without more, x <- N(x + h X(x)) with h = 1/layers, N(y) = y/|y|. With a residual weight, a
     step, a normalisation of the model or a sublayer, layers as they are built, of outputs A of
     attention as they are: x <- N(residual x + step A(x)), and as ``model.normalisation`` says.
+    Output times, and the end, are then at ends of layers; likewise with noise.
     """
 
     number: Count = Field(default=None, examples=[1000])
@@ -53,7 +54,7 @@ class Layers:
     """Number of layers for one unit of time: the time of a layer is its inverse."""
     residual: Number = Field(default=1.0, ge=0.0, le=1e6)
     """alpha, by which a token is multiplied before the output of attention is added; 0: the output
-    alone. Output times are then at ends of layers."""
+    alone."""
     step: Annotated[Number, Field(gt=0.0, le=1e6)] | None = Field(default=None, examples=[0.5])
     """gamma, by which outputs are multiplied; left out: the time of a layer."""
     output: Literal["projected", "whole"] | None = None
@@ -120,20 +121,29 @@ class Layers:
                 "are, expected 'whole'"
             )
 
-    def refuse_times(self, times: tuple[float, ...]) -> None:
-        """Refuse output times within a layer, where a layer cannot be taken in parts.
+    def refuse_times(
+        self, times: tuple[float, ...], model: Model, key: str = "time.outputs"
+    ) -> None:
+        """Refuse times within a layer, where two parts of a layer are another network than it.
+
+        Args:
+            times: at which a run lands.
+            model: what the layers are of.
+            key: who asks for these times.
 
         Raises:
             InputError: there is one.
         """
-        if self.residual == 1.0:
+        given = self.step is not None or self.residual != 1.0 or self.perceptron == "sublayer"
+        if not (given or self.whole(model.normalisation) or model.diffuses):
             return
         for t in times:
             done = t * self.layers
             if abs(done - round(done)) > _WHOLE * max(1.0, done):
                 raise InputError(
-                    f"time.outputs: found t = {t:g} within a layer; with solver.residual other "
-                    f"than 1 expected ends of layers, multiples of 1/{self.layers}"
+                    f"{key}: found t = {t:g} within a layer; with noise, or what makes a block of "
+                    "a layer (residual, step, perceptron, a normalisation), expected ends of "
+                    f"layers, multiples of 1/{self.layers}"
                 )
 
 

@@ -118,6 +118,8 @@ class LayerSolver(TokenSolver):
         self._r: Array = scheme.first_lengths(self.n, first)
         plain = isinstance(scheme, Post) and self.block.residual == 1.0 and self.block.step is None
         self.follows_field = plain
+        own = self.block.step is not None or self.block.residual != 1.0 or self.block.sublayers
+        self._has_parts = not (own or self.block.whole or diffusion.largest > 0.0)
         self.timings["noise"] = 0.0
         if self.block.whole and any(part.excludes_self for part in self._sublayers):
             raise InputError(
@@ -193,16 +195,13 @@ class LayerSolver(TokenSolver):
         """Apply one layer, a shorter one if ``t_end`` comes before its end."""
         remaining, h = t_end - self.t, self.layer_step
         step = self.block.step
-        # Weights of its own make a layer one that has no sliver beside it, of the round-off of t.
-        near = _WHOLE if step is None and self.block.residual == 1.0 else _NEAR
-        dt = remaining if remaining <= h * (1.0 + near) else h
-        if dt < (1.0 - _NEAR) * h:
-            if self.block.residual != 1.0:
-                raise InputError(
-                    f"a time {t_end:g} within a layer found: with a residual weight other than 1 "
-                    f"ends of layers expected, multiples of {h:g}"
-                )
-            step = None if step is None else step * dt / h
+        # A layer that has no parts has no sliver beside it, either, of the round-off of t.
+        dt = remaining if remaining <= h * (1.0 + (_WHOLE if self._has_parts else _NEAR)) else h
+        if dt < (1.0 - _NEAR) * h and not self._has_parts:
+            raise InputError(
+                f"a time {t_end:g} within a layer found, of which two parts are another network "
+                f"than it is: ends of layers expected, multiples of {h:g}"
+            )
         sums = self.block.sums(dt if step is None else step, self.t)
         before = self._x, self._r
         try:

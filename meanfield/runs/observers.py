@@ -82,8 +82,8 @@ class EverySteps(Schedule):
 class AtTimes(Schedule):
     """At given times, on which the steps of the run then end exactly.
 
-    Times that differ from an output time by round-off are that output time. Of transformer layers,
-    the one that a time falls into is cut in two.
+    Times that differ from an output time by round-off are that output time. Of plain transformer
+    layers, the one that a time falls into is cut in two; within others it is refused.
 
     Args:
         times: finite; those before the start or after the end are not met.

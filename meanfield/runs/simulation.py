@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.arguments import checked_arguments
-from meanfield.case import Case, FixedMesh, GivenCase, as_case
+from meanfield.case import Case, FixedMesh, GivenCase, Layers, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
@@ -219,6 +219,9 @@ def _begin(
 ) -> Records | None:
     """The state at the beginning, and on rank 0 the records of the run. Collective."""
     watches.fit(track.columns, track.view())
+    if isinstance(case.solver, Layers):
+        asked = tuple(t for t in watches.within(case.output_times()) if 0.0 < t < case.time.end)
+        case.solver.refuse_times(asked, case.model, "AtTimes.times")
     names = [column.name for column in (*track.columns, *watches.columns)]
     if place.resume:
         _resume(case, track, place, names)

@@ -176,6 +176,9 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "times": (
         {}, {"residual": 0.0, "end": 1.25}, r"^time\.outputs: found t = 1\.25 within a layer",
     ),
+    "times, of a step": ({}, {"step": 1.0, "end": 1.25}, r"^time\.outputs: found t = 1\.25 with"),
+    "times, of a scheme": ({"normalisation": "sqrt"}, {"end": 0.3}, r"^time\.outputs: found t = "),
+    "times, with noise": ({"kappa": 0.1}, {"end": 0.3}, r"^time\.outputs: found t = 0\.3 within"),
     "kind": (
         {"attention": "linear", "beta": 1.0}, {"step": 0.1},
         r"solver\.output: outputs as they are found for linear.* expected attention 'sa' or 'usa'",
@@ -205,3 +208,17 @@ def test_refused(name: str) -> None:
     model, solver, said = REFUSED[name]
     with pytest.raises(InputError, match=said):
         case(model, **solver)  # type: ignore[arg-type]
+
+
+def test_observers_do_not_cut_layers() -> None:
+    """Of plain ones they do; of others a time within one is refused before the run begins."""
+    met: list[float] = []
+    watch = mf.Watch(lambda s: met.append(s.t), mf.AtTimes([0.3, 0.5, 7.0]))
+    mf.run(case(end=0.5), progress=False, observers=[watch])
+    assert met == [0.3, 0.5]
+    scheme = {"normalisation": "sandwich"}
+    with pytest.raises(InputError, match=r"^AtTimes\.times: found t = 0\.3 within a layer"):
+        mf.run(case(scheme), progress=False, observers=[watch])
+    ends = mf.Watch(lambda s: met.append(s.t), mf.AtTimes([0.5, 7.0]))
+    assert mf.run(case(scheme, end=1.0), progress=False, observers=[ends]).steps == 2
+    assert met == [0.3, 0.5, 0.5]

@@ -264,15 +264,16 @@ def test_noise_goes_on_along_the_same_path(name: str) -> None:
 # ------------------------------------------------------------------ parts of layers, refusals
 
 
-def test_a_layer_in_two_parts() -> None:
-    """Half the step each; with another residual weight a layer has no parts."""
-    half = LayerSolver(MODEL, X, M, layer_step=0.2, block=Block(Pre(), step=0.5))
-    half.advance(0.1)
-    y = X + 0.25 * output(X)
-    np.testing.assert_allclose(half.x, unit(y), rtol=0.0, atol=1e-12)
-    block = Block(residual=0.0, step=0.5)
+@pytest.mark.parametrize(
+    ("block", "kappa"),
+    [(Block(), 0.0), (Block(step=0.5, whole=False), 0.0), (Block(Sandwich()), 0.0),
+     (Block(residual=0.0, whole=False), 0.0), (None, 0.1)],
+)  # fmt: skip
+def test_only_plain_layers_have_parts(block: Block | None, kappa: float) -> None:
+    """Two parts of another one are another network."""
+    LayerSolver(MODEL, X, M, layer_step=0.2).advance(0.1)
     with pytest.raises(InputError, match=r"0\.1 within a layer found.*multiples of 0\.2"):
-        LayerSolver(MODEL, X, M, layer_step=0.2, block=block).advance(0.1)
+        LayerSolver(MODEL, X, M, layer_step=0.2, block=block, kappa=kappa).advance(0.1)
 
 
 def test_noise_in_time_is_that_of_the_beginning_of_a_layer() -> None:
