@@ -28,8 +28,13 @@ class Started(Protocol):
     def cosine(self) -> float | None: ...
 
 
-def check_equiangular(solver: Started, d: int) -> None:
+def check_equiangular(solver: Started, d: int, scheme: object = None) -> None:
     """Refuse a cosine that n tokens in dimension d cannot have, or that nobody asks for.
+
+    Args:
+        solver: the options.
+        d: dimension.
+        scheme: of normalisation; one that centres tokens changes the cosine.
 
     Raises:
         InputError: with what can be.
@@ -42,6 +47,12 @@ def check_equiangular(solver: Started, d: int) -> None:
                 f"solver.tokens = '{EQUIANGULAR}', or no cosine"
             )
         return
+    if getattr(scheme, "centre", False):
+        raise InputError(
+            f"solver.tokens: found '{EQUIANGULAR}' with model.normalisation.centre = true, which "
+            "projects tokens to a hyperplane where their cosine is another one; expected 'iid', a "
+            "file of centred tokens, or centre = false"
+        )
     if cosine is None:
         raise InputError(
             "solver.cosine is missing (solver.tokens = 'equiangular' needs it); add for example "

@@ -9,10 +9,11 @@ A scheme is a class here with its numbers, and a line in ``SCHEMES``.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -111,6 +112,25 @@ class Normalisation(ABC):
     def changes_heads(self) -> bool:
         """Whether attention is another one: a gain, or centred."""
         return self.gain is not None or self.centre
+
+    def without_heads(self) -> Self:
+        """The same without gain and centre, as solvers take it: these are of matrices."""
+        if not self.changes_heads:
+            return self
+        return dataclasses.replace(self, gain=None, centre=False)  # type: ignore[type-var]
+
+    def refuse_heads(self) -> None:
+        """Refuse a gain, or layer norm, where the matrices of attention are given already.
+
+        Raises:
+            InputError: there is one.
+        """
+        if self.changes_heads:
+            raise InputError(
+                f"scheme: found {'centre = true' if self.centre else 'a gain'}, which is another "
+                "attention and no matter of solvers: expected it in "
+                "mf.Model(normalisation=...), none here"
+            )
 
     def next_jump(self, t: float) -> float:
         """The first time after ``t`` at which the scheme itself changes; inf: there is none."""

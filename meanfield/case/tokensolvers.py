@@ -111,7 +111,7 @@ def suits_tokens(solver: TokenOptions, geometry: Geometry, model: Model) -> None
         raise InputError(
             "solver.number: the number of tokens is missing; add for example number = 1000"
         )
-    check_equiangular(solver, geometry.d)
+    check_equiangular(solver, geometry.d, model.normalisation)
     if solver.tokens == "quantised" and geometry.d > 3:
         raise InputError(
             "solver.tokens: quantised tokens exist for d = 2 and 3, found d = "

@@ -99,7 +99,7 @@ class Block:
     """What a layer is made of.
 
     Attributes:
-        scheme: the normalisation.
+        scheme: the normalisation, without gain and centre: they are of the interaction.
         residual: alpha >= 0, of the first sublayer; 1 in those that follow.
         step: gamma > 0; None: the time that a layer stands for.
         whole: outputs A as they are; else X, their tangential part ("post" and "sqrt" alone).
@@ -107,7 +107,7 @@ class Block:
             solver, as it is.
 
     Raises:
-        InputError: numbers out of their range, or tangential outputs with other schemes.
+        InputError: numbers out of their range, a gain, or tangential outputs with other schemes.
     """
 
     scheme: Normalisation = field(default_factory=Post)
@@ -117,6 +117,7 @@ class Block:
     sublayers: tuple[AnyInteraction, ...] = ()
 
     def __post_init__(self) -> None:
+        self.scheme.refuse_heads()
         if not 0.0 <= self.residual < math.inf:
             raise InputError(f"residual = {self.residual:g} found, a finite number >= 0 expected")
         if self.step is not None and not 0.0 < self.step < math.inf:

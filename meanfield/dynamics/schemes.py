@@ -79,8 +79,8 @@ class SchemeSolver(ParticleSolver):
         interaction: the model; one that has ``outputs``.
         x0: (n, d) unit vectors, directions.
         weights: (n,) masses >= 0, scaled to sum 1; None: equal ones.
-        scheme: of normalisation. Its first lengths are drawn by ``seed``, where they are a law; its
-            gain and whether it is centred are not read: they are of the interaction.
+        scheme: of normalisation, without gain and centre: they are of the interaction. Its first
+            lengths are drawn by ``seed``, where they are a law.
         options, kappa, seed, t: as for ``ParticleSolver``; noise, of directions, only where there
             are no lengths.
 
@@ -108,6 +108,7 @@ class SchemeSolver(ParticleSolver):
         seed: int = 0,
         t: float = 0.0,
     ) -> None:
+        scheme.refuse_heads()
         self.scheme = scheme
         self._logs: Array = np.zeros(0)  # known when the number of tokens is
         super().__init__(interaction, x0, weights, options=options, kappa=kappa, seed=seed, t=t)

@@ -324,6 +324,10 @@ def test_refusals() -> None:
     leaves_out = Composite(HEADS, "sa", D).excluding_self()
     with pytest.raises(InputError, match="leaves own terms out"):
         LayerSolver(leaves_out, X, layer_step=0.1, block=Block())
+    for scheme in (Pre(gain=3.0), Sandwich(centre=True)):
+        with pytest.raises(InputError, match=r"^scheme: found .*mf\.Model\(normalisation="):
+            Block(scheme)
+    assert Pre(gain=3.0, centre=True, length=2.0).without_heads() == Pre(length=2.0)
     with pytest.raises(InputError, match="residual = -1 found"):
         Block(residual=-1.0)
     with pytest.raises(InputError, match="step = 0 found"):

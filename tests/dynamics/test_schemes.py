@@ -100,7 +100,8 @@ def _made(scheme: Any, **keys: Any) -> SchemeSolver:
     norm = norm_of(scheme, _D)
     x = _X if norm is None else norm.directions(_X)
     made = model.on(Unmeshed(d=_D))
-    solver = SchemeSolver(made, x, _M, scheme=scheme, options=Particles(**TIGHT))
+    bare, options = scheme.without_heads(), Particles(**TIGHT)
+    solver = SchemeSolver(made, x, _M, scheme=bare, options=options)
     state = solver.state()
     object.__setattr__(state, "log_length", np.log(_R if scheme.has_length else np.ones(_N)))
     solver.restore(state)
@@ -276,3 +277,5 @@ def test_noise_is_of_directions() -> None:
     assert np.abs(_to(slow, 1.0).x - plain.x).max() > 1e-3
     with pytest.raises(InputError, match="'pre' with noise"):
         SchemeSolver(interaction, x, scheme=Pre(), kappa=0.1)
+    with pytest.raises(InputError, match="^scheme: found a gain"):
+        SchemeSolver(interaction, x, scheme=Pre(gain=2.0))

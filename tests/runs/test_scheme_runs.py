@@ -12,6 +12,7 @@ from cases import about, few_tokens, run
 from tokencases import same_run
 
 from meanfield.errors import InputError
+from meanfield.geometry.sphere import uniform_points
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_tokens_file
 
@@ -105,6 +106,20 @@ def test_lengths_of_a_file(tmp_path: Path) -> None:
     assert not (tmp_path / "again").exists()
     with pytest.raises(InputError, match=r"the content of model\.normalisation\.length"):
         run(few_tokens({**changes, "time.end": 1.0}, base=tmp_path), tmp_path / "run", resume=True)
+
+
+def test_tokens_of_a_file_that_are_centred_are_told(tmp_path: Path) -> None:
+    """And those that are centred already are as they were."""
+    x = uniform_points(5, 3, np.random.default_rng(1))
+    inside = x - x.mean(axis=1, keepdims=True)
+    for y, count in ((x, 1), (inside / np.linalg.norm(inside, axis=1)[:, None], 0)):
+        np.save(tmp_path / "x.npy", y)
+        changes: dict[str, Any] = {
+            "model.normalisation": {"type": "pre", "centre": True}, "time.end": 0.1,
+            "solver": {"type": "particles", "tokens": "x.npy"},
+        }  # fmt: skip
+        warnings = run(few_tokens(changes, base=tmp_path)).warnings
+        assert sum("begin at their projections" in text for text in warnings) == count
 
 
 def test_a_run_ends_where_a_length_does(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class SchemedSolver(LagrangianSolver):
 
     Args:
         interaction, mesh, density, options, comm, t: as for ``LagrangianSolver``.
-        scheme: how outputs and lengths are normalised.
+        scheme: how outputs and lengths are normalised, without a gain: it is of the interaction.
 
     Raises:
         InputError: see there; a scheme, an interaction or a geometry that it is not for.
@@ -116,6 +116,7 @@ class SchemedSolver(LagrangianSolver):
     ) -> None:
         options = chosen(Lagrangian, options)
         options.suits_scheme(scheme)
+        scheme.refuse_heads()
         self.scheme, self.has_lengths = scheme, scheme.has_length
         self._first_length = math.log(_one_length(scheme))
         self._switch = math.inf  # of the scheme, at the end of the step that is being taken

@@ -103,8 +103,9 @@ def token_solver(
     options = solver if isinstance(solver, Particles) else None
     kappa = _diffusion(case)
     if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+        bare = scheme.without_heads()
         return SchemeSolver(
-            interaction, x, weights, scheme=scheme, options=options, kappa=kappa, seed=seed
+            interaction, x, weights, scheme=bare, options=options, kappa=kappa, seed=seed
         )
     return ParticleSolver(interaction, x, weights, options=options, kappa=kappa, seed=seed)
 
@@ -119,7 +120,7 @@ def _block(case: Case, solver: Layers) -> Block:
         then = Model(perceptron=model.perceptron, normalisation=scheme)
         parts = tuple(_on(case, part) for part in (first, then))
     return Block(
-        scheme if isinstance(scheme, Normalisation) else Post(),
+        scheme.without_heads() if isinstance(scheme, Normalisation) else Post(),
         solver.residual,
         solver.step,
         solver.whole(scheme),
@@ -170,7 +171,8 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
         scheme = case.model.normalisation
         moving: LagrangianSolver
         if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
-            moving = SchemedSolver(model, mesh, law, scheme, options=options, comm=comm)
+            bare = scheme.without_heads()
+            moving = SchemedSolver(model, mesh, law, bare, options=options, comm=comm)
         else:
             moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
         return LagrangianTrack(case, moving, mesh)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from meanfield.analysis.columns import TokenView, View
 from meanfield.analysis.pairlaw import PairLaw, TokenPairs
-from meanfield.case import Case, Tokens
+from meanfield.case import TOKEN_KINDS, Case, Tokens
+from meanfield.case.normalisation import Normalisation
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
+from meanfield.dynamics.tokenfiles import read_tokens
 from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import IntArray
@@ -17,6 +21,8 @@ from meanfield.results.formats import TokenFile
 from meanfield.runs.tracks.base import Track
 
 __all__ = ["TokenTrack"]
+
+_SAME = 1e-9  # difference of coordinates below which tokens of a file are as they were
 
 
 class TokenTrack(Track):
@@ -77,12 +83,30 @@ class TokenTrack(Track):
         notes, tangents = super().initial_notes(), self.solver.tangents
         if self.solver.interaction.energy_kind is not None and not self.solver.has_energy:
             notes = ["no energy for this model: attention is that of tokens as long as they are"]
+        notes = [*notes, *self._centred_notes()]
         if tangents is None or tangents.exact:
             return notes
         return [
             *notes,
             f"jacobian_norm and lyapunov are of {len(tangents.vectors)} random directions: at most "
             "what they are of all",
+        ]
+
+    def _centred_notes(self) -> list[str]:
+        """That tokens of a file are not those of the file."""
+        scheme, options = self.case.model.normalisation, self.case.solver
+        assert isinstance(options, Tokens)
+        centred = isinstance(scheme, Normalisation) and scheme.centre
+        if not centred or options.tokens in TOKEN_KINDS:
+            return []
+        path, solver = str(options.tokens), self.solver
+        given = read_tokens(path, solver.d, options.number, options.normalise).x
+        change = float(np.abs(given - solver.x).max())
+        if change <= _SAME:
+            return []
+        return [
+            f"tokens of {path} begin at their projections to the hyperplane that is orthogonal to "
+            f"(1, ..., 1), which differ by up to {change:.3g}: model.normalisation.centre = true"
         ]
 
     def about(self) -> dict[str, object]:
