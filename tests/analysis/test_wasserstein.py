@@ -153,7 +153,7 @@ def test_costs_are_angles_to_round_off() -> None:
 
 
 @pytest.mark.parametrize("method", ALL)
-@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("p", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_is_a_metric(method: str, p: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels, "_COARSE", 20)
     rng = np.random.default_rng(5)

@@ -121,7 +121,9 @@ KINDS = (
     "implicit potential",
 )  # fmt: skip
 every_kind = pytest.mark.parametrize("kind", KINDS)
-weighing = pytest.mark.parametrize("attention", ["sa", "l2", "sinkhorn"])
+weighing = pytest.mark.parametrize(
+    "attention", ["sa", "l2", pytest.param("sinkhorn", marks=pytest.mark.slow)]
+)
 
 
 def content(solver: Any) -> Array:

@@ -100,7 +100,7 @@ def columns(d: int, moments: int) -> list[str]:
         "mean_norm",
         *(f"m2_{k}" for k in range(1, moments + 1)),
         *(f"power_{k}" for k in range(9)),
-        "clusters",
+        *("clusters", "largest_cluster"),
     ]
 
 
