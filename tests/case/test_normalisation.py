@@ -84,7 +84,10 @@ def test_values_that_are_refused(scheme: Any, message: str) -> None:
 
 def test_equiangular_tokens_are_not_centred() -> None:
     """Centred in d, they would have another cosine."""
-    tokens = {"solver.tokens": "equiangular", "solver.cosine": 0.5, "solver.number": 3}
+    tokens: dict[str, object] = {
+        "initial": {"type": "uniform"}, "solver.tokens": "equiangular", "solver.cosine": 0.5,
+        "solver.number": 3,
+    }  # fmt: skip
     assert _tokens({"type": "post", "gain": 2.0}, **tokens)
     with pytest.raises(InputError, match=r"^solver\.tokens: found 'equiangular' with .*centre = t"):
         _tokens({"type": "post", "centre": True}, **tokens)

@@ -254,7 +254,7 @@ def test_nothing_is_for_others() -> None:
     """In one line each."""
     with pytest.raises(InputError, match="characteristics do not have"):
         _make(Plain(), circle(32))
-    with pytest.raises(InputError, match="^scheme: found a gain"):
+    with pytest.raises(InputError, match=r"^scheme: found a gain"):
         _make(Sandwich(gain=2.0), circle(61))
     with pytest.raises(InputError, match=r"solver.refine: found true .* 'pre'"):
         _make(Pre(), circle(32), options=Lagrangian(refine=True))
