@@ -20,8 +20,6 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from meanfield.arguments import checked_fields
 from meanfield.case.normalisation import (
     Mix,
@@ -35,10 +33,9 @@ from meanfield.case.normalisation import (
     Sqrt,
 )
 from meanfield.errors import InputError
-from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
-__all__ = ["Block", "Sum", "normalised_rows", "summed"]
+__all__ = ["Block", "Sum", "summed"]
 
 _SAME = 1e-10  # relative: how near a sum of steps is to the time that it stands for
 
@@ -136,9 +133,3 @@ class Block:
         """
         weights = (self.residual, *[1.0] * (len(self.sublayers) - 1))
         return tuple(summed(self.scheme, weight, step, t) for weight in weights)
-
-
-def normalised_rows(a: Array) -> Array:
-    """Rows (n, d) of unit length; rows of zeros stay."""
-    size = np.sqrt(np.einsum("ij,ij->i", a, a))
-    return np.asarray(a / np.where(size > 0.0, size, 1.0)[:, None])

@@ -25,11 +25,12 @@ import numpy as np
 
 from meanfield.arguments import checked_arguments
 from meanfield.case.normalisation import Normalisation, Post
-from meanfield.dynamics.blocks import Block, Sum, normalised_rows
+from meanfield.dynamics.blocks import Block, Sum
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.solver import State
 from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
+from meanfield.dynamics.vanishing import refuse_vanishing, sizes
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
@@ -172,13 +173,15 @@ class LayerSolver(TokenSolver):
             found += scheme.rates(along, size, self._r, self.t).factor[:, None] * a
         return self.interaction.manifold.tangential(self.x, found)
 
+    def _seen(self) -> Array:
+        """Tokens as outputs are of them, (n, d)."""
+        return self._r[:, None] * self.x if self.block.scheme.sees_length else self.x
+
     def _output(self, part: AnyInteraction) -> Array:
         """What a sublayer gives the current tokens, (n, d)."""
         begin = self._begin(part)
         if self.block.whole:
-            x = self.x
-            seen = self._r[:, None] * x if self.block.scheme.sees_length else x
-            return part.outputs(seen, self.weights, begin)
+            return part.outputs(self._seen(), self.weights, begin)
         return part.field(Measure(part.locate(self.x), self.weights), begin).own_velocity()
 
     def state(self) -> LayerState:
@@ -218,13 +221,19 @@ class LayerSolver(TokenSolver):
         with self._timed("field"):
             a = self._output(part)
         if one.unit:
-            a = normalised_rows(a)
+            size = sizes(a)
+            refuse_vanishing(
+                self.block.scheme, part, self._seen(), self.weights, size, self._begin(part)
+            )
+            a = a / size[:, None]
         own = one.own * self._r[:, None] if one.long else one.own
         y = own * self._x + one.of * a
         x = self.interaction.manifold.retracted(y)
         if x is None:
             raise BrokenInvariantError(
-                f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}"
+                f"a layer of step {dt:g} led to no direction at t = {self.t:.6g}, of tokens "
+                f"{self._r.min():.3g} to {self._r.max():.3g} long and outputs up to "
+                f"{np.max(np.abs(a)):.3g}; expected an earlier end or a smaller step"
             )
         self._x = x
         if one.long:

@@ -23,6 +23,7 @@ from meanfield.dynamics.noise import step_generator
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
 from meanfield.dynamics.rungekutta import Setting
 from meanfield.dynamics.solver import State
+from meanfield.dynamics.vanishing import refuse_vanishing, sizes
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.manifolds import Ambient, Manifold
 from meanfield.geometry.sphere import Array, tangent_project
@@ -201,23 +202,15 @@ class SchemeSolver(ParticleSolver):
         with self._timed("field"), np.errstate(over="ignore", invalid="ignore"):
             seen = theta * r[:, None] if scheme.sees_length else np.ascontiguousarray(theta)
             out = self._model.outputs(seen, self._masses, t)
-            # Outputs of usa may have squares that are no doubles.
-            largest = np.maximum(np.max(np.abs(out), axis=1), 1e-300)
-            size = largest * np.sqrt(np.sum((out / largest[:, None]) ** 2, axis=1))
-        if scheme.divides and not np.all(size > 0.0):
-            self._refuse_zero(int(np.flatnonzero(~(size > 0.0))[0]), t)
+            size = sizes(out)
+        if scheme.divides:
+            refuse_vanishing(scheme, self._model, seen, self._masses, size, t)
         with np.errstate(over="ignore", invalid="ignore"):
             rates = scheme.rates(np.sum(theta * out, axis=1), size, r, t)
             turn = tangent_project(theta, rates.factor[:, None] * out)
             if not scheme.has_length:
                 return turn
             return np.column_stack([turn, rates.growth / r])
-
-    def _refuse_zero(self, token: int, t: float) -> None:
-        raise BrokenInvariantError(
-            f"the output of attention of token {token} is 0 or no number at t = {t:.6g}: the "
-            f"scheme '{self.scheme.type}' divides by its size"
-        )
 
     def _take(self, t_end: float) -> float:
         try:

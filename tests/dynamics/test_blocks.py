@@ -25,7 +25,7 @@ from meanfield.case.normalisation import (
 )
 from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.layers import LayerSolver, layers
-from meanfield.errors import InputError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array, uniform_points
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices
@@ -318,6 +318,13 @@ def test_many_layers_leave_no_sliver() -> None:
         solver.advance(30.0)
     assert solver.step == 30_000 and solver.t == 30.0
     assert abs(float(np.sum(np.full(30_000, 1e-3).cumsum()[-1:])) - 30.0) > 1e-12
+
+
+def test_lengths_that_overflow_are_told() -> None:
+    solver = LayerSolver(MODEL, X, layer_step=1.0, block=Block(Pre(), residual=1e6))
+    with pytest.raises(BrokenInvariantError, match=r"no direction .*e\+\d+ long .* smaller step$"):
+        for _ in range(100):
+            solver.advance(1e9)
 
 
 def test_refusals() -> None:

@@ -15,11 +15,15 @@ from meanfield.case import Model, Particles, Unmeshed
 from meanfield.case.gain import norm_of
 from meanfield.case.lengths import LognormalLength
 from meanfield.case.normalisation import Mix, Ngpt, Peri, Plain, Post, Pre, Sandwich, Sqrt
+from meanfield.dynamics.blocks import Block
+from meanfield.dynamics.equiangular import equiangular_tokens
+from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.schemes import SchemeSolver
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array, normalize, tangent_project, uniform_points
 from meanfield.interaction.attention import Attention
+from meanfield.interaction.composite import Composite, HeadMatrices
 from meanfield.options import made_from
 
 TIGHT: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12, "merge": False}
@@ -236,6 +240,27 @@ def test_an_output_of_zero_is_refused(scheme: Any) -> None:
     x = np.array([[0.0, 1.0], [0.0, -1.0]])
     with pytest.raises(BrokenInvariantError, match=f"token 0 is 0 .* '{scheme.type}' divides"):
         SchemeSolver(Attention("sa", 0.0, 2), x, scheme=scheme)
+    with pytest.raises(BrokenInvariantError, match=f"token 0 is 0 .* '{scheme.type}' divides"):
+        LayerSolver(Attention("sa", 0.0, 2), x, layer_step=1.0, block=Block(scheme)).advance(1.0)
+
+
+@pytest.mark.parametrize("scheme", [Peri(), Ngpt(), Sandwich()], ids=lambda s: s.type)
+def test_what_round_off_leaves_of_an_output_is_zero(scheme: Any) -> None:
+    """A simplex has the mean 0 but for 1e-17; small outputs that do not cancel are none of it."""
+    simplex = equiangular_tokens(4, 3, -1.0 / 3.0, np.random.default_rng(1))
+    assert np.abs(simplex.mean(axis=0)).max() > 0.0
+    said, block = f"is 0 .* '{scheme.type}' divides", Block(scheme)
+    for factor in (1.0, 1e-6):
+        flat = Composite((HeadMatrices(np.zeros((3, 3)), factor * np.eye(3)),), "sa", 3)
+        with pytest.raises(BrokenInvariantError, match=said):
+            SchemeSolver(flat, simplex, scheme=scheme)
+        with pytest.raises(BrokenInvariantError, match=said):
+            LayerSolver(flat, simplex, layer_step=1.0, block=block).advance(1.0)
+    small = Attention("usa", -40.0, 3)
+    near = normalize(np.array([[1.0, 0.0, 0.0], [1.0, 0.1, 0.0]]))
+    assert np.abs(small.outputs(near, np.array([0.5, 0.5]))).max() < 1e-16
+    assert np.isfinite(SchemeSolver(small, near, scheme=scheme).velocity()).all()
+    LayerSolver(small, near, layer_step=0.1, block=block).advance(0.1)
 
 
 def test_only_tokens_without_lengths_become_one() -> None:
@@ -277,5 +302,5 @@ def test_noise_is_of_directions() -> None:
     assert np.abs(_to(slow, 1.0).x - plain.x).max() > 1e-3
     with pytest.raises(InputError, match="'pre' with noise"):
         SchemeSolver(interaction, x, scheme=Pre(), kappa=0.1)
-    with pytest.raises(InputError, match="^scheme: found a gain"):
+    with pytest.raises(InputError, match=r"^scheme: found a gain"):
         SchemeSolver(interaction, x, scheme=Pre(gain=2.0))
