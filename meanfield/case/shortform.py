@@ -5,10 +5,12 @@ Knows nothing of these formulas.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal, NamedTuple, cast
 
 from meanfield.case.heads import EXPONENTIAL
 from meanfield.case.model import Model
+from meanfield.case.normalisation import Post
 
 __all__ = ["ShortForm", "short_form"]
 
@@ -28,6 +30,8 @@ class ShortForm(NamedTuple):
 
 def short_form(model: Model) -> ShortForm | None:
     """The short form of a model without noise; None where there is anything else in it."""
+    if isinstance(model.normalisation, Post) and not model.normalisation.changes_heads:
+        model = dataclasses.replace(model, normalisation=None)  # written, and the same as none
     kind, beta, value = model.attention, model.beta, model.value
     if kind not in EXPONENTIAL or not isinstance(beta, int | float) or value is None:
         return None

@@ -54,7 +54,7 @@ def has_curves(run: RunFolder) -> bool:
 def plot_curves(run: RunFolder) -> Path:
     """Draw ``figures/sweep_curves.png``: the mean cosine of all pairs against time, at each point.
 
-    Bands: two standard errors. Dashed: the curve of orthogonal tokens, where it is known (see
+    Bands: two standard errors. Dashed: the curve of equiangular tokens, where it is known (see
     ``studies.sweepcurves``).
 
     Returns:
@@ -75,7 +75,7 @@ def plot_curves(run: RunFolder) -> Path:
         _scales(ax, table.times)
         ax.set_ylabel(column_label(_COLUMN))
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        dashed = "dashed: orthogonal tokens (equiangular)" if np.isfinite(theory).any() else ""
+        dashed = "dashed: equiangular tokens" if np.isfinite(theory).any() else ""
         bands = "" if table.realisations == 1 else "bands: two standard errors"
         footnote(figure, counts(table), bands, dashed)
         headline(figure, sweep_title(run, table))
@@ -97,7 +97,7 @@ def _scales(ax: Axes, times: Array) -> None:
 
 
 def _theory(table: SweepTable) -> Array:
-    """(points, k) cosines of orthogonal tokens; nan where they are not known."""
+    """(points, k) cosines of equiangular tokens; nan where they are not known."""
     told = table.about.get("curves")
     out = np.full((len(table.finished), len(table.times)), math.nan)
     if isinstance(told, list) and len(told) == len(out):

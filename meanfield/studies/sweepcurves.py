@@ -1,7 +1,8 @@
 """What is known beforehand of the points of a sweep: cosines of tokens against time.
 
 Uniform tokens in high dimension start nearly orthogonal, and stay nearly equiangular in every
-scheme of normalisation: two ordinary differential equations (``analysis.equiangular``).
+scheme of normalisation, as equiangular ones do of any cosine: two ordinary differential equations
+(``analysis.equiangular``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from meanfield.analysis.equiangular import Equiangular, equiangular_curve, equiangular_time
 from meanfield.case import Case, Particles
+from meanfield.case.equiangular import EQUIANGULAR
 from meanfield.case.normalisation import Normalisation
 from meanfield.case.shortform import short_form
 from meanfield.errors import InputError
@@ -22,10 +24,11 @@ __all__ = ["curves_of", "scheme_times"]
 
 
 def curves_of(cases: Sequence[Case]) -> list[list[float] | None]:
-    """Cosines of orthogonal tokens at the output times of each case.
+    """Cosines of orthogonal tokens, or equiangular ones, at the output times of each case.
 
     Returns:
-        None where tokens do not start so (d >= n, drawn from the uniform law), are moved by
+        None where tokens do not start so (d >= n, drawn from the uniform law; or
+        ``solver.tokens = "equiangular"``), are moved by
         anything else than the short form of [model] and a scheme, without noise, or do not stay
         equiangular.
     """
@@ -33,7 +36,7 @@ def curves_of(cases: Sequence[Case]) -> list[list[float] | None]:
 
 
 def scheme_times(cases: Sequence[Case], delta: float) -> list[float | None]:
-    """Times at which orthogonal tokens in a scheme have inner products 1 - delta, else None."""
+    """Times at which such tokens in a scheme have inner products 1 - delta, else None."""
     return [_time(case, delta) for case in cases]
 
 
@@ -52,6 +55,8 @@ def _time(case: Case, delta: float) -> float | None:
     tokens = _tokens_of(case)
     if tokens is None or tokens.value != 1 or _scheme(case) is None:
         return None
+    if not tokens.gamma < 1.0 - delta:
+        return None
     time = equiangular_time(1.0 - delta, tokens, _scheme(case))
     return time if np.isfinite(time) else None
 
@@ -68,7 +73,13 @@ def _tokens_of(case: Case) -> Equiangular | None:
         return None
     n = solver.number
     drawn = solver.tokens == "iid" and isinstance(case.initial, Uniform)
-    if solver.exclude_self or not drawn or n is None or not 2 <= n <= case.geometry.d:
+    if solver.exclude_self or n is None or n < 2:
+        return None
+    gamma = 0.0 if solver.cosine is None else solver.cosine
+    if solver.tokens == EQUIANGULAR:
+        if not gamma > -1.0 / (n - 1):  # a simplex, which has no rates
+            return None
+    elif not drawn or n > case.geometry.d:
         return None
     length: object = 1.0
     if scheme is not None:
@@ -77,4 +88,4 @@ def _tokens_of(case: Case) -> Equiangular | None:
             return None
     assert isinstance(length, float)
     kind, inverse_temperature, value = form
-    return Equiangular(n, inverse_temperature, value, kind, length=length)
+    return Equiangular(n, inverse_temperature, value, kind, gamma, length)

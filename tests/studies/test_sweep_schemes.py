@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 import meanfield as mf
 from meanfield.analysis.equiangular import Equiangular, equiangular_curve, equiangular_time
-from meanfield.case.normalisation import Pre
+from meanfield.case.normalisation import Pre, Sandwich
+from meanfield.case.shortform import short_form
 from meanfield.figures import make_figures
 from meanfield.figures import sweepcurves as drawing
 from meanfield.results.sweeptable import SweepTable
@@ -50,6 +51,27 @@ def test_tokens_of_each_scheme_follow_its_curve(
     np.testing.assert_array_equal(lines[::2], mean)
     np.testing.assert_array_equal(lines[1::2], curves)
     assert json.dumps([text.get_text() for text in ax.get_legend().get_texts()]).count("norm") == 3
+
+
+def test_equiangular_tokens_have_curves_from_their_cosine() -> None:
+    start = ['initial={type="uniform"}', "solver.tokens=equiangular", "solver.cosine=0.25"]
+    case = _case(*start, "model.normalisation=sandwich")
+    tokens = Equiangular(16, 3.0, gamma=0.25)
+    (curve,) = curves_of([case])
+    want = equiangular_curve(case.output_times(), tokens, Sandwich()).gamma
+    np.testing.assert_allclose(curve, want)
+    x = mf.run(case, progress=False).solver.x
+    np.testing.assert_allclose((x @ x.T)[np.triu_indices(16, 1)], want[-1], atol=1e-6)
+    assert scheme_times([case], 0.1) == [pytest.approx(equiangular_time(0.9, tokens, Sandwich()))]
+    assert scheme_times([case], 0.9) == [None]
+    simplex = _case(*start[:2], "solver.cosine=-0.06666666666666667")
+    assert curves_of([simplex]) == [None]
+
+
+def test_post_that_is_written_has_its_closed_forms() -> None:
+    for changes in ([], ["model.normalisation.gain=2.0"]):
+        model = _case('model.normalisation={type="post"}', *changes).model
+        assert (short_form(model) == ("sa", 3.0, 1)) == (not changes)
 
 
 def test_what_is_known_of_a_case() -> None:
