@@ -146,9 +146,10 @@ def _solve(flow: _Flow, y: Array, times: Array) -> Array:
         wanted = times[(times > begin) & (times <= stop)]
         asked = np.unique(np.append(wanted, stop))
         inside = np.minimum(asked, last)  # up to the left limit: an error of one rounding
-        solution = integrate.solve_ivp(
-            flow, (begin, last), y, "DOP853", t_eval=inside, rtol=_RTOL, atol=_ATOL
-        )
+        with np.errstate(all="ignore"):  # what are no doubles are no success
+            solution = integrate.solve_ivp(
+                flow, (begin, last), y, "DOP853", t_eval=inside, rtol=_RTOL, atol=_ATOL
+            )
         if not solution.success:
             raise InputError(
                 f"t: found times up to {times[-1]:g}, before which a length reaches 0 or outputs "
@@ -190,7 +191,9 @@ def equiangular_curve(
 def equiangular_time(
     cosine: float, tokens: Equiangular, scheme: Normalisation | None = None
 ) -> float:
-    """When gamma reaches a cosine above that of the beginning; inf: not before t = 10 000.
+    """When gamma reaches a cosine above that of the beginning.
+
+    inf: not before t = 10 000; nan: a length reaches 0, or is no double, before it does.
 
     Raises:
         InputError: no such cosine, or a scheme under which tokens do not stay equiangular.
@@ -205,11 +208,14 @@ def equiangular_time(
 
     reached.terminal = True  # type: ignore[attr-defined]
     for begin, _, last in _legs(flow.scheme, _LONGEST):
-        way = integrate.solve_ivp(
-            flow, (begin, last), y, "DOP853", events=reached, rtol=_RTOL, atol=_ATOL
-        )
+        with np.errstate(all="ignore"):
+            way = integrate.solve_ivp(
+                flow, (begin, last), y, "DOP853", events=reached, rtol=_RTOL, atol=_ATOL
+            )
         if len(way.t_events[0]):
             return _refined(flow, goal, float(way.t_events[0][0]))
+        if not way.success:
+            return math.nan
         y = way.y[:, -1]
     return math.inf
 

@@ -184,6 +184,13 @@ class Lagrangian:
         scheme = model.normalisation
         if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
             self.suits_scheme(scheme)
+            for key in ("drift", "perceptron"):
+                if getattr(model, key) is not None:
+                    raise InputError(
+                        f"model.{key}: found with model.normalisation = '{scheme.type}' and "
+                        "characteristics, whose outputs are of attention alone: expected none, or "
+                        f"{TOKENS}"
+                    )
             if geometry.manifold.latitudes:
                 refuse_normalisation(
                     scheme, f"'{geometry.type}' does not have", "'sphere' or 'circle', or tokens"

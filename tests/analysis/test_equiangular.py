@@ -96,6 +96,14 @@ def test_sqrt_is_post_by_another_clock() -> None:
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_times_before_which_lengths_end_are_no_times() -> None:
+    """And what overflows on the way is told by no line of the source."""
+    assert math.isnan(equiangular_time(0.9, Equiangular(16, 2.0, -1), Pre()))
+    assert math.isnan(equiangular_time(0.9, Equiangular(16, 2.0), Plain()))  # they grow too fast
+    assert equiangular_time(0.9, Equiangular(16, 2.0, -1), Plain()) == math.inf
+
+
 def test_what_is_refused() -> None:
     tokens = Equiangular(3, 1.0)
     assert equiangular_time(0.9, Equiangular(3, 1.0, -1, gamma=0.5)) == math.inf
