@@ -1,7 +1,8 @@
 """A gain, and layer norm, as a change of matrices: attention at diag(g) theta, outputs centred.
 
-Q, K and V are of diag(g) theta: A = beta K^T Q becomes diag(g) A diag(g), V becomes V diag(g), and
-C V diag(g) where outputs are centred, C = I - (1, ..., 1)(1, ..., 1)^T/d.
+Q, K and V are of diag(g) theta: A = beta K^T Q becomes diag(g) A diag(g), V becomes V diag(g).
+Where tokens and outputs are centred, G = diag(g) C stands for diag(g), C = I - (1, ..., 1)(1, ...,
+1)^T/d: A becomes G^T A G and V C V G, the same on centred tokens; so A = V = I still have an energy.
 """
 
 from __future__ import annotations
@@ -36,13 +37,20 @@ class Norm:
     centred: bool
 
     def seen(self, matrix: InTime | Array) -> InTime | Array:
-        """M diag(g), of a matrix (k, d) that is multiplied by tokens, also in time."""
-        return self._made(matrix, lambda m: m * self.gain, float(self.gain.max()))
+        """M G of a matrix (k, d) that is multiplied by tokens, also in time."""
+        return self._made(matrix, lambda m: self._right(m * self.gain), float(self.gain.max()))
 
     def within(self, matrix: InTime | Array) -> InTime | Array:
-        """diag(g) M diag(g), of a form (d, d)."""
-        scale = float(self.gain.max()) ** 2
-        return self._made(matrix, lambda m: self.gain[:, None] * m * self.gain, scale)
+        """G^T M G of a form (d, d)."""
+
+        def change(m: Array) -> Array:
+            return self._right(self._right(self.gain[:, None] * m * self.gain).T).T
+
+        return self._made(matrix, change, float(self.gain.max()) ** 2)
+
+    def _right(self, m: Array) -> Array:
+        """M C; M where tokens are not centred."""
+        return m - m.mean(axis=-1, keepdims=True) if self.centred else m
 
     def given(self, matrix: InTime | Array) -> InTime | Array:
         """C M of a matrix (d, k) that makes outputs; M where they are not centred."""

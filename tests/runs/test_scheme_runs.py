@@ -122,6 +122,28 @@ def test_tokens_of_a_file_that_are_centred_are_told(tmp_path: Path) -> None:
         assert sum("begin at their projections" in text for text in warnings) == count
 
 
+@pytest.mark.parametrize("attention", ["sa", "usa"])
+def test_layer_norm_has_the_energy_of_one_dimension_less(attention: str, tmp_path: Path) -> None:
+    """Tokens orthogonal to (1, 1, 1, 1) are tokens in d = 3, whose energy is known."""
+    basis = np.linalg.svd(np.eye(4) - 0.25)[0][:, :3]
+    y = uniform_points(6, 3, np.random.default_rng(1))
+    np.save(tmp_path / "x.npy", y @ basis.T)
+    np.save(tmp_path / "y.npy", y)
+    series = []
+    for d, name in ((4, "x.npy"), (3, "y.npy")):
+        changes: dict[str, Any] = {
+            "geometry": {"type": "unmeshed", "d": d}, "model.attention": attention,
+            "initial": {"type": "uniform"}, "solver": {"type": "particles", "tokens": name},
+        }  # fmt: skip
+        if d == 4:
+            changes["model.normalisation"] = {"type": "post", "centre": True}
+        result = run(few_tokens(changes, base=tmp_path))
+        assert not any("no energy" in text for text in result.warnings)
+        series.append(result.series)
+    for column in ("energy", "dissipation"):
+        np.testing.assert_allclose(series[0][column][-1], series[1][column][-1], rtol=1e-8)
+
+
 def test_a_run_ends_where_a_length_does(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"model.value": -1, "model.normalisation": "pre", "time.end": 9.0}
     result = run(few_tokens(changes), tmp_path / "run")
