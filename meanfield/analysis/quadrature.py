@@ -17,10 +17,10 @@ import numpy as np
 from meanfield.errors import InputError
 from meanfield.geometry.laws import TabulatedProfile, density_law
 from meanfield.geometry.mesh import IntArray, Mesh
-from meanfield.geometry.sphere import Array, log_area
+from meanfield.geometry.sphere import Array, geodesic_distance, log_area
 from meanfield.interaction.measure import Measure
 
-__all__ = ["density_measure", "sample_density"]
+__all__ = ["density_measure", "sample_density", "spread_bound"]
 
 _NODES = 4  # Gauss nodes per direction: exact to degree 6 on a piece, round-off for usual pieces
 _MAX_CUTS = 64
@@ -78,6 +78,32 @@ def density_measure(
     kept = mass > 0.0
     bound = math.sqrt(float(moment.sum()) / total)
     return Measure(x[kept], mass[kept] / total), bound
+
+
+def spread_bound(mesh: Mesh, mass: Array) -> float:
+    """Bound of W_2 >= W_1 between masses at vertices and a density that has them in their cells.
+
+    These are the barycentric dual cells, of radius r: (sum m r^2 / sum m)^(1/2), however a mass is
+    spread over its cell.
+
+    Args:
+        mesh: any of the three geometries, also one that has moved.
+        mass: (n_vertices,) masses >= 0, of any sum.
+    """
+    ends = mesh.points[mesh.cells]  # (cells, corners, gdim)
+    flat = ends.shape[2] == 1
+    far = np.zeros(ends.shape[:2])
+    for k in range(1, ends.shape[1]):
+        other = np.roll(ends, k, axis=1)
+        edge = np.abs(ends - other)[..., 0] if flat else geodesic_distance(ends, other)
+        far = np.maximum(far, 0.5 * edge)
+    if ends.shape[1] == 3:
+        centre = ends.sum(axis=1, keepdims=True)  # of a torn cell perhaps 0
+        centre /= np.maximum(np.linalg.norm(centre, axis=2, keepdims=True), 1e-300)
+        far = np.maximum(far, geodesic_distance(ends, centre))
+    radius = np.zeros(mesh.n_vertices)
+    np.maximum.at(radius, mesh.cells, far)
+    return math.sqrt(float(mass @ radius**2) / float(mass.sum()))
 
 
 def _sizes(corners: Array, cells: IntArray, d: int) -> Array:

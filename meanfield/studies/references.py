@@ -8,18 +8,20 @@ samples are no nearer for being the same, and are independent of each other.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from meanfield.analysis.quadrature import density_measure
+from meanfield.analysis.quadrature import density_measure, spread_bound
 from meanfield.analysis.wasserstein import quantise
 from meanfield.case import Case
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.dynamics.parts import pair_energy
 from meanfield.geometry.laws.tabulated import density_law
+from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
-from meanfield.results.comparison import Reference, StoredCloud, StoredDensity
+from meanfield.results.comparison import Reference, StoredCloud, StoredDensity, StoredSlices
 from meanfield.runs.tracks import token_solver
 from meanfield.studies.numbers import MANY, points_of, usual_points
 
@@ -67,9 +69,11 @@ def _points(reference: StoredCloud, n: int) -> int:
 def _of_density(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]:
     size = usual_points(n)
     if density.slices is not None:
-        whole = density.masses(k)
-        few = density.mesh.d == 2 or len(whole.weights) <= size
-        return (whole, 0.0) if few else quantise(whole, max(size, n))
+        whole, error = density.masses(k), _of_cells(density.mesh, density.slices, k)
+        if density.mesh.d == 2 or len(whole.weights) <= size:
+            return whole, error
+        fewer, moved = quantise(whole, max(size, n))
+        return fewer, error + moved
     latitudes = density.mesh.manifold.latitudes
     if n > MANY and not latitudes:
         return density_measure(density.mesh, density.rho[k], points=n)
@@ -78,3 +82,10 @@ def _of_density(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]
         return measure, error
     fewer, moved = quantise(measure, size)
     return fewer, error + moved
+
+
+def _of_cells(mesh: Mesh, slices: StoredSlices, k: int) -> float:
+    """Bound of W_2 between vertices of all slices and a density with their masses."""
+    parts = zip(slices.x[k], slices.mass, strict=True)
+    bounds = [(spread_bound(replace(mesh, points=x), mass), mass.sum()) for x, mass in parts]
+    return math.sqrt(sum(mass * bound**2 for bound, mass in bounds) / slices.mass.sum())

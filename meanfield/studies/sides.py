@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meanfield.analysis.quadrature import density_measure, sample_density
+from meanfield.analysis.quadrature import density_measure, sample_density, spread_bound
 from meanfield.dynamics.tokenfiles import read_tokens
 from meanfield.errors import InputError
 from meanfield.geometry.laws.base import along_axis
@@ -35,7 +35,8 @@ class Side:
     Attributes:
         measure: weighted points, in the coordinates of ``on``.
         on: the sphere, or its latitudes.
-        error: bound of W_2 between these points and what is meant.
+        error: bound of W_2 between these points and what is meant: of vertices that have moved
+            their masses anywhere in their (dual) cells.
         words: what it is.
         tokens: whether the points are tokens, which are draws if their masses are equal.
         density: mesh and values at its vertices, of a density on a mesh that stays.
@@ -132,7 +133,8 @@ def _density(folder: RunFolder, time: float | None) -> Side:
     words = f"{folder.path}: a density on {on.describe()}, t = {fields.times[k]:g}"
     if fields.moving:
         mass = np.maximum(fields.read("mass", k), 0.0)
-        return Side(Measure(mesh.points, mass / mass.sum()), on, 0.0, words, tokens=False)
+        error = spread_bound(mesh, mass)
+        return Side(Measure(mesh.points, mass / mass.sum()), on, error, words, tokens=False)
     if "rho" in fields.names:
         rho = fields.read("rho", k)
     elif "log10_rho" in fields.names:

@@ -130,6 +130,33 @@ def test_a_density_and_its_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "W2  0, between 0 and 0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("geometry", ["sphere", "circle", "zonal"])
+def test_bounds_of_characteristics_are_those_of_their_cells(geometry: str, tmp_path: Path) -> None:
+    """One law on two meshes: the distance of their vertices is not that of the densities, 0."""
+    found: list[tuple[mf.Circle | mf.Sphere | mf.Zonal, ...]] = [
+        (mf.Sphere(level=1), mf.Sphere(level=2)),
+        (mf.Circle(vertices=16), mf.Circle(vertices=32)),
+        (mf.Zonal(d=4, vertices=17), mf.Zonal(d=4, vertices=33)),
+    ]
+    meshes = found[["sphere", "circle", "zonal"].index(geometry)]
+    for k, mesh in enumerate(meshes):
+        axis = np.eye(mesh.d)[-1].tolist()
+        case = mf.Case(
+            geometry=mesh,
+            model=mf.Model(attention="sa", beta=1.0),
+            initial=mf.VonMisesFisher(axis, 2.0),
+            solver=mf.Lagrangian(),
+            time=mf.Time(end=0.5),
+            output=mf.Output(figures=False),
+        )
+        mf.run(case, tmp_path / str(k), progress=False)
+    apart = mf.distance(tmp_path / "0", tmp_path / "1", tests=())
+    assert apart.low == 0.0 < 0.01 < apart.transport.distance
+    errors = [read_side(tmp_path / str(k), meshes[0].d).error for k in (0, 1)]
+    assert apart.transport.distance < sum(errors) < 6.0 * apart.transport.distance
+    assert 0.4 < errors[1] / errors[0] < 0.6
+
+
 @needs_dolfinx
 def test_a_density_on_latitudes_and_tokens_of_r8(tmp_path: Path) -> None:
     """W_1 is SciPy's of the colatitudes; the tests see vectors."""

@@ -47,6 +47,9 @@ def test_causal_tokens_come_near_the_density_as_draws_of_it_do(tmp_path: Path) -
         assert many["floor_w2"] < 0.6 * few["floor_w2"] and many["w2"] < 0.6 * few["w2"]
         assert many["p_value"] > 0.01
     assert found.rows[3]["ratio_w2"] < 1.8
+    # Each slice has masses on 128 points that were equidistant: half of a distance, at t = 0.
+    assert found.rows[0]["quadrature"] == pytest.approx(np.pi / 128, rel=1e-6)
+    assert 0.0 < found.rows[2]["quadrature"] < 2.0 * np.pi / 128
     # Kept: vertices of all slices, whose mean is that of a run; the whole on the mesh, of mass one.
     stored = StoredDensity.read(tmp_path / "out")
     assert stored.slices is not None and stored.slices.x.shape == (2, 8, 128, 2)
