@@ -1,7 +1,8 @@
 """The layers of a pretrained transformer as they are: hidden states, of which directions are told.
 
 A layer is applied when its unit of time is over: at time t the tokens are those after floor(t)
-layers, where a t that is a whole number to round-off counts as one. Lengths are part of the state; what others see are directions, on the sphere.
+layers, where a t that is a whole number to round-off counts as one. Lengths are part of the state;
+what others see are directions, on the sphere.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Of up to ``EXACT`` particles all are measured, to 1e-6 or 5e-5. On surfaces more of them are
 *bracketed* by a coupling of blocks (``analysis.coupling``), which is of use as long as W_p is well
-above the size of a block; else ``EXACT`` of the particles are measured
-against as many points, and the floor likewise, so that their ratio is one of equals. These are
-spread over the whole of a cloud, which may be one in an order.
+above the size of a block; else ``EXACT`` of the particles are measured against as many points, and
+the floor likewise, so that their ratio is one of equals. These are spread over the whole of a
+cloud, which may be one in an order.
 """
 
 from __future__ import annotations

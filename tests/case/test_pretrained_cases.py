@@ -391,7 +391,7 @@ EXACT: dict[str, tuple[dict[str, object], str]] = {
     ),
     "normalise": (
         {"solver__normalise": True},
-        r"solver\.normalise: found true with .*, whose hidden states keep their lengths; expected f",
+        r"solver\.normalise: found true with .*, whose hidden states keep their lengths",
     ),
     "noise": ({"model__kappa": 0.1}, r"model\.kappa: found noise with .*exact"),
     "a residual weight": ({"solver__residual": 0.5}, r"solver\.residual: found '0\.5' with"),

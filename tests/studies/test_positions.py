@@ -102,9 +102,9 @@ def test_refused(tmp_path: Path) -> None:
             compare(ordered, Clouds([10, 40], 2), tmp_path / "out")
     rows = np.tri(8).tolist()
     given = case(model={"attention": "sa", "beta": 2.0, "mask": {"type": "matrix", "rows": rows}})
-    with pytest.raises(InputError, match='found "matrix", .* expected causal or alibi$'):
+    with pytest.raises(InputError, match=r'found "matrix", .* expected causal or alibi$'):
         compare(given, Clouds([10], 2), tmp_path / "out")
-    with pytest.raises(InputError, match='found "matrix", .* expected causal or alibi$'):
+    with pytest.raises(InputError, match=r'found "matrix", .* expected causal or alibi$'):
         compare(case(), Clouds([10], 2, given), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
