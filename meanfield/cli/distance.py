@@ -6,13 +6,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs
-from meanfield.cli.speech import say
+from meanfield.cli.speech import complain, say
 from meanfield.cli.tables import table
 
 if TYPE_CHECKING:
     from meanfield.studies.distance import Distance
 
 __all__ = ["add_to"]
+
+_LONG = 5.0  # seconds, for more than which what is expected is told
 
 _DESCRIPTION = """\
 How far apart are two measures: tokens of files (.npy, .npz, .csv, .txt, .vtp, .vtu), tokens or
@@ -23,7 +25,12 @@ densities of run folders. Tells
   energy   the energy distance, mmd the maximum mean discrepancy (Gaussian, median width), of the
            tokens or of draws of a density, up to 5000 of each, and their p-values by permutations:
            small if the laws differ. Tokens that have interacted are no independent draws: at
-           t > 0 p tells of these clouds, not of their laws (`meanfield compare` does)"""
+           t > 0 p tells of these clouds, not of their laws (`meanfield compare` does)
+
+W_p of 10 000 against 10 000 points takes about 1 s in d = 3 and 4, 10 s in d > 4, of more in
+proportion to their product; what takes more than 5 s is told on stderr. In d > 4 there are at most 20 000 points;
+of more than 100 000 in d = 3 and 4 W_p is the upper of two bounds ("bracket"), 25 s for 1e6. On S^1
+and for colatitudes there is no limit."""
 
 _EXAMPLES = """\
 examples:
@@ -47,7 +54,8 @@ def add_to(verbs: Verbs) -> None:
     add = parser.add_argument
     add("first", metavar="A", help="a file of tokens, or the folder of a run")
     add("second", metavar="B", help="likewise")
-    add("--time", type=float, metavar="T", help="output time of runs (default: the last of each)")
+    add("--time", type=float, metavar="T", help="output time of runs (default: the last of "
+        "each); two files have none")  # fmt: skip
     add("--p", type=int, choices=[1, 2], default=2, help="which W_p (default 2)")
     add("--test", choices=["energy", "mmd", "none"], help="one of the two tests, or none (default: "
         "both)")  # fmt: skip
@@ -59,16 +67,25 @@ def add_to(verbs: Verbs) -> None:
 
 def _distance(args: argparse.Namespace) -> int:
     from meanfield.analysis.twosample import STATISTICS
-    from meanfield.studies.distance import distance
+    from meanfield.studies.distance import distance_between, expected_seconds
+    from meanfield.studies.sides import read_sides
 
     tests = {None: STATISTICS, "none": ()}.get(args.test, (args.test,))
-    found = distance(
-        args.first, args.second, time=args.time, p=args.p, tests=tests, d=args.d,
-        permutations=args.permutations, seed=args.seed,
-    )  # fmt: skip
+    one, two = read_sides(args.first, args.second, args.d, args.time)
+    seconds = expected_seconds(one, two)
+    if seconds > _LONG:
+        n, m = (len(side.measure.weights) for side in (one, two))
+        complain(f"W{args.p} of {n:,} and {m:,} points takes about {_duration(seconds)}")
+    found = distance_between(
+        one, two, p=args.p, tests=tests, permutations=args.permutations, seed=args.seed
+    )
     say(f"meanfield: {found.first}\nmeanfield: {found.second}")
     say(table(_rows(found, bool(tests))))
     return 0
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.0f} min"
 
 
 def _rows(found: Distance, asked: bool) -> list[tuple[str, str]]:

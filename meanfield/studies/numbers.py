@@ -11,14 +11,26 @@ import numbers as abstract
 from meanfield.case import Case, Particles
 from meanfield.errors import InputError
 
-__all__ = ["MANY", "checked_integer", "checked_numbers", "points_of", "usual_points"]
+__all__ = [
+    "EXACT",
+    "FAST",
+    "MANY",
+    "checked_integer",
+    "checked_numbers",
+    "points_of",
+    "usual_points",
+]
 
 MANY = 20_000
-"""Particles for more than which there are as many points as particles, up to d = 4."""
+"""Particles for more than which there are as many points as particles, up to d = 4; the most
+beyond, where a search is over all pairs."""
+EXACT = 100_000
+"""Particles for which a distance takes minutes, on surfaces."""
+FAST = 4
+"""Dimension up to which searches are not over all pairs."""
+
 _FEWEST, _MOST = 2_000, 10_000  # points that stand for the reference in a distance
-_FAST = 4  # dimension up to which more are affordable
 _LARGEST = 1_000_000  # all clouds are kept on disk; distances of more than 100 000 are of a part
-_FAR = 20_000  # in d > 4: a search is over all pairs
 _KEPT = "all clouds are kept on disk"
 _LONG = "a distance takes 10 s for 10 000 particles in d > 4, and minutes for more than 20 000"
 
@@ -34,7 +46,7 @@ def points_of(total: int, n: int, d: int) -> int:
 
 
 def _wanted(n: int, d: int) -> int:
-    return n if n > MANY and d <= _FAST else usual_points(n)
+    return n if n > MANY and d <= FAST else usual_points(n)
 
 
 def checked_integer(name: str, value: object, low: int, high: int, why: str) -> int:
@@ -66,8 +78,8 @@ def checked_numbers(
     if not numbers:
         raise InputError("no number of particles found, at least one expected, as in 250 1000 4000")
     d = case.geometry.d
-    far = distances and d > _FAST and not case.geometry.manifold.latitudes
-    most, why = (_FAR, _LONG) if far else (_LARGEST, _KEPT)
+    far = distances and d > FAST and not case.geometry.manifold.latitudes
+    most, why = (MANY, _LONG) if far else (_LARGEST, _KEPT)
     found = tuple(
         sorted({checked_integer("number of particles", n, 2, most, why) for n in numbers})
     )

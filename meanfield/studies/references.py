@@ -25,7 +25,7 @@ from meanfield.results.comparison import Reference, StoredCloud, StoredDensity, 
 from meanfield.runs.tracks import token_solver
 from meanfield.studies.numbers import MANY, points_of, usual_points
 
-__all__ = ["MANY", "cloud_of", "points_for", "samples_of"]
+__all__ = ["cloud_of", "points_for", "samples_of"]
 
 
 def points_for(reference: Reference, k: int, n: int) -> tuple[Measure, float]:

@@ -5,8 +5,10 @@ Reads files and folders, never a live run. Knows nothing of distances.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields, read_tokens_file
 
-__all__ = ["Side", "common_dimension", "read_side"]
+__all__ = ["Side", "read_side", "read_sides"]
 
 _SAME = 1e-9  # relative difference of times that are the same
 _EQUAL = 1e-6  # relative difference of masses that are the same: they may be stored as float32
@@ -68,10 +70,40 @@ class Side:
         return along_axis(2.0 * np.sin(0.5 * x[:, 0]) ** 2, np.eye(self.on.d)[-1], rng)
 
 
-def common_dimension(first: str | Path, second: str | Path, d: int | None) -> int:
-    """Dimension of the space that two sides are in: as asked for, told by one of them, or 3."""
+_ASSUMED = 3  # dimension where nothing tells it
+
+
+def read_sides(
+    first: str | Path, second: str | Path, d: int | None = None, time: float | None = None
+) -> tuple[Side, Side]:
+    """Read two measures on the same sphere.
+
+    Args:
+        first, second: files of tokens, or folders of runs.
+        d: dimension of their space; None: as one of them tells, or 3.
+        time: output time of runs; None: the last of each.
+
+    Raises:
+        InputError: what cannot be read, or is in another dimension; a time of two files.
+    """
+    if d is not None and d < 2:
+        raise InputError(f"d = {d} found, at least 2 expected")
+    if time is not None and not math.isfinite(time):
+        raise InputError(f"time {time:g} found, a finite number expected")
+    if time is not None and not any(Path(path).is_dir() for path in (first, second)):
+        raise InputError(
+            f"time {time:g} found for two files of tokens, which have none: expected the folder of "
+            "a run, or no time"
+        )
     told = (d, _told_dimension(Path(first)), _told_dimension(Path(second)))
-    return next((found for found in told if found is not None), 3)
+    known = next((found for found in told if found is not None), None)
+    try:
+        one, two = (read_side(path, known or _ASSUMED, time) for path in (first, second))
+    except InputError as error:
+        if known is None and any(f"{of}{_ASSUMED}" in str(error) for of in ("d = ", "found, ")):
+            raise InputError(f"{error} (--d D, in Python d = D, tells another dimension)") from None
+        raise
+    return one, two
 
 
 def _told_dimension(path: Path) -> int | None:
@@ -81,13 +113,19 @@ def _told_dimension(path: Path) -> int | None:
         if folder.fields_path.is_file():
             return read_fields(folder.fields_path).d
         return read_tokens_file(folder.particles_path).d if _has_tokens(folder) else None
-    if path.suffix.lower() != ".npy" or not path.is_file():
+    if path.suffix.lower() not in (".npy", ".npz") or not path.is_file():
         return None
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (ValueError, OSError, EOFError):
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if path.suffix.lower() == ".npy":
+            shapes = [found.shape]
+        else:
+            with found:
+                shapes = [found[name].shape for name in found.files]
+    except (ValueError, OSError, EOFError, BadZipFile):
         return None  # which is told when it is read
-    return int(shape[1]) if len(shape) == 2 else None
+    widths = {int(shape[1]) for shape in shapes if len(shape) == 2 and shape[1] > 1}
+    return widths.pop() if len(widths) == 1 else None
 
 
 def _has_tokens(folder: RunFolder) -> bool:

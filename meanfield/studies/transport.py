@@ -18,12 +18,10 @@ from meanfield.analysis.wasserstein import Effort, wasserstein
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.comparison import Reference
-from meanfield.studies.references import MANY, points_for
+from meanfield.studies.numbers import EXACT, MANY
+from meanfield.studies.references import points_for
 
-__all__ = ["EXACT", "Transport", "transport"]
-
-EXACT = 100_000
-"""Particles for which a distance takes minutes, on surfaces."""
+__all__ = ["Transport", "transport"]
 
 _PROBE = 5_000  # particles that tell how far they are, roughly
 _WIDE = 0.2  # radians, beyond which bounds by blocks are within 2 % of W_p on S^2

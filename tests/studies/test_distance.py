@@ -13,7 +13,9 @@ from scipy.stats import wasserstein_distance
 
 import meanfield as mf
 from meanfield import cli
+from meanfield.cli import distance as cli_distance
 from meanfield.geometry.sphere import Array, uniform_points
+from meanfield.studies import distance as module
 from meanfield.studies.sides import read_side
 
 
@@ -39,6 +41,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     np.save("a.npy", x)
     np.save("b.npy", turned(x, 0.3))
+    np.savez("a.npz", x=x, mass=np.ones(40))
+    np.savetxt("a.csv", x, delimiter=",")
     return tmp_path
 
 
@@ -77,7 +81,10 @@ def test_the_verb(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.npy", "b.npy", "--test", "enery"], "did you mean 'energy'?"),
         (["a.npy", "b.npy", "--permutations", "0"], "permutations = 0 found"),
         (["a.npy", "b.npy", "--seed", "-1"], "seed"),
-        (["a.npy", "b.npy", "--time", "inf"], "time"),
+        (["a.npy", "b.npy", "--time", "inf"], "time inf found, a finite"),
+        (["a.npy", "b.npy", "--time", "1"], "time 1 found for two files of tokens, which have"),
+        (["a.csv", "a.csv"], "5 columns without a header found, 3 expected, or"),
+        (["a.csv", "a.csv"], "(--d D, in Python d = D, tells another dimension)"),
         (["a.npy", "nothing"], "nothing: a file .npy, .npz"),
         (["a.npy", "empty"], "empty"),
     ],
@@ -89,6 +96,32 @@ def test_refused_in_one_line(
     assert say(*words) == 2
     err = capsys.readouterr().err
     assert err.startswith("meanfield: error: ") and message in err and err.count("\n") == 1
+
+
+def test_the_dimension_is_that_of_either_file(files: Path) -> None:
+    for one, two in (("a.npz", "a.npz"), ("a.csv", "b.npy"), ("a.csv", "a.npz")):
+        known = 0.3 if two == "b.npy" else 0.0
+        assert mf.distance(one, two, tests=()).transport.distance == pytest.approx(known, abs=1e-5)
+    assert mf.distance("a.csv", "a.csv", d=5, tests=()).transport.distance < 1e-5
+
+
+def test_what_takes_long_is_told_or_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a comparison: 20 000 points in d > 4, bounds of more than 100 000 on S^2."""
+    monkeypatch.setattr(cli_distance, "_LONG", 1e-6)
+    assert say("a.npy", "b.npy", "--test", "none") == 0
+    assert capsys.readouterr().err == "meanfield: W2 of 40 and 40 points takes about 0 s\n"
+    monkeypatch.setattr(module, "MANY", 39)
+    assert say("a.npy", "b.npy") == 2
+    assert "40 points in d = 5 found, up to 39 expected in d > 4" in capsys.readouterr().err
+    monkeypatch.setattr(module, "EXACT", 1_000)
+    x = [uniform_points(1_500, d, np.random.default_rng(s)) for d in (3, 2) for s in (0, 1)]
+    for name, one in zip(("p", "q", "r", "s"), x, strict=True):
+        np.save(f"{name}.npy", one)
+    found = mf.distance("p.npy", "q.npy", tests=()).transport
+    assert found.method == "bracket" and found.lower < found.upper
+    assert mf.distance("r.npy", "s.npy", tests=()).transport.method == "circle"
 
 
 def test_weighted_tokens_have_a_distance_and_no_test(
