@@ -26,9 +26,11 @@ is that of the clouds averaged about the axis, in any d.
 
 With a case of tokens (solver particles), in any d: clouds of n of them against a large one from the
 same law (--reference N), to some of its tokens and with others of them, a block for each replica,
-as the floors, for which N is at least 2 R n; besides W_p the energy distance and MMD, and moments
-of degree 1 and 2 in d > 3. All clouds are independent draws of the law in [initial]: the tokens of
-a file are not used, which is told.
+as the floors, for which N is at least 2 R n, or R n and the points of distances (4 n, 2 000 to
+10 000); besides W_p the energy distance and MMD, and moments of degree 1 and 2 in d > 3. The
+sampling error of the reference is allowed for (column allow, over what chance makes): for a verdict
+N is at least n R, and of less than 0.44 n R there is none. All clouds are independent draws of the
+law in [initial]: the tokens of a file are not used, which is told.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""

@@ -28,9 +28,9 @@ densities of run folders. Tells
            t > 0 p tells of these clouds, not of their laws (`meanfield compare` does)
 
 W_p of 10 000 against 10 000 points takes about 1 s in d = 3 and 4, 10 s in d > 4, of more in
-proportion to their product; what takes more than 5 s is told on stderr. In d > 4 there are at most 20 000 points;
-of more than 100 000 in d = 3 and 4 W_p is the upper of two bounds ("bracket"), 25 s for 1e6. On S^1
-and for colatitudes there is no limit."""
+proportion to their product; what takes more than 5 s is told on stderr. In d > 4 there are at most
+20 000 points; of more than 100 000 in d = 3 and 4 W_p is the upper of two bounds ("bracket"), 25 s
+for 1e6. On S^1 and for colatitudes there is no limit."""
 
 _EXAMPLES = """\
 examples:

@@ -6,6 +6,7 @@ Reads the files of a comparison; knows nothing of how they were made.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from meanfield.analysis.crosscheck import (
     rate_fit,
     ratio_interval,
 )
-from meanfield.analysis.verdict import DEGREE, extrapolated, moment_test
+from meanfield.analysis.verdict import DEGREE, Verdict, extrapolated, moment_test
 from meanfield.dynamics.parts import DIVISIONS
 from meanfield.geometry.sphere import Array
 from meanfield.results.comparison import StoredCloud, StoredDensity, cloud_file, read_arrays
@@ -26,12 +27,17 @@ from meanfield.studies.moments import linear_moments
 from meanfield.studies.resolution import order_of
 from meanfield.studies.settings import Settings
 
-__all__ = ["Comparison", "evaluate"]
+__all__ = ["HIDDEN", "Comparison", "evaluate", "is_hidden"]
 
 _SAFETY = 1.3  # errors of first order are up to this times what they are found to be
 _SIGMAS = 2.0  # standard errors of a reference of particles that are allowed for
 _TOLD = 0.05  # largest part of a W_p that bounds differ by, for a ratio
 _CANCELLED = 0.25  # part of the largest error that those of other degrees have at least
+
+
+HIDDEN = 3.0
+"""Times the resolution, of what is allowed for a reference of particles, beyond which there is no
+verdict: it would say yes to nearly everything."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,10 @@ class Comparison:
             ``floor_measured``, the particles and samples that W_p is of; ``gap``, the largest part
             of a W_p that its bounds differ by (``w2`` is the upper one); ``z_energy`` (nan: the
             model has no energy), ``z_mean``, ``z_second`` (the largest |z|); ``p_value`` (nan: no
-            verdict), and what it rests on: sizes ``moment_distance``, ``moment_resolution``,
-            ``moment_bias``, ``moment_band`` and the ``moment_share`` of
+            verdict, also where ``moment_allowance`` for a reference of particles is over three
+            times ``moment_resolution``: of N < 0.44 n R), and what it rests on: sizes
+            ``moment_distance``, ``moment_resolution``, ``moment_allowance`` (what errors of the
+            reference may hide), ``moment_bias``, ``moment_band`` and the ``moment_share`` of
             ``analysis.verdict.Verdict``, and ``density_error``, the largest error of the density's
             moments of one degree (nan: unknown), or what is allowed for of the reference's.
         rates: for each time the exponent of the distance in n, with its interval; None with one n
@@ -268,12 +276,26 @@ def _agreement(
     verdict = moment_test(levels, degree, initial, allowance=np.nan_to_num(error))
     # Without parts nothing is known of the bias of such small clouds.
     row["p_value"] = verdict.p_value if len(levels) > len(DIVISIONS) else math.nan
+    row["moment_allowance"] = _size(error, verdict)
     row["moment_distance"] = verdict.distance
     row["moment_resolution"] = verdict.resolution
+    if isinstance(density, _Cloud) and is_hidden(row):
+        row["p_value"] = math.nan
     row["moment_bias"], row["moment_band"] = verdict.bias, verdict.band
     row["moment_share"] = verdict.share
     row["density_error"] = float(np.max(error))
     return row
+
+
+def is_hidden(row: Mapping[str, float]) -> bool:
+    """Whether what is allowed for would hide nearly all differences."""
+    return row["moment_allowance"] > HIDDEN * row["moment_resolution"]
+
+
+def _size(error: Array, verdict: Verdict) -> float:
+    """Size of what is allowed for, as those of the verdict; nan: unknown."""
+    spread = np.maximum(verdict.spread, 1e-15)[verdict.degrees - 1]
+    return float(np.linalg.norm(error / (verdict.degrees * spread)))
 
 
 def _spread(limits: Array, initial: Array | None, degree: Array) -> Array:

@@ -13,7 +13,7 @@ from meanfield.errors import MeanfieldWarning
 from meanfield.results.comparison import comparison_record, write_csv, write_rows
 from meanfield.results.folder import RunFolder
 from meanfield.software import utc_now
-from meanfield.studies.evaluate import Comparison
+from meanfield.studies.evaluate import HIDDEN, Comparison, is_hidden
 
 __all__ = ["draw", "summary", "write"]
 
@@ -59,7 +59,10 @@ def summary(comparison: Comparison) -> list[str]:
     for p in names:
         head += f"  {f'W{p}':>8} {'95 % interval':>18}  {'floor':>8}"
         head += f"  {'ratio':>6} {'95 % int.':>12}"
-    lines = [head + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'bias':>5} {'band':>5}  {'p':>7}"]
+    lines = [
+        head
+        + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'bias':>5} {'band':>5} {'allow':>5}  {'p':>7}"
+    ]
     for row in rows:
         line = f"{row['t']:8.4g} {int(row['n']):7d}"
         for p in names:
@@ -70,7 +73,8 @@ def summary(comparison: Comparison) -> list[str]:
             )
         z = (_number(row[f"z_{name}"]) for name in ("energy", "mean", "second"))
         bias = (
-            f"{_times(row[f'moment_{k}'], row['moment_resolution']):5.1f}" for k in ("bias", "band")
+            f"{_times(row[f'moment_{k}'], row['moment_resolution']):5.1f}"
+            for k in ("bias", "band", "allowance")
         )
         chance = "   none" if math.isnan(row["p_value"]) else f"{row['p_value']:7.4f}"
         lines.append(f"{line}  {' '.join(z)}  {' '.join(bias)}  {chance}")
@@ -145,18 +149,32 @@ def _explained(comparison: Comparison, distances: bool) -> Iterator[str]:
         yield "-: the model has no energy"
     yield (
         "bias: of the moments of clouds for having n particles, measured by parts of the clouds "
-        "and taken out; band: the last correction of this; both over what chance makes"
+        "and taken out; band: the last correction of this; allow: what the error of the "
+        f"{'density' if n is None else 'reference'} may hide; all over what chance makes"
     )
     yield (
         "p: that clouds have, on average and for n to infinity, the "
         f"{'density' if n is None else 'reference'}'s moments of degree 1 to {comparison.degree}, "
         f"within its {'numerical' if n is None else 'sampling'} error; small if they differ"
     )
-    if any(math.isnan(row["p_value"]) for row in rows):
+    yield from _no_verdict(rows, n)
+    if all(math.isnan(row["density_error"]) for row in rows):
+        yield "the numerical error of the density is not known: there is no coarser mesh"
+
+
+def _no_verdict(rows: Sequence[Mapping[str, float]], reference: int | None) -> Iterator[str]:
+    """Why p is none, where it is."""
+    none = [row for row in rows if math.isnan(row["p_value"])]
+    hidden = [row for row in none if reference is not None and is_hidden(row)]
+    if len(hidden) < len(none):
         yield (
             "none: no verdict, since the clouds have too few particles for this time (fewer than "
             f"{FEWEST}, or too much of their fluctuations depends on n): more particles, or "
             "earlier times"
         )
-    if all(math.isnan(row["density_error"]) for row in rows):
-        yield "the numerical error of the density is not known: there is no coarser mesh"
+    if hidden:
+        most = int(max(row["n"] * row["replicas"] for row in hidden))
+        yield (
+            f"none where allow is above {HIDDEN:g}: no verdict, since the sampling error of the "
+            f"reference would hide nearly all differences: a reference of at least n R = {most}"
+        )

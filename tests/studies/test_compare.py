@@ -67,7 +67,7 @@ def test_rows(finished: Comparison) -> None:
         assert set(row) == {
             *("t", "n", "replicas", "quadrature", "z_energy", "z_mean", "z_second"),
             *("measured", "floor_measured", "gap"),
-            *("p_value", "moment_distance", "moment_resolution"),
+            *("p_value", "moment_allowance", "moment_distance", "moment_resolution"),
             *("moment_bias", "moment_band", "moment_share", "density_error"),
             *measured,
         }
@@ -194,7 +194,7 @@ def test_clouds_are_independent(finished: Comparison) -> None:
 def test_the_summary(finished: Comparison) -> None:
     lines = summary(finished)
     head, *rows = lines[: 1 + len(finished.rows)]
-    for word in ("W2", "floor", "ratio", "z(E)", "z(m)", "z(m2)"):
+    for word in ("W2", "floor", "ratio", "z(E)", "z(m)", "z(m2)", "allow"):
         assert word in head
     assert {len(line) for line in rows} == {len(head)}  # columns stand below each other
     assert rows[0].split()[:2] == ["0", "50"] and f"{finished.rows[0]['w2']:.5f}" in rows[0]

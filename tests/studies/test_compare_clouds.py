@@ -127,6 +127,19 @@ def test_a_wrong_model_is_noticed(tmp_path: Path) -> None:
     assert "the reference's moments" in " ".join(summary(found))
 
 
+def test_a_small_reference_gives_no_verdict(tmp_path: Path) -> None:
+    """What is allowed for is 2 (n R / N)^(1/2) of what chance makes, of each moment."""
+    for total, name in ((64, "few"), (256, "enough")):
+        found = quick(TOKENS(), tmp_path / name, numbers=(32,), replicas=8, reference=total)
+        for row in found.rows:
+            allowed = row["moment_allowance"] / row["moment_resolution"]
+            assert allowed == pytest.approx(2.0 * math.sqrt(256 / total), rel=0.25)
+            assert math.isnan(row["p_value"]) == (name == "few")
+        text = " ".join(" ".join(summary(found)).split())
+        assert ("of at least n R = 256" in text) == (name == "few")
+        assert f"{allowed:5.1f}" in summary(found)[2] and "too few particles" not in text
+
+
 def test_a_reference_has_enough_for_points_and_floors(tmp_path: Path) -> None:
     found = quick(TOKENS(), tmp_path / "r", numbers=(20, 64), exponents=(1,))
     assert found.reference == 2_000 + 2 * 64 and {row["n"] for row in found.rows} == {20.0, 64.0}
@@ -167,6 +180,22 @@ def test_tokens_that_have_met(tmp_path: Path) -> None:
         (["--particles", "30000", "--reference", "99999"], "2 to 20000 expected"),
         (["--particles-set", "geometry.d=7"], "particles in d = 7 found"),
         (["--set", "model.mask.type=causal"], "mask"),
+        (
+            [
+                "--set",
+                "solver.type=layers",
+                "--set",
+                "solver.layers=9",
+                "--set",
+                "solver.number=9",
+                "--particles",
+                "32",
+                "--reference",
+                "64",
+            ],
+            "'layers' found, a comparison needs a density",
+        ),
+        (["--particles", "2000000", "--no-distances"], "(all clouds are kept on disk)"),
         (["--set", "solver.common_noise=1"], "found 1 without common_seed: each cloud and"),
         (["--particles-set", "solver.common_noise=1"], "expected solver.common_seed and dt"),
         (["--reference", "many"], "argument --reference: invalid int value"),

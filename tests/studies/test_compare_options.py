@@ -121,8 +121,9 @@ def test_without_distances(tmp_path: Path) -> None:
     assert not any("floor" in name for name in files(tmp_path / "n"))
     for row in found.rows:
         assert list(row) == ["t", "n", "replicas", "z_energy", "z_mean", "z_second", "p_value",
-                             "moment_distance", "moment_resolution", "moment_bias", "moment_band",
-                             "moment_share", "density_error"]  # fmt: skip
+                             "moment_allowance", "moment_distance", "moment_resolution",
+                             "moment_bias", "moment_band", "moment_share",
+                             "density_error"]  # fmt: skip
     assert found.rates == {}
     assert "W2" not in "".join(summary(found)) and "z(E)" in summary(found)[0]
     # So few have no verdict, which is told; a number is that of a density.
