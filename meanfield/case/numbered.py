@@ -11,7 +11,7 @@ from meanfield.case.model import Model
 from meanfield.case.solvers import Auto, Density, Solver, Tokens
 from meanfield.errors import InputError
 
-__all__ = ["numbered"]
+__all__ = ["numbered", "refuse_by_number"]
 
 
 def numbered(model: Model, solver: Solver | Auto, d: int) -> Model:
@@ -25,9 +25,7 @@ def numbered(model: Model, solver: Solver | Auto, d: int) -> Model:
     Raises:
         InputError: there is no number of tokens, or a value that is out of range.
     """
-    of_heads = {f"model.heads[{k}].beta": head.beta for k, head in enumerate(model.heads)}
-    given = {"model.beta": model.beta, **of_heads}
-    laws = {key: beta for key, beta in given.items() if isinstance(beta, ByNumber)}
+    laws = _laws(model)
     if not laws:
         return model
     if isinstance(model.mask, Padding | Sequences):
@@ -52,6 +50,26 @@ def numbered(model: Model, solver: Solver | Auto, d: int) -> Model:
     except InputError as error:
         key, beta = next(iter(values.items()))
         raise InputError(f"{error}, of {_words(beta)} at n = {n}") from None
+
+
+def refuse_by_number(model: Model, d: int, why: str) -> None:
+    """Refuse inverse temperatures by the number of tokens, and say ``why``.
+
+    Raises:
+        InputError: there is one.
+    """
+    for key, beta in _laws(model).items():
+        raise InputError(
+            f"{key}: found {_words(beta)}, {why}; expected a number, such as "
+            f"{beta.at(1000, d):.4g} (that of 1000 tokens)"
+        )
+
+
+def _laws(model: Model) -> dict[str, ByNumber]:
+    """All inverse temperatures by the number of tokens, by their keys."""
+    of_heads = {f"model.heads[{k}].beta": head.beta for k, head in enumerate(model.heads)}
+    given = {"model.beta": model.beta, **of_heads}
+    return {key: beta for key, beta in given.items() if isinstance(beta, ByNumber)}
 
 
 def _words(beta: ByNumber) -> str:

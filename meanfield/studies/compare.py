@@ -46,8 +46,7 @@ def compare(
     differences of E (without the pairs of a particle with itself), of the mean and of the second
     moments in units of their Monte-Carlo error; and the p-value of a test that the clouds have, on
     average and for n to infinity, the density's moments of degree 1 to 4 (``analysis.verdict``),
-    nan where there is no verdict. Of a model without energy, nothing is said of E. The columns are
-    explained with ``Comparison``.
+    nan where there is no verdict. Of a model without energy, E is not. Columns: ``Comparison``.
 
     Both distances are to the same points that stand for the density (4 n of them, 2 000 to 10 000,
     and about n for more than 20 000 particles), so that what this costs in accuracy (``quadrature``
@@ -63,10 +62,9 @@ def compare(
             (lagrangian, with a mask), which tokens under the same mask are compared with: its
             samples are drawn in the order of tokens, each from the slice of its place; or tokens in
             any d (``Particles``), of which ``clouds.reference`` stand for the limit: distances are
-            then to some of these (as many as above), and floors are those of others, different ones
-            for each replica, besides also of the energy distance and MMD. For p their own sampling
-            error, twice what the spread of the clouds says, is allowed for; in d > 3 moments are
-            those of degree 1 and 2.
+            then to some of these (as many as above), floors those of others in each replica, also
+            of the energy distance and MMD. For p twice their own sampling error is allowed for; in
+            d > 3 moments are those of degree 1 and 2.
         clouds: the particles, and when and how to compare.
         folder: for the results.
         jobs: processes; each takes one core.
@@ -83,8 +81,6 @@ def compare(
     if isinstance(case.solver, FixedMesh):
         load_dolfinx()
     _check_alone()
-    for text in unused(settings.case, settings.particle_case):
-        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     try:
         with RunFolder.claimed(folder, "compare"):
             return _compare(settings, Path(folder), jobs, overwrite, resume, progress, announce)
@@ -102,6 +98,8 @@ def _compare(
     progress: bool | None,
     announce: Callable[[], None] | None,
 ) -> Comparison:
+    for text in unused(settings.case, settings.particle_case):
+        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     run_folder = open_folder(path, settings, overwrite, resume)
     tasks = [
         Task(settings, kind, n, r, str(run_folder.path))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from meanfield.case import Case, FixedMesh, Lagrangian, Layers, Particles
-from meanfield.case.bynumber import ByNumber
 from meanfield.case.masks import MatrixMask, refuse_mask
 from meanfield.case.normalisation import refuse_normalisation
+from meanfield.case.numbered import refuse_by_number
 from meanfield.errors import InputError
 
 __all__ = ["check_cases", "unused"]
@@ -66,7 +66,12 @@ def check_cases(case: Case, other: Case) -> None:
             f"d = {case.geometry.d} expected"
         )
     for one in (case, other):
-        _refuse_by_number(one)
+        refuse_by_number(
+            one.model,
+            one.geometry.d,
+            "which makes another model of each number of particles, so that clouds and what they "
+            "are compared with are of different ones",
+        )
         _refuse_simplex(one.solver)
         _refuse_paths(one.solver, tokens=isinstance(case.solver, Particles))
 
@@ -92,18 +97,6 @@ def _refuse_simplex(solver: object) -> None:
             "solver.tokens: found 'equiangular', which are no independent draws of a law, as "
             "clouds of a comparison are; expected 'iid', whose law is that of [initial]"
         )
-
-
-def _refuse_by_number(case: Case) -> None:
-    of_heads = {f"model.heads[{k}].beta": head.beta for k, head in enumerate(case.model.heads)}
-    for key, beta in {"model.beta": case.model.beta, **of_heads}.items():
-        if isinstance(beta, ByNumber):
-            raise InputError(
-                f"{key}: found '{beta.law.type}', which makes another model of each number of "
-                "particles, so that clouds and what they are compared with are of different ones; "
-                f"expected a number, such as {beta.law.at(1000, case.geometry.d):.4g} (that of "
-                "1000 tokens)"
-            )
 
 
 def _refuse_paths(solver: object, tokens: bool) -> None:
