@@ -29,8 +29,8 @@ same law (--reference N), to some of its tokens and with others of them, a block
 as the floors, for which N is at least 2 R n, or R n and the points of distances (4 n, 2 000 to
 10 000); besides W_p the energy distance and MMD, and moments of degree 1 and 2 in d > 3. The
 sampling error of the reference is allowed for (column allow, over what chance makes): for a verdict
-N is at least n R, and of less than 0.44 n R there is none. All clouds are independent draws of the
-law in [initial]: the tokens of a file are not used, which is told.
+N is at least n R, and of less than about 0.44 n R there is none. All clouds are independent draws
+of the law in [initial]: the tokens of a file are not used, which is told.
 
 With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
 the mean, at the output times that both have."""
@@ -67,7 +67,7 @@ def add_to(verbs: Verbs) -> None:
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
     add("--reference", type=int, metavar="N", help="of a case of tokens: number of those that "
-        "stand for the limit (default: R n, and the points of distances)")  # fmt: skip
+        "stand for the limit (default: R n and the points of distances, or 2 R n)")  # fmt: skip
     add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
     add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
         "five of the case's output times)")  # fmt: skip

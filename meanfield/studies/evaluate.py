@@ -53,7 +53,7 @@ class Comparison:
             of a W_p that its bounds differ by (``w2`` is the upper one); ``z_energy`` (nan: the
             model has no energy), ``z_mean``, ``z_second`` (the largest |z|); ``p_value`` (nan: no
             verdict, also where ``moment_allowance`` for a reference of particles is over three
-            times ``moment_resolution``: of N < 0.44 n R), and what it rests on: sizes
+            times ``moment_resolution``: N < 0.44 n R or so), and what it rests on: sizes
             ``moment_distance``, ``moment_resolution``, ``moment_allowance`` (what errors of the
             reference may hide), ``moment_bias``, ``moment_band`` and the ``moment_share`` of
             ``analysis.verdict.Verdict``, and ``density_error``, the largest error of the density's

@@ -96,7 +96,7 @@ def checked_numbers(
 def _reference(n: int, replicas: int, asked: int | None, d: int, distances: bool) -> int:
     """Particles of the reference for up to n in a cloud: blocks for all floors, and points."""
     all_clouds = replicas * n
-    usual = all_clouds + (_wanted(n, d) if distances else 0)
+    usual = all_clouds + (_wanted(n, d) if distances else all_clouds)
     if asked is None and usual <= _LARGEST:
         return usual
     least = min(usual, 2 * all_clouds) if distances else 2 * n

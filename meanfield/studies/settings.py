@@ -51,7 +51,7 @@ class Clouds:
             the slowest part, so that energies, moments and the verdict remain.
         reference: number N of particles that stand for the limit, where the case is one of
             ``Particles``, in any d: the points of distances, and n others for the floor of each of
-            R replicas. By default N = points + R n for the largest n (without distances R n);
+            R replicas. By default N = points + R n for the largest n (without distances 2 R n);
             fewer points will do, down to N = 2 R n (without distances N = 2 n). For a verdict N is
             to be at least n R: see ``Comparison.rows``.
     """

@@ -156,9 +156,7 @@ def test_sweeps_by_the_kernel(tmp_path: Path) -> None:
 def test_a_comparison_refuses_another_model_for_each_number(heads: bool, tmp_path: Path) -> None:
     model = {"attention": "sa", **({"heads": [{"beta": LOG}]} if heads else {"beta": LOG})}
     case = mf.Case.from_dict({**TOKENS().to_dict(), "model": model})
-    with pytest.raises(
-        InputError, match=r"beta: found 'log_n' with factor 1.5, which.*such as"
-    ):
+    with pytest.raises(InputError, match=r"beta: found 'log_n' with factor 1.5, which.*such as"):
         mf.compare(case, mf.Clouds([10], 2), tmp_path / "x")
     other = mf.Case.from_dict({**small().to_dict(), "model": model,
                                "solver": {"type": "particles", "number": 5}})  # fmt: skip

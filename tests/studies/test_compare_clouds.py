@@ -144,7 +144,7 @@ def test_a_reference_has_enough_for_points_and_floors(tmp_path: Path) -> None:
     found = quick(TOKENS(), tmp_path / "r", numbers=(20, 64), exponents=(1,))
     assert found.reference == 2_000 + 2 * 64 and {row["n"] for row in found.rows} == {20.0, 64.0}
     assert 0.0 < found.rows[2]["w1"] and "w2" not in found.rows[2]
-    assert quick(TOKENS(), tmp_path / "n", numbers=(20, 64)).reference == 2 * 64  # no distances
+    assert quick(TOKENS(), tmp_path / "n", numbers=(20, 64)).reference == 4 * 64  # no distances
     # It stays what it was when more replicas are asked for.
     more = quick(TOKENS(), tmp_path / "r", numbers=(20,), replicas=3, exponents=(1,), resume=True)
     assert more.reference == found.reference and more.rows[0]["replicas"] == 3.0
