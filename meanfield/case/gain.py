@@ -1,8 +1,8 @@
 """A gain, and layer norm, as a change of matrices: attention at diag(g) theta, outputs centred.
 
 Q, K and V are of diag(g) theta: A = beta K^T Q becomes diag(g) A diag(g), V becomes V diag(g).
-Where tokens and outputs are centred, G = diag(g) C stands for diag(g), C = I - (1, ..., 1)(1, ...,
-1)^T/d: A becomes G^T A G and V C V G, the same on centred tokens; so A = V = I still have an energy.
+Where tokens and outputs are centred, G = diag(g) C stands for diag(g), C = I - 1 1^T/d: A becomes
+G^T A G and V C V G, the same on centred tokens; so A = V = I still have an energy.
 """
 
 from __future__ import annotations

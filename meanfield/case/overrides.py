@@ -16,6 +16,9 @@ from meanfield.errors import InputError, suggest
 
 __all__ = ["apply_overrides", "parse_override", "parsed_toml"]
 
+_BY_TYPE = ("model.normalisation", "model.mask")
+"""Tables that a text may stand for, their type."""
+
 _DEEPEST = 30  # tables and lists within each other; a case has some five
 
 
@@ -82,8 +85,10 @@ def apply_overrides(
         overrides: "a.b=value" lines, or a mapping from key paths to values. A number in a path is
             a place in a list (``initial.components.0.weight``, or ``components[0].weight``).
             Another ``geometry.type``, ``initial.type`` or ``solver.type`` empties the section
-            first: its keys belong to the old type. ``model.interaction.type`` takes the place of
-            attention, beta, value, heads, drifts; ``model.attention`` that of an interaction.
+            first: its keys belong to the old type; a text that stands for its type (model.mask,
+            model.normalisation) becomes a table where a key in it is set.
+            ``model.interaction.type`` takes the place of attention, beta, value, heads, drifts;
+            ``model.attention`` that of an interaction.
 
     Raises:
         InputError: a path that no case has, with the nearest one that exists.
@@ -127,7 +132,7 @@ def _change_model(table: dict[str, object], name: str, value: object) -> None:
         table.pop("interaction", None)
         if isinstance(value, str) and without_beta(value):
             table.pop("beta", None)
-    elif name in ("potential.type", "strength.type", "mask.type"):
+    elif name in ("potential.type", "strength.type", "mask.type", "normalisation.type"):
         part = name.partition(".")[0]
         old = table.get(part)
         if isinstance(old, dict) and old.get("type") != value:
@@ -185,6 +190,8 @@ def _assign(table: dict[str, object], path: str, value: object) -> None:
             inner = None
         if inner is None:
             inner = here[name] = {}
+        if so_far in _BY_TYPE and isinstance(inner, str):
+            inner = here[name] = {"type": inner}
         if not isinstance(inner, dict | list):
             raise InputError(f"--set {path}: {so_far} is {as_found(inner)}, not a table")
         here = inner

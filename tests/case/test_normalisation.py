@@ -10,6 +10,7 @@ import pytest
 from cases import few_tokens, plain, small, small_tokens
 
 import meanfield as mf
+from meanfield.case import apply_overrides
 from meanfield.case.batched import batched_model
 from meanfield.case.lengths import UniformLength
 from meanfield.case.normalisation import Mix, Peri, Post, Pre
@@ -18,6 +19,7 @@ from meanfield.geometry.sphere import uniform_points
 from meanfield.interaction.measure import Measure
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
+from meanfield.studies.sweep.axes import parse_range
 
 _RNG = np.random.default_rng(4)
 
@@ -80,6 +82,22 @@ def test_values_that_are_refused(scheme: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         case = _tokens(scheme)
         case.model.on(case.geometry)
+
+
+def test_a_scheme_in_its_short_form_can_be_changed() -> None:
+    short: dict[str, object] = {"model": {"normalisation": "pre", "mask": "causal"}}
+    changed = apply_overrides(short, ["model.normalisation.length=2.0", "model.mask.type=window"])
+    assert changed["model"] == {
+        "normalisation": {"type": "pre", "length": 2.0}, "mask": {"type": "window"},
+    }  # fmt: skip
+    both = apply_overrides(short, ["model.normalisation=peri", "model.normalisation.gain=3.0"])
+    assert both["model"]["normalisation"] == {"type": "peri", "gain": 3.0}  # type: ignore[index]
+    mixed = {"model": {"normalisation": {"type": "mix", "switch": 2.0}}}
+    other = apply_overrides(mixed, ["model.normalisation.type=sqrt"])
+    assert other["model"] == {"normalisation": {"type": "sqrt"}}
+    assert short == {"model": {"normalisation": "pre", "mask": "causal"}}
+    name, values = parse_range('model.normalisation=post,{type="mix",switch=2.0}')
+    assert (name, values) == ("model.normalisation", ["post", {"type": "mix", "switch": 2.0}])
 
 
 def test_equiangular_tokens_are_not_centred() -> None:

@@ -19,6 +19,7 @@ _CASE: dict[str, object] = {
     "time": {"end": 1.0, "outputs": {"every": 0.5}},
     "output": {"figures": False, "precision": "float64"},
 }
+_DRIFT = {"matrix": np.eye(3).tolist()}
 
 
 def _case(**changes: object) -> Case:
@@ -46,6 +47,10 @@ def test_lengths_in_the_file_and_a_resumption(tmp_path: Path) -> None:
         ({"solver": {"type": "lagrangian", "refine": True}}, "solver.refine: found true"),
         ({"geometry": {"type": "zonal", "d": 4}, "initial": {"type": "uniform"}}, "'zonal'"),
         ({"model": {"attention": "sa", "beta": 1.0, "normalisation": "none"}}, "'none'"),
+        (
+            {"model": {"attention": "sa", "beta": 1.0, "normalisation": "pre", "drift": _DRIFT}},
+            r"^model\.drift: found with model\.normalisation = 'pre' and characteristics",
+        ),
     ],
 )
 def test_refused_with_the_case(changes: dict[str, object], message: str) -> None:
