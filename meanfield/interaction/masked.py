@@ -215,31 +215,6 @@ class Masked(OneSided):
 
     # ---- points and transforms -------------------------------------------------------------------
 
-    @property
-    def d(self) -> int:  # type: ignore[override]
-        """Dimension."""
-        return self.whole.d
-
-    @property
-    def geometry(self) -> str:  # type: ignore[override]
-        """Coordinates of the points."""
-        return self.whole.geometry
-
-    @property
-    def method(self) -> str:  # type: ignore[override]
-        """Direct sums."""
-        return self.whole.method
-
-    @property
-    def accuracy(self) -> float | None:  # type: ignore[override]
-        """Not used."""
-        return self.whole.accuracy
-
-    @property
-    def dark(self) -> float:  # type: ignore[override]
-        """Not used."""
-        return self.whole.dark
-
     def with_dark(self, dark: float) -> Self:
         return self
 

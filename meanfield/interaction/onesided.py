@@ -1,4 +1,4 @@
-"""Pulls that are not mutual: j pulls i, and i need not pull j. There is no energy.
+"""Interactions without energy, such as pulls that are not mutual: j pulls i, and i need not pull j.
 
 What interactions of an order (``masked``, ``sliced``) and their fields have in common.
 """
@@ -16,7 +16,7 @@ from meanfield.interaction.contract import AnyField, DarkPoints, EnergyKind
 from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.measure import Measure
 
-__all__ = ["OneSided", "OneSidedField"]
+__all__ = ["OneSided", "OneSidedField", "WithoutEnergy"]
 
 
 class OneSidedField(AnyField):
@@ -50,7 +50,7 @@ class OneSidedField(AnyField):
         return 0.0
 
 
-class OneSided(Behind):
+class WithoutEnergy(Behind):
     """No potential and no energy; all else is asked of the one behind."""
 
     @property
@@ -66,10 +66,6 @@ class OneSided(Behind):
         return None
 
     @property
-    def why_no_energy(self) -> str:
-        return "tokens see different ones of the others, so that pulls are not mutual"
-
-    @property
     def convexity(self) -> Convexity | None:
         return None
 
@@ -79,6 +75,39 @@ class OneSided(Behind):
 
     def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
         raise InputError(f"no energy for this model: {self.why_no_energy}")
+
+
+class OneSided(WithoutEnergy):
+    """Pulls of an order, within one that has none and is behind."""
+
+    @property
+    def d(self) -> int:  # type: ignore[override]  # of the one behind, as all of these
+        """Dimension."""
+        return self.behind.d
+
+    @property
+    def geometry(self) -> str:  # type: ignore[override]
+        """Coordinates of the points."""
+        return self.behind.geometry
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        """How fields are summed."""
+        return self.behind.method
+
+    @property
+    def accuracy(self) -> float | None:  # type: ignore[override]
+        """Of the transforms."""
+        return self.behind.accuracy
+
+    @property
+    def dark(self) -> float:  # type: ignore[override]
+        """That of the one behind."""
+        return self.behind.dark
+
+    @property
+    def why_no_energy(self) -> str:
+        return "tokens see different ones of the others, so that pulls are not mutual"
 
     @property
     def is_external(self) -> bool:

@@ -149,31 +149,6 @@ class Sliced(OneSided):
     # ---- points and transforms -------------------------------------------------------------------
 
     @property
-    def d(self) -> int:  # type: ignore[override]
-        """Dimension."""
-        return self.whole.d
-
-    @property
-    def geometry(self) -> str:  # type: ignore[override]
-        """Coordinates of the points."""
-        return self.whole.geometry
-
-    @property
-    def method(self) -> str:  # type: ignore[override]
-        """That of the one without a mask."""
-        return self.whole.method
-
-    @property
-    def accuracy(self) -> float | None:  # type: ignore[override]
-        """Of the transforms."""
-        return self.whole.accuracy
-
-    @property
-    def dark(self) -> float:  # type: ignore[override]
-        """As of the one without a mask."""
-        return self.whole.dark
-
-    @property
     def compiled_sums(self) -> bool:
         """Not taken for few points: these are those of all slices."""
         return False

@@ -8,7 +8,6 @@ checkpoints are valid at any time.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,18 +18,17 @@ from meanfield.checks import as_found
 from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.interaction.behind import Behind
 from meanfield.interaction.composite.field import CompositeField
 from meanfield.interaction.composite.interaction import Composite
 from meanfield.interaction.composite.matrices import HeadMatrices
 from meanfield.interaction.composite.model import LARGEST_NORM
 from meanfield.interaction.composite.movingparts import Last, MovingDrift, MovingHead
 from meanfield.interaction.composite.series import HeadSeries
-from meanfield.interaction.contract import AnyInteraction, EnergyKind
+from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.drifts import Drift
-from meanfield.interaction.expansion import Convexity
 from meanfield.interaction.intime import InTime, instants_of, is_piecewise, next_jump_of
 from meanfield.interaction.measure import Measure
+from meanfield.interaction.onesided import WithoutEnergy
 
 __all__ = ["Moving", "MovingDrift", "MovingHead"]
 
@@ -39,7 +37,7 @@ _ROUND_OFF = 1e-8  # relative: that |A| at some time may be above its bound
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Moving(Behind):
+class Moving(WithoutEnergy):
     """A sum of heads and of drifts that depend on time, on one geometry.
 
     There is no energy. Along edges all is told by velocities, as what is a gradient at one time
@@ -192,28 +190,8 @@ class Moving(Behind):
         return all(_strongest(head) == 0.0 for head in self.heads)
 
     @property
-    def has_potential(self) -> bool:
-        return False
-
-    @property
-    def has_gradient(self) -> bool:
-        return False
-
-    @property
-    def energy_kind(self) -> EnergyKind | None:
-        return None
-
-    @property
     def why_no_energy(self) -> str:
         return "its parameters change in time"
-
-    @property
-    def convexity(self) -> Convexity | None:
-        return None
-
-    @property
-    def dirac_energy(self) -> float:
-        return math.nan
 
     def excluding_self(self) -> AnyInteraction:
         """The same with sums over all other tokens.

@@ -26,11 +26,10 @@ from meanfield.collective import Communicator
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Located
 from meanfield.geometry.sphere import Array, tangent_project
-from meanfield.interaction.behind import Behind
 from meanfield.interaction.composite import Composite
-from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints, EnergyKind
-from meanfield.interaction.expansion import Convexity
+from meanfield.interaction.contract import AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure, plain
+from meanfield.interaction.onesided import OneSidedField, WithoutEnergy
 from meanfield.interaction.pretrained.block import FeedForward, MultiHead
 from meanfield.interaction.pretrained.transformer import Transformer
 
@@ -39,7 +38,7 @@ __all__ = ["Network"]
 _KEPT = 2  # layers whose matrices are kept: those on either side of a jump
 
 
-class NetworkField(AnyField):
+class NetworkField(OneSidedField):
     """What tokens do to each other in one layer."""
 
     def __init__(self, model: Network, measure: Measure, t: float) -> None:
@@ -75,23 +74,8 @@ class NetworkField(AnyField):
     def along_edges(self, points: Located, seen: DarkPoints | None = None) -> Array:
         _refuse("a mesh found")
 
-    def energy(self, scaled: bool = False) -> float:
-        return math.nan
-
-    def energy_excess(self) -> float:
-        return math.nan
-
-    def ascent(self) -> float:
-        return math.nan
-
     def dissipation_density(self, points: Array | Located) -> Array:
         _refuse("the rate of an energy asked for")
-
-    def energy_noise(self, masses: float = 0.0) -> float:
-        return 0.0
-
-    def tail_share(self) -> float:
-        return 0.0
 
 
 def _refuse(found: str) -> NoReturn:
@@ -100,7 +84,7 @@ def _refuse(found: str) -> NoReturn:
 
 @checked_fields
 @dataclass(frozen=True, eq=False)
-class Network(Behind):
+class Network(WithoutEnergy):
     """The layers of a transformer as a flow in time.
 
     Attributes:
@@ -240,31 +224,8 @@ class Network(Behind):
     # ---- what is known about it ------------------------------------------------------------------
 
     @property
-    def has_potential(self) -> bool:
-        return False
-
-    @property
-    def has_gradient(self) -> bool:
-        return False
-
-    @property
-    def energy_kind(self) -> EnergyKind | None:
-        return None
-
-    @property
     def why_no_energy(self) -> str:
         return "Q, K and V of pretrained layers are any matrices"
-
-    @property
-    def convexity(self) -> Convexity | None:
-        return None
-
-    @property
-    def dirac_energy(self) -> float:
-        return math.nan
-
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
-        raise InputError(f"no energy for this model: {self.why_no_energy}")
 
     @cached_property
     def largest(self) -> float:
