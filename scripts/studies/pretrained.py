@@ -8,7 +8,7 @@ large, with 1/h times as many layers. Printed and drawn: the mean cosine of two 
     scripts/env python scripts/studies/pretrained.py [--folder FOLDER --tokens EMBEDDINGS.npy]
         [--layers 12] [--h 1 0.25 0.0625] [-o results/pretrained]
 
-Needs safetensors for weights that it makes: pip install meanfield[pretrained].
+Needs safetensors for weights that it makes: pip install safetensors.
 """
 
 from __future__ import annotations
