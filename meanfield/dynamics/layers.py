@@ -24,12 +24,18 @@ from typing import Self
 import numpy as np
 
 from meanfield.arguments import checked_arguments
-from meanfield.case.normalisation import Normalisation, Post
+from meanfield.case.normalisation import Post
 from meanfield.dynamics.blocks import Block, Sum
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
-from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.noise import LENGTHS, start_generator, step_generator
 from meanfield.dynamics.solver import State
-from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
+from meanfield.dynamics.tokensolver import (
+    TokenSolver,
+    TokenState,
+    check_noise,
+    refuse_with_noise,
+    tokens_for,
+)
 from meanfield.dynamics.vanishing import refuse_vanishing, sizes
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
@@ -40,7 +46,6 @@ from meanfield.interaction.measure import Measure
 __all__ = ["LayerSolver", "LayerState", "layers"]
 
 _WHOLE = 1e-9  # of a layer: how near an output time counts as the end of a layer
-_START, _LENGTHS = 2**64 - 1, 2  # the random numbers of no step, and the stream of lengths
 _NEAR = 1e-6  # the same where layers have weights of their own, beside what their time is
 
 
@@ -110,13 +115,13 @@ class LayerSolver(TokenSolver):
             raise InputError(f"a layer step of {layer_step:g} found, a finite number > 0 expected")
         self.block = Block(whole=False) if block is None else block
         diffusion = diffusion_of(kappa)
-        _check_noise(diffusion, seed, self.block.scheme)
+        check_noise(diffusion, seed)
+        refuse_with_noise(diffusion.acts, self.block.scheme)
         super().__init__(interaction, self._x.shape, weights, t, diffusion)
         self.layer_step, self.seed = float(layer_step), int(seed)
         self._sublayers = self.block.sublayers or (interaction,)
         scheme = self.block.scheme
-        first = step_generator(self.seed, _START, _LENGTHS)
-        self._r: Array = scheme.first_lengths(self.n, first)
+        self._r: Array = scheme.first_lengths(self.n, start_generator(self.seed, LENGTHS))
         plain = isinstance(scheme, Post) and self.block.residual == 1.0 and self.block.step is None
         self.follows_field = plain
         own = self.block.step is not None or self.block.residual != 1.0 or self.block.sublayers
@@ -246,21 +251,6 @@ class LayerSolver(TokenSolver):
             with self._timed("noise"):
                 rng = step_generator(self.seed, self.step)
                 self._x = self.interaction.manifold.brownian(self._x, kappa * dt, rng)
-
-
-def _check_noise(diffusion: AnyDiffusion, seed: int, scheme: Normalisation) -> None:
-    if diffusion.acts and diffusion.exponent != 1.0:
-        raise InputError(
-            f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
-            "diffusion"
-        )
-    if diffusion.acts and scheme.has_length:
-        raise InputError(
-            f"kappa > 0 found with normalisation '{scheme.type}': noise would change lengths, too, "
-            "and none says how; expected kappa = 0, or a scheme without lengths"
-        )
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")
 
 
 @checked_arguments

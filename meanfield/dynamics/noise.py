@@ -11,7 +11,11 @@ import numpy as np
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["common_draw", "step_generator"]
+__all__ = ["LENGTHS", "TANGENTS", "common_draw", "start_generator", "step_generator"]
+
+_NO_STEP = 2**64 - 1
+LENGTHS = TANGENTS = 2
+"""Streams of what is drawn at the start beside tokens (0); nobody has both of these."""
 
 
 def step_generator(seed: int, step: int, stream: int = 0) -> np.random.Generator:
@@ -25,6 +29,11 @@ def step_generator(seed: int, step: int, stream: int = 0) -> np.random.Generator
     key, counter = np.array([seed, step], dtype=np.uint64), np.zeros(4, dtype=np.uint64)
     counter[3] = stream
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def start_generator(seed: int, stream: int = 0) -> np.random.Generator:
+    """The random numbers of the start, which are those of no step: as ``step_generator``."""
+    return step_generator(seed, _NO_STEP, stream)
 
 
 def common_draw(rng: np.random.Generator, d: int, variance: float) -> tuple[Array, bool]:

@@ -31,7 +31,7 @@ from meanfield.dynamics.rungekutta import (
 )
 from meanfield.dynamics.solver import State
 from meanfield.dynamics.stepping import grown_step
-from meanfield.dynamics.tokensolver import TokenSolver, TokenState, tokens_for
+from meanfield.dynamics.tokensolver import TokenSolver, TokenState, check_noise, tokens_for
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.brownian import common_step
 from meanfield.geometry.sphere import Array
@@ -353,15 +353,9 @@ class ParticleSolver(TokenSolver):
 
 def _check_numbers(diffusion: AnyDiffusion, options: Particles, seed: int) -> None:
     dt = options.dt
-    if diffusion.acts and diffusion.exponent != 1.0:
-        raise InputError(
-            f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
-            "diffusion"
-        )
+    check_noise(diffusion, seed)
     if dt is not None and not (diffusion.acts or options.common_noise):
         raise InputError(
             f"dt = {dt:g} found with kappa = 0, where steps follow the error; give rtol and atol, "
             "or kappa > 0"
         )
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")

@@ -19,12 +19,13 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.normalisation import Normalisation
 from meanfield.case.tokensolvers import Particles
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
-from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.noise import LENGTHS, start_generator
 from meanfield.dynamics.particles import ParticleSolver, ParticleState
 from meanfield.dynamics.rungekutta import Setting
 from meanfield.dynamics.solver import State
+from meanfield.dynamics.tokensolver import refuse_with_noise
 from meanfield.dynamics.vanishing import refuse_vanishing, sizes
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.manifolds import Ambient, Manifold
 from meanfield.geometry.sphere import Array, tangent_project
 from meanfield.interaction.contract import AnyInteraction
@@ -34,7 +35,6 @@ from meanfield.interaction.rescaling import rescaling
 
 __all__ = ["SchemeSolver", "SchemeState"]
 
-_START, _LENGTHS = 2**64 - 1, 2  # the random numbers of no step, and the stream of lengths
 _LONGEST_LOG = 340.0  # log of a length whose products with others are doubles
 _SOON = 1e-9  # of the time: how near the end of a length is where steps no longer move time
 
@@ -114,7 +114,7 @@ class SchemeSolver(ParticleSolver):
         self._logs: Array = np.zeros(0)  # known when the number of tokens is
         super().__init__(interaction, x0, weights, options=options, kappa=kappa, seed=seed, t=t)
         refuse_with_noise(self.diffuses, scheme)
-        first = scheme.first_lengths(self.n, step_generator(self.seed, _START, _LENGTHS))
+        first = scheme.first_lengths(self.n, start_generator(self.seed, LENGTHS))
         self._logs = np.log(first)
         self._merges = self._merges and not scheme.has_length
         self._set_points(self.x, np.arange(self.n) if scheme.has_length else self._group)
@@ -238,16 +238,3 @@ class SchemeSolver(ParticleSolver):
                 "from then on, or steps too small; expected an earlier end"
             )
         return error
-
-
-def refuse_with_noise(noisy: bool, scheme: Normalisation) -> None:
-    """Refuse noise where tokens have lengths.
-
-    Raises:
-        InputError: there is both.
-    """
-    if noisy and scheme.has_length:
-        raise InputError(
-            f"scheme: found '{scheme.type}' with noise, which would change lengths, too, and none "
-            "says how; expected kappa = 0 and common_noise = 0, or a scheme without lengths"
-        )

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.noise import TANGENTS, start_generator
 from meanfield.dynamics.rungekutta import largest_row
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.manifolds import Manifold
@@ -30,8 +30,6 @@ from meanfield.geometry.sphere import Array
 __all__ = ["Tangents"]
 
 _SHIFT = 1e-5  # of the token that a twin moves farthest, over the width of the interaction
-_START = 2**64 - 1  # the random numbers of no step
-_STREAM = 2
 
 
 class Tangents:
@@ -160,6 +158,6 @@ def _all(x: Array, on: Manifold) -> Array:
 def _some(x: Array, number: int, on: Manifold, seed: int) -> Array:
     """Uniform among all orthonormal ones."""
     n, d = x.shape
-    drawn = step_generator(seed, _START, _STREAM).standard_normal((number, n, d))
+    drawn = start_generator(seed, TANGENTS).standard_normal((number, n, d))
     flat = np.stack([on.tangential(x, one).ravel() for one in drawn])
     return np.ascontiguousarray(np.linalg.qr(flat.T)[0].T).reshape(number, n, d)

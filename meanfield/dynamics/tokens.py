@@ -15,7 +15,7 @@ from meanfield.case.equiangular import EQUIANGULAR
 from meanfield.case.tokensolvers import TOKEN_KINDS
 from meanfield.checks import choice_in_words, real_array
 from meanfield.dynamics.equiangular import equiangular_tokens
-from meanfield.dynamics.noise import step_generator
+from meanfield.dynamics.noise import start_generator
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws import ByPosition, Law
 from meanfield.geometry.sphere import Array, normalize
@@ -24,7 +24,6 @@ __all__ = ["checked_weights", "initial_tokens", "tokens_of_block"]
 
 _CIRCLE_CELLS = 1 << 16
 _SPHERE_ROWS, _SPHERE_COLUMNS = 2048, 2048  # the density is constant on each cell
-_START = 2**64 - 1  # the random numbers of no step
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
@@ -60,11 +59,11 @@ def initial_tokens(
     if n is None or n < 1:
         raise InputError(f"{n} tokens found, at least 1 expected")
     if kind == "iid":
-        return law.sample(n, step_generator(rng_seed, _START))
+        return law.sample(n, start_generator(rng_seed))
     if kind == EQUIANGULAR:
         if cosine is None:
             raise InputError("no cosine found, one expected for equiangular tokens")
-        return equiangular_tokens(n, law.d, cosine, step_generator(rng_seed, _START))
+        return equiangular_tokens(n, law.d, cosine, start_generator(rng_seed))
     if isinstance(law, ByPosition):
         raise InputError("quantised tokens of a law by position found, 'iid' expected")
     if law.d == 2:

@@ -12,6 +12,7 @@ from typing import TypedDict
 import numpy as np
 
 from meanfield.arguments import checked_arguments
+from meanfield.case.normalisation import Normalisation
 from meanfield.collective import Alone
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.solver import Solver, State
@@ -23,7 +24,14 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.measure import Measure
 
-__all__ = ["Carried", "TokenSolver", "TokenState", "tokens_for"]
+__all__ = [
+    "Carried",
+    "TokenSolver",
+    "TokenState",
+    "check_noise",
+    "refuse_with_noise",
+    "tokens_for",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,3 +218,31 @@ def tokens_for(interaction: AnyInteraction, x0: Array) -> Array:
         raise InputError(f"tokens: an array of shape {x.shape} found, at least one row expected")
     interaction.refuse_number(len(x))
     return interaction.manifold.onto(x)
+
+
+def check_noise(diffusion: AnyDiffusion, seed: int) -> None:
+    """Refuse what is no noise of tokens.
+
+    Raises:
+        InputError: an exponent of the diffusion, or a seed out of range.
+    """
+    if diffusion.acts and diffusion.exponent != 1.0:
+        raise InputError(
+            f"exponent = {diffusion.exponent:g} found, 1 expected: the noise of tokens is linear "
+            "diffusion"
+        )
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed = {seed} found, 0 <= seed < 2^64 expected")
+
+
+def refuse_with_noise(noisy: bool, scheme: Normalisation) -> None:
+    """Refuse noise where tokens have lengths.
+
+    Raises:
+        InputError: there is both.
+    """
+    if noisy and scheme.has_length:
+        raise InputError(
+            f"normalisation '{scheme.type}' with noise found, which would change lengths, too, and "
+            "none says how; expected kappa = 0 and common_noise = 0, or a scheme without lengths"
+        )
