@@ -167,7 +167,7 @@ class Case:
     def __post_init__(self) -> None:
         initial: object = self.initial
         if isinstance(initial, _Table):
-            set_checked(self, "initial", initial.law(self.geometry.d, self._needs_law()))
+            set_checked(self, "initial", initial.law(self.geometry.d, False))
         elif isinstance(initial, _Given):
             try:
                 set_checked(self, "initial", initial.law(self.geometry))
@@ -218,10 +218,6 @@ class Case:
                 f"solver.dt: {dt:g} until time.end = {self.time.end:g} makes "
                 f"{self.time.end / dt:.3g} steps, expected at most {MAX_STEPS:g}"
             )
-
-    def _needs_law(self) -> bool:
-        """Whether new vertices get their density from the initial law, whenever they come."""
-        return isinstance(self.solver, Lagrangian) and self.solver.refine
 
     def _check_precision(self) -> None:
         if not all(value.known for value in self.model.moving.values()):
@@ -351,7 +347,7 @@ class Case:
         Those of the mesh, of a kernel, of tokens, of a folder of weights; that of the initial law
         only where new vertices of characteristics ask for it, or ``law`` does.
         """
-        free = ("title",) if law or self._needs_law() else ("title", "initial.")
+        free = ("title",) if law else ("title", "initial.")
         return {
             key: digest_of(value)
             for key, value in _flatten(self.to_dict())

@@ -42,8 +42,6 @@ def settled_slices(solver: Lagrangian, model: Model) -> Lagrangian:
         )
     if model.strength is not None:
         raise InputError("model.strength: found with slices of positions, expected none")
-    if solver.refine:
-        raise InputError("solver.refine: found true with slices of positions, expected false")
     assert isinstance(model.mask, MaskOption)
     mask = model.mask.on()
     usual = len(mask.matrix) if isinstance(mask, GivenMask) else SLICES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from meanfield.case.geometry import MAX_VERTICES, Geometry, needs_mesh
+from meanfield.case.geometry import Geometry, needs_mesh
 from meanfield.case.heads import number_in_words
 from meanfield.case.layeroptions import Layers
 from meanfield.case.normalisation import TOKENS, Normalisation, Post, refuse_normalisation
@@ -143,7 +143,7 @@ class Implicit:
 
 @options("solver", kw_only=True)
 class Lagrangian:
-    """Characteristics (kappa = 0): the vertices of the mesh follow the flow, with their mass."""
+    """Characteristics (kappa = 0): points follow the flow, with their mass."""
 
     method: Pair = "dop853"
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
@@ -154,14 +154,15 @@ class Lagrangian:
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
     with lengths, of which a ``model.normalisation`` makes different ones)."""
-    refine: Flag = False
-    """Insert vertices where moved edges become long."""
-    refine_longest: Number = Field(default=1.5, gt=1.0, le=1e3)
-    """Length (radians) from which on, as a multiple of the longest edge of the initial mesh."""
-    refine_mass: Number = Field(default=1e-5, ge=1e-15, le=0.1)
-    """Mass below which an edge is left alone."""
-    refine_vertices: Whole = Field(default=100_000, ge=1, le=MAX_VERTICES)
-    """Most vertices in all."""
+    start: Literal["auto", "chart", "mesh"] = "auto"
+    """Where the points start: "chart", a quadrature rule of as many nodes as the mesh has vertices,
+    laid at a middle time and pulled back; "mesh", the vertices themselves; "auto": a chart where
+    there is one (sa, usa and other kernels by transforms)."""
+    control: Literal["auto", "moments", "positions"] = "auto"
+    """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
+    of every position (rtol, atol); "auto": moments with a chart."""
+    accuracy: Number = Field(default=1e-6, ge=1e-12, le=1e-1)
+    """Tolerance of a step in the moments, relative to those that are not of the uniform state."""
     slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
     the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many
@@ -204,11 +205,6 @@ class Lagrangian:
         """
         if scheme.sees_length:
             refuse_normalisation(scheme, "characteristics do not have", TOKENS)
-        if self.refine:
-            raise InputError(
-                f"solver.refine: found true with normalisation '{scheme.type}', expected false: "
-                "the history of new vertices is not known with their lengths"
-            )
 
 
 @options("solver", kw_only=True)

@@ -111,11 +111,14 @@ class Setting(NamedTuple):
         on: the manifold; by default that of unit vectors, whatever their dimension.
         together: whether something is so on all ranks: all give up if one has to. Collective.
         largest: length of the longest row over all ranks. Collective.
+        measured: size of the errors (n, d + k) of a step that ends at (n, d), and of those of what
+            is carried; None: the largest of a token. Collective.
     """
 
     on: Manifold = Ambient(2)
     together: Callable[[bool], bool] = bool
     largest: Callable[[Array], float] = largest_row
+    measured: Callable[[Array, Array], tuple[float, float]] | None = None
 
     @classmethod
     def shared(cls, comm: Communicator) -> Setting:
@@ -172,7 +175,7 @@ def try_step(
         t_new: t + dt, or the output time that it stands for.
         setting: where the points are, and who shares them.
     """
-    on, together, largest = setting
+    on, together, largest, measured = setting
     count, d = pair.b.size, x.shape[1]
     nowhere = Trial(None, first, np.inf, np.inf, first[:, d:])
     stages = np.empty((count + 1, *first.shape))
@@ -192,6 +195,11 @@ def try_step(
     sizes, carried_sizes = [], []
     for weights in pair.errors:
         wrong = weighted_sum(dt * weights, stages)
+        if measured is not None:
+            size, carried_size = measured(end, wrong)
+            sizes.append(size)
+            carried_sizes.append(carried_size)
+            continue
         carried_sizes.append(largest(wrong[:, d:]))
         wrong = wrong[:, :d]
         # Only the tangential part of an error survives the retraction.

@@ -21,7 +21,6 @@ from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, Layers, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
-from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Uniform
@@ -270,9 +269,6 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
         return solver.state_kind.from_values(place.restart.values)
 
     solver.restore(on_root(track.comm, load, share=False))
-    lost = isinstance(case.initial, RecordedLaw)
-    if lost and isinstance(solver, LagrangianSolver) and solver.refines:
-        solver.stop_inserting("the initial law, which was made in Python, is not known")
     # Killed after its last step, it has yet to be closed.
     if solver.t > case.time.end or (solver.t == case.time.end and on_root(track.comm, is_closed)):
         raise InputError(

@@ -6,15 +6,24 @@ is exact, and with nodal weights that integrate harmonics exactly the accuracy i
 as the flow is smooth. The moving triangulation carries the P1 density for output.
 
 start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
-paths: what moves them; refinement: new vertices, with their history; solver: steps; sliced: a
-density by position; schemed, sheet: with lengths, under a normalisation scheme.
+paths: what moves them; solver: steps; history: the moments of all of them, and points that follow
+them; chart: a start that keeps its accuracy; sliced: a density by position; schemed, sheet: with
+lengths, under a normalisation scheme.
 """
 
 from __future__ import annotations
 
+from meanfield.dynamics.lagrangian.chart import characteristics
 from meanfield.dynamics.lagrangian.schemed import SchemedSolver, SchemedState
 from meanfield.dynamics.lagrangian.sliced import SlicedSolver
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.state import LagrangianState
 
-__all__ = ["LagrangianSolver", "LagrangianState", "SchemedSolver", "SchemedState", "SlicedSolver"]
+__all__ = [
+    "LagrangianSolver",
+    "LagrangianState",
+    "SchemedSolver",
+    "SchemedState",
+    "SlicedSolver",
+    "characteristics",
+]

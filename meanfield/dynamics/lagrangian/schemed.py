@@ -102,6 +102,7 @@ class SchemedSolver(LagrangianSolver):
     """
 
     state_kind = SchemedState
+    keeps_history = False  # lengths decide on the field, too
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
-from meanfield.dynamics.lagrangian.start import start_of
+from meanfield.dynamics.lagrangian.start import Start, start_of
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
@@ -46,6 +46,8 @@ class SlicedSolver(LagrangianSolver):
         InputError: as for ``LagrangianSolver``; several ranks, or new vertices asked for.
     """
 
+    keeps_history = False  # fields hang on the moments of every slice
+
     def __init__(
         self,
         interaction: AnyInteraction,
@@ -58,14 +60,12 @@ class SlicedSolver(LagrangianSolver):
     ) -> None:
         if comm is not None and comm.size > 1:
             raise InputError(f"{comm.size} processes found, one expected for slices of positions")
-        if options is not None and options.refine:
-            raise InputError("refine = True found, vertices of slices are those of the mesh")
         self.slices, self.one, self._densities = len(densities), mesh, tuple(densities)
         self.positions_of_slices = (np.arange(self.slices) + 0.5) / self.slices
         whole = _copies(mesh, self.slices)
         super().__init__(interaction, whole, densities[0], options=options, comm=comm, t=t)
 
-    def _weigh(self) -> Array:
+    def _weigh(self, density: Density, start: Start | None) -> Array:
         degree, count = self.interaction.degree(1e-6), self.one.n_vertices
         first = start_of(self.one, self._densities[0], count, degree, self.comm)
         starts = [first, *(first.with_density(self.one, of) for of in self._densities[1:])]

@@ -2,8 +2,7 @@
 
 Vertices are distributed over ranks in blocks; only moments are summed, so that no mesh library is
 needed. A collapsed cluster becomes one point (``clusters.collapsed_groups``), and steps grow to the
-time scale of the clusters. Where neighbours drift apart new vertices can be inserted from the
-initial law: their whole history is integrated again through the fields of all stages so far.
+time scale of the clusters. The moments of all steps are kept (``history``).
 
 Knows a mesh (NumPy), an interaction and a law's density; nothing of files, cases or observers.
 """
@@ -13,22 +12,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
-from meanfield.collective import Alone, Communicator, joined, own_share
-from meanfield.dynamics.lagrangian.inserting import Inserting
+from meanfield.collective import (
+    Alone,
+    Communicator,
+    max_over_ranks,
+    sum_over_ranks,
+)
+from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, rates_in
 from meanfield.dynamics.lagrangian.points import Points
-from meanfield.dynamics.lagrangian.refinement import PASSES, REFINE_EVERY, Refinement
-from meanfield.dynamics.lagrangian.start import start_of
+from meanfield.dynamics.lagrangian.start import Start, start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
 from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.mesh import IntArray, Mesh
+from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
@@ -37,16 +41,20 @@ from meanfield.options import chosen
 __all__ = ["LagrangianSolver"]
 
 _FEW = 400  # points among which what has collapsed is searched for in every step
-_FEW_REFINED = 8  # points summed directly where vertices are inserted, which takes moments
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
+_TRANSFORMS = 1e-9  # accuracy of transforms with steps that are controlled by moments
+_STIFF = 2.0  # such steps, over the shortest time of contraction
+_CARRIED = 1e-2  # weight of the error of log rho (mean square) in them
 
 
-class LagrangianSolver(Inserting, Solver):
+class LagrangianSolver(Solver):
     """Advance a density along its characteristics.
 
     kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere; a step is good if its
     largest error of a position (angle) is at most ``atol + rtol * (largest distance moved)``, and
-    that of log rho likewise.
+    that of log rho likewise. With ``options.control`` "moments", if the errors of all positions
+    together change the moments by at most ``options.accuracy``, relative to those of degree >= 1,
+    each weighted by what it does to the field: fewer and longer steps for the same integrals.
 
     Points that have come within sqrt(2 ``atol``) w^2 of their joint mean, w the width of the
     interaction, and still get closer, become one of their joint mass: replacing masses by their
@@ -59,18 +67,20 @@ class LagrangianSolver(Inserting, Solver):
         mesh: the initial mesh (rank 0's is used).
         density: values (m,) >= 0 of the initial density with respect to sigma at unit vectors
             (m, d).
-        options: tolerances, what becomes one point, where new vertices are inserted.
+        options: tolerances, what becomes one point.
         comm: an mpi4py communicator; None: one process.
         t: initial time.
+        start: what the vertices carry (``chart``); None: weights of the mesh, and the density.
 
     Attributes:
-        n: number of vertices; mass: (n,) their masses, sum one, on every rank.
+        mass: (n,) masses of the vertices, sum one, on every rank.
+        history: moments at all steps, as long as fields are by transforms.
         reference: the mesh where the vertices started.
         weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
             to ``balanced_degree`` with the error ``balance_error``.
         evaluations: number of field evaluations.
         merge_error: estimated relative error of the field by merging so far.
-        timings: seconds in "field", "merge" and "insert".
+        timings: seconds in "field" and "merge".
         All others are those of ``Solver``.
 
     Raises:
@@ -89,6 +99,7 @@ class LagrangianSolver(Inserting, Solver):
         options: Lagrangian | None = None,
         comm: Communicator | None = None,
         t: float = 0.0,
+        start: Start | None = None,
     ) -> None:
         self.options = options = chosen(Lagrangian, options)
         pair = pair_named(options.method)
@@ -100,20 +111,26 @@ class LagrangianSolver(Inserting, Solver):
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
-        interaction = interaction.on_mesh(given.n_vertices, options.tolerance)
-        super().__init__(interaction, ranks, t, EnergyWatch(options.atol))
-        self.pair, self._density = pair, density
-        self._precise = self.interaction.quiet(max(options.rtol, 1e-12))
+        wanted = options.control == "moments" or (options.control == "auto" and start is not None)
+        tolerance = options.tolerance
+        if wanted and tolerance is None:
+            tolerance = _TRANSFORMS
+        interaction = interaction.on_mesh(given.n_vertices, tolerance)
+        self._keeps = self.keeps_history and interaction.harmonics is not None
+        self._keeps = self._keeps and not (interaction.further or interaction.is_external)
+        self._by_moments = wanted and self._keeps
+        wrong = options.accuracy if self._by_moments else options.atol
+        super().__init__(interaction, ranks, t, EnergyWatch(wrong))
+        self.pair, self._charted = pair, start is not None
+        self.precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
         self.manifold = given.manifold
-        self._first_count = given.n_vertices
-        self._refinement = Refinement(options, pair, given)
+        self.history = History()
         self.evaluations, self._dark = 0, DarkPoints()
         self.merge_error = 0.0
-        self.timings |= {"merge": 0.0, "insert": 0.0}
-        self._control = Control(options.rtol, options.atol, self.pair.error_order)
-        self._setting = Setting.shared(ranks)
-        rho = self._weigh()
+        self.timings |= {"merge": 0.0}
+        self._control, self._setting = self._controlled(False)
+        rho = self._weigh(density, start)
         x = given.manifold.lift(given.points)
         with np.errstate(divide="ignore"):
             log_rho = np.log(rho)
@@ -121,6 +138,24 @@ class LagrangianSolver(Inserting, Solver):
 
     has_lengths: bool = False
     """Whether vertices have lengths beside their directions."""
+    keeps_history: ClassVar[bool] = True
+    """Whether the moments of one measure tell its field."""
+
+    @property
+    def n(self) -> int:
+        """Number of vertices."""
+        return self.reference.n_vertices
+
+    @cached_property
+    def longest_edge(self) -> float:
+        """Of the initial mesh, an angle; of a chart, whose edges are of another time, as usual."""
+        mesh = self.reference
+        usual = 1.3 * (self.manifold.total / mesh.n_vertices) ** (1.0 / self.manifold.dimension)
+        if self._charted:
+            return usual
+        x, edges = self.manifold.lift(mesh.points), mesh_edges(mesh)
+        chord = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
+        return float(np.max(2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))))
 
     def lengths(self) -> Array:
         """(n,) those of all vertices. Collective."""
@@ -128,10 +163,11 @@ class LagrangianSolver(Inserting, Solver):
 
     # ------------------------------------------------------------------ vertices and points
 
-    def _weigh(self) -> Array:
+    def _weigh(self, density: Callable[[Array], Array], start: Start | None) -> Array:
         """Set weights and masses of the vertices; gives their initial density."""
-        degree = self.interaction.degree(1e-6)
-        start = start_of(self.reference, self._density, self._first_count, degree, self.comm)
+        if start is None:
+            degree = self.interaction.degree(1e-6)
+            start = start_of(self.reference, density, self.n, degree, self.comm)
         self.weights, self.mass = start.weights, start.mass
         self.balanced_degree, self.balance_error = start.balanced_degree, start.balance_error
         self.initial_mass_error = start.mass_error
@@ -160,9 +196,13 @@ class LagrangianSolver(Inserting, Solver):
     def _set_points(self, points: Points) -> None:
         self._points = points
         model = self.interaction
-        most = _FEW_REFINED if self.refines else self.manifold.few
-        few = points.count <= most and model.compiled_sums
-        self._model = model.direct() if few and model.method == "auto" else self._precise
+        few = points.count <= self.manifold.few and model.compiled_sums
+        direct = few and model.method == "auto"
+        self._model = model.direct() if direct else self.precise
+        if self._by_moments and direct:  # positions of single points matter from now on
+            old, self._by_moments = self._control, False
+            self._control, self._setting = self._controlled(True)
+            self._control.longest, self._control.rejected = old.longest, old.rejected
         self._now: Evaluation | None = None
         self._energy.forget()  # it was that of other points
 
@@ -228,8 +268,54 @@ class LagrangianSolver(Inserting, Solver):
     def _forget(self) -> None:
         self._now = None
 
+    def _controlled(self, few: bool) -> tuple[Control, Setting]:
+        """How long steps may be, and what decides on it."""
+        options, setting, order = self.options, Setting.shared(self.comm), self.pair.error_order
+        if not self._by_moments:
+            return Control(options.rtol, options.atol, order), setting
+        return Control(0.0, options.accuracy, order), setting._replace(measured=self._errors)
+
+    def _errors(self, end: Array, wrong: Array) -> tuple[float, float]:
+        """Sizes of errors (m, k + 1) of this rank's points, were they at ``end``. Collective.
+
+        Relative, of the moments; and of log rho in the mean.
+        """
+        model, k, masses = self._model, end.shape[1], self._points.masses
+        field = self._last.last.field
+        harmonics, moments = model.harmonics, field.moments
+        assert harmonics is not None and moments is not None
+        with self._timed("field"):
+            at = located(model, end)
+            velocity = self.manifold.settled_velocity(at.points, wrong[:, :k])
+            own = harmonics.moment_rates(at, masses[:, None] * velocity)
+            square = float(np.dot(masses, wrong[:, k] ** 2))
+            total = sum_over_ranks(self.comm, np.append(own, square))
+        norm = model.kernel_norm
+        size = max(norm(moments - harmonics.uniform()), 1e3 * model.epsilon * norm(moments))
+        return norm(total[:-1]) / size, _CARRIED * math.sqrt(total[-1])
+
+    @property
+    def contraction_time(self) -> float:
+        """The shortest time in which neighbours come nearer, or farther, by e. Collective."""
+        divergence = self._evaluated().rates[:, -1]
+        (rate,) = max_over_ranks(self.comm, float(np.max(np.abs(divergence), initial=0.0)))
+        return (self.manifold.d - 1) / rate if rate > 0.0 else math.inf
+
+    def _remember(self, t: float, now: Evaluation) -> None:
+        """Keep the moments at a time, and how they change. Collective."""
+        if not self._keeps or now.field.moments is None:
+            return
+        harmonics = self._model.harmonics
+        assert harmonics is not None
+        at, k = located(self._model, self._points.x), self._points.x.shape[1]
+        velocity = self.manifold.settled_velocity(at.points, now.rates[:, :k])
+        own = harmonics.moment_rates(at, self._points.masses[:, None] * velocity)
+        self.history.append(t, now.field.moments, sum_over_ranks(self.comm, own))
+
     def _take(self, t_end: float) -> float:
         now, control, x = self._evaluated(), self._control, self._moving()
+        if self.history.misses(self.t, self.interaction.next_jump):
+            self._remember(self.t, now)
         if self._energy.new:
             with self._timed("field"):
                 self._see_energy(now.field)
@@ -239,15 +325,18 @@ class LagrangianSolver(Inserting, Solver):
                 x, now.rates, self.t, t_end, self._setting,
             )  # fmt: skip
         while True:
-            dt = self._fitted(t_end, control.longest, TOO_SMALL)
-            stages = self._stages(now, dt)
+            longest = control.longest
+            if self._by_moments:
+                longest = min(longest, _STIFF * self.contraction_time)
+            dt = self._fitted(t_end, longest, TOO_SMALL)
+            stages = self._last = self._stages(now, dt)
             trial = try_step(
                 self.pair, stages, x, now.rates, self.t, dt, self._after(dt, t_end), self._setting
             )  # fmt: skip
             if control.accepts(dt, trial):
                 break
-        self._refinement.remember(self.t, dt, stages.moments)
         self._now = self._moved(trial, stages.last)
+        self._remember(self._after(dt, t_end), self._now)
         return dt
 
     def _moving(self) -> Array:
@@ -267,17 +356,14 @@ class LagrangianSolver(Inserting, Solver):
     def _settle(self) -> None:
         field = self.field()
         with self._timed("field"):
-            self._see_energy(field)  # before what ``merge_error`` and ``insert_error`` tell
+            self._see_energy(field)  # before what ``merge_error`` tells
         if self.options.merge and (self.points <= _FEW or self.step % _MERGE_EVERY == 0):
             self._merge()
-        if self.refines and self.step % REFINE_EVERY == 0:
-            with self._timed("insert"):
-                self._refine()
 
     @property
     def merge_radius(self) -> float:
         """Largest distance from their mean at which points become one."""
-        return math.sqrt(2.0 * self._control.atol) / self.interaction.sharpness
+        return math.sqrt(2.0 * self.options.atol) / self.interaction.sharpness
 
     def _merge(self) -> None:
         """Make one point of what has collapsed. Collective; the same decision on every rank."""
@@ -291,54 +377,6 @@ class LagrangianSolver(Inserting, Solver):
                 self.merge_error += 0.5 * self.interaction.sharpness**2 * moved
                 self._set_points(points)
 
-    # ------------------------------------------------------------------ new vertices
-
-    def _refine(self) -> None:
-        """Insert vertices on edges that have become long and carry mass. Collective."""
-        if self.field().moments is None:  # what has just become one has left few points
-            self._refinement.too_few(self.t)
-        for _ in range(PASSES):
-            edges = self._refinement.long_edges(self.reference, self.positions(), self.mass, self.t)
-            if edges is None:
-                break
-            self._insert(edges)
-
-    def _insert(self, edges: IntArray) -> None:
-        """Put vertices into the middle of edges of the reference mesh, with all their history."""
-        mesh = self.reference
-        new = self.manifold.lift(mesh.points)[edges].sum(axis=1)
-        new /= np.linalg.norm(new, axis=1, keepdims=True)
-        # Steps are known, so that noise decides on none of them.
-        model = self._precise.with_dark(self.interaction.dark)
-        followed = self._refinement.followed(new[own_share(self.comm, len(new))], model)
-        if not self._setting.together(followed is not None):
-            why = "new vertices came where the transforms do not resolve Z"
-            self._refinement.stop(self.t, why)
-            return
-        assert followed is not None
-        x, change = (joined(self.comm, own) for own in followed)
-        old_x, old_log = self.positions(), self.log_density()
-        before = self._moments()
-        points, cells = self.manifold.with_vertices(
-            mesh.points, mesh.cells, self.manifold.settle(new), edges
-        )
-        self.reference = replace(mesh, points=points, cells=cells)
-        rho = self._weigh()
-        with np.errstate(divide="ignore"):
-            new_log = np.log(rho[len(old_x) :]) + change
-        group = np.concatenate([self.group, self.points + np.arange(len(new))])
-        every_x, every_log = np.concatenate([old_x, x]), np.concatenate([old_log, new_log])
-        self._set_points(Points(self.comm, self.mass, every_x, every_log, group))
-        after = self._moments()
-        norm = self._model.kernel_norm
-        error = norm(after - before) / norm(before)
-        self._refinement.error = max(self._refinement.error, error)
-
-    def _moments(self) -> Array:
-        moments = self.field().moments
-        assert moments is not None
-        return moments
-
     # ------------------------------------------------------------------ restart
 
     def state(self) -> LagrangianState | None:
@@ -346,7 +384,7 @@ class LagrangianSolver(Inserting, Solver):
         x, log_rho = self.positions(), self.log_density()
         if self.comm.rank != 0:
             return None
-        control, until = self._control, self.refined_until
+        control = self._control
         return LagrangianState(
             t=self.t,
             step=self.step,
@@ -361,30 +399,24 @@ class LagrangianSolver(Inserting, Solver):
             previous=control.previous,
             rejected=control.rejected,
             merge_error=self.merge_error,
-            insert_error=self.insert_error,
-            history=self._refinement.history(),
-            refined_until=math.nan if until is None else until[0],
-            refined_why="" if until is None else until[1],
+            past=self.history.rows(),
         )
 
     def _refuse_state(self, state: State) -> None:
         assert isinstance(state, LagrangianState)
-        if state.reference.shape[1] != self.reference.gdim or len(state.x) < self._first_count:
+        if state.reference.shape[1] != self.reference.gdim:
             raise InputError(
-                f"a state of {len(state.x)} vertices found, {self._first_count} or more expected"
+                f"a state in {state.reference.shape[1]} coordinates found, {self.reference.gdim} "
+                "expected"
             )
 
     def _restore(self, state: State | None) -> None:
         known = self.comm.bcast(state, root=0)
         assert isinstance(known, LagrangianState)
-        if len(known.x) != self.n:
-            self.reference = replace(self.reference, points=known.reference, cells=known.cells)
-            self._weigh()
+        self.reference = replace(self.reference, points=known.reference, cells=known.cells)
         self.mass = known.mass
+        self.merge_error, self.history = known.merge_error, History.from_rows(known.past)
+        self._set_points(Points(self.comm, self.mass, known.x, known.log_rho, known.group))
         control = self._control
         control.longest, control.previous = known.longest, known.previous
         control.rejected = known.rejected
-        self.merge_error, self._refinement.error = known.merge_error, known.insert_error
-        until = known.refined_until, known.refined_why
-        self._refinement.restore(self.t, known.history, until, self._precise)
-        self._set_points(Points(self.comm, self.mass, known.x, known.log_rho, known.group))

@@ -16,7 +16,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Start", "start_of"]
+__all__ = ["Start", "checked_density", "start_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Start:
         Raises:
             InputError: a density that is negative, not finite or zero everywhere.
         """
-        rho, mass_error = _density_at(mesh, density, self.weights)
+        rho, mass_error = checked_density(density(mesh.embedded()), self.weights)
         return replace(self, rho=rho, mass_error=mass_error)
 
 
@@ -78,15 +78,17 @@ def start_of(
         full=True,
     )
     weights = joined(comm, own_weights)
-    rho, mass_error = _density_at(mesh, density, weights)
+    rho, mass_error = checked_density(density(mesh.embedded()), weights)
     return Start(weights, balanced_degree, balance_error, rho, mass_error)
 
 
-def _density_at(
-    mesh: Mesh, density: Callable[[Array], Array], weights: Array
-) -> tuple[Array, float]:
-    """A density (n,) of mass one, and its mass as given, minus one."""
-    rho = np.asarray(density(mesh.embedded()), dtype=np.float64)
+def checked_density(values: Array, weights: Array) -> tuple[Array, float]:
+    """A density (n,) of mass one from values at nodes, and its mass as given, minus one.
+
+    Raises:
+        InputError: it is negative, not finite or zero everywhere.
+    """
+    rho = np.asarray(values, dtype=np.float64)
     bad = np.flatnonzero(~(np.isfinite(rho) & (rho >= 0.0)))
     if bad.size:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,8 @@ class LagrangianState(State):
         log_rho: (n,) log of the density with respect to sigma; mass: (n,).
         group: (n,) vertices with the same number are one point for good.
         longest, previous, rejected: what the step control remembers.
-        merge_error, insert_error: estimates made so far, see ``LagrangianSolver``.
-        history: (k, 2 + stages * coefficients) time, step and the moments of all stages of each
-            step; empty without refinement.
-        refined_until, refined_why: when, and why, no more vertices could be inserted; nan: they
-            still can.
+        merge_error: estimate made so far, see ``LagrangianSolver``.
+        past: (k, 1 + 2 c) moments at all steps, see ``History.rows``.
     """
 
     reference: Array
@@ -40,7 +37,4 @@ class LagrangianState(State):
     previous: float
     rejected: int
     merge_error: float
-    insert_error: float
-    history: Array
-    refined_until: float
-    refined_why: str
+    past: Array = field(kw_only=True, default_factory=lambda: np.zeros((0, 1)))

@@ -179,6 +179,14 @@ class CircleHarmonics(_Circular, Harmonics):
         slope = self._synthesise(derivative, at)
         return slope[:, None] * np.column_stack([-np.sin(at.angles), np.cos(at.angles)])
 
+    def moment_rates(self, points: Array | Located, flows: Array) -> Array:
+        at = self._located(points)
+        speed = np.cos(at.angles) * flows[:, 1] - np.sin(at.angles) * flows[:, 0]
+        along, k = self.moments(at, speed), self.degrees[1::2]
+        out = np.zeros_like(along)
+        out[1::2], out[2::2] = -k * along[2::2], k * along[1::2]
+        return out
+
     def hessian(self, coefficients: Array, points: Array | Located) -> Array:
         at = self._located(points)
         bend = self._synthesise(self.laplacian_coefficients(coefficients), at)

@@ -1,4 +1,4 @@
-"""Compiled: tangent vectors of S^2 from their components along theta and phi."""
+"""Compiled: tangent vectors of S^2 from and to their components along theta and phi."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numba as nb
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["add_frame"]
+__all__ = ["add_frame", "in_frame"]
 
 
 @nb.njit(nogil=True, error_model="numpy", cache=True)
@@ -31,3 +31,18 @@ def add_frame(x: Array, slopes: Array, out: Array) -> None:
         out[i, 0] = g0 * ct * cp - g1 * sp
         out[i, 1] = g0 * ct * sp + g1 * cp
         out[i, 2] = -g0 * st
+
+
+@nb.njit(nogil=True, error_model="numpy", cache=True)
+def in_frame(x: Array, vectors: Array, slopes: Array) -> None:
+    """Components along theta and phi, (2, n), of vectors (n, 3): the inverse of ``add_frame``."""
+    for i in range(x.shape[0]):
+        x0, x1, x2 = x[i, 0], x[i, 1], x[i, 2]
+        square = x0 * x0 + x1 * x1
+        rho = math.sqrt(square) if square > 1e-280 else math.hypot(x0, x1)
+        cp, sp = (x0 / rho, x1 / rho) if rho > 0.0 else (math.copysign(1.0, x0), 0.0)
+        radius = math.sqrt(rho * rho + x2 * x2)
+        ct, st = x2 / radius, rho / radius
+        v0, v1, v2 = vectors[i, 0], vectors[i, 1], vectors[i, 2]
+        slopes[0, i] = (v0 * cp + v1 * sp) * ct - v2 * st
+        slopes[1, i] = v1 * cp - v0 * sp

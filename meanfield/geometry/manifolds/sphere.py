@@ -203,6 +203,24 @@ class SphereHarmonics(_Spherical, Harmonics):
         in_parts(n, part)
         return out
 
+    def moment_rates(self, points: Array | Located, flows: Array) -> Array:
+        at = self._located(points)
+        n = at.angles.shape[0]
+        if n == 0:
+            return np.zeros(self.degrees.size)
+
+        from meanfield.geometry.manifolds.frames import in_frame  # compiled: where needed
+
+        slopes = np.empty((2, n))
+        in_frame(at.points, np.ascontiguousarray(flows), slopes)
+
+        def part(nodes: slice) -> NDArray[np.complex128]:
+            return load_ducc0().sht.adjoint_synthesis_general(
+                map=slopes[:, nodes], loc=at.angles[nodes], spin=1, mode="DERIV1", **self._options
+            )[0]
+
+        return self._packing.real(reduce(np.add, in_parts(n, part)))
+
     def hessian(self, coefficients: Array, points: Array | Located) -> Array:
         """Its trace is the Laplacian, and the rest a tensor of spin 2."""
         at = self._located(points)

@@ -103,6 +103,17 @@ class Harmonics(Basis):
         Zonal: the derivative with respect to theta, (n, 1).
         """
 
+    @abstractmethod
+    def moment_rates(self, points: Array | Located, flows: Array) -> Array:
+        """sum_j <v_j, grad Y_k(x_j)>, (n_coefficients,): the adjoint of ``gradient``.
+
+        Of masses m_j that move with X_j, v = m X, the time derivative of their moments.
+
+        Args:
+            points: (n, gdim).
+            flows: (n, gdim) tangent vectors v, in the coordinates of the points.
+        """
+
     def hessian(self, coefficients: Array, points: Array | Located) -> Array:
         """Covariant second derivatives of f as tangential matrices, (n, gdim, gdim).
 

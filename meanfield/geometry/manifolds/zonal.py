@@ -244,6 +244,16 @@ class ZonalHarmonics(_AxiallySymmetric, Harmonics):
         c = (coefficients * self._root_dimension)[1:] * (l * (l + self.d - 2) / (self.d - 1))
         return (-np.sin(at.angles) * (c @ p))[:, None]
 
+    def moment_rates(self, points: Array | Located, flows: Array) -> Array:
+        at = self._located(points)
+        out = np.zeros(self.degree + 1)
+        if self.degree > 0:
+            p = gegenbauer(np.cos(at.angles), self.d + 2, self.degree - 1)
+            l = self.degrees[1:]
+            c = self._root_dimension[1:] * (l * (l + self.d - 2) / (self.d - 1))
+            out[1:] = c * (p @ (-np.sin(at.angles) * flows[:, 0]))
+        return out
+
 
 @dataclass(frozen=True)
 class ZonalGrid(_AxiallySymmetric, MatrixGrid):

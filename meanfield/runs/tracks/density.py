@@ -313,11 +313,6 @@ class LagrangianTrack(_MeshTrack):
                 f"was {implied:.3g} and not 1. rho is that at the vertices, no more; masses, "
                 "moments and energies are not made of it"
             )
-        if solver.inserted:
-            record |= {"inserted_vertices": solver.inserted, "insert_error": solver.insert_error}
-        if solver.refined_until is not None:
-            t, why = solver.refined_until
-            notes.append(f"from t = {t:.4g} on, no vertices could be inserted: {why}")
         return record, notes
 
 

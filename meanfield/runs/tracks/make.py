@@ -27,7 +27,12 @@ from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
-from meanfield.dynamics.lagrangian import LagrangianSolver, SchemedSolver, SlicedSolver
+from meanfield.dynamics.lagrangian import (
+    LagrangianSolver,
+    SchemedSolver,
+    SlicedSolver,
+    characteristics,
+)
 from meanfield.dynamics.layers import LayerSolver
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
 from meanfield.dynamics.particles import ParticleSolver
@@ -174,7 +179,9 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
             bare = scheme.without_heads()
             moving = SchemedSolver(model, mesh, law, bare, options=options, comm=comm)
         else:
-            moving = LagrangianSolver(model, mesh, law, options=options, comm=comm)
+            end = case.time.end
+            moving = characteristics(model, mesh, law, end, options=options, comm=comm)
+            mesh = None if mesh is None else moving.reference
         return LagrangianTrack(case, moving, mesh)
     load_dolfinx()
     space = P1Space(mesh, comm)

@@ -1,0 +1,101 @@
+"""Quadrature rules of high degree on each geometry, with cells between their nodes.
+
+Exact for polynomials of a degree that grows with the number of nodes, weights > 0 of sum one. Knows
+nothing of meshes that others make, nor of what is integrated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.errors import InputError
+from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.mesh import IntArray, hull_cells
+from meanfield.geometry.polynomials import gauss_gegenbauer
+from meanfield.geometry.sphere import Array
+
+__all__ = ["Rule", "cells_between", "rule_on"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Nodes and weights for the uniform probability.
+
+    Attributes:
+        points: (n, gdim) in the coordinates of the geometry; weights: (n,) > 0, sum one.
+        degree: of harmonics up to which it is exact.
+    """
+
+    points: Array
+    weights: Array
+    degree: int
+
+
+def rule_on(manifold: Manifold, number: int) -> Rule:
+    """The rule of about ``number`` nodes on a geometry.
+
+    S^2: Gauss-Legendre latitudes with fewer longitudes near the poles. S^1: equal steps. Zonal:
+    Gauss-Gegenbauer nodes.
+
+    Raises:
+        InputError: fewer than 8 nodes, or a geometry that has none.
+    """
+    if manifold.name not in _RULES:
+        raise InputError(f"no quadrature rule on '{manifold.name}'")
+    if number < 8:
+        raise InputError(f"{number} nodes of a quadrature rule found, 8 or more expected")
+    return _RULES[manifold.name](manifold, number)
+
+
+def cells_between(manifold: Manifold, points: Array) -> IntArray:
+    """Cells (m, corners) of points (n, gdim): triangles of the hull, or intervals in their order.
+
+    Not closed in zonal geometry: poles are no nodes.
+    """
+    if manifold.dimension == 2:
+        return hull_cells(points)
+    order = np.argsort(manifold.angles(points), kind="stable")
+    ends = np.roll(order, -1) if manifold.closed else order[1:]
+    return np.stack([order[: len(ends)], ends], axis=1)
+
+
+def _longitudes(latitudes: int, sine: Array) -> IntArray:
+    """On each latitude as many nodes as the degree 2 ``latitudes`` - 1 takes there."""
+    needed = np.ceil(2.0 * latitudes * sine + 0.5 * latitudes**0.6 + 6.0)
+    return np.minimum(2 * latitudes, needed.astype(np.int64))
+
+
+def _on_sphere(manifold: Manifold, number: int) -> Rule:
+    latitudes = max(4, round(math.sqrt(number / 1.42)))
+    z, v = gauss_gegenbauer(3, latitudes)
+    sine = np.sqrt(1.0 - z * z)
+    counts = _longitudes(latitudes, sine)
+    row = np.repeat(np.arange(latitudes), counts)
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    # Odd rows are shifted by half a step.
+    phi = (place + 0.5 * (row % 2)) * (2.0 * math.pi / counts[row])
+    points = np.stack([sine[row] * np.cos(phi), sine[row] * np.sin(phi), z[row]], axis=1)
+    return Rule(points, (v / counts)[row], 2 * latitudes - 1)
+
+
+def _on_circle(manifold: Manifold, number: int) -> Rule:
+    phi = 2.0 * math.pi * np.arange(number) / number
+    return Rule(
+        np.stack([np.cos(phi), np.sin(phi)], axis=1), np.full(number, 1.0 / number), number - 1
+    )
+
+
+def _on_latitudes(manifold: Manifold, number: int) -> Rule:
+    cosines, weights = gauss_gegenbauer(manifold.d, number)
+    return Rule(np.arccos(cosines)[:, None], weights, 2 * number - 1)
+
+
+_RULES: dict[str, Callable[[Manifold, int], Rule]] = {
+    "sphere": _on_sphere,
+    "circle": _on_circle,
+    "zonal": _on_latitudes,
+}
