@@ -1,0 +1,227 @@
+"""Benchmarks with a history: one JSON line for each item, in docs/benchmarks.jsonl.
+
+    scripts/env python scripts/benchmarks/history.py                  # time everything, add lines
+    scripts/env python scripts/benchmarks/history.py --items field tokens
+    scripts/env python scripts/benchmarks/history.py --show           # docs/benchmarks.md, .png
+
+A line has the date, the commit, the machine, the seconds of an item (the least of some calls), and
+their ratio to a fixed loop (``reference_loop``, one thread, 4e6 exponentials) timed just before and
+after: by that ratio machines, and a machine on a busy day, can be compared. The memory of a rank
+has no ratio. What the items are is told by their functions in ``items.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.insert(0, str(Path(__file__).parent))
+from items import ITEMS, TIMED_ONCE, Timed
+
+_DOCS = Path(__file__).parents[2] / "docs"
+_MEMORY = "memory of a rank, level 7"
+_SHOWN = 8  # commits in the table
+
+
+@nb.njit(cache=True)
+def reference_loop(n: int) -> float:
+    """``n`` exponentials, each of what the one before has given: nothing can be left out."""
+    total, x = 0.0, 0.5
+    for _ in range(n):
+        x = math.exp(-x) * 0.9 + 0.05
+        total += x
+    return total
+
+
+def reference_seconds() -> float:
+    """Of the reference loop: the least of three."""
+    reference_loop(10)
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        reference_loop(4_000_000)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def timed(item: Timed, repeats: int) -> tuple[float, float]:
+    """Seconds of an item, and over those of the reference loop: the least of both."""
+    seconds, ratios = [], []
+    before = reference_seconds()
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        item()
+        seconds.append(time.perf_counter() - begun)
+        after = reference_seconds()
+        ratios.append(2.0 * seconds[-1] / (before + after))
+        before = after
+    return min(seconds), min(ratios)
+
+
+def memory_per_rank(small: bool, ranks: int = 2) -> float:
+    """Largest resident memory (GB) of a rank after three explicit steps at level 7."""
+    level = 3 if small else 7
+    code = (
+        "import resource\n"
+        "from meanfield.dynamics.eulerian import EulerianSolver\n"
+        "from meanfield.dynamics.space import P1Space\n"
+        "from meanfield.geometry.laws import standard_density\n"
+        "from meanfield.geometry.mesh import icosphere\n"
+        "from meanfield.interaction.attention import Attention\n"
+        "from meanfield.software import load_mpi\n"
+        "comm = load_mpi().COMM_WORLD\n"
+        f"space = P1Space(icosphere({level}) if comm.rank == 0 else None, comm)\n"
+        "rho = standard_density().density(space.points[: space.n_owned])\n"
+        "solver = EulerianSolver(space, Attention('sa', 4.0, 3, 'sphere'), rho)\n"
+        "[solver.advance(1.0) for _ in range(3)]\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "most = comm.allreduce(used, op=load_mpi().MAX)\n"
+        "print(most / 1e6 if comm.rank == 0 else '', end='')\n"
+    )
+    command = ["mpirun", "-n", str(ranks), sys.executable, "-c", code]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(found.stdout.split()[-1])
+
+
+def _git(*words: str) -> str:
+    found = subprocess.run(["git", *words], cwd=_DOCS.parent, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def about() -> dict[str, object]:
+    """Date, commit and machine."""
+    model = platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        names = [line for line in cpus.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": _git("rev-parse", "--short=10", "HEAD") or "unknown",
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "machine": f"{model}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def measured(names: Sequence[str], repeats: int, small: bool, path: Path) -> None:
+    """Time items and add a line for each to a file, as they come."""
+    head = about()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        line: dict[str, object]
+        if name == _MEMORY:
+            line = {"item": name, "gigabytes": round(memory_per_rank(small), 4)}
+        else:
+            item = ITEMS[name](small)
+            if name not in TIMED_ONCE:
+                item()
+            seconds, ratio = timed(item, 1 if name in TIMED_ONCE else repeats)
+            line = {
+                "item": name,
+                "seconds": float(f"{seconds:.4g}"),
+                "ratio": float(f"{ratio:.4g}"),
+            }
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(head | line) + "\n")
+        print(json.dumps(line), flush=True)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def table(lines: Sequence[dict[str, object]]) -> str:
+    """The history as a page: a row for each item, a column for each of the last commits."""
+    commits = list(dict.fromkeys(str(line["commit"]) for line in lines))[-_SHOWN:]
+    dates = {str(line["commit"]): str(line["date"]) for line in lines}
+    machines = dict.fromkeys(str(line["machine"]) for line in lines)
+    text = [
+        "# Benchmarks", "",
+        "Made by `scripts/benchmarks/history.py --show` from `benchmarks.jsonl`: time of each item",
+        "over that of a fixed loop (one thread, 4e6 exponentials) on the same machine at the same",
+        "time, and seconds there in brackets.", "",
+        "| item | " + " | ".join(f"{commit}, {dates[commit]}" for commit in commits) + " |",
+        "|---|" + "---|" * len(commits),
+    ]  # fmt: skip
+    for name in [*ITEMS, _MEMORY]:
+        cells = []
+        for commit in commits:
+            found = [x for x in lines if x["item"] == name and str(x["commit"]) == commit]
+            cells.append(_cell(found[-1]) if found else "")
+        text.append(f"| {name} | " + " | ".join(cells) + " |")
+    text += ["", "What they are:", ""]
+    text += [f"* {name}: {(make.__doc__ or '').strip()}" for name, make in ITEMS.items()]
+    text += [f"* {_MEMORY}: largest resident memory (GB) of one of two ranks, explicit steps.", ""]
+    text += ["Machines: " + "; ".join(machines) + ".", ""]
+    return "\n".join(text)
+
+
+def _cell(line: dict[str, object]) -> str:
+    if "gigabytes" in line:
+        return f"{line['gigabytes']:.3g} GB"
+    return f"{line['ratio']:.4g} ({line['seconds']:.3g} s)"
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    """The lines of a history, oldest first."""
+    return [json.loads(text) for text in path.read_text("utf-8").splitlines() if text]
+
+
+def drawn(lines: Sequence[dict[str, object]], path: Path) -> None:
+    """Ratios over commits, each relative to the first one of its item."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    commits = list(dict.fromkeys(str(line["commit"]) for line in lines))
+    figure, axes = pyplot.subplots(figsize=(7.0, 4.0), layout="constrained")
+    for name in ITEMS:
+        own = {str(x["commit"]): float(str(x["ratio"])) for x in lines if x["item"] == name}
+        at = [k for k, commit in enumerate(commits) if commit in own]
+        if at:
+            first = own[commits[at[0]]]
+            axes.plot(at, [own[commits[k]] / first for k in at], "o-", ms=4, label=name)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(commits)), commits, rotation=45, ha="right", fontsize=7)
+    axes.set_ylabel("time over the first one")
+    axes.legend(fontsize=7, ncols=2)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Measure, or show."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    names = [*ITEMS, _MEMORY]
+    parser.add_argument("--items", nargs="+", choices=names, default=names, metavar="ITEM")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--small", action="store_true", help="sizes that only try the script")
+    parser.add_argument("--file", type=Path, default=_DOCS / "benchmarks.jsonl")
+    parser.add_argument("--show", action="store_true", help="write the page and the picture")
+    options = parser.parse_args()
+    if not options.show:
+        measured(options.items, options.repeat, options.small, options.file)
+        return
+    lines = read(options.file)
+    options.file.with_suffix(".md").write_text(table(lines), encoding="utf-8")
+    drawn(lines, options.file.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
