@@ -69,10 +69,12 @@ tangent = (real(width, 2, n) - 0.5).astype(np.float32)
 rho, flux, (outflow, rate, new) = np.exp(9.0 * real(n) - 5.0), np.zeros(width * n + 1), real(3, n)
 of = limiter("log-muscl")
 for limited in (False, True):
+    bends = np.empty(n)
     sweep.emit(
         neighbour, real(width, n), tangent, real(3, n), real(n), rho, np.log(rho), real(n),
-        np.empty((0, n)), 0.5, limited, of.address, flux, outflow, rate,
+        np.empty((0, n)), 0.5, limited, of.address, real(n), bends, flux, outflow, rate,
     )
+    found += [bends] if limited else []
     reverse = rng.permutation(width * n).reshape(width, n).astype(np.int32)
     sweep.collect(reverse, real(n), rho, flux, outflow, real(n), 0.1, 0.25, real(n), new)
     found += [flux.copy(), outflow.copy(), rate.copy(), new.copy()]

@@ -37,7 +37,7 @@ _NO_TOKENS = {
     "expected tokens (solver.type 'particles' or 'layers')"
 }
 
-Limited = Literal["log-muscl"]
+Limited = Literal["log-muscl", "bounded"]
 """Schemes whose edge densities a limiter makes (``dynamics.limiters``); here for both solvers."""
 
 
@@ -63,8 +63,9 @@ class Eulerian:
     """
 
     scheme: Literal[Limited, "upwind"] = "log-muscl"
-    """Fluxes: "log-muscl" (second order where smooth; with diffusion means of neighbours), or
-    "upwind" (first order, the energy monotone by proof)."""
+    """Fluxes: "log-muscl" (second order where smooth, no new maxima at jumps; with nonlinear
+    diffusion means of neighbours), "bounded" (no new maxima anywhere, proved for ``cfl`` <= 0.5:
+    less accurate at unresolved peaks), or "upwind" (first order, the energy monotone by proof)."""
     stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
     """Runge-Kutta method."""
     cfl: Number = Field(default=0.9, gt=0.0, le=1.0)
@@ -104,9 +105,10 @@ class Implicit:
     """Finite elements on a fixed mesh, implicit in time: any diffusion, any step."""
 
     scheme: Literal[Limited, "fitted"] = "log-muscl"
-    """Fluxes: "log-muscl" (second order where smooth, also where drift dominates), or "fitted"
-    (exponentially fitted alone: upwind for kappa = 0). With an exponent of the diffusion other than
-    1 the means of neighbours, or upwind."""
+    """Fluxes: "log-muscl" (second order where smooth, also where drift dominates, no new maxima at
+    jumps), "bounded" (no edge above its neighbourhood anywhere: less accurate at unresolved peaks),
+    or "fitted" (exponentially fitted alone: upwind for kappa = 0). With an exponent of the
+    diffusion other than 1 the means of neighbours, or upwind."""
     order: Whole = Field(default=2, ge=1, le=2)
     """Of the steps in time: 2 (extrapolated) or 1."""
     rtol: Number = Field(default=1e-3, ge=1e-9, le=1e-1)

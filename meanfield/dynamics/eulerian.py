@@ -29,23 +29,22 @@ Knows a space, an interaction and the state; nothing of files, cases or observer
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from meanfield.case.solvers import Eulerian
-from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState, log_of
+from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensityState
 from meanfield.dynamics.drift import Drift
+from meanfield.dynamics.edgesweep import EdgeSweep
 from meanfield.dynamics.exchange import Exchange
 from meanfield.dynamics.fluxes import exchanged
-from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.linear import Rates
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, grown_step
-from meanfield.dynamics.sweep import collect, emit, emit_to_halo
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
@@ -71,12 +70,14 @@ class EulerianState(DensityState):
             in the last step (over all ranks).
         history_times: (k,) and history: what drops are made of at the last steps, (k, n) if that is
             one row, a potential, and (k, c, n) if there are c. Levels are made anew.
+        curvature: (n,) of log rho in the last stage (``EdgeSweep``); empty where there is none.
     """
 
     allowed: float
     rate: float
     history_times: Array
     history: Array
+    curvature: Array = field(default_factory=lambda: np.zeros(0))
 
 
 class EulerianSolver(DensitySolver):
@@ -129,7 +130,8 @@ class EulerianSolver(DensitySolver):
             limits = "fitted" if scheme == "upwind" else scheme
             self._exchange = Exchange(space, self.weights, limits, _MOST)
         self._stages = STEPPERS[self.options.stepper]
-        self._limiter = limiter("mean" if self._spreads and scheme != "upwind" else scheme)
+        centred = self._spreads and scheme != "upwind"
+        self._sweep = EdgeSweep(space, self.weights, "mean" if centred else scheme)
         self.timings["sweep"] = 0.0
         self.refused = 0
         interaction = self.interaction  # cut to the mesh
@@ -142,10 +144,6 @@ class EulerianSolver(DensitySolver):
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0
 
-        n, width = space.n_owned, space.stars.neighbour.shape[0]
-        self._flux = np.zeros(width * n + 1)
-        self._outflow, self._outrate = np.zeros(n), np.zeros(n)
-
     # ------------------------------------------------------------------ the state
 
     def state(self) -> EulerianState | None:
@@ -156,13 +154,17 @@ class EulerianSolver(DensitySolver):
         n = self.space.n_owned
         kept = [rows[:-1] if self._edges.changes else rows for _, rows in entries]
         values = [[self.space.gather(row[:n]) for row in rows] for rows in kept]
-        if rho is None:
+        bends = self._sweep.curvature
+        curvature = np.zeros(0) if bends is None else self.space.gather(bends)
+        if rho is None or curvature is None:
             return None
         stack = np.array(values) if values else np.zeros((0, self.space.n_global))
         if stack.ndim == 3 and stack.shape[1] == 1:
             stack = stack[:, 0]
         times = np.array([entry[0] for entry in entries])
-        return EulerianState(self.t, self.step, self.dt, rho, self._allowed, rate, times, stack)
+        return EulerianState(
+            self.t, self.step, self.dt, rho, self._allowed, rate, times, stack, curvature
+        )
 
     def _restore(self, state: State | None) -> None:
         assert state is None or isinstance(state, EulerianState)
@@ -174,6 +176,9 @@ class EulerianSolver(DensitySolver):
         self._allowed, self._rate, times, count = self.space.comm.bcast(numbers, root=0)
         self.rho = self.space.scatter(None if state is None else state.rho)
         self._free_energy = None
+        bends = None if state is None or state.curvature.size == 0 else state.curvature
+        known = self.space.comm.bcast(bends is not None, root=0)
+        self._sweep.curvature = self.space.scatter(bends) if known else None
         self._history = History()
         for k, t in enumerate(times):
             rows: Array = np.empty((count, self.space.n_local))
@@ -257,8 +262,8 @@ class EulerianSolver(DensitySolver):
                     rho = self._exchanged(rho, rates, dt, stage.keep, old)
                     rate = max(rate, rates.fastest)
                     continue
-                rho = self._euler(rho, drift, dt, stage.keep, old)
-                rate = max(rate, float(np.max(self._outrate, initial=0.0)))
+                rho = self._sweep.euler(rho, drift, dt, stage.keep, old)
+                rate = max(rate, self._sweep.rate)
         return rho, rate
 
     def _exchanged(self, rho: Array, rates: Rates, dt: float, keep: float, old: Array) -> Array:
@@ -301,8 +306,7 @@ class EulerianSolver(DensitySolver):
                 if self._exchange is not None:
                     self._rate = self._exchange.rates(drift, self.rho, self.kappa).fastest
                 else:
-                    self._emit(self.rho, drift, 0.0, limited=False)
-                    self._rate = float(np.max(self._outrate, initial=0.0))
+                    self._rate = self._sweep.upwind_rate(self.rho, drift)
         (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion(self.t)))
         share = 1.0 if self.diffusion_in_time.is_linear else _WITH_DIFFUSION
         return share * self.options.cfl / rate if rate > 0.0 else math.inf
@@ -347,31 +351,6 @@ class EulerianSolver(DensitySolver):
             if now - before > noise:
                 self._energy.record(now - before, scale)
         self._free_energy = now
-
-    def _emit(self, rho: Array, drift: Drift, dt: float, limited: bool) -> None:
-        stars = self.space.stars
-        local = self.space.with_ghosts(rho)
-        log_rho = log_of(local) if limited else local
-        emit(
-            stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self.weights, local,
-            log_rho, drift.xi, drift.drops, dt, limited, self._limiter.address, self._flux,
-            self._outflow, self._outrate,
-        )  # fmt: skip
-
-    def _euler(self, rho: Array, drift: Drift, dt: float, keep: float, old: Array) -> Array:
-        self._emit(rho, drift, dt, self._limiter.active)
-        stars, space = self.space.stars, self.space
-        from_halo: Array = np.empty(0)
-        if space.comm.size > 1:
-            inflow = np.zeros(space.n_local)
-            emit_to_halo(self._flux, stars.halo_slot, stars.halo_vertex, inflow)
-            from_halo = space.add_from_ghosts(inflow)
-        new = np.empty_like(rho)
-        collect(
-            stars.reverse, self.weights, rho, self._flux, self._outflow, from_halo, dt, keep, old,
-            new,
-        )  # fmt: skip
-        return new
 
     @property
     def _mass_tolerance(self) -> float:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.density import log_of
 from meanfield.dynamics.drift import Drift
-from meanfield.dynamics.fluxes import exchange_rates, log_gradients
+from meanfield.dynamics.fluxes import exchange_rates
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.linear import Rates
+from meanfield.dynamics.slopes import star_rooms, star_slopes
 from meanfield.dynamics.space import P1Space
 from meanfield.geometry.sphere import Array
 
@@ -42,24 +43,32 @@ class Exchange:
         space, stars, n = self._space, self._space.stars, self._space.n_owned
         limited = self._limiter.active
         log_rho: Array = np.zeros(0)
-        gradient: Array = np.zeros((2, 0))
+        slopes: Array = np.zeros((5, 0))
         if limited:
             log_rho = log_of(space.with_ghosts(rho))
-            gradient = np.empty((2, space.n_local))
-            own = gradient if space.n_local == n else np.empty((2, n))
-            log_gradients(stars.neighbour, stars.tangent, stars.gram, log_rho, own)
-            for k in range(2):
-                gradient[k] = space.with_ghosts(own[k])
+            slopes = self._slopes(log_rho)
         arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
         exchange_rates(
             stars.neighbour, stars.coefficient, stars.tangent, self._back, drift.xi, drift.drops,
-            kappa, limited, self._limiter.address, self._most, log_rho, gradient, arriving, leaving,
+            kappa, limited, self._limiter.address, self._most, log_rho, slopes, arriving, leaving,
         )  # fmt: skip
         (fastest,) = space.max(float(np.max(leaving / self._weights, initial=0.0)))
         order = None
         if kappa == 0.0 and space.comm.size == 1 and drift.is_gradient:
             order = np.argsort(drift.xi, kind="stable")
         return Rates(arriving, leaving, order, fastest)
+
+    def _slopes(self, log_rho: Array) -> Array:
+        """What the limiter asks of the stars of all local vertices, (5, n_local). Collective."""
+        space, stars = self._space, self._space.stars
+        own = np.empty((5, space.n_owned))
+        star_slopes(stars.neighbour, stars.tangent, stars.gram, log_rho, own)
+        curvature, own[4] = own[4].copy(), 0.0
+        if self._limiter.curved:
+            star_rooms(stars.neighbour, space.with_ghosts(curvature), own[4])
+        if space.n_local == space.n_owned and space.comm.size == 1:
+            return own
+        return np.stack([space.with_ghosts(row) for row in own])
 
 
 def _back_tangents(space: P1Space) -> NDArray[np.float32]:

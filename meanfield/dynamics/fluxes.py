@@ -40,7 +40,6 @@ __all__ = [
     "exchange_rates",
     "exchanged",
     "flow_up",
-    "log_gradients",
     "relax",
     "remainder",
 ]
@@ -67,40 +66,18 @@ def _log_sinhc(x: float) -> float:
     return x + math.log(-math.expm1(-2.0 * x) / (2.0 * x))
 
 
-@nb.njit(cache=True)
-def log_gradients(
-    neighbour: NDArray[np.int32],
-    tangent: NDArray[np.float32],
-    gram: Array,
-    log_rho: Array,
-    out: Array,
-) -> None:
-    """Least-squares gradients of log rho at the owned vertices: ``out`` (2, n_owned), written."""
-    width, n = neighbour.shape
-    out[:] = 0.0
-    for k in range(width):
-        for i in range(n):
-            ahead = steep(log_rho[neighbour[k, i]] - log_rho[i])
-            out[0, i] += tangent[k, 0, i] * ahead
-            out[1, i] += tangent[k, 1, i] * ahead
-    for i in range(n):
-        a, b = out[0, i], out[1, i]
-        out[0, i] = gram[0, i] * a + gram[1, i] * b
-        out[1, i] = gram[1, i] * a + gram[2, i] * b
-
-
 @nb.njit(inline="always")
-def _both_ends(
-    other: NDArray[np.int32], start: int, stop: int, own: NDArray[np.float32],
-    back: NDArray[np.float32], drop: Array, log_rho: Array, gradient: Array, forward: Array,
-    along: Array,
-) -> np.uintp:  # fmt: skip
-    """What a limiter asks of the edges of a block's slot, from their upwind ends; their number.
+def _limited(
+    limiter: int, other: NDArray[np.int32], start: int, stop: int, own: NDArray[np.float32],
+    back: NDArray[np.float32], drop: Array, log_rho: Array, slopes: Array, work: Array,
+) -> None:  # fmt: skip
+    """Limited differences of the edges of a block's slot, the last row of ``work`` (6, block).
 
     Edges alone, packed: a third of the slots is padding. No branch by which end is upwind, which
     cannot be predicted; unsigned, as a signed index may be negative.
     """
-    g0, g1 = gradient[0], gradient[1]
+    forward, along, low, high, room, p = work[0], work[1], work[2], work[3], work[4], work[5]
+    g0, g1, lows, highs, rooms = slopes[0], slopes[1], slopes[2], slopes[3], slopes[4]
     log_i, own0, own1 = log_rho[start:stop], g0[start:stop], g1[start:stop]
     t0, t1 = own[0, start:stop], own[1, start:stop]
     b0, b1 = back[0, start:stop], back[1, start:stop]
@@ -115,8 +92,10 @@ def _both_ends(
         rises = drop[i] > 0.0
         forward[c] = ahead if rises else -ahead
         along[c] = here if rises else there
+        up = np.uintp(start + i) if rises else j
+        low[c], high[c], room[c] = lows[up], highs[up], rooms[up]
         c += np.uintp(1)
-    return c
+    limit_at(limiter, forward[:c], along[:c], low[:c], high[:c], room[:c], p[:c])
 
 
 @nb.njit(inline="always")
@@ -132,7 +111,7 @@ def _share(difference: float, s: float) -> float:
 def exchange_rates(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32],
     back: NDArray[np.float32], xi: Array, drops: Array, kappa: float, limited: bool, limiter: int,
-    most: float, log_rho: Array, gradient: Array, arriving: Array, leaving: Array,
+    most: float, log_rho: Array, slopes: Array, arriving: Array, leaving: Array,
 ) -> None:  # fmt: skip
     """Rates of the exchange: dm_i/dt = sum_k arriving[k, i] rho_j - leaving[i] rho_i.
 
@@ -143,16 +122,17 @@ def exchange_rates(
             there are any.
         log_rho: (n_local,) logarithm of the density, ghosts included.
         kappa: diffusion, >= 0.
-        limited: whether g is to be used; the next two, and the gradient, matter only then.
+        limited: whether g is to be used; the next two, and the slopes, matter only then.
         limiter: address of the limiter (``dynamics.limiters``).
         most: that g may be; inf: anything.
-        gradient: (2, n_local) gradients of log rho, ghosts included.
+        slopes: (5, n_local) gradients, low, high and room of log rho (``dynamics.slopes``), ghosts
+            included.
         arriving: (K, n_owned) and leaving: (n_owned,), written; all >= 0.
     """
     width, n = neighbour.shape
     leaving[:] = 0.0
-    forward, along, difference = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
-    drop_of = np.empty(_BLOCK)
+    work, drop_of = np.empty((6, _BLOCK)), np.empty(_BLOCK)
+    difference = work[5]
     for start in range(0, n, _BLOCK):
         stop = min(n, start + _BLOCK)
         out = leaving[start:stop]
@@ -161,11 +141,9 @@ def exchange_rates(
             into = arriving[k, start:stop]
             block_drops(xi, drops, k, other, start, stop, drop_of)
             if limited:
-                c = _both_ends(
-                    other, start, stop, tangent[k], back[k], drop_of, log_rho, gradient, forward,
-                    along,
-                )  # fmt: skip
-                limit_at(limiter, forward[:c], along[:c], difference[:c])
+                _limited(
+                    limiter, other, start, stop, tangent[k], back[k], drop_of, log_rho, slopes, work
+                )
             c = np.uintp(0)
             for i in range(stop - start):
                 if other[i] == start + i:

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.dynamics.drops import block_drops
-from meanfield.dynamics.limiters import limit_at, steep
+from meanfield.dynamics.limiters import limit_at
+from meanfield.dynamics.slopes import block_rooms, block_slopes
 from meanfield.geometry.sphere import Array
 
 __all__ = ["at_most_threads", "collect", "emit", "emit_to_halo", "sweep_threads"]
@@ -68,26 +69,40 @@ def at_most_threads(number: int | None) -> Iterator[None]:
 
 
 @nb.njit(inline="always")
-def _slopes(
+def _look(
     neighbour: NDArray[np.int32], tangent: NDArray[np.float32], gram: Array, log_rho: Array,
-    start: int, stop: int, differences: Array, g0: Array, g1: Array,
+    curvature: Array, next_curvature: Array, start: int, stop: int, differences: Array,
+    slopes: tuple[Array, Array, Array, Array, Array],
 ) -> None:  # fmt: skip
-    """Differences of log rho along the edges of a block (K, m), and its gradients there."""
-    log_i, m = log_rho[start:stop], stop - start
-    for k in range(neighbour.shape[0]):
-        other = neighbour[k, start:stop]
-        t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-        ahead = differences[k]
-        for i in range(m):
-            ahead[i] = steep(log_rho[other[i]] - log_i[i])
-        for i in range(m):
-            g0[i] += t0[i] * ahead[i]
-            g1[i] += t1[i] * ahead[i]
-    a, b, c = gram[0, start:stop], gram[1, start:stop], gram[2, start:stop]
+    """Differences of log rho in a block and its gradient, low, high and room, which are 0 before.
+
+    The curvature of this log rho is written for the next stage.
+    """
+    g0, g1, low, high, room = slopes
+    bend = np.zeros(_BLOCK)
+    block_slopes(
+        neighbour, tangent, gram, log_rho, start, stop, differences, g0, g1, low, high, bend
+    )
+    if curvature.size > 0:
+        least, most = np.empty(_BLOCK), np.empty(_BLOCK)
+        block_rooms(neighbour, curvature, start, stop, least, most, room)
+        for i in range(stop - start):
+            next_curvature[start + i] = bend[i]
+
+
+@nb.njit(inline="always")
+def _limit(
+    limiter: int, tangent: NDArray[np.float32], ahead: Array, start: int, stop: int,
+    slopes: tuple[Array, Array, Array, Array, Array], along: Array, phi: Array,
+) -> None:  # fmt: skip
+    """phi = e^{p/2} of the edges of a block's slot, whose tangents are (2, n_owned)."""
+    g0, g1, low, high, room = slopes
+    m = stop - start
+    t0, t1 = tangent[0, start:stop], tangent[1, start:stop]
     for i in range(m):
-        h0 = a[i] * g0[i] + b[i] * g1[i]
-        g1[i] = b[i] * g0[i] + c[i] * g1[i]
-        g0[i] = h0
+        along[i] = g0[i] * t0[i] + g1[i] * t1[i]
+    limit_at(limiter, ahead[:m], along[:m], low[:m], high[:m], room[:m], phi[:m])
+    _half_exponentials(phi, m)
 
 
 @nb.njit(inline="always")
@@ -119,7 +134,7 @@ def _hold(flux: Array, total: Array, held: float, dt: float, first: int, n: int,
 def emit(
     neighbour: NDArray[np.int32], coefficient: Array, tangent: NDArray[np.float32], gram: Array,
     weights: Array, rho: Array, log_rho: Array, xi: Array, drops: Array, dt: float, limited: bool,
-    limiter: int, flux: Array, outflow: Array, rate: Array,
+    limiter: int, curvature: Array, next_curvature: Array, flux: Array, outflow: Array, rate: Array,
 ) -> None:  # fmt: skip
     """Fluxes out of every owned vertex.
 
@@ -132,6 +147,9 @@ def emit(
         dt: step for which positivity is kept.
         limited: False for upwind.
         limiter: address of the limiter (``dynamics.limiters``).
+        curvature: (n_local,) of log rho in the stage before (``dynamics.slopes``), of which its
+            room is made: so this one pass does; or empty: no room.
+        next_curvature: (n_owned,) of this log rho, written; or empty, too.
         flux: (K * n_owned + 1,) written slot by slot; the last entry stays 0.
         outflow: (n_owned,) total flux out of each vertex, written.
         rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij u_ij^+/w_i, written.
@@ -141,14 +159,18 @@ def emit(
         start = block * _BLOCK
         stop = min(n, start + _BLOCK)
         m = stop - start
-        g0, g1 = np.zeros(_BLOCK), np.zeros(_BLOCK)
+        room = np.zeros(_BLOCK)
+        slopes = np.zeros(_BLOCK), np.zeros(_BLOCK), np.zeros(_BLOCK), np.zeros(_BLOCK), room
         total, speed = np.zeros(_BLOCK), np.zeros(_BLOCK)
         drop, phi, along = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
         # Gathered once: the gradient needs them, and then each edge its own.
         differences = np.empty((width if limited else 0, _BLOCK))
         rho_i = rho[start:stop]
         if limited:
-            _slopes(neighbour, tangent, gram, log_rho, start, stop, differences, g0, g1)
+            _look(
+                neighbour, tangent, gram, log_rho, curvature, next_curvature, start, stop,
+                differences, slopes,
+            )  # fmt: skip
         for k in range(width):
             other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             out = flux[k * n + start : k * n + stop]
@@ -157,11 +179,7 @@ def emit(
                 drop[i] = max(drop[i], 0.0) * edge[i]
                 speed[i] += drop[i]
             if limited:
-                t0, t1 = tangent[k, 0, start:stop], tangent[k, 1, start:stop]
-                for i in range(m):
-                    along[i] = g0[i] * t0[i] + g1[i] * t1[i]
-                limit_at(limiter, differences[k, :m], along[:m], phi[:m])
-                _half_exponentials(phi, m)
+                _limit(limiter, tangent[k], differences[k], start, stop, slopes, along, phi)
                 for i in range(m):
                     drop[i] *= phi[i]
             for i in range(m):

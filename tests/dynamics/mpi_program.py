@@ -257,9 +257,9 @@ def bad(folder: Path) -> None:
     except InputError as error:
         lines.append(f"mesh: {error}")
     solver = make("sphere-usa")
-    good = solver._euler
+    good = solver._sweep.euler
     poisoned = COMM.rank == COMM.size - 1
-    solver._euler = lambda *a: good(*a) * (np.nan if poisoned else 1.0)  # type: ignore[method-assign]
+    solver._sweep.euler = lambda *a: good(*a) * (np.nan if poisoned else 1.0)  # type: ignore[method-assign]
     try:
         for _ in range(3):
             solver.advance(1.0)

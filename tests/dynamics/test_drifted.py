@@ -265,15 +265,15 @@ def test_the_step_of_upwinding_is_too_long_for_limited_fluxes(make_space: Make) 
     rho = np.exp(6.0 * np.random.default_rng(0).standard_normal(space.n_owned))
     solver = explicit(space, linear(M3), rho)
     drift = solver.drift_of(solver.field())
-    solver._emit(solver.rho, drift, 0.0, limited=True)
-    free, held = solver._outflow.copy(), solver.weights * solver.rho
-    dt = 0.999 / float(np.max(solver._outrate))
+    solver._sweep._emit(solver.rho, drift, 0.0, limited=True)
+    free, held = solver._sweep._outflow.copy(), solver.weights * solver.rho
+    dt = 0.999 / float(np.max(solver._sweep._outrate))
     assert np.max(dt * free / held) > 10.0
-    solver._emit(solver.rho, drift, dt, limited=True)
-    assert np.all(dt * solver._outflow <= held * (1.0 + 1e-14))
+    solver._sweep._emit(solver.rho, drift, dt, limited=True)
+    assert np.all(dt * solver._sweep._outflow <= held * (1.0 + 1e-14))
     untouched = dt * free < held
     assert 0 < np.count_nonzero(untouched) < untouched.size
-    assert np.array_equal(solver._outflow[untouched], free[untouched])
+    assert np.array_equal(solver._sweep._outflow[untouched], free[untouched])
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.3])

@@ -216,7 +216,9 @@ def test_the_edge_of_a_cap_moves_as_it_should(
     run(solver, t_end)
     inner, outer = _quantiles(solver, [0.97, 0.999])
     assert inner < edge + h
-    assert edge - 2.0 * h < outer < edge + 2.5 * h
+    # A front that spreads is one cell wider than with an edge density below that of the plateau,
+    # which heaps up mass behind it (2.4 and 3.3 cells).
+    assert edge - 2.0 * h < outer < edge + 3.5 * h
 
 
 @pytest.mark.parametrize("name", ["cap", "holes", "lognormal"])
@@ -423,17 +425,19 @@ def test_a_broken_state_is_not_taken(make_space: Make, make_solver: Make) -> Non
     )
     run(solver, 0.2)
     t, step, rho = solver.t, solver.step, solver.rho.copy()
-    good = solver._euler
-    solver._euler = lambda rho, *rest: np.where(np.arange(rho.size) == 3, np.nan, good(rho, *rest))
+    good = solver._sweep.euler
+    solver._sweep.euler = lambda rho, *rest: np.where(
+        np.arange(rho.size) == 3, np.nan, good(rho, *rest)
+    )
     with pytest.raises(BrokenInvariantError, match="NaN at 1 vertices"):
         solver.advance(1.0)
     assert (solver.t, solver.step) == (t, step)
     np.testing.assert_array_equal(solver.rho, rho)
-    solver._euler = lambda rho, *rest: 1.001 * good(rho, *rest)
+    solver._sweep.euler = lambda rho, *rest: 1.001 * good(rho, *rest)
     with pytest.raises(BrokenInvariantError, match=r"mass is off by 1\.0e-03"):
         solver.advance(1.0)
     np.testing.assert_array_equal(solver.rho, rho)
-    solver._euler = good
+    solver._sweep.euler = good
     run(solver, 1.0)
     assert abs(mass(solver) - 1.0) < 1e-13
 

@@ -12,8 +12,9 @@ import pytest
 from convergence import rates
 
 from meanfield.case import Eulerian, Implicit
-from meanfield.dynamics.fluxes import exchange_rates, log_gradients
-from meanfield.dynamics.limiters import LIMITERS, limit_at, limiter
+from meanfield.dynamics.fluxes import exchange_rates
+from meanfield.dynamics.limiters import LIMITERS, limit_at, limiter, room
+from meanfield.dynamics.slopes import star_rooms, star_slopes
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.sweep import emit
 
@@ -22,26 +23,45 @@ Make = Callable[..., Any]
 LIMITED = [name for name in LIMITERS if limiter(name).active]
 
 
-def limited(name: str, forward: Any, along: Any) -> np.ndarray:
-    """p by the compiled limiter."""
-    p = np.full(forward.size, np.nan)
-    _called(limiter(name).address, forward, along, p)
+def limited(name: str, *of: np.ndarray) -> np.ndarray:
+    """p by the compiled limiter, of forward, along, low, high and room."""
+    p = np.full(of[0].size, np.nan)
+    _called(limiter(name).address, *of, p)
     return p
 
 
 @nb.njit
-def _called(address: int, forward: Any, along: Any, p: Any) -> None:
-    limit_at(address, forward, along, p)
+def _called(address: int, forward: Any, along: Any, low: Any, high: Any, room: Any, p: Any) -> None:
+    limit_at(address, forward, along, low, high, room, p)
+
+
+def edges(rng: np.random.Generator, n: int, size: float) -> list[np.ndarray]:
+    """Random forward and along, on stars that reach as far as forward or farther, with rooms."""
+    forward, along = size * rng.standard_normal((2, n))
+    low = np.minimum(forward, 0.0) - size * rng.exponential(size=n) * rng.integers(0, 2, n)
+    high = np.maximum(forward, 0.0) + size * rng.exponential(size=n) * rng.integers(0, 2, n)
+    return [forward, along, low, high, rng.random(n) * rng.integers(0, 2, n)]
+
+
+def slopes_of(name: str, space: P1Space, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient, low, high and room of a density, (5, n), and its curvature."""
+    stars, own = space.stars, np.empty((5, space.n_owned))
+    star_slopes(stars.neighbour, stars.tangent, stars.gram, np.log(rho), own)
+    curvature, own[4] = own[4].copy(), 0.0
+    if limiter(name).curved:
+        star_rooms(stars.neighbour, curvature, own[4])
+    return own, curvature
 
 
 def swept(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndarray:
     """Fluxes out of each vertex by the explicit sweep: (K, n)."""
     stars, n = space.stars, space.n_owned
     flux, chosen = np.zeros(stars.neighbour.size + 1), limiter(name)
+    curvature = slopes_of(name, space, rho)[1] if chosen.curved else np.empty(0)
     emit(
         stars.neighbour, stars.coefficient, stars.tangent, stars.gram, space.weights, rho,
-        np.log(rho), xi, np.empty((0, n)), 0.0, chosen.active, chosen.address, flux, np.empty(n),
-        np.empty(n),
+        np.log(rho), xi, np.empty((0, n)), 0.0, chosen.active, chosen.address, curvature,
+        np.empty_like(curvature), flux, np.empty(n), np.empty(n),
     )  # fmt: skip
     return flux[:-1].reshape(stars.neighbour.shape)
 
@@ -49,8 +69,7 @@ def swept(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndar
 def exchanged(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.ndarray:
     """Fluxes into each vertex by the rates of the implicit fluxes, without diffusion: (K, n)."""
     stars, n = space.stars, space.n_owned
-    gradient, chosen = np.empty((2, n)), limiter(name)
-    log_gradients(stars.neighbour, stars.tangent, stars.gram, np.log(rho), gradient)
+    slopes, chosen = slopes_of(name, space, rho)[0], limiter(name)
     back = np.zeros(stars.tangent.shape, dtype=np.float32)
     for k in range(back.shape[0]):
         real = stars.neighbour[k] != np.arange(n)
@@ -59,7 +78,7 @@ def exchanged(name: str, space: P1Space, rho: np.ndarray, xi: np.ndarray) -> np.
     arriving, leaving = np.empty(stars.coefficient.shape), np.empty(n)
     exchange_rates(
         stars.neighbour, stars.coefficient, stars.tangent, back, xi, np.empty((0, n)), 0.0,
-        chosen.active, chosen.address, math.inf, np.log(rho), gradient, arriving, leaving,
+        chosen.active, chosen.address, math.inf, np.log(rho), slopes, arriving, leaving,
     )  # fmt: skip
     return arriving * rho[stars.neighbour]
 
@@ -88,23 +107,38 @@ def test_an_unknown_limiter() -> None:
 
 @pytest.mark.parametrize("name", LIMITERS)
 def test_compiled_as_written(name: str) -> None:
-    rng = np.random.default_rng(0)
-    forward, along = 3.0 * rng.standard_normal((2, 1001))
+    of = edges(np.random.default_rng(0), 1001, 3.0)
     written = np.full(1001, np.nan)
-    LIMITERS[name](forward, along, written)
-    assert limited(name, forward, along).tobytes() == written.tobytes()
+    LIMITERS[name](*of, written)
+    assert limited(name, *of).tobytes() == written.tobytes()
 
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_what_every_limiter_keeps(name: str) -> None:
-    rng = np.random.default_rng(1)
-    forward, along = 5.0 * rng.standard_normal((2, 1000))
-    np.testing.assert_allclose(limited(name, forward, forward), forward, rtol=1e-14)  # linear
-    p = limited(name, forward, along)
-    np.testing.assert_array_equal(limited(name, -forward, -along), -p)
-    assert np.all(limited(name, np.zeros(9), np.zeros(9)) == 0.0)
-    # At most twice the difference itself, but for the allowance that smooth peaks have.
-    assert np.all(np.abs(p) <= 2.0 * np.abs(forward) + 1.0)
+    forward, along, low, high, space = edges(np.random.default_rng(1), 1000, 5.0)
+    reach = np.abs(forward)
+    np.testing.assert_allclose(
+        limited(name, forward, forward, -reach, reach, space), forward, rtol=1e-14
+    )  # linear
+    p = limited(name, forward, along, low, high, space)
+    np.testing.assert_array_equal(limited(name, -forward, -along, -high, -low, space), -p)
+    assert np.all(limited(name, *np.zeros((5, 9))) == 0.0)
+    # At most twice the difference itself, and twice one back to the star, but for the room.
+    assert np.all(np.abs(p) <= (2.0 * np.abs(forward) + space) * (1.0 + 1e-15))
+    up, down = p - space > 1e-14, p + space < -1e-14
+    assert np.all(p[up] - space[up] <= -2.0 * low[up] + 1e-14)
+    assert np.all(p[down] + space[down] >= -2.0 * high[down] - 1e-14)
+
+
+def test_the_room_of_curvatures() -> None:
+    # Mixed signs, or one more than six times another: none. Else twice the least, at most 1; less
+    # from where the largest is five times the least.
+    for least, most, expected in (
+        (-0.1, 0.1, 0.0), (0.0, 0.3, 0.0), (0.1, 0.6, 0.0), (0.1, 0.7, 0.0), (0.1, 0.5, 0.2),
+        (0.1, 0.55, 0.1), (0.1, 0.1, 0.2), (-0.3, -0.2, 0.4), (-0.55, -0.1, 0.1), (0.8, 0.9, 1.0),
+        (-20.0, -9.0, 1.0),
+    ):  # fmt: skip
+        assert room(least, most) == pytest.approx(expected, abs=1e-15), (least, most)
 
 
 # ------------------------------------------------------------------ the two users
@@ -142,8 +176,8 @@ def test_mass_leaves_a_front(user: Any, name: str, make_space: Make) -> None:
     )  # fmt: skip
     crossing &= upwind > 0.0
     assert np.count_nonzero(crossing) == 2
-    assert np.all(limited[crossing] >= 0.6 * upwind[crossing])  # e^{-1/2}: the allowance
-    assert np.all(limited[crossing] <= upwind[crossing])
+    assert np.all(limited[crossing] >= (1.0 - 1e-14) * upwind[crossing])
+    assert np.all(limited[crossing] <= (1.0 + 1e-14) * upwind[crossing])
 
 
 def moved(user: str, name: str, space: P1Space) -> float:

@@ -262,16 +262,24 @@ def test_a_mesh_too_coarse_for_the_kernel_is_a_warning(make_solver: Make, make_s
 # ------------------------------------------------------------------ the sweep against plain NumPy
 
 
-def _sweep(space: P1Space, w: Any, rho: Any, xi: Any, dt: float, limited: bool) -> tuple[Any, ...]:
+def _sweep(
+    space: P1Space, w: Any, rho: Any, xi: Any, dt: float, limited: bool, before: Any = None
+) -> tuple[Any, ...]:
     stars, n = space.stars, space.n_owned
     flux = np.full(stars.neighbour.size + 1, np.nan)
     flux[-1] = 0.0
     outflow, rate = np.empty(n), np.empty(n)
     log_rho = np.log(np.maximum(rho, 1e-300))
+    before, after = np.zeros(n) if before is None else before, np.empty(n)
     emit(
         stars.neighbour, stars.coefficient, stars.tangent, stars.gram, w, rho, log_rho, xi,
-        np.empty((0, n)), dt, limited, limiter("log-muscl").address, flux, outflow, rate,
+        np.empty((0, n)), dt, limited, limiter("log-muscl").address, before, after, flux, outflow,
+        rate,
     )  # fmt: skip
+    if limited:
+        curvature = np.mean(log_rho[stars.neighbour] - log_rho, axis=0)
+        if np.all(np.abs(log_rho) < 10.0):
+            np.testing.assert_allclose(after, curvature, rtol=1e-10, atol=1e-13)
     new = np.empty(n)
     collect(stars.reverse, w, rho, flux, outflow, np.empty(0), dt, 0.0, rho, new)
     return flux, outflow, rate, new
@@ -315,25 +323,34 @@ def test_sweep_is_upwinding(which: Any, make_space: Make) -> None:
 
 @spaces
 def test_limited_sweep_against_its_formula(which: Any, make_space: Make) -> None:
-    # rho_i e^{p/2} with p as in the docstring of meanfield.dynamics.limiters, typed in NumPy.
+    # rho_i e^{p/2} with p as in the docstrings of meanfield.dynamics.limiters, typed in NumPy.
     space = make_space(*which)
     rng = np.random.default_rng(4)
     n, w, stars = space.n_owned, space.weights, space.stars
     rho = np.exp(2.0 * rng.standard_normal(n))
     xi = rng.standard_normal(n)
-    flux, _, _, _ = _sweep(space, w, rho, xi, 0.0, limited=True)
+    before = (0.05 + 0.3 * rng.random(n)) * (1.0 - 2.0 * (space.points[:n, 0] > 0.4))
+    flux, _, _, _ = _sweep(space, w, rho, xi, 0.0, limited=True, before=before)
     log = np.log(rho)
     forward = log[stars.neighbour] - log
     t0, t1 = stars.tangent[:, 0].astype(float), stars.tangent[:, 1].astype(float)
     g0, g1 = np.sum(t0 * forward, axis=0), np.sum(t1 * forward, axis=0)
     a, b, c = stars.gram
     backward = 2.0 * ((a * g0 + b * g1) * t0 + (b * g0 + c * g1) * t1) - forward
-    p = 0.7 * forward + 0.3 * backward
+    low, high = np.minimum(forward.min(axis=0), 0.0), np.maximum(forward.max(axis=0), 0.0)
+    inside = np.clip(backward, -high, -low)
     limited = np.sign(forward) * np.minimum.reduce(
-        [2.0 * np.abs(backward), np.abs(p), 2.0 * np.abs(forward)]
+        [2.0 * np.abs(inside), np.abs(0.7 * forward + 0.3 * inside), 2.0 * np.abs(forward)]
     )
-    limited = np.where(forward * backward > 0.0, limited, 0.0)
-    p = limited + np.clip(p - limited, -1.0, 1.0)
+    limited = np.where(forward * inside > 0.0, limited, 0.0)
+    star = np.concatenate([before[stars.neighbour], before[None]])
+    small, large = np.abs(star).min(axis=0), np.abs(star).max(axis=0)
+    room = np.minimum(2.0 * np.clip(np.minimum(small, 6.0 * small - large), 0.0, None), 1.0)
+    room[(star.min(axis=0) < 0.0) & (star.max(axis=0) > 0.0)] = 0.0
+    assert np.any(room == 0.0) and np.any(room > 0.1)
+    p = 0.7 * forward + 0.3 * backward
+    assert np.any(np.abs(p - limited) < room) and np.any(np.abs(p - limited) > room)
+    p = limited + np.clip(p - limited, -room, room)
     up = stars.coefficient * np.maximum(xi[stars.neighbour] - xi, 0.0)
     expected = up * rho * np.exp(0.5 * p)
     np.testing.assert_allclose(flux[:-1].reshape(up.shape), expected, rtol=1e-7)
