@@ -15,7 +15,15 @@ from meanfield.dynamics.eulerian import EulerianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.laws import Cap, Gegenbauer, PoissonKernel, VonMisesFisher, standard_density
+from meanfield.geometry.laws import (
+    Cap,
+    Gegenbauer,
+    Mixture,
+    PoissonKernel,
+    Uniform,
+    VonMisesFisher,
+    standard_density,
+)
 from meanfield.geometry.mesh import Mesh, circle, icosphere, unstructured_sphere, zonal_interval
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.composite import Composite, HeadMatrices, Moving, MovingHead
@@ -32,6 +40,7 @@ TIMES = (0.1, 0.5, 1.0, 2.0)
 
 UPWIND = Eulerian(scheme="upwind")
 STAGES = Eulerian(stepper="ssprk3", field="stages")
+CAPS = Mixture((Cap((0, 0, 1), 0.3), Cap((1, 0.2, 0), 0.2), Uniform(3)), (0.4, 0.3, 0.3))
 # One with a potential, one without.
 A, B, V = np.random.default_rng(8).standard_normal((3, 3, 3))
 HEADS = (HeadMatrices(A, 0.5 * A.T), HeadMatrices(B, V))
@@ -70,6 +79,9 @@ CASES = {
     "turning": (lambda: circle(201), "sa", (), 1, VonMisesFisher((1.0, 2.0), 2.0), Eulerian(), 0.5),
     # Empty beyond the cap: fronts, across ranks
     "porous": (lambda: icosphere(3), "usa", 0.0, 1, Cap((1.0, 0.2, 0.0), 0.9), Eulerian(), 0.5),
+    # Jumps, across ranks: rooms hang on curvatures of ghosts
+    "caps": (lambda: icosphere(4), "sa", 9.0, 1, CAPS, Eulerian(), 0.1),
+    "caps-bounded": (lambda: icosphere(4), "sa", 9.0, 1, CAPS, Eulerian(scheme="bounded"), 0.1),
     # Nothing moves on most ranks
     "spread": (lambda: circle(60), "none", 0.0, 1, Cap((1.0, 0.0), 0.45), Eulerian(), 0.5),
     "noisy": (lambda: icosphere(3), "usa", 2.0, 1, standard_density(), Eulerian(), 0.2),
@@ -88,6 +100,11 @@ IMPLICIT = {
         lambda: unstructured_sphere(700, 1), "usa", 4.0, 1, standard_density(), 0.3, TIGHT, 0.2,
     ),
     "implicit-drift": (lambda: icosphere(3), "sa", 4.0, 1, standard_density(), 0.0, TIGHT, 1.0),
+    "implicit-caps": (lambda: icosphere(4), "sa", 9.0, 1, CAPS, 0.0, TIGHT, 0.1),
+    "implicit-bounded": (
+        lambda: icosphere(4), "sa", 9.0, 1, CAPS, 0.0,
+        Implicit(linear_tolerance=1e-14, scheme="bounded"), 0.1,
+    ),
     "implicit-circle": (
         lambda: circle(201), "sa", 4.0, -1, VonMisesFisher((1.0, 2.0), 2.0), 0.01, TIGHT, 1.0,
     ),
@@ -118,6 +135,7 @@ IMPLICIT = {
 }  # fmt: skip
 SAVED = (
     "sphere-sa",
+    "caps",
     "circle",
     "zonal",
     "heads",

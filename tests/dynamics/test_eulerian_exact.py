@@ -197,7 +197,7 @@ def test_conformal_flow_converges_at_second_order(
         first, *last = poisson_errors(make_solver, make_space(kind, n, d), 2.0, "sa", scheme)
         return first
 
-    rates(error, sizes).check(1.8, math.inf, final)
+    rates(error, sizes).check(1.9, math.inf, final)
     assert len(last) == 2 and max(last) < 1e-3
 
 
@@ -241,9 +241,9 @@ def test_conformal_flow_at_the_poles(d: int, make_space: Make, make_solver: Make
 @pytest.mark.parametrize(
     ("level", "at_one", "at_four"),
     [
-        (4, 9.1e-5, 2.8e-3),
-        (5, 1.9e-5, 6.1e-4),
-        pytest.param(6, 5e-6, 1.5e-4, marks=pytest.mark.slow),
+        (4, 9.1e-5, 3.0e-3),
+        (5, 1.9e-5, 4e-4),
+        pytest.param(6, 5e-6, 9e-5, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("scheme", slow_but([0], [None, ACCURATE]), ids=["default", "accurate"])
@@ -255,8 +255,8 @@ def test_standard_density(
     make_space: Make,
     make_solver: Make,
 ) -> None:
-    # Errors of the mean: the log-MUSCL row of the design's table at levels 4 and 5 (2562 and
-    # 10242 vertices). Energies have none there: what was measured, rounded up.
+    # Errors of the mean: what is asked of the limiter with a bound (measured: T = 1 7.3e-5, 1.4e-5,
+    # 3.3e-6, T = 4 2.8e-3, 3.2e-4, 7.8e-5). Of energies nothing is: what was measured, rounded up.
     space = make_space("sphere", level)
     solver = make_solver(space, "sa", 4.0, standard_density(), scheme)
     h2 = 4.0 ** (4 - level)

@@ -25,11 +25,12 @@ pytestmark = [
 PROGRAM = Path(__file__).parent / "mpi_program.py"
 CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
-    "linear", "negative-beta", "heads", "moving", "waving", "turning", "porous", "spread", "noisy",
-    "gas",
+    "linear", "negative-beta", "heads", "moving", "waving", "turning", "porous", "caps",
+    "caps-bounded", "spread", "noisy", "gas",
 )  # fmt: skip
 IMPLICIT = (
-    "implicit-noise", "implicit-usa", "implicit-drift", "implicit-circle", "implicit-zonal",
+    "implicit-noise", "implicit-usa", "implicit-drift", "implicit-caps", "implicit-bounded",
+    "implicit-circle", "implicit-zonal",
     "implicit-heads", "implicit-moving", "implicit-waving", "implicit-current", "implicit-porous",
     "implicit-fast", "implicit-gas",
 )  # fmt: skip
@@ -134,7 +135,9 @@ def test_one_rank_of_mpirun_is_the_serial_run(
 def test_restart_on_another_number_of_ranks(number: int, results: Callable[[int], Path]) -> None:
     # Four steps and four more on two ranks; the second four again on one and on three.
     folder = results(number)
-    for name in ("sphere-sa", "circle", "zonal", "heads", "moving", "waving", "implicit-noise"):
+    for name in (
+        "sphere-sa", "caps", "circle", "zonal", "heads", "moving", "waving", "implicit-noise",
+    ):  # fmt: skip
         a, b = pickle.loads((folder / f"resumed-{number}-{name}.pickle").read_bytes())
         assert len(a["owned"]) == 2
         assert len(b["owned"]) == number
