@@ -71,8 +71,11 @@ class Eulerian:
     cfl: Number = Field(default=0.9, gt=0.0, le=1.0)
     """Step over the largest one that keeps plain upwinding positive."""
     field: Literal["extrapolated", "stages"] = "extrapolated"
-    """One evaluation of the field a step, the potential of later stages extrapolated from the last
-    three steps, whose prediction error bounds the step; or an evaluation at every stage."""
+    """One evaluation of the field a step, the potential of its stages extrapolated from the last
+    four, whose prediction error bounds the step; or an evaluation at every stage."""
+    accuracy: Annotated[Number, Field(ge=1e-12, le=0.1)] | None = None
+    """Relative error of growth rates that is left to the steps in time, the bound on the prediction
+    error; left out: 0.3 h^2, as the mesh has it, with mean edges of h radians, at most 1e-4."""
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.dynamics.drops import edge_drops, edge_factors
 from meanfield.dynamics.laplacian import EdgeLaplacian
@@ -39,6 +40,18 @@ class Drift(NamedTuple):
     def is_gradient(self) -> bool:
         """Whether mass can go round nowhere: all drops are differences."""
         return self.xi.size > 0
+
+    def less(self, pressure: Array, neighbour: NDArray[np.int32]) -> Drift:
+        """The same with the drops of a potential (n_local,) taken away.
+
+        Args:
+            pressure: the potential.
+            neighbour: (K, n_owned) of the ``Stars``.
+        """
+        if self.is_gradient:
+            return Drift(self.xi - pressure, self.drops)
+        n = neighbour.shape[1]
+        return Drift(self.xi, self.drops - (pressure[neighbour] - pressure[:n]))
 
 
 class EdgeDrift:

@@ -29,7 +29,8 @@ class EdgeSweep:
         scheme: name of the limiter.
 
     Attributes:
-        rate: largest outflow rate of plain upwinding in the last stage, on this rank.
+        rate: largest outflow rate of plain upwinding in the last stage of which it was asked, on
+            this rank.
         curvature: (n_owned,) that of log rho in the last stage; None before the first one, and
             always with a limiter that does not ask for it. May be set, on all ranks.
     """
@@ -42,14 +43,14 @@ class EdgeSweep:
         self.rate = 0.0
         self.curvature: Array | None = None
 
-    def upwind_rate(self, rho: Array, drift: Drift) -> float:
-        """``rate`` of a density (n_owned,) in a drift, without a step. Collective."""
-        self._emit(rho, drift, 0.0, limited=False)
-        return self.rate
+    def euler(
+        self, rho: Array, drift: Drift, dt: float, keep: float, old: Array, asked: bool
+    ) -> Array:
+        """keep old + (1 - keep) (rho after an Euler step of ``dt``), (n_owned,). Collective.
 
-    def euler(self, rho: Array, drift: Drift, dt: float, keep: float, old: Array) -> Array:
-        """keep old + (1 - keep) (rho after an Euler step of ``dt``), (n_owned,). Collective."""
-        self._emit(rho, drift, dt, self._limiter.active)
+        ``asked``: whether its ``rate`` is to be known.
+        """
+        self._emit(rho, drift, dt, asked)
         stars, space = self._space.stars, self._space
         from_halo: Array = np.empty(0)
         if space.comm.size > 1:
@@ -63,8 +64,8 @@ class EdgeSweep:
         )  # fmt: skip
         return new
 
-    def _emit(self, rho: Array, drift: Drift, dt: float, limited: bool) -> None:
-        stars, space = self._space.stars, self._space
+    def _emit(self, rho: Array, drift: Drift, dt: float, asked: bool) -> None:
+        stars, space, limited = self._space.stars, self._space, self._limiter.active
         local = space.with_ghosts(rho)
         log_rho = log_of(local) if limited else local
         before = after = np.empty(0)
@@ -75,11 +76,12 @@ class EdgeSweep:
         emit(
             stars.neighbour, stars.coefficient, stars.tangent, stars.gram, self._weights, local,
             log_rho, drift.xi, drift.drops, dt, limited, self._limiter.address, before, after,
-            self._flux, self._outflow, self._outrate,
+            self._flux, self._outflow, self._outrate if asked else self._outrate[:0],
         )  # fmt: skip
         if curved:
             self.curvature = after
-        self.rate = float(np.max(self._outrate, initial=0.0))
+        if asked:
+            self.rate = float(np.max(self._outrate, initial=0.0))
 
     def _before(self, log_rho: Array) -> Array:
         """Curvatures of the stage before; of this log rho (n_local,) if there is none."""

@@ -23,6 +23,13 @@ Where kappa depends on time each stage has that of its time, and steps are as sh
 know its mean, and at most twice the last; the free energy is watched between jumps of kappa, and
 not where it changes all the time.
 
+In time the drift is extrapolated through those of the last four steps: one field a step. Next to
+rest fluxes are drifts to first order, and what a step makes of them is their mean over it by the
+rule of its stages, which for two is the trapezoidal one: wrong by z^2/12 where something grows by z
+in a step, whatever the mesh. So all stages are shifted to the exact mean (``History.at_stage``),
+and the rate of growth is as wrong as the prediction of the drift is: of the order of h^2, as the
+mesh is (``stepping.Pace``). Until there are four, steps are short, with a field at every stage.
+
 Knows a space, an interaction and the state; nothing of files, cases or observers.
 """
 
@@ -30,6 +37,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -38,13 +46,11 @@ from meanfield.dynamics.density import MASS_TOLERANCE, DensitySolver, DensitySta
 from meanfield.dynamics.drift import Drift
 from meanfield.dynamics.edgesweep import EdgeSweep
 from meanfield.dynamics.exchange import Exchange
-from meanfield.dynamics.fluxes import exchanged
-from meanfield.dynamics.linear import Rates
 from meanfield.dynamics.movingdiffusion import AnyDiffusion
 from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
-from meanfield.dynamics.stepping import STEPPERS, History, grown_step
+from meanfield.dynamics.stepping import STEPPERS, History, Pace, of_mesh
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
@@ -54,10 +60,12 @@ from meanfield.options import chosen
 
 __all__ = ["EulerianSolver", "EulerianState"]
 
-_PREDICTION = 2e-3  # largest relative error of the extrapolated drift over one step
+_NOISE = 4.0  # of the extrapolated drift, over that of the transforms
 _WITH_DIFFUSION = 4.0 / 9.0  # of ``cfl``: explicit diffusion is stable up to one
 _FIRST = 1e-2  # first step, over that which is stable where kappa is largest
 _MOST = 2.0  # with linear diffusion: density of an edge over the upwind one
+_START = STEPPERS["ssprk3"]  # until the history is there, with a field at every stage
+_SAME = 1.0 + 1e-9
 _TRIES = 12  # of a step after which the energy is too low, each half as long
 
 
@@ -66,8 +74,8 @@ class EulerianState(DensityState):
     """All that a restart needs, in the original vertex order (rank 0 holds it).
 
     Attributes:
-        allowed: the step that the prediction error suggests next; rate: largest outflow rate met
-            in the last step (over all ranks).
+        allowed: the step that the prediction error suggests next; rate: largest outflow rate at
+            its end, or met in the last step (over all ranks).
         history_times: (k,) and history: what drops are made of at the last steps, (k, n) if that is
             one row, a potential, and (k, c, n) if there are c. Levels are made anew.
         curvature: (n,) of log rho in the last stage (``EdgeSweep``); empty where there is none.
@@ -142,13 +150,12 @@ class EulerianSolver(DensitySolver):
             self._tries = 1 if interaction.convexity == "positive" else _TRIES
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
-        self._rate = 0.0
+        self._rate = 0.0  # of all ranks; 0: not known
 
     # ------------------------------------------------------------------ the state
 
     def state(self) -> EulerianState | None:
         """Everything that a restart needs, on rank 0 (None elsewhere). Collective."""
-        (rate,) = self.space.max(self._rate)
         rho = self.space.gather(self.rho)
         entries = self._history.entries()
         n = self.space.n_owned
@@ -163,7 +170,7 @@ class EulerianSolver(DensitySolver):
             stack = stack[:, 0]
         times = np.array([entry[0] for entry in entries])
         return EulerianState(
-            self.t, self.step, self.dt, rho, self._allowed, rate, times, stack, curvature
+            self.t, self.step, self.dt, rho, self._allowed, self._rate, times, stack, curvature
         )
 
     def _restore(self, state: State | None) -> None:
@@ -200,7 +207,7 @@ class EulerianSolver(DensitySolver):
             self._see_free_energy()
         else:
             self._see_energy(self.field())
-        longest = min(self._longest_by_cfl(rows), self._allowed)
+        longest = min(self._longest_by_cfl(), self._allowed)
         for left in reversed(range(self._tries)):
             dt, rho, rate = self._stable(rows, longest, t_end)
             self._check(rho, dt)
@@ -218,8 +225,7 @@ class EulerianSolver(DensitySolver):
     def _stable(self, rows: Array, longest: float, t_end: float) -> tuple[float, Array, float]:
         """A step of at most ``longest``, and what ``_stepped`` gives of it. Collective.
 
-        A shorter one where the interaction has come to move mass so fast within the step that
-        densities could be negative; or where that of a stage of linear diffusion does.
+        A shorter one where mass turns out to move so fast that densities could be negative.
         """
         if self.dt == 0.0 and self._flowing is not None:
             longest = min(longest, _FIRST * self._longest_with(self._flowing.widest))
@@ -233,48 +239,49 @@ class EulerianSolver(DensitySolver):
                     longest = max(most, 0.5 * dt)
                     continue
             rho, rate = self._stepped(rows, dt)
-            if self._exchange is None and not (self.interaction.moves or self.kappa_moves):
+            if rho is not None:
                 return dt, rho, rate
-            (fastest,) = self.space.max(rate)
-            if fastest * dt <= 1.0:
-                return dt, rho, rate
-            longest = min(0.5 * dt, self.options.cfl / fastest)
+            longest = self._longest_at(rate)
+            if self._rate > 0.0:
+                longest = min(0.5 * dt, longest)
 
-    def _stepped(self, rows: Array, dt: float) -> tuple[Array, float]:
-        """The density after a step of ``dt``, and the largest outflow rate met on this rank."""
-        known = self.options.field == "extrapolated" and self._history.full
+    def _stepped(self, rows: Array, dt: float) -> tuple[Array | None, float]:
+        """The density after a step of ``dt``, and the largest outflow rate met. Collective.
+
+        The rate is that of the stage that is latest in time, with which the next step begins; of
+        all stages where it is watched: where the interaction, or kappa, moves, and with linear
+        diffusion. None where such a step is too long for it.
+        """
+        extrapolated = self.options.field == "extrapolated" and len(self._stages) > 1
+        known = extrapolated and self._history.full
+        stages = _START if extrapolated and not known else self._stages
+        watched = self._exchange is not None or self.interaction.moves or self.kappa_moves
+        latest = max(stage.offset for stage in stages)
         old = self.rho
         rho: Array = old
-        rate = 0.0
-        for number, stage in enumerate(self._stages):
+        fastest = 0.0
+        for number, stage in enumerate(stages):
             now = self._within(self.t + stage.offset * dt)
-            if number == 0:
-                stage_rows: Array = rows
-            elif known:
-                stage_rows = self._history.at(self.t + stage.offset * dt)
+            if known:
+                stage_rows = self._history.at_stage(stages, number, self.t, dt)
             else:
-                stage_rows = self._rows_of(self._field_of(rho, now))
+                stage_rows = rows if number == 0 else self._rows_of(self._field_of(rho, now))
             drift = self._spread(self._edges.of(stage_rows), rho, now)
+            new = number == 0 and self._rate == 0.0
             with self._timed("sweep"):
                 if self._exchange is not None:
-                    kappa = self.diffusion_in_time.at(now).kappa
-                    rates = self._exchange.rates(drift, rho, kappa)
-                    rho = self._exchanged(rho, rates, dt, stage.keep, old)
-                    rate = max(rate, rates.fastest)
-                    continue
-                rho = self._sweep.euler(rho, drift, dt, stage.keep, old)
-                rate = max(rate, self._sweep.rate)
-        return rho, rate
-
-    def _exchanged(self, rho: Array, rates: Rates, dt: float, keep: float, old: Array) -> Array:
-        """A stage at known rates. Collective."""
-        stars, new = self.space.stars, np.empty_like(rho)
-        local = self.space.with_ghosts(rho)
-        arriving, leaving = rates.arriving, rates.leaving
-        exchanged(
-            stars.neighbour, arriving, leaving, self.weights, local, dt, keep, old, new
-        )  # fmt: skip
-        return new
+                    rates = self._exchange.rates(drift, rho, self.diffusion_in_time.at(now).kappa)
+                    rho = self._exchange.step(rho, rates, dt, stage.keep, old)
+                    fastest = max(fastest, rates.fastest)
+                else:
+                    asked = watched or new or stage.offset == latest
+                    rho = self._sweep.euler(rho, drift, dt, stage.keep, old, asked)
+                    if asked:
+                        (rate,) = self.space.max(self._sweep.rate)
+                        fastest = max(fastest, rate)
+            if (new and dt > self._longest_at(fastest) * _SAME) or (watched and fastest * dt > 1.0):
+                return None, fastest
+        return rho, fastest
 
     def _rows_now(self) -> Array:
         """The rows of the current field, added to the history; bounds the step by their error."""
@@ -284,32 +291,39 @@ class EulerianSolver(DensitySolver):
         full = self._history.full
         predicted = self._history.at(self.t) if full else None
         rows = self._rows_of(self.field())
-        if predicted is not None and self.options.field == "extrapolated":
-            wrong, size = self._edges.apart(rows, predicted, self.rho)
-            # Relative to their size; noise of the transforms alone is no reason to slow down.
-            scale = size + 1e3 * self.interaction.epsilon
-            grown = grown_step(self.dt, wrong / scale, _PREDICTION, self._history.depth)
-            # Next to the uniform state perturbations below that noise grow unseen: in time, too.
-            self._allowed = min(grown, 0.5 / max(self._linear_rate, 1e-300))
-        else:
+        if predicted is None or self.options.field == "stages":
             # The first steps; or whatever energies have left of a step may grow again.
-            first = 0.1 / max(self._linear_rate, 1e-300)
+            first = self._pace.first
             self._allowed = min(2.0 * self._allowed, first) if full else first
+        else:
+            wrong, size = self._edges.apart(rows, predicted, self.rho)
+            noise = _NOISE * self.interaction.epsilon
+            self._allowed = self._pace.next(self.dt, wrong, size, noise)
         self._history.append(self.t, rows)
         return rows
 
-    def _longest_by_cfl(self, rows: Array) -> float:
-        (known,) = self.space.max(self._rate)
-        if known == 0.0:
-            with self._timed("sweep"):
-                drift = self._spread(self._edges.of(rows), self.rho, self.t)
-                if self._exchange is not None:
-                    self._rate = self._exchange.rates(drift, self.rho, self.kappa).fastest
-                else:
-                    self._rate = self._sweep.upwind_rate(self.rho, drift)
-        (rate,) = self.space.max(max(self._rate, self._rate_of_diffusion(self.t)))
-        share = 1.0 if self.diffusion_in_time.is_linear else _WITH_DIFFUSION
-        return share * self.options.cfl / rate if rate > 0.0 else math.inf
+    @cached_property
+    def _pace(self) -> Pace:
+        accuracy = self.options.accuracy
+        if self.options.field == "stages":
+            return Pace(1.0 if accuracy is None else accuracy, len(self._stages), self._linear_rate)
+        if accuracy is None:
+            accuracy = of_mesh(self.space.manifold.mean_edge(self.space.n_global))
+        return Pace(accuracy, self._history.depth, self._linear_rate)
+
+    def _longest_by_cfl(self) -> float:
+        diffusion = self.diffusion_in_time.at(self.t)
+        if diffusion.is_linear:
+            return self._longest_at(self._rate)
+        return self._longest_at(max(self._rate, *self.space.max(self._rate_with(diffusion))))
+
+    def _longest_at(self, rate: float) -> float:
+        """The longest step at an outflow rate."""
+        return self._share * self.options.cfl / rate if rate > 0.0 else math.inf
+
+    @property
+    def _share(self) -> float:
+        return 1.0 if self.diffusion_in_time.is_linear else _WITH_DIFFUSION
 
     def _longest_with(self, diffusion: Diffusion) -> float:
         """The longest step that is stable with this diffusion alone. Collective."""
@@ -325,16 +339,8 @@ class EulerianSolver(DensitySolver):
         if not (diffusion.acts if self._spreads else diffusion.local > 0.0):
             return drift
         local = self.space.with_ghosts(rho)
-        spread = diffusion.pressure(local) if self._spreads else diffusion.local * local
-        pressure: Array = spread
-        if drift.is_gradient:
-            return Drift(drift.xi - pressure, drift.drops)
-        n = self.space.n_owned
-        return Drift(drift.xi, drift.drops - (pressure[self.space.stars.neighbour] - pressure[:n]))
-
-    def _rate_of_diffusion(self, t: float) -> float:
-        diffusion = self.diffusion_in_time.at(t)
-        return 0.0 if diffusion.is_linear else self._rate_with(diffusion)
+        pressure: Array = diffusion.pressure(local) if self._spreads else diffusion.local * local
+        return drift.less(pressure, self.space.stars.neighbour)
 
     def _rate_with(self, diffusion: Diffusion) -> float:
         stars = self.space.stars

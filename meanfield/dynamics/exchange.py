@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.density import log_of
 from meanfield.dynamics.drift import Drift
-from meanfield.dynamics.fluxes import exchange_rates
+from meanfield.dynamics.fluxes import exchange_rates, exchanged
 from meanfield.dynamics.limiters import limiter
 from meanfield.dynamics.linear import Rates
 from meanfield.dynamics.slopes import star_rooms, star_slopes
@@ -69,6 +69,15 @@ class Exchange:
         if space.n_local == space.n_owned and space.comm.size == 1:
             return own
         return np.stack([space.with_ghosts(row) for row in own])
+
+    def step(self, rho: Array, rates: Rates, dt: float, keep: float, old: Array) -> Array:
+        """An explicit stage at known rates, see ``stepping.Stage``. Collective."""
+        new = np.empty_like(rho)
+        exchanged(
+            self._space.stars.neighbour, rates.arriving, rates.leaving, self._weights,
+            self._space.with_ghosts(rho), dt, keep, old, new,
+        )  # fmt: skip
+        return new
 
 
 def _back_tangents(space: P1Space) -> NDArray[np.float32]:

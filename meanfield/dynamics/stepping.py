@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numba as nb
 import numpy as np
 
 from meanfield.geometry.sphere import Array
 
-__all__ = ["STEPPERS", "History", "Stage", "fitted_step", "grown_step"]
+__all__ = ["STEPPERS", "History", "Pace", "Stage", "fitted_step", "grown_step", "of_mesh", "shares"]
+
+_BLOCK = 512  # values at a time, as in ``dynamics.sweep``
+_OF_MESH, _COARSEST = 0.3, 1e-4  # accuracy in time: of h^2, and at most
+_FIRST, _MOST = 0.1, 0.5  # of perturbations of the uniform state: growth in a step
+_GAUSS = tuple(zip((0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5, 8, 5), strict=True))
 
 
 @dataclass(frozen=True)
@@ -35,15 +42,24 @@ STEPPERS: dict[str, tuple[Stage, ...]] = {
 }
 
 
+def shares(stages: Sequence[Stage]) -> tuple[float, ...]:
+    """The weights b_s of the stages in the step: its quadrature rule in time, sum one."""
+    kept = 1.0
+    found = []
+    for stage in reversed(stages):
+        kept *= 1.0 - stage.keep
+        found.append(kept)
+    return tuple(reversed(found))
+
+
 @dataclass
 class History:
-    """Values at the last few times, extrapolated by the polynomial through them.
+    """Values at the last few times, extrapolated by the polynomial Q through them.
 
-    With three of them the extrapolation over one step is wrong by O(dt^3): enough for second-order
-    stages with one evaluation a step.
+    With four of them the extrapolation over one step is wrong by O(dt^4).
     """
 
-    depth: int = 3
+    depth: int = 4
     _entries: deque[tuple[float, Array]] = field(default_factory=deque)
 
     @property
@@ -53,7 +69,7 @@ class History:
 
     def append(self, t: float, values: Array) -> None:
         """Add the newest values; the oldest go."""
-        self._entries.append((t, values))
+        self._entries.append((t, np.require(values, np.float64, ("C", "W"))))
         while len(self._entries) > self.depth:
             self._entries.popleft()
 
@@ -62,15 +78,57 @@ class History:
         return list(self._entries)
 
     def at(self, t: float) -> Array:
-        """The interpolating polynomial at ``t``; the stored values themselves at stored times."""
-        times = [entry[0] for entry in self._entries]
-        if t == times[-1]:
-            return self._entries[-1][1]
-        out = np.zeros_like(self._entries[-1][1])
-        for i, (ti, values) in enumerate(self._entries):
-            weight = math.prod((t - tj) / (ti - tj) for j, tj in enumerate(times) if j != i)
-            out += weight * values
+        """Q(t); the stored values themselves at stored times."""
+        for known, values in self._entries:
+            if t == known:
+                return values
+        return self._combined(self._weights(t))
+
+    def at_stage(self, stages: Sequence[Stage], number: int, t: float, dt: float) -> Array:
+        """What a stage of a step from ``t`` takes: Q there, shifted so that its mean is exact.
+
+            Q(t + c_s dt) + (1/dt) int_t^{t+dt} Q - sum_r b_r Q(t + c_r dt)
+
+        The shift, the same for all stages, is of the order of the rule b, c (dt^2 for "ssprk2"), so
+        that the order of the step stays; what the rule is wrong by in the values alone is gone. It
+        is all that there is next to rest, where fluxes are the values' alone. One linear
+        combination of the entries.
+        """
+        weights = self._weights(t + stages[number].offset * dt)
+        for at, gauss in _GAUSS:
+            weights += gauss / 18.0 * self._weights(t + at * dt)
+        for stage, share in zip(stages, shares(stages), strict=True):
+            weights -= share * self._weights(t + stage.offset * dt)
+        return self._combined(weights)
+
+    def _weights(self, t: float) -> Array:
+        """Of the entries in Q(t)."""
+        times = [known for known, _ in self._entries]
+        return np.array(
+            [
+                math.prod((t - tj) / (ti - tj) for j, tj in enumerate(times) if j != i)
+                for i, ti in enumerate(times)
+            ]
+        )
+
+    def _combined(self, weights: Array) -> Array:
+        parts = tuple(values.reshape(-1) for _, values in self._entries)
+        out = np.empty_like(self._entries[-1][1])
+        _combine(parts, weights, out.reshape(-1))
         return out
+
+
+@nb.njit(error_model="numpy", cache=True)
+def _combine(parts: tuple[Array, ...], weights: Array, out: Array) -> None:
+    """sum_k weights_k parts_k, in this order, block by block."""
+    for start in range(0, out.size, _BLOCK):
+        stop = min(out.size, start + _BLOCK)
+        here = out[start:stop]
+        here[:] = 0.0
+        for k in range(len(parts)):
+            part, weight = parts[k][start:stop], weights[k]
+            for i in range(stop - start):
+                here[i] += weight * part[i]
 
 
 def fitted_step(t: float, t_end: float, longest: float) -> float:
@@ -87,3 +145,47 @@ def grown_step(dt: float, error: float, tolerance: float, order: int) -> float:
         return 2.0 * dt
     factor = 0.9 * (tolerance / error) ** (1.0 / order)
     return dt * min(2.0, max(0.3, factor))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long steps may be for what grows at the uniform state.
+
+    A step of size z over the growth time of a mode, by an extrapolation of this order, is wrong by
+    about z^order relative to the step, in the prediction as in the rate at which the mode grows:
+    the tolerance of the one is the error of the other.
+
+    Attributes:
+        accuracy: relative error of growth rates; 1: whatever it is.
+        order: of that error in the step.
+        fastest: the fastest rate of any mode.
+    """
+
+    accuracy: float
+    order: int
+    fastest: float
+
+    @property
+    def first(self) -> float:
+        """The longest step where there is no prediction to be wrong."""
+        return min(_FIRST, self.accuracy ** (1.0 / self.order)) / max(self.fastest, 1e-300)
+
+    def next(self, dt: float, wrong: float, size: float, noise: float) -> float:
+        """The longest step after one of ``dt`` whose prediction was wrong.
+
+        Args:
+            dt: of the last step.
+            wrong: error of what was predicted.
+            size: of what was predicted.
+            noise: of predictions, which is no reason to slow down. Perturbations of the uniform
+                state that are below it grow unseen: in time, too.
+        """
+        unseen = noise / self.accuracy
+        grown = grown_step(dt, wrong / max(size + unseen, 1e-300), self.accuracy, self.order)
+        most = self.first if size < unseen else _MOST / max(self.fastest, 1e-300)
+        return min(grown, most)
+
+
+def of_mesh(h: float) -> float:
+    """The accuracy of growth rates in time that a mesh with edges of length ``h`` is worth."""
+    return min(_COARSEST, _OF_MESH * h * h)

@@ -118,6 +118,12 @@ def _half_exponentials(phi: Array, m: int) -> None:
 
 
 @nb.njit(inline="always")
+def _add(values: Array, total: Array, m: int) -> None:
+    for i in range(m):
+        total[i] += values[i]
+
+
+@nb.njit(inline="always")
 def _hold(flux: Array, total: Array, held: float, dt: float, first: int, n: int, i: int) -> None:
     """Scale what vertex ``first`` (number ``i`` of its block) emits to what it holds."""
     if dt * total[i] > held:
@@ -152,7 +158,8 @@ def emit(
         next_curvature: (n_owned,) of this log rho, written; or empty, too.
         flux: (K * n_owned + 1,) written slot by slot; the last entry stays 0.
         outflow: (n_owned,) total flux out of each vertex, written.
-        rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij u_ij^+/w_i, written.
+        rate: (n_owned,) outflow rate of plain upwinding, sum_j c_ij u_ij^+/w_i, written; or empty:
+            it is not asked for.
     """
     width, n = neighbour.shape
     for block in nb.prange((n + _BLOCK - 1) // _BLOCK):
@@ -177,7 +184,8 @@ def emit(
             block_drops(xi, drops, k, other, start, stop, drop)
             for i in range(m):
                 drop[i] = max(drop[i], 0.0) * edge[i]
-                speed[i] += drop[i]
+            if rate.size > 0:
+                _add(drop, speed, m)
             if limited:
                 _limit(limiter, tangent[k], differences[k], start, stop, slopes, along, phi)
                 for i in range(m):
@@ -187,10 +195,10 @@ def emit(
                 total[i] += f
                 out[i] = f
         for i in range(m):
-            weight = weights[start + i]
-            rate[start + i] = speed[i] / weight
-            _hold(flux, total, weight * rho_i[i], dt, start + i, n, i)
+            _hold(flux, total, weights[start + i] * rho_i[i], dt, start + i, n, i)
             outflow[start + i] = total[i]
+        if rate.size > 0:
+            rate[start:stop] = speed[:m] / weights[start:stop]
 
 
 @nb.njit(cache=True)

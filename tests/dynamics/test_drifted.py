@@ -265,11 +265,11 @@ def test_the_step_of_upwinding_is_too_long_for_limited_fluxes(make_space: Make) 
     rho = np.exp(6.0 * np.random.default_rng(0).standard_normal(space.n_owned))
     solver = explicit(space, linear(M3), rho)
     drift = solver.drift_of(solver.field())
-    solver._sweep._emit(solver.rho, drift, 0.0, limited=True)
+    solver._sweep._emit(solver.rho, drift, 0.0, True)
     free, held = solver._sweep._outflow.copy(), solver.weights * solver.rho
     dt = 0.999 / float(np.max(solver._sweep._outrate))
     assert np.max(dt * free / held) > 10.0
-    solver._sweep._emit(solver.rho, drift, dt, limited=True)
+    solver._sweep._emit(solver.rho, drift, dt, True)
     assert np.all(dt * solver._sweep._outflow <= held * (1.0 + 1e-14))
     untouched = dt * free < held
     assert 0 < np.count_nonzero(untouched) < untouched.size
@@ -380,8 +380,8 @@ def test_no_energy_costs_a_field(value: int, make_space: Make) -> None:
     for _ in range(8):
         solver.advance(1e9)
     solver.field()
-    # Two stages in the first two steps, while there is no history to extrapolate from.
-    assert (count, solver.refused) == (8 + 1 + 2, 0)
+    # Three stages in the first three steps, while there is no history to extrapolate from.
+    assert (count, solver.refused) == (8 + 1 + 2 * 3, 0)
 
 
 # ------------------------------------------------------------------ restart
@@ -412,10 +412,10 @@ def test_what_a_checkpoint_holds_of_the_past(make_space: Make) -> None:
     for model in (Attention("sa", 4.0, 3, "sphere"), linear(M3), several()):
         solver = explicit(space, model, rough("peak", space))
         assert solver.state().history.shape == (0, n)  # type: ignore[union-attr]
-        for _ in range(4):
+        for _ in range(5):
             solver.advance(1e9)
         shapes.append(solver.state().history.shape)  # type: ignore[union-attr]
-    assert shapes == [(3, n), (3, 3, n), (3, 4, n)]
+    assert shapes == [(4, n), (4, 3, n), (4, 4, n)]
 
 
 # ------------------------------------------------------------------ solvers agree

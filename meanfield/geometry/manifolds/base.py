@@ -154,6 +154,13 @@ class Manifold(ABC):
         """Least and largest angle."""
         return (-math.pi, math.pi) if self.closed else (0.0, math.pi)
 
+    def mean_edge(self, vertices: int) -> float:
+        """Mean length of the edges of a mesh of so many vertices, roughly."""
+        if self.dimension == 2:
+            return math.sqrt(4.0 * math.pi / vertices)
+        low, high = self.span
+        return (high - low) / vertices
+
     # ---- what moves --------------------------------------------------------------------------
 
     def lift(self, points: Array) -> Array:
