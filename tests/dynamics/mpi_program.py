@@ -18,6 +18,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.laws import (
     Cap,
     Gegenbauer,
+    Harmonic,
     Mixture,
     PoissonKernel,
     Uniform,
@@ -72,6 +73,10 @@ CASES = {
     # V = -I and negative beta push mass into empty regions, across ranks
     "negative-beta": (
         lambda: icosphere(3), "sa", -3.0, 1, Cap((1.0, 0.0, 0.0), 0.6), Eulerian(), 1.0,
+    ),
+    # Next to rest
+    "growing": (
+        lambda: icosphere(3), "sa", 4.0, 1, Harmonic(((2, 1, 1e-5),)), Eulerian(), 1.0,
     ),
     "heads": (lambda: icosphere(3), "sa", HEADS, 1, standard_density(), Eulerian(), 0.5),
     "moving": (lambda: icosphere(3), "sa", MOVING, 1, standard_density(), Eulerian(), 0.5),
@@ -136,6 +141,7 @@ IMPLICIT = {
 SAVED = (
     "sphere-sa",
     "caps",
+    "growing",
     "circle",
     "zonal",
     "heads",
@@ -216,7 +222,7 @@ def run_all(folder: Path) -> None:
 
 
 def save(folder: Path) -> None:
-    """Four steps, a state, four more."""
+    """Four steps, a state, four more; and these again from the state."""
     for name in SAVED:
         solver = make(name)
         for _ in range(4):
@@ -226,8 +232,14 @@ def save(folder: Path) -> None:
         for _ in range(4):
             solver.advance(1e3)
         after = look(solver)
+        again = make(name)
+        again.restore(state)
+        for _ in range(4):
+            again.advance(1e3)
+        same = look(again)
         if COMM.rank == 0:
             (folder / f"state-{name}.pickle").write_bytes(pickle.dumps((state, after)))
+            (folder / f"again-{name}.pickle").write_bytes(pickle.dumps((after, same)))
 
 
 def resume(folder: Path) -> None:

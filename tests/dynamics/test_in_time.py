@@ -567,8 +567,8 @@ def test_a_level_is_made_once_for_each_time_and_each_matrix_once(
     solver = EulerianSolver(space, turning(), bump(space.points))
     for _ in range(8):
         solver.advance(1e9)
-    # Where each step begins; the first three, with no history, have looked at their ends before, and
-    # at their middles.
+    # Where each step begins; the first three, with no history, have looked at their ends before,
+    # and at their middles.
     assert (len(rights), len(fills)) == (8 + 3, 1)
     # Where values times keys stay there is nothing to be solved for.
     monkeypatch.setattr(EdgeLaplacian, "potential", None)

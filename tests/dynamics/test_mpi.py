@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).parent / "mpi_program.py"
 CASES = (
     "sphere-sa", "sphere-usa", "sphere-stages", "sphere-upwind", "unstructured", "circle", "zonal",
     "linear", "negative-beta", "heads", "moving", "waving", "turning", "porous", "caps",
-    "caps-bounded", "spread", "noisy", "gas",
+    "caps-bounded", "spread", "noisy", "gas", "growing",
 )  # fmt: skip
 IMPLICIT = (
     "implicit-noise", "implicit-usa", "implicit-drift", "implicit-caps", "implicit-bounded",
@@ -131,12 +131,21 @@ def test_one_rank_of_mpirun_is_the_serial_run(
         np.testing.assert_allclose(solver.space.gather(solver.rho), result["rho"], rtol=1e-10)
 
 
+def test_restart_on_as_many_ranks_is_the_same_run(results: Callable[[int], Path]) -> None:
+    folder = results(2)
+    for name in ("sphere-sa", "growing", "circle", "zonal", "heads"):
+        a, b = pickle.loads((folder / f"again-{name}.pickle").read_bytes())
+        assert (b["t"], b["step"]) == (a["t"], a["step"])
+        assert np.array_equal(b["rho"], a["rho"]), name
+
+
 @pytest.mark.parametrize("number", slow_but([0], [1, 3]))
 def test_restart_on_another_number_of_ranks(number: int, results: Callable[[int], Path]) -> None:
     # Four steps and four more on two ranks; the second four again on one and on three.
     folder = results(number)
     for name in (
-        "sphere-sa", "caps", "circle", "zonal", "heads", "moving", "waving", "implicit-noise",
+        "sphere-sa", "caps", "growing", "circle", "zonal", "heads", "moving", "waving",
+        "implicit-noise",
     ):  # fmt: skip
         a, b = pickle.loads((folder / f"resumed-{number}-{name}.pickle").read_bytes())
         assert len(a["owned"]) == 2
