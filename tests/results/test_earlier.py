@@ -52,7 +52,10 @@ def test_a_run_of_an_earlier_version_goes_on_as_one_run(here: Path, kind: str) -
             known = np.isfinite(more.series[name])
             assert 1 <= np.count_nonzero(known) < len(known) and known[-1]
             more.series[name][~known] = values[~known]
-        np.testing.assert_allclose(more.series[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+        # That version's limiter had U as single-precision tangents give it, which are off by 1e-8;
+        # now it stays within the star, where these two are the same.
+        rtol, atol = (1e-8, 1e-11) if kind == "density" else (1e-9, 1e-12)
+        np.testing.assert_allclose(more.series[name], values, rtol=rtol, atol=atol, err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ["density", "tokens"])
