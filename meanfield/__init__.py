@@ -68,7 +68,7 @@ _WHERE = {
         "VonMisesFisher",
         "standard_density",
     ),
-    "meanfield.geometry.mesh": ("icosphere", "read_mesh"),
+    "meanfield.geometry.mesh": ("graded", "icosphere", "read_mesh"),
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
     "meanfield.interaction.composite": (
         "Composite",
@@ -205,7 +205,7 @@ if TYPE_CHECKING:
         VonMisesFisher,
         standard_density,
     )
-    from meanfield.geometry.mesh import icosphere, read_mesh
+    from meanfield.geometry.mesh import graded, icosphere, read_mesh
     from meanfield.interaction.attention import Attention, SelfAttention
     from meanfield.interaction.composite import (
         Composite,

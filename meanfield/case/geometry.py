@@ -5,11 +5,20 @@ from __future__ import annotations
 import functools
 import math
 import os
-from dataclasses import field
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+from meanfield.case.grading import (
+    MAX_VERTICES,
+    Factor,
+    check_grading,
+    edge_length,
+    finer,
+    vertices_words,
+    with_grading,
+)
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.manifolds import (
     MANIFOLDS,
@@ -21,7 +30,7 @@ from meanfield.geometry.manifolds import (
     manifold,
     of_vectors,
 )
-from meanfield.options import Expected, Field, InputFile, Whole, options
+from meanfield.options import Expected, Field, InputFile, Numbers, Whole, options
 
 if TYPE_CHECKING:
     from meanfield.geometry.mesh import Mesh
@@ -40,7 +49,6 @@ __all__ = [
 ]
 
 MAX_LEVEL = 10
-MAX_VERTICES = 20_000_000
 
 
 def _level(value: object) -> object:
@@ -57,10 +65,37 @@ def _level(value: object) -> object:
 class _Named:
     """What all of them have."""
 
+    resolution: ClassVar[str] = ""
+    """The key that tells how fine it is; "": none does."""
+    factor: Factor | None = None
+
     @property
     def manifold(self) -> Manifold:
         """The coordinates of its points."""
         raise NotImplementedError
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of mesh vertices."""
+        raise NotImplementedError
+
+    @property
+    def edge(self) -> float:
+        """Length of its edges in radians, about: where it is finest, if it is graded."""
+        return edge_length(self.manifold, self.vertex_count) / finer(self.factor)
+
+    def at(self, resolution: int) -> Geometry | None:
+        """The same at another value of the key ``resolution``; None: no key tells it."""
+        return None
+
+    def resolving(self, edge: float) -> str:
+        """The least of that key with edges of this length or less: "level = 5"; "": none."""
+        return ""
+
+    def words(self) -> str:
+        """A few words on its mesh."""
+        graded = "" if self.factor is None else f", graded by {self.factor:g}"
+        return f"{self.manifold.describe()}, {self.vertex_count:,} vertices{graded}"
 
     def coarser(self) -> Geometry | None:
         """The same with half the resolution; None: there is none, or too little is left."""
@@ -78,7 +113,17 @@ class Sphere(_Named):
 
     level: Annotated[Whole, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
     """Divisions of the icosahedron: 10 * 4^level + 2 vertices."""
+    factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
+    """Of a graded mesh: how many times as fine it is at ``centre`` (and coarser at the antipode),
+    for one narrow cluster whose place is known; left out: edges are the same everywhere."""
+    centre: Numbers | None = Field(default=None, kw_only=True, examples=[[0.0, 0.0, 1.0]])
+    """Of a graded mesh: where it is finest, a vector of any length; left out: e_3."""
     type: Literal["sphere"] = field(default="sphere", kw_only=True, repr=False)
+
+    resolution: ClassVar[str] = "level"
+
+    def __post_init__(self) -> None:
+        check_grading(self.factor, self.centre, self.manifold)
 
     @property
     def d(self) -> int:
@@ -97,13 +142,21 @@ class Sphere(_Named):
 
     def coarser(self) -> Sphere | None:
         """One level less."""
-        return Sphere(self.level - 1) if self.level >= 2 else None
+        return self.at(self.level - 1) if self.level >= 2 else None
+
+    def at(self, resolution: int) -> Sphere:
+        """The same at another level."""
+        return replace(self, level=resolution)
+
+    def resolving(self, edge: float) -> str:
+        """The level with edges of this length or less."""
+        return next((f"level = {n}" for n in range(MAX_LEVEL + 1) if self.at(n).edge <= edge), "")
 
     def build_mesh(self) -> Mesh:
         """Make the mesh (NumPy only)."""
         from meanfield.geometry.mesh import icosphere
 
-        return icosphere(self.level)
+        return with_grading(icosphere(self.level), self.factor, self.centre)
 
 
 @options("geometry")
@@ -112,7 +165,16 @@ class Circle(_Named):
 
     vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
     """Number of vertices."""
+    factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
+    """Of a graded mesh: how many times as fine it is at ``centre``; left out: equal steps."""
+    centre: Numbers | None = Field(default=None, kw_only=True, examples=[[0.0, 1.0]])
+    """Of a graded mesh: where it is finest, a vector of any length; left out: e_2."""
     type: Literal["circle"] = field(default="circle", kw_only=True, repr=False)
+
+    resolution: ClassVar[str] = "vertices"
+
+    def __post_init__(self) -> None:
+        check_grading(self.factor, self.centre, self.manifold)
 
     @property
     def d(self) -> int:
@@ -133,11 +195,19 @@ class Circle(_Named):
         """Make the mesh (NumPy only)."""
         from meanfield.geometry.mesh import circle
 
-        return circle(self.vertices)
+        return with_grading(circle(self.vertices), self.factor, self.centre)
 
     def coarser(self) -> Circle | None:
         """Half the vertices."""
-        return Circle(self.vertices // 2) if self.vertices >= 16 else None
+        return self.at(self.vertices // 2) if self.vertices >= 16 else None
+
+    def at(self, resolution: int) -> Circle:
+        """The same with another number of vertices."""
+        return replace(self, vertices=resolution)
+
+    def resolving(self, edge: float) -> str:
+        """So many vertices that edges have this length or less."""
+        return vertices_words(self.vertices * self.edge / edge)
 
 
 @options("geometry")
@@ -148,12 +218,18 @@ class Zonal(_Named):
     """Dimension of the space around the sphere S^{d-1}."""
     vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
     """Number of vertices of [0, pi], both poles among them."""
+    factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
+    """Of a graded mesh: how many times as fine it is at theta = 0 (below 1: at pi, by as much as it
+    is coarser here); left out: equal steps."""
     type: Literal["zonal"] = field(default="zonal", kw_only=True, repr=False)
+
+    resolution: ClassVar[str] = "vertices"
 
     def __post_init__(self) -> None:
         # The least weight, of a pole: int_0^{h/2} theta^{d-2} dtheta = (h/2)^{d-1} / (d-1). The
         # mesh refuses what underflows; here it is told with a remedy.
         least_h = 2.0 * 10.0 ** ((math.log10(self.d - 1) - 289.0) / (self.d - 1))
+        least_h *= finer(self.factor)
         most = math.floor(math.pi / least_h) + 1
         if self.vertices > most:
             raise InputError(
@@ -175,11 +251,19 @@ class Zonal(_Named):
         """Make the mesh (NumPy only)."""
         from meanfield.geometry.mesh import zonal_interval
 
-        return zonal_interval(self.vertices, d=self.d)
+        return with_grading(zonal_interval(self.vertices, d=self.d), self.factor)
 
     def coarser(self) -> Zonal | None:
         """Half the intervals; both poles stay vertices."""
-        return Zonal(self.d, (self.vertices - 1) // 2 + 1) if self.vertices >= 16 else None
+        return self.at((self.vertices - 1) // 2 + 1) if self.vertices >= 16 else None
+
+    def at(self, resolution: int) -> Zonal:
+        """The same with another number of vertices."""
+        return replace(self, vertices=resolution)
+
+    def resolving(self, edge: float) -> str:
+        """So many vertices that edges have this length or less."""
+        return vertices_words(1.0 + (self.vertices - 1) * self.edge / edge)
 
 
 @functools.lru_cache(maxsize=4)

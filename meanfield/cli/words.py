@@ -51,7 +51,7 @@ def mesh_words(case: Case) -> str:
             return f"{tokens}, {solver.words(case.model.normalisation)}"
         return tokens
     words = "" if solver.type == "eulerian" else f", {solver.type}"
-    return f"{on.describe()}, {case.geometry.vertex_count:,} vertices{words}"
+    return f"{case.geometry.words()}{words}"
 
 
 def model_words(model: Model, geometry: Geometry, kappa: NumberInTime) -> str:

@@ -1,12 +1,13 @@
 """Meshes: the one place to import from. See the modules below for what each owns.
 
-meshcore: the `Mesh` value, edges, reference weights, report; meshmake: generators; meshcheck: what
-a surface that others made must be; meshread: files as they are; meshfiles: reading and writing
-meshes. No DOLFINx anywhere.
+meshcore: the `Mesh` value, edges, reference weights, report; meshmake: generators; grading: finer
+at a point; meshcheck: what a surface that others made must be; meshread: files as they are;
+meshfiles: reading and writing meshes. No DOLFINx anywhere.
 """
 
 from __future__ import annotations
 
+from meanfield.geometry.grading import graded
 from meanfield.geometry.meshcheck import SPHERE_TOLERANCE, checked_circle, checked_sphere
 from meanfield.geometry.meshcore import (
     DELAUNAY_TOLERANCE,
@@ -39,6 +40,7 @@ __all__ = [
     "checked_sphere",
     "circle",
     "delaunay_weights",
+    "graded",
     "hull_cells",
     "icosphere",
     "icosphere_hierarchy",

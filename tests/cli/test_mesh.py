@@ -84,3 +84,35 @@ def test_what_is_far_from_a_sphere_is_projected_when_asked_to(
     mesh = read_mesh("ball.vtu")
     np.testing.assert_allclose(np.linalg.norm(mesh.points, axis=1), 1.0, rtol=1e-15)
     np.testing.assert_allclose(mesh.points, sphere.points, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("words", "geometry", "d", "plain"),
+    [
+        (["--level", "2", "--centre", "0", "0", "2"], "sphere", 3, icosphere(2).points),
+        (["--vertices", "16"], "circle", 2, None),
+        (["--vertices", "16", "--d", "5"], "zonal", 5, None),
+    ],
+)
+def test_mesh_graded(
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    geometry: str,
+    d: int,
+    plain: np.ndarray | None,
+) -> None:
+    assert cli.main(["mesh", "graded", "--factor", "3", *words, "-o", "fine.vtu"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"fine\.vtu: \d+ vertices, edges from 0\.\d+ to \d\.\d", said)
+    made = read_mesh("fine.vtu")
+    assert (made.geometry, made.d) == (geometry, d)
+    if plain is not None:
+        c = plain[:, 2]
+        np.testing.assert_allclose(
+            made.points[:, 2], (9.0 * (1.0 + c) - (1.0 - c)) / (9.0 * (1.0 + c) + 1.0 - c)
+        )
+    assert cli.main(["mesh", "graded", "--factor", "3", *words, "-o", "fine.vtu"]) == 2
+    assert "exists already" in error_line(capsys)
+    assert cli.main(["mesh", "graded", "--factor", "3", "--level", "2", "--d", "5", "-o", "a"]) == 2
+    assert "--d: found with --level" in error_line(capsys)
