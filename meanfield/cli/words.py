@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from meanfield.case.intime import NumberInTime
     from meanfield.steady.problem import Problem
 
-__all__ = ["case_words", "mesh_words", "model_words", "problem_words", "token_count"]
+__all__ = [
+    "case_words",
+    "mesh_words",
+    "model_words",
+    "problem_words",
+    "resolution_words",
+    "token_count",
+]
 
 
 def token_count(case: Case) -> int:
@@ -67,6 +74,14 @@ def model_words(model: Model, geometry: Geometry, kappa: NumberInTime) -> str:
 def case_words(case: Case) -> str:
     """Words for a case."""
     return f"{mesh_words(case)}, {model_words(case.model, case.geometry, case.model.kappa)}"
+
+
+def resolution_words(case: Case) -> list[str]:
+    """A line on the clusters that noise leaves and the mesh; none where it has nothing to tell."""
+    from meanfield.analysis.clusterwidth import resolution_of
+
+    found = resolution_of(case)
+    return [] if found is None else [found.words]
 
 
 def problem_words(problem: Problem, kappa: NumberInTime) -> str:

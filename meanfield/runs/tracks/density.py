@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from meanfield.analysis.clusterwidth import resolution_of
 from meanfield.analysis.columns import CharacteristicView, DensityView, View
 from meanfield.analysis.pairlaw import PairLaw, law_of_power
 from meanfield.analysis.peaks import PeakCounter
@@ -205,6 +206,9 @@ class DensityTrack(_MeshTrack):
 
     def initial_notes(self) -> list[str]:
         notes, tail = super().initial_notes(), self.solver.tail
+        resolution = resolution_of(self.case)
+        if resolution is not None and resolution.note:
+            notes.append(resolution.note)
         if tail > 0.0:
             notes.append(
                 f"tail closed beyond degree {self._cut_at}: what the mesh does not resolve of the "
