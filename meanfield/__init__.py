@@ -136,6 +136,7 @@ _WHERE = {
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
     "meanfield.studies.compare": ("compare",),
+    "meanfield.studies.converge": ("Convergence", "converge"),
     "meanfield.studies.distance": ("distance",),
     "meanfield.studies.settings": ("Clouds",),
     "meanfield.studies.sweep.plan": ("SweepOptions",),
@@ -270,6 +271,7 @@ if TYPE_CHECKING:
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
     from meanfield.studies.compare import compare
+    from meanfield.studies.converge import Convergence, converge
     from meanfield.studies.distance import distance
     from meanfield.studies.settings import Clouds
     from meanfield.studies.sweep.plan import SweepOptions

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from meanfield.cli import (
     branch,
     compare,
+    converge,
     distance,
     help,
     info,
@@ -45,7 +46,20 @@ from meanfield.trust import running_code
 
 __all__ = ["main"]
 
-_VERBS = (run, info, plot, sweep, compare, distance, stationary, branch, mesh, help, schema)
+_VERBS = (
+    run,
+    info,
+    plot,
+    sweep,
+    compare,
+    converge,
+    distance,
+    stationary,
+    branch,
+    mesh,
+    help,
+    schema,
+)
 """The verbs, in the order of the help. A new one: its file, and its name here."""
 
 _DESCRIPTION = """\
@@ -64,6 +78,8 @@ examples:
   meanfield plot results/clustering                  draw the pictures again
   meanfield sweep tokens.toml --vary model.beta=.1:9:90 --seeds 1024
                                                      an ensemble at each of 90 betas
+  meanfield converge clustering.toml --levels 3 4 5 6
+                                                     errors and orders
   meanfield stationary hysteresis.toml               the stationary state, and is it stable?
   meanfield branch hysteresis.toml --parameter kappa --from 1 --to 1.8
                                                      a bifurcation diagram

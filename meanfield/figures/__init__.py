@@ -17,6 +17,7 @@ from meanfield.software import load_matplotlib
 load_matplotlib()
 
 from meanfield.figures.centres import has_centres, plot_centres
+from meanfield.figures.convergence import has_convergence, plot_convergence
 from meanfield.figures.density import has_density, plot_density
 from meanfield.figures.diagram import has_branch, plot_branch
 from meanfield.figures.distances import has_distances, has_numbers, plot_against_n, plot_against_t
@@ -52,6 +53,7 @@ FIGURES: tuple[tuple[Callable[[RunFolder], bool], Callable[[RunFolder], Path]], 
     (has_curves, plot_curves),
     (has_bands, plot_bands),
     (has_slopes, plot_slopes),
+    (has_convergence, plot_convergence),
 )
 """For each figure whether a folder has what it needs, and what draws it."""
 

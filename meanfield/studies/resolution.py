@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meanfield.case import Case, Eulerian, Implicit, Lagrangian
+from meanfield.case import Case, Eulerian, Implicit, Lagrangian, Unmeshed
+from meanfield.errors import InputError
 
-__all__ = ["coarser", "order_of"]
+__all__ = ["at_resolution", "coarser", "order_of"]
 
 
 def coarser(case: Case) -> Case | None:
@@ -31,6 +32,30 @@ def coarser(case: Case) -> Case | None:
         dt = None if solver.dt is None else 2.0 * solver.dt
         solver = replace(solver, rtol=min(8.0 * solver.rtol, 0.1), dt=dt)
     return replace(case, geometry=geometry, solver=solver)
+
+
+def at_resolution(case: Case, resolution: int) -> Case:
+    """The case with another value of the key that tells its resolution.
+
+    Steps of the implicit solver, whose error is their third power, go with the edges: those of the
+    case are for its own resolution.
+
+    Raises:
+        InputError: no key does, or it does not take this value.
+    """
+    geometry, solver = case.geometry, case.solver
+    made = geometry.at(resolution)
+    if made is None or isinstance(geometry, Unmeshed):
+        raise InputError(
+            f"geometry.type: found '{geometry.type}', of which no key tells the resolution: "
+            "expected 'sphere' (level), 'circle' or 'zonal' (vertices)"
+        )
+    if isinstance(solver, Implicit):
+        longer = made.edge / geometry.edge
+        dt = None if solver.dt is None else longer * solver.dt
+        rtol = min(max(longer**3 * solver.rtol, 1e-9), 0.1)
+        solver = replace(solver, rtol=rtol, dt=dt)
+    return replace(case, geometry=made, solver=solver)
 
 
 def order_of(case: Case) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.analysis.quadrature import density_measure
@@ -31,6 +32,7 @@ from meanfield.whole import write_table
 __all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
 
 _SAME = 1e-9  # relative difference of times that are the same
+_SAME_NODE = 1e-9  # distance of vertices that are the same
 _MOST = 10_300  # points of a measure in an exact distance: one more than level 5 has
 _SEEN = 0.7  # largest error of that mass with which L1 means something
 _RESOLVED = 1e-3  # largest error of a density's mass at the nodes
@@ -187,8 +189,13 @@ class _Run:
     def at(self, k: int, nodes: Mesh) -> Array:
         """rho at the vertices of a mesh."""
         mesh = self._mesh(k)
-        if not self.fields.moving and np.array_equal(mesh.points, nodes.points):
-            return self._rho(k)
+        if not self.fields.moving:
+            if np.array_equal(mesh.points, nodes.points):
+                return self._rho(k)
+            # Of nested meshes the nodes are among its vertices: nothing is interpolated.
+            far, among = cKDTree(mesh.points).query(nodes.points)
+            if np.max(far) < _SAME_NODE:
+                return self._rho(k)[among]
         if self.fields.moving:
             mass = self.fields.read("mass", k)
         else:

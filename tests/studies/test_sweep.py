@@ -148,7 +148,7 @@ def test_a_run_that_has_ended_is_not_run_again(
     first = mf.sweep(TOKENS(), VARY, tmp_path / "s", seeds=1, options=QUICK)
     lost = sorted((tmp_path / "s" / "blocks").iterdir())[0]
     lost.unlink()  # as if it was killed between the run and its block
-    monkeypatch.setattr("meanfield.studies.sweep.runs.run", None)
+    monkeypatch.setattr("meanfield.studies.ended.run", None)
     again = mf.sweep(TOKENS(), VARY, tmp_path / "s", seeds=1, resume=True, options=QUICK)
     same(first.table, again.table)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder
 from meanfield.results.manifest import plain
 from meanfield.software import provenance, utc_now
+from meanfield.studies.ended import record_files
 from meanfield.studies.sweep.plan import Plan
 from meanfield.studies.sweep.runs import RUNS
 
@@ -77,12 +77,7 @@ def _digests(plan: Plan) -> list[Mapping[str, str]]:
 
 def record_runs(folder: RunFolder) -> None:
     """Record the files of runs: they are deleted with the others when the sweep is overwritten."""
-    names: list[str] = []
-    for place in sorted((folder.path / RUNS).glob("*/*")):
-        with suppress(InputError):
-            inside = place.relative_to(folder.path).as_posix()
-            names += [f"{inside}/{name}" for name in sorted(RunFolder.open(place).files())]
-    folder.add(*names)
+    record_files(folder, f"{RUNS}/*/*")
 
 
 def _refuse_other(path: Path, before: Mapping[str, object], asked: Mapping[str, object]) -> None:

@@ -10,28 +10,22 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from meanfield.analysis.columns import Column, View
 from meanfield.case import Case, FixedMesh, Tokens
-from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.tokensolver import TokenSolver
-from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
-from meanfield.results.folder import RunFolder
 from meanfield.runs.observers import Observer
-from meanfield.runs.simulation import run
 from meanfield.runs.tracks import make_track
-from meanfield.software import load_dolfinx, load_mpi
+from meanfield.studies.ended import GOOD, STATIONARY, alone, ended_before, run_in, undrawn
 from meanfield.studies.sweep.blocks import Block, in_words
 
 __all__ = ["RUNS", "RunTask", "begun_seconds", "run_folder_name"]
 
-_STATIONARY = "stationary"
-_GOOD = ("end", _STATIONARY)
 _LEFT_OUT = ("t", "step")  # no statistics are made of these
 _ROWS = 512  # tokens whose pairs are looked at together
 
@@ -67,54 +61,26 @@ class RunTask:
             KeyboardInterrupt: it was interrupted.
         """
         times = self.case.output_times()
-        stop, series = self._ended_before()
+        case = undrawn(self.case)
+        stop, series = ended_before(case, self.folder)
         if stop is None:
             try:
-                stop, series = self._run()
+                stop, series = self._run(case)
             except OSError:
                 raise  # a full disk is no failure of this realisation
             except Exception as error:  # it harms no other realisation, whatever it is
                 stop = in_words(error)
-        reason = "" if stop in _GOOD else stop
+        reason = "" if stop in GOOD else stop
         columns = {
-            name: _at(times, series["t"], values, stop == _STATIONARY)[None]
+            name: _at(times, series["t"], values, stop == STATIONARY)[None]
             for name, values in series.items()
             if name not in _LEFT_OUT
         }
         return Block(columns, [reason])
 
-    def _ended_before(self) -> tuple[str | None, Mapping[str, Array]]:
-        """Why the run in the folder has ended, and its series; None: it has not, or is another."""
-        try:
-            folder = RunFolder.open(self.folder)
-            stop = folder.read_run().get("stop_reason")
-            text = folder.case_path.read_text(encoding="utf-8").partition("\n")[2]
-            if stop in _GOOD and text == self._case.to_toml():
-                return str(stop), folder.read_series()
-        except (InputError, OSError):
-            pass
-        return None, {}
-
-    @property
-    def _case(self) -> Case:
-        return replace(self.case, output=replace(self.case.output, figures=False))
-
-    def _run(self) -> tuple[str, Mapping[str, Array]]:
-        case = self._case
+    def _run(self, case: Case) -> tuple[str, Mapping[str, Array]]:
         watching = [_Pairs(self.delta)] if isinstance(case.solver, Tokens) else []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MeanfieldWarning)  # they are in the record of the run
-            result = run(
-                case,
-                Path(self.folder),
-                overwrite=True,
-                progress=False,
-                observers=watching,
-                comm=_alone(isinstance(case.solver, FixedMesh)),
-            )
-        if result.stop_reason == "interrupted":
-            raise KeyboardInterrupt
-        return result.stop_reason, result.series
+        return run_in(case, self.folder, watching)
 
 
 def begun_seconds(case: Case) -> float:
@@ -125,7 +91,7 @@ def begun_seconds(case: Case) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MeanfieldWarning)
         begun = time.perf_counter()
-        solver = make_track(case, _alone(isinstance(case.solver, FixedMesh))).solver
+        solver = make_track(case, alone(isinstance(case.solver, FixedMesh))).solver
         solver.advance(case.time.end)  # with what has to be compiled
         first, steps_from = solver.t, time.perf_counter()
         while solver.t < case.time.end and time.perf_counter() - begun < _SHOWN:
@@ -134,18 +100,6 @@ def begun_seconds(case: Case) -> float:
     if solver.t > first:
         return (now - steps_from) * case.time.end / (solver.t - first)
     return (now - begun) * case.time.end / solver.t
-
-
-def _alone(meshed: bool) -> Communicator:
-    """This process: others of an MPI pool do other runs. ``meshed``: by DOLFINx."""
-    try:
-        mpi = load_mpi()
-    except ImportError:
-        return Alone()
-    if meshed and mpi.COMM_WORLD.size > 1:
-        load_dolfinx(alone=True)
-    own: Communicator = mpi.COMM_SELF
-    return own
 
 
 def _at(times: Sequence[float], t: Array, values: Array, stays: bool) -> Array:
