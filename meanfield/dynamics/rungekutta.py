@@ -17,13 +17,13 @@ Knows nothing of attention or of what the points are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from scipy.integrate import DOP853, RK45
 
 from meanfield.collective import Communicator, max_over_ranks
 from meanfield.errors import BrokenInvariantError, InputError, suggest
@@ -75,12 +75,39 @@ class Pair:
     errors: Array
 
 
-PAIRS: dict[str, Pair] = {
-    # Dormand and Prince 1980, 5(4), 6 evaluations a step.
-    "dopri5": Pair("dopri5", 5, 5, RK45.A, RK45.B, RK45.C, RK45.E[None, :]),
-    # Dormand and Prince, Hairer's 8(5,3), 12 evaluations a step.
-    "dop853": Pair("dop853", 8, 8, DOP853.A, DOP853.B, DOP853.C, np.stack([DOP853.E5, DOP853.E3])),
-}
+@cache
+def _dopri5() -> Pair:
+    """Dormand and Prince 1980, 5(4), 6 evaluations a step."""
+    from scipy.integrate import RK45  # 0.1 s: where points move
+
+    return Pair("dopri5", 5, 5, RK45.A, RK45.B, RK45.C, RK45.E[None, :])
+
+
+@cache
+def _dop853() -> Pair:
+    """Dormand and Prince, Hairer's 8(5,3), 12 evaluations a step."""
+    from scipy.integrate import DOP853
+
+    errors = np.stack([DOP853.E5, DOP853.E3])
+    return Pair("dop853", 8, 8, DOP853.A, DOP853.B, DOP853.C, errors)
+
+
+class _Pairs(Mapping[str, Pair]):
+    """The pairs by their names, each made when it is first asked for."""
+
+    _made: Mapping[str, Callable[[], Pair]] = {"dopri5": _dopri5, "dop853": _dop853}
+
+    def __getitem__(self, name: str) -> Pair:
+        return self._made[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+PAIRS = _Pairs()
 
 
 def pair_named(name: str) -> Pair:

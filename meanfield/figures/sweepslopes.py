@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from scipy import stats
+from scipy.special import stdtrit
 
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
@@ -107,7 +107,7 @@ def fitted_slope(x: Array, y: Array, errors: Array) -> Slope | None:
     intercept = mean_v - slope * mean_u
     residual = np.sum(weights * (v - intercept - slope * u) ** 2)
     error = math.sqrt(residual / ((len(x) - 2) * spread))
-    quantile = float(stats.t.ppf(0.975, len(x) - 2))
+    quantile = float(stdtrit(len(x) - 2, 0.975))
     return Slope(float(slope), quantile * error, float(intercept))
 
 

@@ -26,6 +26,7 @@ from meanfield.options.fields import (
     section_of,
     written,
 )
+from meanfield.options.texts import text_of, told_in_schemas
 
 __all__ = ["Option", "as_table", "checked", "chosen", "made_from", "options", "options_of"]
 
@@ -34,7 +35,6 @@ Made = TypeVar("Made")
 
 _CONFIG = ConfigDict(
     extra="forbid",
-    use_attribute_docstrings=True,
     arbitrary_types_allowed=True,
     allow_inf_nan=False,
 )
@@ -52,6 +52,7 @@ def options(
     """
 
     def decorate(cls: type[Made]) -> type[Made]:
+        told_in_schemas(cls)  # before pydantic looks at it
         made: Any = checked_dataclass(frozen=True, kw_only=kw_only, eq=eq, config=_CONFIG)(cls)
         made.option_section = section
         checked = made.__init__
@@ -192,11 +193,7 @@ def options_of(kind: type, where: str | None = None) -> list[Option]:
 
 def _about(kind: type, name: str) -> str:
     """The text below a field, also of one that a class inherits."""
-    for owner in kind.__mro__:
-        info = getattr(owner, "__pydantic_fields__", {}).get(name)
-        if info is not None and info.description:
-            return " ".join(str(info.description).split())
-    return ""
+    return " ".join(text_of(kind, name).split())
 
 
 def _default(info: FieldInfo) -> str:
