@@ -11,5 +11,7 @@ ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv OMP_NUM_THREADS=1 GOMP_SPINCO
     NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 COPY . /opt/meanfield
 RUN pip install --no-cache-dir "/opt/meanfield[dolfinx]"
+# For processors like the one that builds this; others compile once more. Any user may keep kernels there.
+RUN meanfield warm-up && chmod -R a+rwX /tmp/numba
 WORKDIR /work
 CMD ["meanfield", "--help"]

@@ -25,6 +25,7 @@ from meanfield.cli import (
     schema,
     stationary,
     sweep,
+    warm_up,
 )
 from meanfield.cli.parser import Parser, Verbs
 from meanfield.cli.speech import (
@@ -59,6 +60,7 @@ _VERBS = (
     stationary,
     branch,
     mesh,
+    warm_up,
     help,
     schema,
 )
