@@ -38,13 +38,12 @@ class PeakCounter:
     """
 
     def __init__(self, mesh: Mesh) -> None:
-        edges = mesh_edges(mesh)
-        n = mesh.points.shape[0]
-        ends = np.concatenate([edges[:, 0], edges[:, 1]])
-        order = np.argsort(ends, kind="stable")
-        self._neighbour = np.concatenate([edges[:, 1], edges[:, 0]])[order].astype(np.int32)
-        counts = np.bincount(ends, minlength=n)
-        self._start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        uses = np.bincount(mesh.cells.ravel(), minlength=mesh.n_vertices)
+        room = np.concatenate([[0], np.cumsum(uses * (mesh.cells.shape[1] - 1))])
+        found = np.empty(room[-1], dtype=np.int32)
+        self._start = np.zeros(mesh.n_vertices + 1, dtype=np.int64)
+        _gather_neighbours(mesh.cells, room, found, self._start)
+        self._neighbour = found[: self._start[-1]].copy()
 
     def count(self, rho: Array) -> int:
         """Number of clusters of a density (n,) at the vertices, in the order of the mesh."""
@@ -67,6 +66,36 @@ class PeakCounter:
         order = np.argsort(-log_rho, kind="stable").astype(np.int32)
         basin = _basins(self._start, self._neighbour, log_rho, order, PROMINENCE)
         return float(np.bincount(basin, weights=mass).max())
+
+
+@nb.njit(cache=True)
+def _gather_neighbours(cells: IntArray, room: IntArray, found: IntArray, start: IntArray) -> None:
+    """Neighbours of each vertex, rising, in found[start[v] : start[v + 1]].
+
+    ``room``: (n + 1,) where the neighbours of each would begin if none were in two of its cells.
+    """
+    n, corners = start.size - 1, cells.shape[1]
+    end = room[:n].copy()
+    for cell in range(cells.shape[0]):
+        for a in range(corners):
+            v = cells[cell, a]
+            for b in range(corners):
+                if b != a:  # sorted in, the longer ones one place up
+                    u, k = cells[cell, b], end[v]
+                    while k > room[v] and found[k - 1] > u:
+                        found[k] = found[k - 1]
+                        k -= 1
+                    found[k] = u
+                    end[v] += 1
+    last = 0
+    for v in range(n):
+        start[v] = last
+        for k in range(room[v], end[v]):
+            u = found[k]
+            if k == room[v] or u != found[last - 1]:
+                found[last] = u
+                last += 1
+    start[n] = last
 
 
 @nb.njit(cache=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.collective import Communicator, max_over_ranks
+from meanfield.dynamics.slots import largest_valence, pair_slots, take_rows
 from meanfield.dynamics.stiffness import assemble_stiffness
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold, manifold
@@ -90,41 +91,40 @@ class P1Space:
         self.n_global: int
         self.geometry, self.d, self.n_global = shared
         self.manifold = manifold(self.geometry, self.d)
-        self.domain = _distribute(mesh, self.manifold, self.comm)
-        self.functions = fem.functionspace(self.domain, ("Lagrange", 1))
+        domain = _distribute(mesh, self.manifold, self.comm)
+        functions = fem.functionspace(domain, ("Lagrange", 1))
 
-        stiffness = assemble_stiffness(self.functions, self.d if self.manifold.latitudes else None)
+        stiffness = assemble_stiffness(functions, self.d if self.manifold.latitudes else None)
         columns = stiffness.index_map(1)
         self._scalar = la.vector(columns)
         self.n_owned: int = columns.size_local
         self.n_local: int = columns.size_local + columns.num_ghosts
 
-        gdim = self.domain.geometry.dim
-        x = self.functions.tabulate_dof_coordinates()[: self.n_owned, :gdim]
+        gdim = domain.geometry.dim
+        del domain
+        x = functions.tabulate_dof_coordinates()[: self.n_owned, :gdim]
         x = self.manifold.normalised(x)
         local = np.empty((self.n_local, gdim))
         for k in range(gdim):
             local[:, k] = self.with_ghosts(x[:, k])
         self.points: Array = local
-        self.original: NDArray[np.int64] = _original_numbers(self.functions)[: self.n_owned]
+        self.original: NDArray[np.int64] = _original_numbers(functions)[: self.n_owned]
 
-        rows, neighbours, values = self._edges(stiffness)
-        dimension = self.manifold.dimension
+        neighbour, coefficient = self._slots(stiffness)
+        del stiffness
         if self.manifold.latitudes:
-            masses = _half_interval_masses(self.functions, self.d)[: self.n_owned]
+            masses = _half_interval_masses(functions, self.d)[: self.n_owned]
         else:
-            # The Voronoi cell of a vertex: the perpendicular bisector of an edge has the length
-            # c_ij |x_i - x_j| inside the cell.
-            squared = np.sum((self.points[neighbours] - self.points[rows]) ** 2, axis=1)
-            total: Array = np.bincount(rows, weights=values * squared, minlength=self.n_owned)
-            masses = total / (2.0 * dimension)
+            masses = self._voronoi(neighbour, coefficient)
+        del functions  # with the mesh of DOLFINx, which nobody needs any more
         (measure,) = self.sum(float(np.sum(masses)))
         self.weights: Array = masses / measure
         # Flat cells are inscribed: their total falls short of the sphere's. A stiffness scales
         # like length^(dimension - 2), so that in two dimensions nothing is to be mended.
-        exact = self.manifold.total
+        dimension, exact = self.manifold.dimension, self.manifold.total
         stretch = (exact / measure) ** (1.0 / dimension)
-        self.stars = self._stars(rows, neighbours, values * (stretch ** (dimension - 2) / exact))
+        coefficient *= stretch ** (dimension - 2) / exact
+        self.stars = self._stars(neighbour, coefficient)
 
     # ------------------------------------------------------------------ parallel services
 
@@ -182,66 +182,63 @@ class P1Space:
 
     # ------------------------------------------------------------------ set-up
 
-    def _edges(self, stiffness: Any) -> tuple[IndexArray, IndexArray, Array]:
-        """Owned vertex, neighbour and coefficient -K_ij of every edge at an owned vertex."""
+    def _slots(self, stiffness: Any) -> tuple[IndexArray, Array]:
+        """Neighbour and coefficient -K_ij of each edge at the owned vertices, (K, n_owned)."""
         n = self.n_owned
-        row_ends = stiffness.indptr[: n + 1]
-        columns = stiffness.indices[: row_ends[-1]]
-        rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(row_ends))
-        values = -stiffness.data[: row_ends[-1]]
-        off = columns != rows
-        rows, columns, values = rows[off], columns[off], values[off]
+        ends, columns = np.asarray(stiffness.indptr, dtype=np.int64), stiffness.indices
+        (width,) = self.max(float(largest_valence(ends, columns, n)))
+        neighbour = np.empty((int(width), n), dtype=np.int32)
+        coefficient = np.empty((int(width), n))
+        take_rows(ends, columns, stiffness.data, neighbour, coefficient)
         largest, smallest = self.max(
-            float(np.max(values, initial=0.0)), float(-np.min(values, initial=0.0))
+            float(np.max(coefficient, initial=0.0)), float(-np.min(coefficient, initial=0.0))
         )
         if smallest > 1e-9 * largest:
             raise InputError(
                 f"an edge coefficient of {-smallest:.3g} found, none below 0 expected: the mesh is "
                 "not Delaunay (`meanfield mesh convert` rebuilds its connectivity)"
             )
-        return rows, columns, np.maximum(values, 0.0)
+        return neighbour, np.maximum(coefficient, 0.0, out=coefficient)
 
-    def _stars(self, rows: IndexArray, columns: IndexArray, values: Array) -> Stars:
-        n = self.n_owned
-        valence = np.bincount(rows, minlength=n)
-        (width,) = self.max(float(valence.max(initial=0)))
-        size = int(width)
-        first = np.concatenate([[0], np.cumsum(valence)[:-1]])
-        slot = np.arange(rows.size) - first[rows]
+    def _voronoi(self, neighbour: IndexArray, coefficient: Array) -> Array:
+        """Measure of the Voronoi cell of each owned vertex.
 
-        neighbour = np.tile(np.arange(n, dtype=np.int32), (size, 1))
-        neighbour[slot, rows] = columns
-        coefficient = np.zeros((size, n))
-        coefficient[slot, rows] = values
+        The perpendicular bisector of an edge has the length c_ij |x_i - x_j| inside the cell.
+        """
+        total, own = np.zeros(self.n_owned), self.points[: self.n_owned]
+        for k in range(len(neighbour)):
+            away = self.points[neighbour[k]] - own
+            total += coefficient[k] * np.einsum("ij,ij->i", away, away)
+        return total / (2.0 * self.manifold.dimension)
 
-        t = self.manifold.tangents(self.points[rows], self.points[columns])
-        tangent = np.zeros((size, 2, n), dtype=np.float32)
-        tangent[slot, 0, rows] = t[:, 0]
-        tangent[slot, 1, rows] = t[:, 1]
-
-        flat = (slot * n + rows).astype(np.int64)
-        reverse = np.full(size * n, size * n, dtype=np.int32)
-        inside = columns < n
-        # Sorting the pairs (i, j) and (j, i) the same way lines each slot up with its reverse.
-        there = np.lexsort((columns[inside], rows[inside]))
-        back = np.lexsort((rows[inside], columns[inside]))
-        reverse[flat[inside][there]] = flat[inside][back]
+    def _stars(self, neighbour: IndexArray, coefficient: Array) -> Stars:
+        size, n = neighbour.shape
+        own = np.arange(n)
+        tangent, square = np.zeros((size, 2, n), dtype=np.float32), np.zeros((3, n))
+        for k in range(size):
+            edge = np.flatnonzero(neighbour[k] != own)
+            t = self.manifold.tangents(self.points[edge], self.points[neighbour[k, edge]]).T
+            tangent[k][:, edge] = t
+            for row, (i, j) in enumerate(((0, 0), (0, 1), (1, 1))):
+                square[row, edge] += t[i] * t[j]
+        reverse = np.empty((size, n), dtype=np.int32)
+        pair_slots(neighbour, reverse)
+        outside = np.flatnonzero(neighbour >= n)
+        # By vertex, and its slots in their order.
+        halo: IndexArray = outside[np.argsort(outside % n, kind="stable")].astype(np.int32)
         return Stars(
             neighbour,
             coefficient,
             tangent,
-            _inverse_gram(rows, t, n),
-            reverse.reshape(size, n),
-            flat[~inside].astype(np.int32),
-            columns[~inside].astype(np.int32),
+            _inverse_gram(*square),
+            reverse,
+            halo,
+            neighbour.ravel()[halo],
         )
 
 
-def _inverse_gram(rows: IndexArray, t: Array, n: int) -> Array:
+def _inverse_gram(a: Array, b: Array, c: Array) -> Array:
     """Entries 00, 01, 11 of (sum_k t_k t_k^T)^{-1} at each vertex; in 1-D only 00."""
-    a = np.bincount(rows, weights=t[:, 0] ** 2, minlength=n)
-    b = np.bincount(rows, weights=t[:, 0] * t[:, 1], minlength=n)
-    c = np.bincount(rows, weights=t[:, 1] ** 2, minlength=n)
     determinant = a * c - b * b
     plane = determinant > 1e-12 * (a + c) ** 2
     safe = np.where(plane, determinant, 1.0)

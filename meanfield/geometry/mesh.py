@@ -15,6 +15,7 @@ from meanfield.geometry.meshcore import (
     Mesh,
     MeshReport,
     delaunay_weights,
+    edge_range,
     inspect_mesh,
     mesh_edges,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "checked_sphere",
     "circle",
     "delaunay_weights",
+    "edge_range",
     "graded",
     "hull_cells",
     "icosphere",

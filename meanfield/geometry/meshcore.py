@@ -28,6 +28,7 @@ __all__ = [
     "Mesh",
     "MeshReport",
     "delaunay_weights",
+    "edge_range",
     "inspect_mesh",
     "mesh_edges",
 ]
@@ -108,6 +109,17 @@ def mesh_edges(mesh: Mesh) -> IntArray:
     if mesh.cells.shape[1] == 3:
         return cell_edges(mesh.cells, mesh.n_vertices)[0]
     return interval_edges(mesh.cells)[0]
+
+
+@checked_arguments
+def edge_range(mesh: Mesh) -> tuple[float, float]:
+    """Length of the shortest and of the longest edge, as chords (zonal: in theta)."""
+    least, most, corners = math.inf, 0.0, mesh.cells.shape[1]
+    for k in range(corners if corners == 3 else 1):
+        way = mesh.points[mesh.cells[:, k]] - mesh.points[mesh.cells[:, (k + 1) % corners]]
+        squared = np.einsum("ij,ij->i", way, way)
+        least, most = min(least, float(squared.min())), max(most, float(squared.max()))
+    return math.sqrt(least), math.sqrt(most)
 
 
 @checked_arguments

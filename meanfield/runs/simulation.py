@@ -26,6 +26,7 @@ from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Uniform
 from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.sphere import Array
+from meanfield.geometry.threads import share_cpus
 from meanfield.results.folder import RunFolder
 from meanfield.results.series import Changed, check_columns
 from meanfield.runs.loop import Loop
@@ -121,6 +122,7 @@ def run(
     """
     begun = time.perf_counter()
     comm = _world() if comm is None else comm
+    share_cpus(comm)
     case = everywhere(comm, partial(_loaded, case))
     place = _Place(None if folder is None else Path(folder), overwrite, resume)
     refuse_different(comm, f"{case.to_toml()}\n{place}", "the case")

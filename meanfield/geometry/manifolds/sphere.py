@@ -41,12 +41,13 @@ class S2(Manifold):
     def from_space(self, x: Array, beside: Callable[[str], Array]) -> Array:
         return x
 
-    def _in_frame(self, x: Array, v: Array) -> Array:
-        helper = np.where(np.abs(x[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-        first = np.cross(helper, x)
-        first /= np.linalg.norm(first, axis=1, keepdims=True)
-        second = np.cross(x, first)
-        return np.column_stack([np.sum(v * first, axis=1), np.sum(v * second, axis=1)])
+    def tangents(self, x: Array, y: Array) -> Array:
+        from meanfield.geometry.manifolds.frames import edge_tangents  # compiled: where needed
+
+        # NumPy's cross products and norms of three numbers each were most of a set-up.
+        out = np.empty((len(x), 2))
+        edge_tangents(x, y, out)
+        return out
 
     def edge_weights(self, points: Array, cells: IntArray) -> tuple[IntArray, Array, Array]:
         n = len(points)

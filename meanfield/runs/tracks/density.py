@@ -16,7 +16,7 @@ from meanfield.case import Case, Eulerian, Implicit
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import LagrangianSolver
-from meanfield.geometry.mesh import Mesh, inspect_mesh
+from meanfield.geometry.mesh import Mesh, edge_range
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
@@ -112,8 +112,9 @@ class _MeshTrack(Track):
 
     def about(self) -> dict[str, object]:
         assert self.mesh is not None
-        report = inspect_mesh(self.mesh)
-        mesh = {name: getattr(report, name) for name in ("vertices", "cells", "h_min", "h_max")}
+        least, most = edge_range(self.mesh)
+        counts = {"vertices": self.mesh.n_vertices, "cells": self.mesh.n_cells}
+        mesh = {**counts, "h_min": least, "h_max": most}
         return {
             **super().about(),
             "mesh": mesh,
