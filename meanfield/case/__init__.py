@@ -10,6 +10,7 @@ nothing of DOLFINx, of how a case is run and of what a run leaves behind.
 from meanfield.case.auto import auto_solver
 from meanfield.case.case import Case
 from meanfield.case.files import emit_toml, read_table
+from meanfield.case.gaussians import Gaussians
 from meanfield.case.geometry import UNMESHED, Circle, Geometry, MeshFile, Sphere, Unmeshed, Zonal
 from meanfield.case.given import GivenCase, as_case
 from meanfield.case.heads import Drift, Head
@@ -43,6 +44,7 @@ __all__ = [
     "Eulerian",
     "Every",
     "FixedMesh",
+    "Gaussians",
     "Geometric",
     "Geometry",
     "GivenCase",

@@ -15,6 +15,7 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.auto import auto_solver
 from meanfield.case.equiangular import check_law
 from meanfield.case.files import digest_of, emit_toml, read_table
+from meanfield.case.gaussians import Gaussians, clusters_of
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
 from meanfield.case.model import Model
@@ -157,8 +158,8 @@ class Case:
     density: a function from (n, d) unit vectors to (n,) values >= 0, or an array with a value for
     each vertex of the mesh, in the order of its file; both in any unit."""
     solver: SolverTable = Field(default=Eulerian())
-    """Of a density (``Eulerian``, ``Implicit``, ``Lagrangian``) or of tokens (``Particles``,
-    ``Layers``); its name alone, such as "auto", takes the default options."""
+    """Of a density (``Eulerian``, ``Implicit``, ``Lagrangian``, ``Gaussians``) or of tokens
+    (``Particles``, ``Layers``); its name alone, such as "auto", takes the default options."""
     time: Time = Field(examples=[{"end": 12.0}])
     """End, output times, stopping."""
     output: Output = Field(default=Output())
@@ -195,6 +196,8 @@ class Case:
             set_checked(self, "solver", auto_solver(self.geometry, self.model, self.time))
         self.solver.suits(self.geometry, self.model)
         check_law(self.solver, self.initial)
+        if isinstance(self.solver, Gaussians):
+            clusters_of(self.initial)
         check_pretrained(self.model, self.geometry, self.solver, self.time)
         if isinstance(self.solver, Tokens) and self.solver.number is not None:
             refuse_number(self.model, self.solver.number)

@@ -7,6 +7,7 @@ import math
 
 from meanfield.case.batchmasks import Padding, Sequences
 from meanfield.case.bynumber import ByNumber
+from meanfield.case.gaussians import Gaussians
 from meanfield.case.model import Model
 from meanfield.case.solvers import Auto, Density, Solver, Tokens
 from meanfield.errors import InputError
@@ -78,7 +79,7 @@ def _words(beta: ByNumber) -> str:
 
 def _number(solver: Solver | Auto, key: str, beta: ByNumber, d: int) -> int:
     """n, or why there is none."""
-    if isinstance(solver, Density | Auto):
+    if isinstance(solver, Density | Gaussians | Auto):
         raise InputError(
             f"{key}: found {_words(beta)}, which is by the number of tokens, and a density has "
             f"none; expected a number, such as {beta.at(1000, d):.4g} (that of 1000 tokens), or "

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from meanfield.case.bynumber import BY_NUMBER
+from meanfield.case.gaussians import Gaussians
 from meanfield.case.geometry import GEOMETRIES
 from meanfield.case.heads import Drift, Head
 from meanfield.case.intime import IN_TIME
@@ -35,7 +36,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "geometry": GEOMETRIES,
     "model": (Model,),
     "initial": tuple(LAWS.values()),
-    "solver": (Eulerian, Implicit, Lagrangian, Particles, Layers, Auto),
+    "solver": (Eulerian, Implicit, Lagrangian, Gaussians, Particles, Layers, Auto),
     "time": (Time,),
     "output": (Output,),
 }

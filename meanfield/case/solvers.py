@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from meanfield.case.gaussians import Gaussians
 from meanfield.case.geometry import Geometry, needs_mesh
 from meanfield.case.heads import number_in_words
 from meanfield.case.layeroptions import Layers
@@ -24,6 +25,7 @@ __all__ = [
     "Density",
     "Eulerian",
     "FixedMesh",
+    "Gaussians",
     "Implicit",
     "Lagrangian",
     "Layers",
@@ -230,4 +232,4 @@ Density = FixedMesh | Lagrangian
 """Solvers of a density on a mesh."""
 Tokens = Particles | Layers
 """Solvers of tokens."""
-Solver = Density | Tokens
+Solver = Density | Tokens | Gaussians

@@ -24,6 +24,7 @@ from meanfield.cli.speech import (
 from meanfield.cli.tables import final_numbers, picture_rows, size, table
 from meanfield.cli.words import (
     case_words,
+    gaussian_count,
     mesh_words,
     model_words,
     resolution_words,
@@ -226,7 +227,7 @@ def _summary(result: Result, folder_path: Path) -> str:
 
 
 def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
-    from meanfield.case import Case, Tokens
+    from meanfield.case import Case
     from meanfield.results.folder import RunFolder
     from meanfield.runs.restart import find_restart
     from meanfield.software import require_dolfinx
@@ -254,7 +255,7 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
     rows = [
         ("case", str(case_path)),
         ("folder", f"{folder_path} ({state})"),
-        ("tokens" if isinstance(case.solver, Tokens) else "mesh", mesh_words(case)),
+        (_state_word(case), mesh_words(case)),
         ("model", model_words(case.model, case.geometry, case.model.kappa)),
         *(("resolved", text) for text in resolution_words(case)),
         ("outputs", f"{len(times)}, from t = {times[0]:g} to {times[-1]:g}"),
@@ -267,6 +268,15 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
     say("\nnothing was run or written (--dry-run)")
 
 
+def _state_word(case: Case) -> str:
+    """What the state of a run is, in a word."""
+    from meanfield.case import Gaussians, Tokens
+
+    if isinstance(case.solver, Gaussians):
+        return "clusters"
+    return "tokens" if isinstance(case.solver, Tokens) else "mesh"
+
+
 def _needs_dolfinx(case: Case) -> bool:
     from meanfield.case import FixedMesh
 
@@ -275,10 +285,13 @@ def _needs_dolfinx(case: Case) -> bool:
 
 def _written(case: Case) -> tuple[Sequence[str], int]:
     """Name what is written at an output time, and its bytes."""
-    from meanfield.case import Tokens
+    from meanfield.case import Gaussians, Tokens
 
     number = int(case.output.precision[-2:]) // 8
     if isinstance(case.solver, Tokens):
         return ("position", "velocity", "cluster"), token_count(case) * (6 * number + 4)
+    if isinstance(case.solver, Gaussians):
+        points = gaussian_count(case) * 3 ** (case.geometry.d - 1)
+        return ("position", "velocity", "cluster"), points * (6 * number + 4)
     values = sum(3 if name == "velocity" else 1 for name in case.output.fields)
     return case.output.fields, case.geometry.vertex_count * values * number

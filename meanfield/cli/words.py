@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "case_words",
+    "gaussian_count",
     "mesh_words",
     "model_words",
     "problem_words",
@@ -44,9 +45,16 @@ def _tokens(case: Case) -> tuple[int, str]:
     return len(table.x), f"{Path(solver.tokens).name}{taken}"
 
 
+def gaussian_count(case: Case) -> int:
+    """Count the Gaussians of a case that has some."""
+    from meanfield.case.gaussians import clusters_of
+
+    return len(clusters_of(case.initial).masses)
+
+
 def mesh_words(case: Case) -> str:
     """Words for what the state of a run is: a mesh, or tokens."""
-    from meanfield.case import Layers, Tokens
+    from meanfield.case import Gaussians, Layers, Tokens
 
     solver, on = case.solver, case.geometry.manifold
     if isinstance(solver, Tokens):
@@ -57,6 +65,8 @@ def mesh_words(case: Case) -> str:
         if isinstance(solver, Layers):
             return f"{tokens}, {solver.words(case.model.normalisation)}"
         return tokens
+    if isinstance(solver, Gaussians):
+        return f"{gaussian_count(case):,} Gaussians on {on.symbol}"
     words = "" if solver.type == "eulerian" else f", {solver.type}"
     return f"{case.geometry.words()}{words}"
 

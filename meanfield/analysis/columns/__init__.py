@@ -14,6 +14,7 @@ from meanfield.analysis.columns import (
     energy,
     entropy,
     extremes,
+    gaussians,
     lengths,
     mass,
     moments,
@@ -23,6 +24,7 @@ from meanfield.analysis.columns import (
     tangents,
 )
 from meanfield.analysis.columns.base import Column, Family, refuse_bad, row_of
+from meanfield.analysis.columns.gaussianview import GaussianView
 from meanfield.analysis.columns.tokenview import TokenView
 from meanfield.analysis.columns.view import CharacteristicView, DensityView, View
 from meanfield.errors import InputError, suggest
@@ -35,6 +37,7 @@ __all__ = [
     "Column",
     "DensityView",
     "Family",
+    "GaussianView",
     "TokenView",
     "View",
     "columns_of",
@@ -45,7 +48,7 @@ __all__ = [
 
 _FILES = (
     *(step, mass, extremes, energy, entropy, dissipation, moments, rank, power, lengths),
-    *(clusters, tangents),
+    *(clusters, gaussians, tangents),
 )
 
 COLUMNS: tuple[Column | Family, ...] = tuple(column for file in _FILES for column in file.COLUMNS)

@@ -16,7 +16,7 @@ COLUMNS = (
         "int rho log rho dsigma >= 0, zero for the uniform density; with an exponent m of the "
         "diffusion int (rho^m - rho)/(m(m - 1)) dsigma.",
         lambda view: view.entropy,
-        frozenset({"density"}),
+        frozenset({"entropy"}),
     ),
     Column(
         "free_energy",
@@ -25,6 +25,6 @@ COLUMNS = (
         "identity as link (usa, kernels) only. No such functional is known for sa. With kappa in "
         "time that of the present kappa: F then changes by H dkappa, too.",
         _free_energy,
-        frozenset({"density", "free energy", "double energy"}),
+        frozenset({"entropy", "free energy", "double energy"}),
     ),
 )

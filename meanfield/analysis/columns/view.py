@@ -55,13 +55,13 @@ class View(ABC):
     """What a column may ask of a state.
 
     Attributes:
-        offers: what there is beside what every view has: "density" (``extremes``, ``entropy``),
+        offers: what there is beside what every view has: "density" (``extremes``), "entropy",
             "noise" (kappa > 0 at some time), "energy" (there is one), "free energy" (noise, with an
             energy of kind "gradient"), "double energy" (unscaled), "dissipation" (of what is known
             to fall), "balance" (and falls by nothing else: kappa does not depend on time),
             "harmonics" (``power``), "groups" (``largest_cluster``), "points", "spectrum"
             (``spectrum``), "tangents" (``growth``), "lengths" and "rescaled" (of tokens in schemes
-            that have them).
+            that have them), "gaussians" (``variances``, ``nonaffine``).
         previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
     """
@@ -183,6 +183,16 @@ class View(ABC):
         raise NotImplementedError
 
     @property
+    def variances(self) -> tuple[float, float]:
+        """The smallest and the largest of all Gaussians, in any direction."""
+        raise NotImplementedError
+
+    @property
+    def nonaffine(self) -> float:
+        """The largest share of the field within a Gaussian that is not affine."""
+        raise NotImplementedError
+
+    @property
     def rescaled(self) -> Array:
         """(n, d) tokens whose growth is undone."""
         raise NotImplementedError
@@ -204,7 +214,7 @@ class DensityView(View):
         free = {"free energy", "dissipation"} if falls else set()
         if falls and not solver.kappa_moves:
             free.add("balance")
-        given = {"density", "harmonics", "groups"}
+        given = {"density", "entropy", "harmonics", "groups"}
         self.offers = frozenset(given | noise | free | energies_of(solver))
         self.directions = solver.space.manifold.moments
 
@@ -276,7 +286,7 @@ class CharacteristicView(View):
 
     def __init__(self, solver: LagrangianSolver) -> None:
         self.solver: LagrangianSolver = solver
-        self.offers = frozenset({"density", "harmonics", "points"} | energies_of(solver))
+        self.offers = frozenset({"density", "entropy", "harmonics", "points"} | energies_of(solver))
         self.directions = solver.manifold.moments
 
     @cached_property

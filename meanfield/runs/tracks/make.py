@@ -11,6 +11,7 @@ from meanfield.case import (
     Case,
     Density,
     Eulerian,
+    Gaussians,
     Implicit,
     Lagrangian,
     Layers,
@@ -19,6 +20,7 @@ from meanfield.case import (
     Tokens,
 )
 from meanfield.case.gain import norm_of
+from meanfield.case.gaussians import clusters_of
 from meanfield.case.normalisation import Normalisation, Post
 from meanfield.case.slices import sliced_on
 from meanfield.case.terms import kappa_in_time
@@ -26,6 +28,7 @@ from meanfield.collective import Communicator, everywhere, on_root
 from meanfield.dynamics.blocks import Block
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.eulerian import EulerianSolver
+from meanfield.dynamics.gaussians import GaussianSolver
 from meanfield.dynamics.implicit import ImplicitSolver
 from meanfield.dynamics.lagrangian import (
     LagrangianSolver,
@@ -47,6 +50,7 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
+from meanfield.runs.tracks.gaussians import GaussianTrack
 from meanfield.runs.tracks.sliced import SlicedTrack
 from meanfield.runs.tracks.tokens import TokenTrack
 from meanfield.software import load_dolfinx
@@ -153,6 +157,8 @@ def make_track(case: Case, comm: Communicator) -> Track:
     """
     if isinstance(case.solver, Density):
         return _density_track(case, case.solver, comm)
+    if isinstance(case.solver, Gaussians):
+        return _gaussian_track(case, case.solver, comm)
     if comm.size > 1:
         raise InputError(
             f"{comm.size} processes found, one expected: tokens use the threads of one process"
@@ -165,6 +171,16 @@ def make_track(case: Case, comm: Communicator) -> Track:
         except InputError as error:
             raise InputError(f"output.{error}") from None
     return TokenTrack(case, solver)
+
+
+def _gaussian_track(case: Case, options: Gaussians, comm: Communicator) -> Track:
+    if comm.size > 1:
+        raise InputError(f"{comm.size} processes found, one expected: Gaussians are in one of them")
+    centres, variances, masses = clusters_of(case.initial)
+    solver = GaussianSolver(
+        make_interaction(case), centres, variances, masses, options=options, kappa=_diffusion(case)
+    )
+    return GaussianTrack(case, solver)
 
 
 def _density_track(case: Case, options: Density, comm: Communicator) -> Track:

@@ -8,7 +8,7 @@ import numpy as np
 
 from meanfield.analysis.columns import TokenView, View
 from meanfield.analysis.pairlaw import PairLaw, TokenPairs
-from meanfield.case import TOKEN_KINDS, Case, Tokens
+from meanfield.case import TOKEN_KINDS, Case, Gaussians, Tokens
 from meanfield.case.normalisation import Normalisation
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.dynamics.particles import ParticleSolver
@@ -33,7 +33,7 @@ class TokenTrack(Track):
     _counter: TokenPairs | None = None
 
     def __init__(self, case: Case, solver: TokenSolver) -> None:
-        assert isinstance(case.solver, Tokens)
+        assert isinstance(case.solver, Tokens | Gaussians)
         self.angle = case.solver.cluster_angle
         self._labels: tuple[float, IntArray] | None = None  # and their time
         super().__init__(case, solver)
