@@ -7,7 +7,6 @@ nothing of meshes that others make, nor of what is integrated.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +43,13 @@ def rule_on(manifold: Manifold, number: int) -> Rule:
     Raises:
         InputError: fewer than 8 nodes, or a geometry that has none.
     """
-    if manifold.name not in _RULES:
+    if manifold.dimension == 0:
         raise InputError(f"no quadrature rule on '{manifold.name}'")
     if number < 8:
         raise InputError(f"{number} nodes of a quadrature rule found, 8 or more expected")
-    return _RULES[manifold.name](manifold, number)
+    if manifold.dimension == 2:
+        return _on_sphere(number)
+    return _on_circle(number) if manifold.closed else _on_latitudes(manifold.d, number)
 
 
 def cells_between(manifold: Manifold, points: Array) -> IntArray:
@@ -69,7 +70,7 @@ def _longitudes(latitudes: int, sine: Array) -> IntArray:
     return np.minimum(2 * latitudes, needed.astype(np.int64))
 
 
-def _on_sphere(manifold: Manifold, number: int) -> Rule:
+def _on_sphere(number: int) -> Rule:
     latitudes = max(4, round(math.sqrt(number / 1.42)))
     z, v = gauss_gegenbauer(3, latitudes)
     sine = np.sqrt(1.0 - z * z)
@@ -82,20 +83,13 @@ def _on_sphere(manifold: Manifold, number: int) -> Rule:
     return Rule(points, (v / counts)[row], 2 * latitudes - 1)
 
 
-def _on_circle(manifold: Manifold, number: int) -> Rule:
+def _on_circle(number: int) -> Rule:
     phi = 2.0 * math.pi * np.arange(number) / number
     return Rule(
         np.stack([np.cos(phi), np.sin(phi)], axis=1), np.full(number, 1.0 / number), number - 1
     )
 
 
-def _on_latitudes(manifold: Manifold, number: int) -> Rule:
-    cosines, weights = gauss_gegenbauer(manifold.d, number)
+def _on_latitudes(d: int, number: int) -> Rule:
+    cosines, weights = gauss_gegenbauer(d, number)
     return Rule(np.arccos(cosines)[:, None], weights, 2 * number - 1)
-
-
-_RULES: dict[str, Callable[[Manifold, int], Rule]] = {
-    "sphere": _on_sphere,
-    "circle": _on_circle,
-    "zonal": _on_latitudes,
-}

@@ -11,27 +11,26 @@ q the change of log rho on the way back. That is a change of variables: any smoo
 and the pilot may be wrong without any error in m. That their sum M_0 is 1 tells, before the run,
 whether the rule resolves rho(s).
 
-s is 0.7 of the end, or where the pilot's density gets too high for the nodes, and smaller as long
-as |M_0 - 1| is too large.
+s is 0.7 of the end, or where the pilot's density gets too high for the nodes; smaller, once, if
+|M_0 - 1| is too large.
 
 Knows an interaction, a law's density and a geometry; nothing of files and cases.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator, joined, own_share
-from meanfield.dynamics.lagrangian.history import History, follow
+from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Start, checked_density
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
+from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.rules import cells_between, rule_on
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
@@ -40,12 +39,8 @@ __all__ = ["Chart", "characteristics", "chart_of"]
 
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 6.0}  # nodes in an area of one over the highest density, by dimension
-_PILOT = {"sphere": 3, "circle": 160, "zonal": 160}  # level, or vertices
-_PILOT_ACCURACY, _PILOT_TRANSFORMS = 1e-5, 1e-10
-_STEP = 0.5  # of ways back, in units of the fastest rate of contraction
 _GOOD = 1e-7  # |M_0 - 1|
-_TRIES, _SHORTER = 4, 0.9
-_STEPS = 60  # of the pilot at most
+_TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +121,10 @@ def chart_of(
     cut = interaction.on_mesh(number, options.tolerance)
     if cut.harmonics is None or cut.further or cut.is_external or end <= t:
         return None
-    pilot = _Pilot(interaction, density, options, t)
+    pilot = Pilot(interaction, density, options, t)
     most = number / _PER_PEAK[cut.manifold.dimension]
-    s = pilot.reach(t + _MIDDLE * (end - t), most)
     best: Chart | None = None
+    s = pilot.run(t + _MIDDLE * (end - t), most)
     for _ in range(_TRIES):
         found = _pulled_back(pilot, s, density, number, comm)
         if found is None:
@@ -139,70 +134,22 @@ def chart_of(
             best = found
         if wrong <= _GOOD:
             break
-        s = t + _SHORTER * (s - t)
+        s, most = min(_SHORTER * (s - t) + t, pilot.when(0.5 * most)), 0.5 * most
     return best
 
 
-class _Pilot:
-    """A run with few vertices, and its history. Every rank does all of it."""
-
-    def __init__(
-        self,
-        interaction: AnyInteraction,
-        density: Callable[[Array], Array],
-        options: Lagrangian,
-        t: float,
-    ) -> None:
-        few = replace(
-            options, start="mesh", control="moments", accuracy=_PILOT_ACCURACY, merge=False,
-            tolerance=_PILOT_TRANSFORMS if options.tolerance is None else options.tolerance,
-        )  # fmt: skip
-        self.t = t
-        self._solver = LagrangianSolver(
-            interaction, _few_vertices(interaction), density, options=few, t=t
-        )
-        self.model = self._solver.precise
-        self.manifold = self.model.manifold
-
-    @property
-    def history(self) -> History:
-        """Moments until the time reached."""
-        return self._solver.history
-
-    def reach(self, end: float, most: float) -> float:
-        """Go on until ``end``, or until its density has become higher than ``most``."""
-        solver, highest = self._solver, math.log(most)
-        for _ in range(_STEPS):
-            if solver.t >= end or float(np.max(solver.log_density())) > highest:
-                break
-            solver.advance(end)
-        return solver.t
-
-    def longest(self, s: float) -> float:
-        """Step of ways back."""
-        return self._solver.contraction_time * _STEP
-
-
-def _few_vertices(interaction: AnyInteraction) -> Mesh:
-    geometry, d = interaction.geometry, interaction.d
-    number = _PILOT[geometry]
-    if geometry == "sphere":
-        return icosphere(number)
-    return circle(number) if geometry == "circle" else zonal_interval(number, d)
-
-
 def _pulled_back(
-    pilot: _Pilot, s: float, density: Callable[[Array], Array], number: int, comm: Communicator
+    pilot: Pilot, s: float, density: Callable[[Array], Array], number: int, comm: Communicator
 ) -> Chart | None:
     """The chart of a time; None at dark points. Collective."""
     manifold = pilot.manifold
     rule = rule_on(manifold, number)
     own = own_share(comm, len(rule.points))
     y = manifold.lift(rule.points)[own]
-    back = follow(pilot.model, pilot.history, y, s, pilot.t, pilot.longest(s))
-    if not all(comm.allgather(back is not None)):
+    ways = pilot.ways()
+    back = ways.with_density(y, pilot.back(s))
+    if any(comm.allgather(ways.dark.most > 0)):
         return None
-    assert back is not None
     x, change = (joined(comm, part) for part in back)
     weights = rule.weights * np.exp(-change)
     cells = cells_between(manifold, rule.points)

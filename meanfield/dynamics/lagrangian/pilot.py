@@ -1,0 +1,135 @@
+"""A cheap run ahead of characteristics: what the density will be like, and moments at all times.
+
+What is read off it is where points are to be, and none of its errors enters what is computed there.
+Every rank does all of it.
+
+Knows an interaction and a law's density; nothing of files and cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from meanfield.case.solvers import Lagrangian
+from meanfield.dynamics.lagrangian.history import History
+from meanfield.dynamics.lagrangian.solver import LagrangianSolver
+from meanfield.dynamics.lagrangian.start import Start, checked_density
+from meanfield.dynamics.lagrangian.ways import Ways, even_times
+from meanfield.geometry.manifolds import Manifold
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.rules import cells_between, rule_on
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.contract import AnyInteraction
+
+__all__ = ["Pilot", "plain_start"]
+
+_POINTS = {2: 640, 1: 160}  # by dimension
+_ACCURACY, _TRANSFORMS = 1e-5, 1e-10
+_BACK = 0.5  # longest steps of ways back, in times of contraction
+_STEPS = 200  # at most
+
+
+class Pilot:
+    """A run with few points, and its history.
+
+    Args:
+        interaction: the model.
+        density: values (m,) >= 0 with respect to sigma at unit vectors (m, d).
+        options: of the run that follows.
+        t: where it begins.
+        points: nodes with cells, and what they carry; None: a few.
+
+    Attributes:
+        model: the interaction with the transforms in use; manifold: its geometry.
+    """
+
+    def __init__(
+        self,
+        interaction: AnyInteraction,
+        density: Callable[[Array], Array],
+        options: Lagrangian,
+        t: float,
+        points: tuple[Mesh, Start] | None = None,
+    ) -> None:
+        on = interaction.manifold
+        mesh, start = points or plain_start(density, on, _POINTS[on.dimension])
+        few = replace(
+            options, start="mesh", control="moments", accuracy=_ACCURACY, merge=False,
+            tolerance=_TRANSFORMS if options.tolerance is None else options.tolerance,
+        )  # fmt: skip
+        self.t = t
+        self._solver = LagrangianSolver(interaction, mesh, density, options=few, t=t, start=start)
+        self.model = self._solver.precise
+        self.manifold = self.model.manifold
+        self._seen: list[tuple[float, float, float]] = []
+        self._see()
+
+    def _see(self) -> None:
+        solver = self._solver
+        rate = 1.0 / solver.contraction_time
+        self._seen.append((solver.t, float(np.max(solver.log_density())), rate))
+
+    @property
+    def reached(self) -> float:
+        """Its time."""
+        return self._solver.t
+
+    @property
+    def history(self) -> History:
+        """Moments until the time reached."""
+        return self._solver.history
+
+    def run(self, end: float, most: float = math.inf) -> float:
+        """Go on until ``end``, or until its density has become higher than ``most``.
+
+        Returns:
+            The time when it is, log-linearly between its steps; else ``end``.
+        """
+        solver = self._solver
+        for _ in range(_STEPS):
+            if solver.t >= end or self._seen[-1][1] > math.log(most):
+                break
+            solver.advance(end)
+            self._see()
+        return min(self.when(most), self.reached)
+
+    def when(self, most: float) -> float:
+        """When the density becomes higher than ``most``, or the time reached."""
+        times, highest, _ = np.array(self._seen).T
+        above = np.flatnonzero(highest > math.log(most))
+        if not above.size:
+            return self.reached
+        k = int(above[0])
+        if k == 0:
+            return self.t
+        share = (math.log(most) - highest[k - 1]) / (highest[k] - highest[k - 1])
+        return float(times[k - 1] + share * (times[k] - times[k - 1]))
+
+    def ways(self) -> Ways:
+        """Points that follow it."""
+        return Ways(self.model, self.history)
+
+    def back(self, s: float) -> Array:
+        """Times of steps from ``s`` back to where it began."""
+        return self.times(s, self.t, _BACK)
+
+    def times(self, t: float, t_end: float, longest: float) -> Array:
+        """Times of steps of at most ``longest``, in times of contraction."""
+        known, _, rates = np.array(self._seen).T
+        return even_times(known, rates, t, t_end, longest)
+
+
+def plain_start(density: Callable[[Array], Array], on: Manifold, number: int) -> tuple[Mesh, Start]:
+    """About ``number`` points of a rule where they are, and what they carry.
+
+    Raises:
+        InputError: a density that is negative, not finite or zero everywhere.
+    """
+    rule = rule_on(on, number)
+    rho, mass_error = checked_density(density(on.embed(rule.points)), rule.weights)
+    mesh = Mesh(on.name, on.d, rule.points, cells_between(on, rule.points))
+    return mesh, Start(rule.weights, rule.degree, 0.0, rho, mass_error)
