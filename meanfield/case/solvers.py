@@ -161,10 +161,11 @@ class Lagrangian:
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
     with lengths, of which a ``model.normalisation`` makes different ones)."""
-    start: Literal["auto", "chart", "mesh"] = "auto"
+    start: Literal["auto", "chart", "cells", "mesh"] = "auto"
     """Where the points start: "chart", a quadrature rule of as many nodes as the mesh has vertices,
-    laid at a middle time and pulled back; "mesh", the vertices themselves; "auto": a chart where
-    there is one (sa, usa and other kernels by transforms)."""
+    laid at a middle time and pulled back; "cells", nodes in cells that are split where the flow
+    tears apart, likewise (on 'sphere'); "mesh", the vertices themselves; "auto": a chart where
+    there is one (sa, usa and other kernels by transforms), of cells for late times."""
     control: Literal["auto", "moments", "positions"] = "auto"
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
     of every position (rtol, atol); "auto": moments with a chart."""

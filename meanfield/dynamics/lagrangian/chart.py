@@ -26,10 +26,13 @@ import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator, joined, own_share
+from meanfield.dynamics.lagrangian.adaptive import adapted
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Start, checked_density
 from meanfield.errors import InputError
+from meanfield.geometry.cells import cells_of
+from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.rules import cells_between, rule_on
 from meanfield.geometry.sphere import Array
@@ -40,6 +43,9 @@ __all__ = ["Chart", "characteristics", "chart_of"]
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 6.0}  # nodes in an area of one over the highest density, by dimension
 _GOOD = 1e-7  # |M_0 - 1|
+_LATE = 1.6  # ends over the time of a chart from which on it takes cells
+_FEWER = 6  # times as many nodes as the pilot of cells has
+_AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
 _TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
 
@@ -121,10 +127,59 @@ def chart_of(
     cut = interaction.on_mesh(number, options.tolerance)
     if cut.harmonics is None or cut.further or cut.is_external or end <= t:
         return None
+    on = cut.manifold
     pilot = Pilot(interaction, density, options, t)
-    most = number / _PER_PEAK[cut.manifold.dimension]
+    per_peak = _PER_PEAK[on.dimension]
+    s = pilot.run(t + _MIDDLE * (end - t), number / per_peak)
+    cells = cells_of(on)
+    late = options.start == "cells" or (options.start == "auto" and end - t > _LATE * (s - t))
+    if cells is not None and late:
+        ahead = _better(pilot, interaction, density, number, options=options, comm=comm)
+        if ahead is None:
+            return None
+        # Beyond a few times s only what has been torn apart moves on.
+        horizon = min(end, t + _AHEAD * (s - t))
+        ahead.run(horizon)
+        looks = [s + (ahead.reached - s) * k / _LOOKS for k in range(1, _LOOKS + 1)]
+        nodes = adapted(cells, ahead, s, looks, density, number, comm=comm)
+        if nodes is None:
+            return None
+        return _charted(
+            on,
+            s,
+            on.settle(nodes.y),
+            on.settle(nodes.x),
+            nodes.weights,
+            density,
+            2 * cells.order - 1,
+        )
+    return _by_rule(pilot, s, density, number, comm)
+
+
+def _better(
+    pilot: Pilot,
+    interaction: AnyInteraction,
+    density: Callable[[Array], Array],
+    number: int,
+    *,
+    options: Lagrangian,
+    comm: Communicator,
+) -> Pilot | None:
+    """A pilot that starts from a chart of fewer nodes. Collective."""
+    fewer = max(number // _FEWER, 100)
+    s = pilot.when(fewer / _PER_PEAK[pilot.manifold.dimension])
+    chart = _pulled_back(pilot, s, density, fewer, comm)
+    if chart is None:
+        return None
+    return Pilot(interaction, density, options, pilot.t, (chart.mesh, chart.start))
+
+
+def _by_rule(
+    pilot: Pilot, s: float, density: Callable[[Array], Array], number: int, comm: Communicator
+) -> Chart | None:
+    """The chart of a rule at time ``s``, or earlier if it does not resolve that. Collective."""
     best: Chart | None = None
-    s = pilot.run(t + _MIDDLE * (end - t), most)
+    most = number / _PER_PEAK[pilot.manifold.dimension]
     for _ in range(_TRIES):
         found = _pulled_back(pilot, s, density, number, comm)
         if found is None:
@@ -134,27 +189,38 @@ def chart_of(
             best = found
         if wrong <= _GOOD:
             break
-        s, most = min(_SHORTER * (s - t) + t, pilot.when(0.5 * most)), 0.5 * most
+        s, most = min(_SHORTER * (s - pilot.t) + pilot.t, pilot.when(0.5 * most)), 0.5 * most
     return best
 
 
 def _pulled_back(
     pilot: Pilot, s: float, density: Callable[[Array], Array], number: int, comm: Communicator
 ) -> Chart | None:
-    """The chart of a time; None at dark points. Collective."""
-    manifold = pilot.manifold
-    rule = rule_on(manifold, number)
-    own = own_share(comm, len(rule.points))
-    y = manifold.lift(rule.points)[own]
-    ways = pilot.ways()
+    """The chart of a rule at time ``s``; None at dark points. Collective."""
+    on, ways = pilot.manifold, pilot.ways()
+    rule = rule_on(on, number)
+    y = on.lift(rule.points)[own_share(comm, len(rule.points))]
     back = ways.with_density(y, pilot.back(s))
     if any(comm.allgather(ways.dark.most > 0)):
         return None
     x, change = (joined(comm, part) for part in back)
     weights = rule.weights * np.exp(-change)
-    cells = cells_between(manifold, rule.points)
-    points = manifold.settle(x)
-    mesh = Mesh(manifold.name, manifold.d, points, cells)
-    rho, mass_error = checked_density(density(manifold.embed(points)), weights)
-    # Masses are w e^{-q} rho_0: this is the identity of the change of variables.
-    return Chart(s, mesh, Start(weights, rule.degree, abs(mass_error), rho, mass_error))
+    return _charted(on, s, rule.points, on.settle(x), weights, density, rule.degree)
+
+
+def _charted(
+    on: Manifold,
+    s: float,
+    y: Array,
+    x: Array,
+    weights: Array,
+    density: Callable[[Array], Array],
+    degree: int,
+) -> Chart:
+    """A chart of points y at s that are x at the beginning, with the area that they have there.
+
+    Masses are w e^{-q} rho_0: this is the identity of the change of variables.
+    """
+    rho, mass_error = checked_density(density(on.embed(x)), weights)
+    mesh = Mesh(on.name, on.d, x, cells_between(on, y))
+    return Chart(s, mesh, Start(weights, degree, abs(mass_error), rho, mass_error))
