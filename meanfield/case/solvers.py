@@ -169,8 +169,14 @@ class Lagrangian:
     control: Literal["auto", "moments", "positions"] = "auto"
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
     of every position (rtol, atol); "auto": moments with a chart."""
-    accuracy: Number = Field(default=1e-6, ge=1e-12, le=1e-1)
-    """Tolerance of a step in the moments, relative to those that are not of the uniform state."""
+    accuracy: Annotated[Number, Field(ge=1e-12, le=1e-1)] | None = Field(
+        default=None, examples=[1e-6]
+    )
+    """Tolerance of a step in the moments, relative to those that are not of the uniform state; left
+    out: 1e-6, or as fine as 1e-8 where a chart resolves more."""
+    estimate: Flag = False
+    """With a chart: run half as many points, too, at the end, and tell how wrong mean and energy
+    are by the number of points (about half as much work again)."""
     slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
     the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many
@@ -181,6 +187,11 @@ class Lagrangian:
     type: Literal["lagrangian"] = "lagrangian"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS
+
+    @property
+    def moments_accuracy(self) -> float:
+        """Tolerance of steps in the moments, if nothing else has chosen it."""
+        return 1e-6 if self.accuracy is None else self.accuracy
 
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.

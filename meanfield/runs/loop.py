@@ -255,6 +255,8 @@ class Loop:
         """
         solver, records = self.solver, self.records
         self.progress.close()
+        if reason == "end":
+            self.track.conclude()
         outcome, texts = self.track.outcome()
         for text in [*texts, *self.watches.finalise(self.track.view(), reason)]:
             warnings.warn(text, MeanfieldWarning, stacklevel=1)

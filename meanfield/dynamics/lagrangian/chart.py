@@ -20,16 +20,19 @@ Knows an interaction, a law's density and a geometry; nothing of files and cases
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.adaptive import adapted
+from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
-from meanfield.dynamics.lagrangian.start import Start, checked_density
+from meanfield.dynamics.lagrangian.start import Kind, Origin, Start, checked_density
 from meanfield.errors import InputError
 from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
@@ -46,6 +49,8 @@ _GOOD = 1e-7  # |M_0 - 1|
 _LATE = 1.6  # ends over the time of a chart from which on it takes cells
 _FEWER = 6  # times as many nodes as the pilot of cells has
 _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
+_FEWEST = 640  # nodes of that pilot
+_TIED, _FINEST = 1e3, 1e-8  # accuracy of steps over |M_0 - 1|, and the best
 _TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
 
@@ -54,11 +59,13 @@ class Chart:
     """Nodes that a run starts from.
 
     Attributes:
+        kind: "chart" of one rule, or "cells".
         s: the time of the rule.
         mesh: the nodes at the beginning, with cells as they are at s.
         start: what they carry; ``mass_error`` is M_0 - 1.
     """
 
+    kind: Kind
     s: float
     mesh: Mesh
     start: Start
@@ -82,21 +89,45 @@ def characteristics(
     Raises:
         InputError: a chart is asked for, and there is none. On every rank.
     """
-    if options.start != "mesh":
-        vertices = comm.bcast(None if mesh is None else mesh.n_vertices, root=0)
-        assert vertices is not None
-        number: int = vertices
-        chart = chart_of(interaction, density, number, end, options=options, comm=comm)
-        if chart is not None:
-            return LagrangianSolver(
-                interaction, chart.mesh, density, options=options, comm=comm, start=chart.start
-            )
-        if options.start == "chart":
-            raise InputError(
-                f'solver.start: found "chart" with {interaction.describe()}, whose field at any '
-                'point is not told by its moments alone: expected "mesh"'
-            )
-    return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
+    wanted = options.start
+    vertices = comm.bcast(None if mesh is None else mesh.n_vertices, root=0)
+    assert vertices is not None
+    number: int = vertices
+    charts = _Charts(interaction, density, end, options, comm, 0.0)
+    chart = charts.of(number) if wanted != "mesh" and charts.possible(number) else None
+    if wanted in ("chart", "cells") and (chart is None or chart.kind != wanted):
+        raise InputError(
+            f'solver.start: found "{wanted}" with {interaction.describe()} on '
+            f"'{interaction.manifold.name}', where there is none (the field at any point is not "
+            'told by its moments alone, or there are no cells): expected "auto" or "mesh"'
+        )
+    if chart is None:
+        return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
+    solver = _started(interaction, chart, density, options, comm)
+    smaller = charts.of(number // FEWER) if options.estimate else None
+    if smaller is not None:
+        coarser = replace(options, accuracy=min(LOOSER * solver.options.moments_accuracy, 0.1))
+        twin = _started(interaction, smaller, density, coarser, comm)
+        solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
+    return solver
+
+
+def _started(
+    interaction: AnyInteraction,
+    chart: Chart,
+    density: Callable[[Array], Array],
+    options: Lagrangian,
+    comm: Communicator,
+) -> LagrangianSolver:
+    """A run from a chart; its steps are as good as that is, if nothing else is said."""
+    if options.accuracy is None:
+        tied = min(max(_TIED * abs(chart.start.mass_error), _FINEST), options.moments_accuracy)
+        options = replace(options, accuracy=tied)
+    solver = LagrangianSolver(
+        interaction, chart.mesh, density, options=options, comm=comm, start=chart.start
+    )
+    solver.origin = Origin(chart.kind, chart.s)
+    return solver
 
 
 def chart_of(
@@ -124,54 +155,66 @@ def chart_of(
     Raises:
         InputError: a density that is negative, not finite or zero everywhere. On every rank.
     """
-    cut = interaction.on_mesh(number, options.tolerance)
-    if cut.harmonics is None or cut.further or cut.is_external or end <= t:
-        return None
-    on = cut.manifold
-    pilot = Pilot(interaction, density, options, t)
-    per_peak = _PER_PEAK[on.dimension]
-    s = pilot.run(t + _MIDDLE * (end - t), number / per_peak)
-    cells = cells_of(on)
-    late = options.start == "cells" or (options.start == "auto" and end - t > _LATE * (s - t))
-    if cells is not None and late:
-        ahead = _better(pilot, interaction, density, number, options=options, comm=comm)
+    charts = _Charts(interaction, density, end, options, comm, t)
+    return charts.of(number) if charts.possible(number) else None
+
+
+class _Charts:
+    """Charts of any number of nodes for one run, from one pilot; see ``chart_of``."""
+
+    def __init__(
+        self,
+        interaction: AnyInteraction,
+        density: Callable[[Array], Array],
+        end: float,
+        options: Lagrangian,
+        comm: Communicator,
+        t: float,
+    ) -> None:
+        self._interaction, self._density, self._options = interaction, density, options
+        self._t, self._end, self._comm = t, end, comm
+
+    def possible(self, number: int) -> bool:
+        """Whether moments tell the field."""
+        cut = self._interaction.on_mesh(number, self._options.tolerance)
+        told = cut.harmonics is not None and not (cut.further or cut.is_external)
+        return told and self._end > self._t
+
+    @cached_property
+    def _pilot(self) -> Pilot:
+        return Pilot(self._interaction, self._density, self._options, self._t)
+
+    def of(self, number: int) -> Chart | None:
+        """The chart of about so many nodes; None at dark points. Collective."""
+        t, end, pilot, start = self._t, self._end, self._pilot, self._options.start
+        on = pilot.manifold
+        s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
+        cells = cells_of(on)
+        late = start == "cells" or (start == "auto" and end - t > _LATE * (s - t))
+        if cells is None or not late:
+            return _by_rule(pilot, s, self._density, number, self._comm)
+        ahead = self._ahead(number)
         if ahead is None:
             return None
         # Beyond a few times s only what has been torn apart moves on.
-        horizon = min(end, t + _AHEAD * (s - t))
-        ahead.run(horizon)
+        ahead.run(min(end, t + _AHEAD * (s - t)))
         looks = [s + (ahead.reached - s) * k / _LOOKS for k in range(1, _LOOKS + 1)]
-        nodes = adapted(cells, ahead, s, looks, density, number, comm=comm)
+        nodes = adapted(cells, ahead, s, looks, self._density, number, comm=self._comm)
         if nodes is None:
             return None
-        return _charted(
-            on,
-            s,
-            on.settle(nodes.y),
-            on.settle(nodes.x),
-            nodes.weights,
-            density,
-            2 * cells.order - 1,
-        )
-    return _by_rule(pilot, s, density, number, comm)
+        found = _Pulled("cells", s, on.settle(nodes.y), nodes.weights, 2 * cells.order - 1)
+        return found.charted(on, nodes.x, self._density)
 
-
-def _better(
-    pilot: Pilot,
-    interaction: AnyInteraction,
-    density: Callable[[Array], Array],
-    number: int,
-    *,
-    options: Lagrangian,
-    comm: Communicator,
-) -> Pilot | None:
-    """A pilot that starts from a chart of fewer nodes. Collective."""
-    fewer = max(number // _FEWER, 100)
-    s = pilot.when(fewer / _PER_PEAK[pilot.manifold.dimension])
-    chart = _pulled_back(pilot, s, density, fewer, comm)
-    if chart is None:
-        return None
-    return Pilot(interaction, density, options, pilot.t, (chart.mesh, chart.start))
+    def _ahead(self, number: int) -> Pilot | None:
+        """A pilot that starts from a chart of fewer nodes. Collective."""
+        pilot = self._pilot
+        fewer = max(number // _FEWER, _FEWEST)
+        s = pilot.when(fewer / _PER_PEAK[pilot.manifold.dimension])
+        chart = _pulled_back(pilot, s, self._density, fewer, self._comm)
+        if chart is None:
+            return None
+        points = chart.mesh, chart.start
+        return Pilot(self._interaction, self._density, self._options, self._t, points)
 
 
 def _by_rule(
@@ -204,23 +247,26 @@ def _pulled_back(
     if any(comm.allgather(ways.dark.most > 0)):
         return None
     x, change = (joined(comm, part) for part in back)
-    weights = rule.weights * np.exp(-change)
-    return _charted(on, s, rule.points, on.settle(x), weights, density, rule.degree)
+    found = _Pulled("chart", s, rule.points, rule.weights * np.exp(-change), rule.degree)
+    return found.charted(on, x, density)
 
 
-def _charted(
-    on: Manifold,
-    s: float,
-    y: Array,
-    x: Array,
-    weights: Array,
-    density: Callable[[Array], Array],
-    degree: int,
-) -> Chart:
-    """A chart of points y at s that are x at the beginning, with the area that they have there.
+class _Pulled(NamedTuple):
+    """Points y at s, the area that they have at the beginning, and the degree of their rule."""
 
-    Masses are w e^{-q} rho_0: this is the identity of the change of variables.
-    """
-    rho, mass_error = checked_density(density(on.embed(x)), weights)
-    mesh = Mesh(on.name, on.d, x, cells_between(on, y))
-    return Chart(s, mesh, Start(weights, degree, abs(mass_error), rho, mass_error))
+    kind: Kind
+    s: float
+    y: Array
+    weights: Array
+    degree: int
+
+    def charted(self, on: Manifold, x: Array, density: Callable[[Array], Array]) -> Chart:
+        """The chart of these points, which come from unit vectors x.
+
+        Masses are w e^{-q} rho_0: this is the identity of the change of variables.
+        """
+        points = on.settle(x)
+        rho, mass_error = checked_density(density(on.embed(points)), self.weights)
+        mesh = Mesh(on.name, on.d, points, cells_between(on, self.y))
+        start = Start(self.weights, self.degree, abs(mass_error), rho, mass_error)
+        return Chart(self.kind, self.s, mesh, start)

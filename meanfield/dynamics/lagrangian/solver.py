@@ -27,7 +27,7 @@ from meanfield.collective import (
 from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, rates_in
 from meanfield.dynamics.lagrangian.points import Points
-from meanfield.dynamics.lagrangian.start import Start, start_of
+from meanfield.dynamics.lagrangian.start import Origin, Start, start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
 from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
 from meanfield.dynamics.solver import EnergyWatch, Solver, State
@@ -78,6 +78,7 @@ class LagrangianSolver(Solver):
         reference: the mesh where the vertices started.
         weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
             to ``balanced_degree`` with the error ``balance_error``.
+        origin: where its points come from.
         evaluations: number of field evaluations.
         merge_error: estimated relative error of the field by merging so far.
         timings: seconds in "field" and "merge".
@@ -119,7 +120,7 @@ class LagrangianSolver(Solver):
         self._keeps = self.keeps_history and interaction.harmonics is not None
         self._keeps = self._keeps and not (interaction.further or interaction.is_external)
         self._by_moments = wanted and self._keeps
-        wrong = options.accuracy if self._by_moments else options.atol
+        wrong = options.moments_accuracy if self._by_moments else options.atol
         super().__init__(interaction, ranks, t, EnergyWatch(wrong))
         self.pair, self._charted = pair, start is not None
         self.precise = self.interaction.quiet(max(options.rtol, 1e-12))
@@ -129,6 +130,7 @@ class LagrangianSolver(Solver):
         self.evaluations, self._dark = 0, DarkPoints()
         self.merge_error = 0.0
         self.timings |= {"merge": 0.0}
+        self.origin = Origin()
         self._control, self._setting = self._controlled(False)
         rho = self._weigh(density, start)
         x = given.manifold.lift(given.points)
@@ -273,7 +275,9 @@ class LagrangianSolver(Solver):
         options, setting, order = self.options, Setting.shared(self.comm), self.pair.error_order
         if not self._by_moments:
             return Control(options.rtol, options.atol, order), setting
-        return Control(0.0, options.accuracy, order), setting._replace(measured=self._errors)
+        return Control(0.0, options.moments_accuracy, order), setting._replace(
+            measured=self._errors
+        )
 
     def _errors(self, end: Array, wrong: Array) -> tuple[float, float]:
         """Sizes of errors (m, k + 1) of this rank's points, were they at ``end``. Collective.

@@ -5,8 +5,9 @@ Knows a mesh and values of a density; nothing of fields, time and what moves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,24 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Start", "checked_density", "start_of"]
+__all__ = ["Kind", "Origin", "Start", "checked_density", "start_of"]
+
+Kind = Literal["mesh", "chart", "cells"]
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the points of a run come from.
+
+    Attributes:
+        kind: the vertices of a mesh, a chart of one rule, or one of cells; time: of the chart.
+        error: gives estimated errors of the current state by name, None if they are not wanted.
+            Collective.
+    """
+
+    kind: Kind = "mesh"
+    time: float = 0.0
+    error: Callable[[], Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,6 +114,9 @@ class Track(ABC):
             "accuracy": interaction.epsilon,
         }
 
+    def conclude(self) -> None:  # noqa: B027  (most have nothing to add)
+        """Find what the outcome tells of the end alone: called there once, before ``outcome``."""
+
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         """For run.json, at the end, and warnings. Not collective."""
         return {}, []

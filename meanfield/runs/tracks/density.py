@@ -251,6 +251,7 @@ class LagrangianTrack(_MeshTrack):
     solver: LagrangianSolver
     moving = True
     _folded_from: tuple[float, float] | None = None  # time, and the mass that rho implied
+    _errors: Mapping[str, float] | None = None  # estimated, at the end
 
     def view(self) -> View:
         return CharacteristicView(self.solver)
@@ -300,7 +301,15 @@ class LagrangianTrack(_MeshTrack):
 
     def about(self) -> dict[str, object]:
         most = math.exp(_LOG_MOST[self.case.output.precision])
-        return {**super().about(), "largest_rho_written": most}
+        origin = self.solver.origin
+        placed: dict[str, object] = {"start": origin.kind, "points": self.solver.n}
+        if origin.kind != "mesh":
+            placed["chart_time"] = origin.time
+        return {**super().about(), "largest_rho_written": most, **placed}
+
+    def conclude(self) -> None:
+        error = self.solver.origin.error
+        self._errors = None if error is None else error()
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         solver = self.solver
@@ -310,6 +319,8 @@ class LagrangianTrack(_MeshTrack):
             "different_points": solver.points,
             "merge_error": solver.merge_error,
         }
+        if self._errors is not None:
+            record["estimated_error"] = dict(self._errors)
         if self._folded_from is not None:
             t, implied = self._folded_from
             record |= {"rho_unresolved_from": t, "rho_implied_mass": implied}
