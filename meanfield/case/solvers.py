@@ -202,6 +202,7 @@ class Lagrangian:
         needs_mesh(geometry, self.type)
         _no_diffusion(model, self.type)
         scheme = model.normalisation
+        self._suits_start(model)
         if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
             self.suits_scheme(scheme)
             for key in ("drift", "perceptron"):
@@ -215,6 +216,26 @@ class Lagrangian:
                 refuse_normalisation(
                     scheme, f"'{geometry.type}' does not have", "'sphere' or 'circle', or tokens"
                 )
+
+    def _suits_start(self, model: Model) -> None:
+        """Refuse a chart where there is none."""
+        scheme, key = model.normalisation, ""
+        if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+            key = f"model.normalisation = '{scheme.type}'"
+        elif model.mask is not None or self.slices is not None:
+            key = "slices of positions"
+        if key and self.start in ("chart", "cells"):
+            raise InputError(
+                f'solver.start: found "{self.start}" with {key}, which starts from the vertices of '
+                'the mesh: expected "auto" or "mesh"'
+            )
+        if self.start == "mesh":
+            key = 'solver.start = "mesh"'
+        if self.estimate and key:
+            raise InputError(
+                f"solver.estimate: found true with {key}, where there is no chart to estimate the "
+                "error of: expected false"
+            )
 
     def suits_scheme(self, scheme: Normalisation) -> None:
         """Refuse a normalisation scheme that it does not have, with these options.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meanfield.checks import shortened
 from meanfield.cli.parser import Verbs
 from meanfield.cli.speech import say
-from meanfield.cli.tables import Row, final_numbers, size, table
+from meanfield.cli.tables import Row, error_rows, final_numbers, size, table
 from meanfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def _series_rows(folder: RunFolder) -> Iterator[Row]:
     if not folder.series_path.is_file():
         return
     series = folder.read_series()
-    yield from final_numbers(series, str(folder.read_energy()["label"]))
+    label = str(folder.read_energy()["label"])
+    yield from final_numbers(series, label)
+    yield from error_rows(folder.read_run(), label)
     for name, digits in (("mass", 12), ("rho_min", 6), ("rho_max", 6), ("entropy", 6)):
         if name in series and len(series[name]):
             yield name, f"{series[name][-1]:.{digits}g}"

@@ -21,7 +21,7 @@ from meanfield.cli.speech import (
     say,
     system_words,
 )
-from meanfield.cli.tables import final_numbers, picture_rows, size, table
+from meanfield.cli.tables import error_rows, final_numbers, picture_rows, size, table
 from meanfield.cli.words import (
     case_words,
     gaussian_count,
@@ -209,7 +209,7 @@ def _summary(result: Result, folder_path: Path) -> str:
     from meanfield.results.formats import format_of
 
     folder = RunFolder(folder_path)
-    seconds = sum(result.timings.values())
+    seconds, label = sum(result.timings.values()), str(folder.read_energy()["label"])
     files = [
         ("series", folder.series_path),
         *((format_of(p).program, p) for p in (folder.fields_path, folder.particles_path)),
@@ -218,7 +218,8 @@ def _summary(result: Result, folder_path: Path) -> str:
         [
             ("stopped", f"{result.stop_reason}, at t = {result.t:g}"),
             ("steps", f"{result.steps:,} in {seconds:.1f} s"),
-            *final_numbers(result.series, str(folder.read_energy()["label"])),
+            *final_numbers(result.series, label),
+            *error_rows(folder.read_run(), label),
             *(("warning", str(text)) for text in result.warnings),
             *picture_rows(folder_path),
             *((name, str(path)) for name, path in files if path.exists()),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from meanfield.geometry.sphere import Array
 
-__all__ = ["Row", "final_numbers", "picture_rows", "size", "table"]
+__all__ = ["Row", "error_rows", "final_numbers", "picture_rows", "size", "table"]
 
 Row = tuple[str, str]
 
@@ -45,6 +45,16 @@ def final_numbers(series: Mapping[str, Array], energy: str) -> list[Row]:
     if "clusters" in last:
         rows.append(("clusters", f"{last['clusters']:g}"))
     return rows
+
+
+def error_rows(run: Mapping[str, object], energy: str) -> list[Row]:
+    """Rows on the errors that a run record has estimated; ``energy``: how it is written."""
+    found = run.get("estimated_error")
+    if not isinstance(found, Mapping):
+        return []
+    names = {"mean": "mean", "energy_scaled": energy}
+    told = [f"{names.get(name, name)} {value:.1e}" for name, value in found.items()]
+    return [("error", f"about {', '.join(told)} (estimated, by the number of points)")]
 
 
 def picture_rows(folder: Path) -> list[Row]:

@@ -19,6 +19,7 @@ Knows an interaction, a law's density and a geometry; nothing of files and cases
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -33,7 +34,7 @@ from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_erro
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Kind, Origin, Start, checked_density
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
@@ -46,7 +47,7 @@ __all__ = ["Chart", "characteristics", "chart_of"]
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 6.0}  # nodes in an area of one over the highest density, by dimension
 _GOOD = 1e-7  # |M_0 - 1|
-_LATE = 1.6  # ends over the time of a chart from which on it takes cells
+_LATE, _FEW = 1.6, 2000.0  # ends over the chart's time from which on cells are better (measured)
 _FEWER = 6  # times as many nodes as the pilot of cells has
 _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
 _FEWEST = 640  # nodes of that pilot
@@ -102,6 +103,13 @@ def characteristics(
             'told by its moments alone, or there are no cells): expected "auto" or "mesh"'
         )
     if chart is None:
+        if options.estimate:
+            warnings.warn(
+                f"solver.estimate: {interaction.describe()} has no chart, so that no error is "
+                "estimated",
+                MeanfieldWarning,
+                stacklevel=2,
+            )
         return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
     solver = _started(interaction, chart, density, options, comm)
     smaller = charts.of(number // FEWER) if options.estimate else None
@@ -190,7 +198,7 @@ class _Charts:
         on = pilot.manifold
         s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
         cells = cells_of(on)
-        late = start == "cells" or (start == "auto" and end - t > _LATE * (s - t))
+        late = start == "cells" or (start == "auto" and end - t > (_LATE + _FEW / number) * (s - t))
         if cells is None or not late:
             return _by_rule(pilot, s, self._density, number, self._comm)
         ahead = self._ahead(number)

@@ -1,0 +1,108 @@
+"""Runs from charts: the same numbers on several ranks and after a restart, refusals, records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import about, run, small
+from ranks import on_ranks
+
+from meanfield.case import Lagrangian
+from meanfield.cli.tables import error_rows
+from meanfield.collective import Alone, Communicator
+from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
+from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.geometry.laws import standard_density
+from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.sphere import Array
+from meanfield.interaction.attention import Attention
+
+SA = Attention("sa", 4.0, 3, "sphere", 1)
+END = 3.0
+
+
+def begun(comm: Communicator, **options: Any) -> LagrangianSolver:
+    mesh = icosphere(4) if comm.rank == 0 else None
+    density = standard_density().density
+    return characteristics(SA, mesh, density, END, options=Lagrangian(**options), comm=comm)
+
+
+def gone(solver: LagrangianSolver, end: float) -> LagrangianSolver:
+    while solver.t < end:
+        solver.advance(end)
+    return solver
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("start", ["chart", "cells"])
+def test_ranks_agree(start: str, size: int) -> None:
+    """In what integrates; single points near ridges are as good as the transforms (1e-9) leave."""
+
+    def outcome(comm: Communicator) -> tuple[Array, Array, float]:
+        solver = gone(begun(comm, start=start), END)
+        mean = solver.mass @ solver.positions()
+        return np.asarray(mean), solver.mass, solver.energy(scaled=True)
+
+    alone = outcome(Alone())
+    for found in on_ranks(size, outcome):
+        assert not isinstance(found, Exception), found
+        for one, several in zip(alone, found, strict=True):
+            np.testing.assert_allclose(several, one, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("start", ["chart", "cells"])
+def test_going_on_is_bitwise(start: str) -> None:
+    whole = gone(begun(Alone(), start=start), 1.0)
+    state = whole.state()
+    gone(whole, END)
+    again = begun(Alone(), start=start)
+    again.restore(state)
+    gone(again, END)
+    assert again.step == whole.step
+    np.testing.assert_array_equal(again.positions(), whole.positions())
+    # Of log rho, what has come since is added at the end: to the last digit or two.
+    np.testing.assert_allclose(again.log_density(), whole.log_density(), rtol=1e-13, atol=1e-14)
+    np.testing.assert_array_equal(again.history.rows(), whole.history.rows())
+
+
+charted = small.but({"geometry.level": 3, "solver.type": "lagrangian", "time.end": 1.0})
+
+
+def test_records_tell_where_points_start_and_how_wrong_it_is(tmp_path: Path) -> None:
+    run(charted(solver__estimate=True), tmp_path / "chart")
+    data = about(tmp_path / "chart")
+    assert data["start"] == "chart" and data["points"] == data["mesh"]["vertices"]
+    assert data["chart_time"] == pytest.approx(0.7)
+    found = data["estimated_error"]
+    assert 0.0 < found["mean"] < 1e-3 and 0.0 <= found["energy_scaled"] < 1e-3
+    ((name, text),) = error_rows(data, "E")
+    assert name == "error" and text.startswith(f"about mean {found['mean']:.1e}, E ")
+    run(charted(solver__start="mesh"), tmp_path / "mesh")
+    data = about(tmp_path / "mesh")
+    assert data["start"] == "mesh" and "chart_time" not in data and "estimated_error" not in data
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"solver__start": "chart", "model__mask": "causal"}, "slices of positions"),
+        ({"solver__start": "cells", "model__normalisation": "pre-ln"}, "normalisation"),
+        ({"solver__estimate": True, "solver__start": "mesh"}, "solver.estimate: found true"),
+        ({"solver__start": "grid"}, "solver.start"),
+    ],
+)
+def test_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        charted(**changes)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_estimate_without_a_chart() -> None:
+    options = Lagrangian(estimate=True)
+    direct, density = SA.direct(), standard_density().density
+    with pytest.warns(MeanfieldWarning, match="no error is estimated"):
+        solver = characteristics(direct, icosphere(2), density, 1.0, options=options, comm=Alone())
+    assert solver.origin.kind == "mesh" and solver.origin.error is None
