@@ -177,6 +177,9 @@ class Lagrangian:
     estimate: Flag = False
     """With a chart: run half as many points, too, at the end, and tell how wrong mean and energy
     are by the number of points (about half as much work again)."""
+    pointwise: Flag = False
+    """Steps short enough to know log rho at any point and time to 1e-6 afterwards (``density_at``),
+    about half again as many; without: to 1e-5. Not needed with output.mesh = "fixed"."""
     slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
     the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many

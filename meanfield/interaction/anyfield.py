@@ -38,13 +38,20 @@ class DarkPoints:
 
     Attributes:
         most: largest number of them in one evaluation.
+        where: (n,) which they were, in any evaluation of the same number of points; None: none.
     """
 
     most: int = 0
+    where: NDArray[np.bool_] | None = None
 
-    def add(self, number: int) -> None:
-        """Take note of an evaluation with so many."""
-        self.most = max(self.most, number)
+    def add(self, dark: NDArray[np.bool_]) -> None:
+        """Take note of which points (n,) they are in an evaluation."""
+        self.most = max(self.most, int(np.count_nonzero(dark)))
+        if np.any(dark):
+            before = self.where
+            self.where = (
+                dark.copy() if before is None or before.shape != dark.shape else (before | dark)
+            )
 
 
 def scaled_squares(velocity: Array, factor_log: float, unit: float) -> Array:
@@ -99,7 +106,7 @@ class AnyField(ABC):
         """All points and masses, if any of this rank's points are dark; counts them. Collective."""
         number = int(np.count_nonzero(dark))
         if seen is not None:
-            seen.add(number)
+            seen.add(dark)
         if sum_over_ranks(self._comm, np.array([float(number)]))[0] == 0.0:
             return None
         sources = self._sources  # collective: every rank takes part

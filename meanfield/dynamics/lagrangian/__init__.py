@@ -7,8 +7,8 @@ as the flow is smooth. The moving triangulation carries the P1 density for outpu
 
 start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
 paths: what moves them; solver: steps; history: the moments of all of them, and points that follow
-them; chart: a start that keeps its accuracy; sliced: a density by position; schemed, sheet: with
-lengths, under a normalisation scheme.
+them; pointwise: the density at any point and time; chart: a start that keeps its accuracy; sliced:
+a density by position; schemed, sheet: with lengths, under a normalisation scheme.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from meanfield.geometry.manifolds import Located, Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 
-__all__ = ["Evaluation", "Stages", "located", "rates_in"]
+__all__ = ["Evaluation", "Stages", "located", "moment_rates", "rates_in"]
 
 
 class Evaluation(NamedTuple):
@@ -63,3 +63,10 @@ def rates_in(
     """Velocities and -div X of unit vectors ``x``, which are ``at``: (m, k + 1)."""
     velocity, divergence = field.velocity_and_divergence(at, seen=seen)
     return np.column_stack([on.lifted_velocity(x, velocity), -divergence])
+
+
+def moment_rates(model: AnyInteraction, at: Located, masses: Array, moved: Array) -> Array:
+    """What moments (c,) of masses (m,) change by as these move along (m, k), as unit vectors do."""
+    assert model.harmonics is not None
+    velocity = model.manifold.settled_velocity(at.points, moved)
+    return model.harmonics.moment_rates(at, masses[:, None] * velocity)

@@ -18,19 +18,15 @@ from typing import ClassVar
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
-from meanfield.collective import (
-    Alone,
-    Communicator,
-    max_over_ranks,
-    sum_over_ranks,
-)
+from meanfield.collective import Alone, Communicator, sum_over_ranks
 from meanfield.dynamics.lagrangian.history import History
-from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, rates_in
+from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, moment_rates, rates_in
 from meanfield.dynamics.lagrangian.points import Points
+from meanfield.dynamics.lagrangian.pointwise import Pointwise
 from meanfield.dynamics.lagrangian.start import Origin, Start, start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
 from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
-from meanfield.dynamics.solver import EnergyWatch, Solver, State
+from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
@@ -44,10 +40,11 @@ _FEW = 400  # points among which what has collapsed is searched for in every ste
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _TRANSFORMS = 1e-9  # accuracy of transforms with steps that are controlled by moments
 _STIFF = 2.0  # such steps, over the shortest time of contraction
+_POINTWISE = 0.5  # the same, so that the history tells log rho to 1e-6
 _CARRIED = 1e-2  # weight of the error of log rho (mean square) in them
 
 
-class LagrangianSolver(Solver):
+class LagrangianSolver(Pointwise):
     """Advance a density along its characteristics.
 
     kappa = 0: an embedded Runge-Kutta pair with retraction to the sphere; a step is good if its
@@ -74,7 +71,6 @@ class LagrangianSolver(Solver):
 
     Attributes:
         mass: (n,) masses of the vertices, sum one, on every rank.
-        history: moments at all steps, as long as fields are by transforms.
         reference: the mesh where the vertices started.
         weights: (n,) nodal weights of the initial mesh (sum one), exact for harmonics of degree up
             to ``balanced_degree`` with the error ``balance_error``.
@@ -82,7 +78,7 @@ class LagrangianSolver(Solver):
         evaluations: number of field evaluations.
         merge_error: estimated relative error of the field by merging so far.
         timings: seconds in "field" and "merge".
-        All others are those of ``Solver``.
+        All others are those of ``Pointwise`` and ``Solver``.
 
     Raises:
         InputError: parameters that cannot be used, or an initial density that is negative, not
@@ -117,16 +113,16 @@ class LagrangianSolver(Solver):
         if wanted and tolerance is None:
             tolerance = _TRANSFORMS
         interaction = interaction.on_mesh(given.n_vertices, tolerance)
-        self._keeps = self.keeps_history and interaction.harmonics is not None
-        self._keeps = self._keeps and not (interaction.further or interaction.is_external)
-        self._by_moments = wanted and self._keeps
+        told = interaction.harmonics is not None and not interaction.further
+        self._keeps = self.keeps_history and (told or interaction.is_external)
+        self._by_moments = wanted and self._keeps and not interaction.is_external
         wrong = options.moments_accuracy if self._by_moments else options.atol
         super().__init__(interaction, ranks, t, EnergyWatch(wrong))
         self.pair, self._charted = pair, start is not None
         self.precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
         self.manifold = given.manifold
-        self.history = History()
+        self._begin_history(density)
         self.evaluations, self._dark = 0, DarkPoints()
         self.merge_error = 0.0
         self.timings |= {"merge": 0.0}
@@ -140,8 +136,6 @@ class LagrangianSolver(Solver):
 
     has_lengths: bool = False
     """Whether vertices have lengths beside their directions."""
-    keeps_history: ClassVar[bool] = True
-    """Whether the moments of one measure tell its field."""
 
     @property
     def n(self) -> int:
@@ -196,8 +190,7 @@ class LagrangianSolver(Solver):
         return self._points.group
 
     def _set_points(self, points: Points) -> None:
-        self._points = points
-        model = self.interaction
+        self._points, model = points, self.interaction
         few = points.count <= self.manifold.few and model.compiled_sums
         direct = few and model.method == "auto"
         self._model = model.direct() if direct else self.precise
@@ -235,8 +228,8 @@ class LagrangianSolver(Solver):
         """The field of this rank's points, were they at ``x``, and their rates. Collective."""
         with self._timed("field"):
             at = located(self._model, x)
-            masses = self._points.masses
-            field = self._model.field(Measure(at, masses), self._within(t), self.comm)
+            measure = Measure(at, self._points.masses)
+            field = self._model.field(measure, self._within(t), self.comm)
             rates = rates_in(field, self.manifold, x, at, self._dark)
         self.evaluations += 1
         return Evaluation(rates, field)
@@ -285,36 +278,15 @@ class LagrangianSolver(Solver):
         Relative, of the moments; and of log rho in the mean.
         """
         model, k, masses = self._model, end.shape[1], self._points.masses
-        field = self._last.last.field
-        harmonics, moments = model.harmonics, field.moments
+        moments, harmonics = self._last.last.field.moments, model.harmonics
         assert harmonics is not None and moments is not None
         with self._timed("field"):
-            at = located(model, end)
-            velocity = self.manifold.settled_velocity(at.points, wrong[:, :k])
-            own = harmonics.moment_rates(at, masses[:, None] * velocity)
+            own = moment_rates(model, located(model, end), masses, wrong[:, :k])
             square = float(np.dot(masses, wrong[:, k] ** 2))
             total = sum_over_ranks(self.comm, np.append(own, square))
         norm = model.kernel_norm
         size = max(norm(moments - harmonics.uniform()), 1e3 * model.epsilon * norm(moments))
         return norm(total[:-1]) / size, _CARRIED * math.sqrt(total[-1])
-
-    @property
-    def contraction_time(self) -> float:
-        """The shortest time in which neighbours come nearer, or farther, by e. Collective."""
-        divergence = self._evaluated().rates[:, -1]
-        (rate,) = max_over_ranks(self.comm, float(np.max(np.abs(divergence), initial=0.0)))
-        return (self.manifold.d - 1) / rate if rate > 0.0 else math.inf
-
-    def _remember(self, t: float, now: Evaluation) -> None:
-        """Keep the moments at a time, and how they change. Collective."""
-        if not self._keeps or now.field.moments is None:
-            return
-        harmonics = self._model.harmonics
-        assert harmonics is not None
-        at, k = located(self._model, self._points.x), self._points.x.shape[1]
-        velocity = self.manifold.settled_velocity(at.points, now.rates[:, :k])
-        own = harmonics.moment_rates(at, self._points.masses[:, None] * velocity)
-        self.history.append(t, now.field.moments, sum_over_ranks(self.comm, own))
 
     def _take(self, t_end: float) -> float:
         now, control, x = self._evaluated(), self._control, self._moving()
@@ -324,14 +296,13 @@ class LagrangianSolver(Solver):
             with self._timed("field"):
                 self._see_energy(now.field)
         if control.longest == 0.0:
-            control.start(
-                self._stages(now, 0.0),
-                x, now.rates, self.t, t_end, self._setting,
-            )  # fmt: skip
+            stages = self._stages(now, 0.0)
+            control.start(stages, x, now.rates, self.t, t_end, self._setting)
         while True:
             longest = control.longest
             if self._by_moments:
-                longest = min(longest, _STIFF * self.contraction_time)
+                most = _POINTWISE if self.options.pointwise else _STIFF
+                longest = min(longest, most * self.contraction_time)
             dt = self._fitted(t_end, longest, TOO_SMALL)
             stages = self._last = self._stages(now, dt)
             trial = try_step(
@@ -390,9 +361,7 @@ class LagrangianSolver(Solver):
             return None
         control = self._control
         return LagrangianState(
-            t=self.t,
-            step=self.step,
-            dt=self.dt,
+            *(self.t, self.step, self.dt),
             reference=self.reference.points,
             cells=self.reference.cells,
             x=x,
@@ -404,6 +373,7 @@ class LagrangianSolver(Solver):
             rejected=control.rejected,
             merge_error=self.merge_error,
             past=self.history.rows(),
+            mass_error=self.initial_mass_error,
         )
 
     def _refuse_state(self, state: State) -> None:
@@ -420,6 +390,8 @@ class LagrangianSolver(Solver):
         self.reference = replace(self.reference, points=known.reference, cells=known.cells)
         self.mass = known.mass
         self.merge_error, self.history = known.merge_error, History.from_rows(known.past)
+        if not math.isnan(known.mass_error):
+            self.initial_mass_error = known.mass_error
         self._set_points(Points(self.comm, self.mass, known.x, known.log_rho, known.group))
         control = self._control
         control.longest, control.previous = known.longest, known.previous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,7 @@ class LagrangianState(State):
         longest, previous, rejected: what the step control remembers.
         merge_error: estimate made so far, see ``LagrangianSolver``.
         past: (k, 1 + 2 c) moments at all steps, see ``History.rows``.
+        mass_error: mass of the initial density at the nodes, minus one; nan: not known.
     """
 
     reference: Array
@@ -38,3 +40,4 @@ class LagrangianState(State):
     rejected: int
     merge_error: float
     past: Array = field(kw_only=True, default_factory=lambda: np.zeros((0, 1)))
+    mass_error: float = field(kw_only=True, default=math.nan)

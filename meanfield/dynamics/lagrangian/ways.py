@@ -121,7 +121,7 @@ class Ways:
         """Where a step leads; nowhere: as at dark points."""
         found = self.model.manifold.retracted(x + step)
         if found is None:
-            self.dark.add(len(x))
+            self.dark.add(np.ones(len(x), dtype=bool))
         return x if found is None else found
 
     def _velocity(self, field: AnyField, x: Array) -> Array:

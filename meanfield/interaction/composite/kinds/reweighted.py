@@ -65,7 +65,7 @@ class ReweightedField(ExponentialField):
     ) -> tuple[Array, Array] | None:
         number = int(np.count_nonzero(dark))
         if seen is not None:
-            seen.add(number)
+            seen.add(dark)
         if self._over_ranks(float(number)) == 0.0:
             return None
         sources = self._sources_of(k)  # collective: every rank takes part
