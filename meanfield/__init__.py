@@ -133,6 +133,7 @@ _WHERE = {
     "meanfield.analysis.twosample": ("kernel_distance", "two_sample"),
     "meanfield.analysis.wasserstein": ("wasserstein",),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
+    "meanfield.runs.pointwise": ("DensityInTime",),
     "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
@@ -269,6 +270,7 @@ if TYPE_CHECKING:
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
+    from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.simulation import Result, run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary

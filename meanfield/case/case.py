@@ -168,7 +168,7 @@ class Case:
     def __post_init__(self) -> None:
         initial: object = self.initial
         if isinstance(initial, _Table):
-            set_checked(self, "initial", initial.law(self.geometry.d, False))
+            set_checked(self, "initial", initial.law(self.geometry.d, self._needs_law))
         elif isinstance(initial, _Given):
             try:
                 set_checked(self, "initial", initial.law(self.geometry))
@@ -204,6 +204,7 @@ class Case:
         scheme = self.model.normalisation
         centred = isinstance(scheme, Normalisation) and scheme.centre
         self.output.suits(isinstance(self.solver, Tokens), self.model.diffuses, centred)
+        self.output.suits_solver(self.solver, self.model)
         self._check_precision()
         self._check_steps()
         if self.geometry.manifold.latitudes and not self.initial.is_zonal():
@@ -221,6 +222,11 @@ class Case:
                 f"solver.dt: {dt:g} until time.end = {self.time.end:g} makes "
                 f"{self.time.end / dt:.3g} steps, expected at most {MAX_STEPS:g}"
             )
+
+    @property
+    def _needs_law(self) -> bool:
+        """Whether the density of any time is made of the initial one."""
+        return self.output.mesh == "fixed"
 
     def _check_precision(self) -> None:
         if not all(value.known for value in self.model.moving.values()):
@@ -348,9 +354,9 @@ class Case:
         """SHA-256 of each file that the state of a run hangs on at every moment, by its key path.
 
         Those of the mesh, of a kernel, of tokens, of a folder of weights; that of the initial law
-        only where new vertices of characteristics ask for it, or ``law`` does.
+        only where the density of later times is made of it, or ``law`` asks for it.
         """
-        free = ("title",) if law else ("title", "initial.")
+        free = ("title",) if law or self._needs_law else ("title", "initial.")
         return {
             key: digest_of(value)
             for key, value in _flatten(self.to_dict())

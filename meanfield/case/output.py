@@ -6,6 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator
 
+from meanfield.case.model import Model
+from meanfield.case.normalisation import Normalisation, Post
+from meanfield.case.solvers import Density, Lagrangian, Solver
 from meanfield.errors import InputError
 from meanfield.options import Expected, Field, Flag, Number, Whole, a_list, options
 
@@ -32,6 +35,10 @@ class Output:
     """Of the fields."""
     compression: Literal["gzip", "none"] = "gzip"
     """Of the fields."""
+    mesh: Literal["moving", "fixed"] = "moving"
+    """Of the fields of characteristics: "moving", the points themselves with their masses; "fixed",
+    the density that their history tells at the vertices of the case's mesh (rho, log10_rho and
+    velocity; no masses), so that pictures and distances are right where the flow tears apart."""
     figures: Flag = True
     """Draw the figures at the end."""
     checkpoint_minutes: Number = Field(default=5.0, ge=0.0)
@@ -52,6 +59,25 @@ class Output:
         for name in self.fields:
             if self.fields.count(name) > 1:
                 raise InputError(f"output.fields: '{name}' is given twice")
+
+    def suits_solver(self, solver: Solver, model: Model) -> None:
+        """Refuse a mesh that stays where the density is not known between points that move.
+
+        Raises:
+            InputError: with what would do.
+        """
+        if self.mesh == "moving":
+            return
+        scheme, who = model.normalisation, ""
+        if not isinstance(solver, Lagrangian):
+            on_mesh = "whose mesh never moves" if isinstance(solver, Density) else "which has none"
+            who = f"with the {solver.type} solver, {on_mesh}"
+        elif solver.slices is not None:
+            who = "with slices of positions, whose fields are not kept"
+        elif isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
+            who = f"with model.normalisation = '{scheme.type}', under which points have lengths"
+        if who:
+            raise InputError(f'output.mesh: found "fixed" {who}; expected "moving" (the default)')
 
     def suits(self, tokens: bool, diffuses: bool, centred: bool = False) -> None:
         """Refuse tangents where there are none.

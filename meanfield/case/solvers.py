@@ -39,6 +39,12 @@ _NO_TOKENS = {
     "expected tokens (solver.type 'particles' or 'layers')"
 }
 
+_INSERTION = ("refine", "refine_longest", "refine_mass", "refine_vertices")
+_NO_INSERTION = (
+    "no vertices are inserted any more; the density between those that the flow tears apart is had "
+    'by output.mesh = "fixed", or density_at of a result'
+)
+
 Limited = Literal["log-muscl", "bounded"]
 """Schemes whose edge densities a limiter makes (``dynamics.limiters``); here for both solvers."""
 
@@ -189,7 +195,7 @@ class Lagrangian:
     chosen by the model (with heads 1e-7)."""
     type: Literal["lagrangian"] = "lagrangian"
 
-    not_here: ClassVar[dict[str, str]] = _NO_TOKENS
+    not_here: ClassVar[dict[str, str]] = _NO_TOKENS | dict.fromkeys(_INSERTION, _NO_INSERTION)
 
     @property
     def moments_accuracy(self) -> float:

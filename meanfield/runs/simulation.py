@@ -21,6 +21,7 @@ from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, Layers, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
+from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver, State
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Uniform
@@ -31,6 +32,7 @@ from meanfield.results.folder import RunFolder
 from meanfield.results.series import Changed, check_columns
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observers, Watches
+from meanfield.runs.pointwise import DensityInTime, known_density
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
 from meanfield.runs.restart import Restart, before, find_restart
@@ -71,6 +73,29 @@ class Result:
     warnings: list[str]
     solver: Solver = field(repr=False)
     signal: int = 0
+
+    def density_at(self, x: object, t: float | None = None) -> Array:
+        """rho with respect to sigma at any point and time of a run along characteristics.
+
+        See ``LagrangianSolver.log_density_at``. By the solver, then collective; in another process,
+        which has no solver, by the folder.
+
+        Args:
+            x: (n, d) unit vectors, or points (n, gdim) of the geometry.
+            t: from the beginning to where it stopped; None: there.
+
+        Returns:
+            (n,).
+
+        Raises:
+            InputError: a run of another kind, or a time at which the density is not known.
+        """
+        if "solver" in vars(self):
+            return known_density(self.solver).density_at(x, t)
+        if self.folder is None:
+            raise InputError("density_at: the solver of this run stays in its process, and it has "
+                             "no folder: expected one of them")  # fmt: skip
+        return DensityInTime(self.folder).density_at(x, t)
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "solver"}
@@ -176,7 +201,8 @@ class _Place:
 
     def check(self, case: Case) -> None:
         """Refuse what can be refused before anything is built. Rank 0 only."""
-        if not self.resume and isinstance(case.initial, RecordedLaw):
+        needed = not self.resume or case.output.mesh == "fixed"
+        if needed and isinstance(case.initial, RecordedLaw):
             case.initial.refuse()
         if self.path is None:
             return
@@ -271,6 +297,8 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
         return solver.state_kind.from_values(place.restart.values)
 
     solver.restore(on_root(track.comm, load, share=False))
+    if isinstance(case.initial, RecordedLaw) and isinstance(solver, LagrangianSolver):
+        solver.density = case.initial.density  # which tells why it is not known
     # Killed after its last step, it has yet to be closed.
     if solver.t > case.time.end or (solver.t == case.time.end and on_root(track.comm, is_closed)):
         raise InputError(

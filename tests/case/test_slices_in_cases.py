@@ -56,7 +56,6 @@ REFUSED: dict[str, tuple[dict[str, dict[str, object]], str]] = {
     "rope": (
         {"model": {"attention": "sa", "beta": 3.0, "mask": "causal", "rope": {}}}, r"^model\.rope",
     ),
-    "refine": ({"solver": {"type": "lagrangian", "refine": True}}, "solver.refine: found true"),
     "zonal": (
         {"geometry": {"type": "zonal", "d": 2, "vertices": 48}}, "the geometry 'zonal' does not",
     ),

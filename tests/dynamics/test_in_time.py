@@ -319,21 +319,6 @@ def test_characteristics_follow_an_angular_gaussian(name: str) -> None:
     assert np.abs(solver.log_density() - np.log(exact)).max() <= 1e-8
 
 
-def test_new_vertices_have_followed_the_field_of_each_time() -> None:
-    options = Lagrangian(rtol=1e-10, atol=1e-12, refine=True, refine_longest=1.2)
-    value = steps(3.0 * M, TURN, -4.0 * M.T)
-    model = driven(value)
-    solver = LagrangianSolver(model, icosphere(2), lambda x: np.ones(len(x)), options=options)
-    ran(solver, 0.5)
-    assert solver.inserted > 20
-    phi = propagator(value, 0.5)
-    exact = solver.reference.points @ phi.T
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    assert np.abs(solver.positions() - exact).max() <= 1e-8
-    density = angular_gaussian(phi, solver.positions())
-    assert np.abs(solver.log_density() - np.log(density)).max() <= 1e-8
-
-
 @pytest.mark.parametrize("kind", ["extrapolated", "stages", "implicit"])
 @pytest.mark.parametrize("name", ["wave", "steps"])
 def test_densities_follow_an_angular_gaussian_to_second_order(

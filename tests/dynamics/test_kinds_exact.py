@@ -59,9 +59,7 @@ def test_linear_attention_keeps_angular_gaussians() -> None:
     tokens = ParticleSolver(linear("any"), x, options=tight(256))
     until(tokens, 4.0)
     assert ratio(np.full(256, 1.0 / 256), tokens.x) == pytest.approx(END, rel=1e-7)
-    moving = LagrangianSolver(
-        linear(), circle(256), narrowing, options=Lagrangian(rtol=1e-10, refine=False)
-    )
+    moving = LagrangianSolver(linear(), circle(256), narrowing, options=Lagrangian(rtol=1e-10))
     until(moving, 4.0)
     assert ratio(moving.mass, moving.positions()) == pytest.approx(END, rel=1e-7)
 

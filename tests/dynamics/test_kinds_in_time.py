@@ -14,6 +14,7 @@ from scipy.integrate import solve_ivp
 import meanfield as mf
 from meanfield.case import Lagrangian, Particles
 from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.lagrangian.history import follow
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import Array, uniform_points
@@ -78,7 +79,7 @@ def test_tokens_follow_the_equation_summed_by_hand(kind: str) -> None:
 
 
 @every_kind
-def test_new_vertices_have_followed_the_field_of_each_time(kind: str) -> None:
+def test_points_follow_the_field_of_each_time(kind: str) -> None:
     """By the moments that are kept: points from where vertices began come to where they are."""
     first, second = 2.0 * np.diag([1.0, 0.5, -0.5]), np.diag([-1.0, 1.0, 2.0])
     A = TableInTime(np.array([0.0, 0.11]), np.array([first, second]))
@@ -86,17 +87,14 @@ def test_new_vertices_have_followed_the_field_of_each_time(kind: str) -> None:
     both = TableInTime(np.array([0.0, 0.11]), np.array([2.0 * K @ K, 3.0 * np.eye(3)]))
     model = Moving((MovingHead(A, V, both),), KINDS[kind], 3, "sphere")
     mesh = icosphere(3)
-    solver = LagrangianSolver(
-        model, mesh, lambda x: 1.0 + 0.2 * x[:, 2], options=Lagrangian(refine=True)
-    )
+    options = Lagrangian(start="mesh", control="moments", accuracy=1e-9)
+    solver = LagrangianSolver(model, mesh, lambda x: 1.0 + 0.2 * x[:, 2], options=options)
     while solver.t < 0.3:
         solver.advance(0.3)
-    assert solver.inserted > 20
     began = solver.reference.points
-    found = solver._refinement.followed(began, model)
-    assert found is not None
+    found = follow(solver.precise, solver.history, began, 0.0, 0.3, 0.02)
     assert np.abs(solver.positions() - began).max() > 0.2
-    assert np.abs(found[0] - solver.positions()).max() <= 1e-7
+    assert np.abs(found.x - solver.positions()).max() <= 1e-7
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.errors.MeanfieldWarning")

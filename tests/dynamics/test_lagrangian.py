@@ -1,4 +1,4 @@
-"""Characteristics: exact results, invariants, merging, insertion, restart."""
+"""Characteristics: exact results, invariants, merging, restart."""
 
 from __future__ import annotations
 
@@ -315,75 +315,13 @@ def longest(solver: LagrangianSolver, mass: float) -> float:
     return float(np.max(length[solver.mass[sides].sum(axis=1) > mass]))
 
 
-@pytest.mark.parametrize(
-    ("mesh", "model", "end"),
-    [
-        (icosphere(3), "sa", 3.0),
-        pytest.param(circle(64), "sa", 3.0, marks=pytest.mark.slow),
-        pytest.param(zonal_interval(65, 3), "usa", 0.6, marks=pytest.mark.slow),
-    ],
-    ids=["sphere", "circle", "zonal"],
-)
-def test_insertion_keeps_edges_short_and_mass_exact(mesh: Mesh, model: str, end: float) -> None:
-    d = mesh.d
-    weights = (0.6, 0.4)
-    law = Mixture(
-        (VonMisesFisher(np.eye(d)[-1], 2.0), VonMisesFisher(-np.eye(d)[-1], 3.0)), weights
-    )
-    plain = run(make(mesh, model, 4.0, law.density), end)
-    limits = {"refine": True, "refine_longest": 1.5, "refine_mass": 1e-4}
-    solver = run(make(mesh, model, 4.0, law.density, **limits), end)
-    assert solver.inserted > 0 and solver.refined_until is None
-    h = longest(make(mesh, model, 4.0, law.density), 0.0)
-    # Edges that are cut every few steps, against those that are not.
-    assert longest(solver, 1e-4) < 3.0 * h < 0.5 * longest(plain, 1e-4)
-    assert abs(solver.mass.sum() - 1.0) < 1e-14 and np.all(solver.mass >= 0.0)
-    assert 0.0 < solver.insert_error < 1e-2
-
-
-@pytest.mark.slow
-def test_inserted_vertices_have_followed_the_flow() -> None:
-    """Where they are, and their density: those of a finer mesh that had them from the start."""
-    coarse, fine = icosphere(3), icosphere(5)
-    law = standard_density()
-    limits = {"refine": True, "refine_longest": 1.2, "refine_mass": 1e-4}
-    solver = run(make(coarse, "sa", 4.0, law.density, **limits), 1.5)
-    reference = run(make(fine, "sa", 4.0, law.density), 1.5)
-    # The first insertions are middles of edges, which are vertices of the finer meshes.
-    distance, number = _nearest(fine.points, solver.reference.points)
-    same = np.flatnonzero((distance < 1e-12) & (np.arange(solver.n) >= coarse.n_vertices))
-    assert same.size > 20
-    apart = solver.positions()[same] - reference.positions()[number[same]]
-    assert np.max(np.abs(apart)) < 1e-3 * 0.3  # the coarse mesh's own error at this time
-    rho = solver.log_density()[same] - reference.log_density()[number[same]]
-    assert np.max(np.abs(rho)) < 5e-3
-
-
-def _nearest(points: Any, at: Any) -> tuple[Any, Any]:
-    from scipy.spatial import cKDTree
-
-    return cKDTree(points).query(at)
-
-
-def test_insertion_stops_at_its_limit() -> None:
-    limits = {
-        "refine": True, "refine_longest": 1.2, "refine_mass": 1e-6, "refine_vertices": 700
-    }  # fmt: skip
-    solver = run(make(icosphere(3), "sa", 4.0, standard_density().density, **limits), 3.0)
-    assert solver.n <= 700
-    assert solver.refined_until is not None and "700 vertices" in solver.refined_until[1]
-
-
 # ------------------------------------------------------------------ restart, refusals
 
 
-@pytest.mark.parametrize("refined", slow_but([0], [False, True]))
-def test_a_restart_goes_on_as_one_run(refined: bool) -> None:
-    limits = {"refine": refined, "refine_longest": 2.0, "refine_mass": 1e-3}
-
+def test_a_restart_goes_on_as_one_run() -> None:
     def new() -> LagrangianSolver:
         law = standard_density()
-        return make(icosphere(3), "sa", 9.0, law.density, **limits)
+        return make(icosphere(3), "sa", 9.0, law.density)
 
     whole = new()
     for _ in range(24):
@@ -396,7 +334,6 @@ def test_a_restart_goes_on_as_one_run(refined: bool) -> None:
     for _ in range(12):
         second.advance(50.0)
     assert (second.t, second.step, second.n) == (whole.t, whole.step, whole.n)
-    assert not refined or whole.inserted > first.inserted > 0
     assert np.array_equal(second.positions(), whole.positions())
     # Kept as the sum of a start and a change, which begins anew.
     np.testing.assert_allclose(second.log_density(), whole.log_density(), rtol=0.0, atol=1e-13)
@@ -415,8 +352,6 @@ def test_refusals() -> None:
         make(mesh, "sa", 1.0, Uniform(3).density, rtol=1.0)
     with pytest.raises(InputError, match="did you mean 'dop853'"):
         make(mesh, "sa", 1.0, Uniform(3).density, method="dop854")
-    with pytest.raises(InputError, match=r"refine_longest: expected a number above 1.* found 1"):
-        Lagrangian(refine_longest=1.0)
     with pytest.raises(InputError, match="a time after"):
         make(mesh, "sa", 1.0, Uniform(3).density).advance(0.0)
 
@@ -483,40 +418,6 @@ def test_a_step_in_the_wrong_direction_is_recorded(
     assert lost / solver.energy_violations < solver.energy_violation < 1.5 * abs(lost)
 
 
-def test_after_a_restart_nothing_is_inserted_without_its_history() -> None:
-    attention = Attention("sa", 4.0, 3, "sphere")
-
-    def made() -> LagrangianSolver:
-        return LagrangianSolver(
-            attention,
-            icosphere(3),
-            standard_density().density,
-            options=Lagrangian(
-                rtol=1e-5,
-                refine=True,
-                refine_longest=1.5,
-                refine_mass=1e-4,
-                refine_vertices=660,
-            ),
-        )
-
-    first = made()
-    run(first, 4.0)
-    assert first.refined_until is not None and not first.refines
-    second = made()
-    second.restore(first.state())
-    assert not second.refines and second.refined_until == first.refined_until
-    # Back to a time when it still could.
-    third = made()
-    third.advance(4.0)
-    early = third.state()
-    run(third, 4.0)
-    third.restore(early)
-    assert third.refines and third.refined_until is None
-    run(third, 4.0)
-    np.testing.assert_allclose(third.log_density(), first.log_density(), rtol=0.0, atol=1e-12)
-
-
 @pytest.mark.parametrize("mesh", [icosphere(3), unstructured_sphere(700, 1)], ids=["ico", "any"])
 def test_parts_of_a_collapsing_cluster_are_not_counted(mesh: Mesh) -> None:
     # They collapse one after the other: up to 9 clusters were counted between t = 7 and 12.
@@ -527,17 +428,3 @@ def test_parts_of_a_collapsing_cluster_are_not_counted(mesh: Mesh) -> None:
         near = 1e-3 * solver.longest_edge
         counts.append(moved_clusters(solver.moved_mesh(), solver.log_density(), solver.mass, near))
     assert set(counts) == {3}
-
-
-def test_points_that_merge_to_a_few_end_the_insertion_of_vertices() -> None:
-    # Nine points, two of which become one in the step after which edges are looked at.
-    solver = make(circle(36), "usa", 4.0, lambda x: np.ones(len(x)), refine=True)
-    group = np.arange(36) // 4
-    angle = np.where(group == 8, 1e-9, 2.0 * np.pi * group / 9.0)
-    x = np.column_stack([np.cos(angle), np.sin(angle)])
-    state = solver.state()
-    assert state is not None
-    solver.restore(replace(state, x=x, group=group, step=1))
-    solver.advance(0.01)
-    assert solver.points == 8 and solver.n == 36
-    assert solver.refined_until is not None and "few points are left" in solver.refined_until[1]

@@ -256,8 +256,6 @@ def test_nothing_is_for_others() -> None:
         _make(Plain(), circle(32))
     with pytest.raises(InputError, match=r"^scheme: found a gain"):
         _make(Sandwich(gain=2.0), circle(61))
-    with pytest.raises(InputError, match=r"solver.refine: found true .* 'pre'"):
-        _make(Pre(), circle(32), options=Lagrangian(refine=True))
     law = Uniform(4)
     with pytest.raises(InputError, match=r"outputs before their projection .* 'zonal'"):
         _make(Pre(), zonal_interval(65, 4), density=law.density)

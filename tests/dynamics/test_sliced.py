@@ -248,8 +248,6 @@ def test_what_slices_do_not_have_is_refused() -> None:
     model, laws = Sliced(attention(), Causal().slices(2), True), [FIRST.density] * 2
     with pytest.raises(InputError, match="2 processes found, one expected"):
         SlicedSolver(model, circle(48), laws, comm=Two())
-    with pytest.raises(InputError, match="refine = True found"):
-        SlicedSolver(model, circle(48), laws, options=Lagrangian(refine=True))
     made = SlicedSolver(model, circle(48), laws)
     assert made.interaction.energy_kind is None and "not mutual" in made.interaction.why_no_energy
     with pytest.raises(InputError, match="an order has no energy"):

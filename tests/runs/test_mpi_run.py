@@ -72,7 +72,8 @@ def test_two_ranks_give_the_numbers_of_one(here: Path, start: Start) -> None:
 
 
 CHARACTERISTICS = {
-    "sphere": ("solver.refine=true", "solver.refine_mass=1e-3", "time.end=2.0"),
+    "sphere": ("time.end=2.0",),
+    "fixed": ("time.end=2.0", "output.mesh=fixed"),
     "collapse": ("model.beta=9", "geometry.level=2", "time.end=40", "time.outputs=[20]"),
     "circle": ("geometry.type=circle", "geometry.vertices=65", "initial.type=fourier",
                "initial.cos=[0.1, 0, 0.2]", "model.attention=usa"),

@@ -294,33 +294,11 @@ def test_tokens_count_too(tmp_path: Path) -> None:
     assert contents(tmp_path / "run") == before
 
 
-def refining(end: float, initial: object) -> mf.Case:
-    """Characteristics that get new vertices all the time, from a law made in Python."""
-    table = small.table({"solver.type": "lagrangian", "solver.refine": True, "time.outputs": []})
-    table["initial"] = {"type": "uniform"}
-    plain = mf.Case.from_dict(table)
-    made = {name: getattr(plain, name) for name in ("geometry", "model", "solver", "output")}
-    return mf.Case(**made, initial=initial, time=mf.Time(end=end))
-
-
-def test_new_vertices_need_the_law(tmp_path: Path) -> None:
-    law = FunctionDensity(bump, 3)
-    whole = run(refining(8.0, law))
-    run(refining(4.0, law), tmp_path / "python")
-    shutil.copytree(tmp_path / "python", tmp_path / "command")
-    result = run(refining(8.0, law), tmp_path / "python", resume=True)
-    assert result.solver.inserted == whole.solver.inserted > 0
-    words = ["run", str(tmp_path / "command"), "--resume", "--set", "time.end=8"]
-    assert cli.main([*words, "--no-progress"]) == 0
-    (note,) = about(tmp_path / "command")["warnings"]
-    assert note == (
-        "from t = 4 on, no vertices could be inserted: the initial law, which was made in Python, "
-        "is not known"
-    )
-
-
 def test_a_law_known_by_name_begins_no_run(tmp_path: Path) -> None:
-    run(refining(0.1, FunctionDensity(bump, 3)), tmp_path / "run")
+    parts = {"geometry": mf.Sphere(level=1), "model": mf.Model(attention="sa", beta=1.0)}
+    made = mf.Case(**parts, initial=FunctionDensity(bump, 3), solver=mf.Lagrangian(),
+                   time=mf.Time(end=0.1))  # fmt: skip
+    run(made, tmp_path / "run")
     case = mf.Case.from_toml(tmp_path / "run" / "case.toml", recorded=True)
     with pytest.raises(mf.InputError, match="known by its name only"):
         run(case, tmp_path / "other")
@@ -375,18 +353,6 @@ def test_a_stop_right_after_a_checkpoint_between_outputs(tmp_path: Path) -> None
     assert result.series["t"][-1] == t
     again = run(late, tmp_path / "run", resume=True)  # nothing twice
     np.testing.assert_array_equal(again.series["t"], result.series["t"])
-
-
-def test_the_law_that_new_vertices_need_is_of_the_case(tmp_path: Path) -> None:
-    path = tmp_path / "law.py"
-    path.write_text("def bump(x):\n    return 1 + 0.5 * x[:, 2]\n")
-    table = small.table({"solver.type": "lagrangian", "solver.refine": True, "time.outputs": []})
-    law = {"type": "function", "path": str(path), "name": "bump"}
-    run(mf.Case.from_dict({**table, "initial": law}), tmp_path / "run")
-    path.write_text("def bump(x):\n    return 1 - 0.5 * x[:, 2]\n")
-    longer = {**table, "initial": law, "time": {"end": 2.0, "outputs": []}}
-    with pytest.raises(mf.InputError, match=r"in the content of initial\.path"):
-        run(mf.Case.from_dict(longer), tmp_path / "run", resume=True)
 
 
 def test_files_of_a_user_are_not_asked(folder: Path, whole: mf.Result) -> None:

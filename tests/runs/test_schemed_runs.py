@@ -44,7 +44,6 @@ def test_lengths_in_the_file_and_a_resumption(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"solver": "implicit"}, "density on a mesh: two tokens at one place may"),
-        ({"solver": {"type": "lagrangian", "refine": True}}, "solver.refine: found true"),
         ({"geometry": {"type": "zonal", "d": 4}, "initial": {"type": "uniform"}}, "'zonal'"),
         ({"model": {"attention": "sa", "beta": 1.0, "normalisation": "none"}}, "'none'"),
         (

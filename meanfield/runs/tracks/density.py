@@ -24,10 +24,11 @@ from meanfield.results.formats import FieldFile
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.pairs import degree_for
 
-__all__ = ["DensityTrack", "LagrangianTrack"]
+__all__ = ["LOG_MOST", "DensityTrack", "LagrangianTrack"]
 
 _NORMALISATION = "densities are relative to the uniform probability (uniform = 1)"
-_LOG_MOST = {"float32": 87.0, "float64": 690.0}  # log of the largest density that is written
+LOG_MOST = {"float32": 87.0, "float64": 690.0}
+"""Log of the largest density that is written."""
 _SHARE = 1e-6  # of the last quarter of a series in a potential, from which its end is told
 _FAR = 2.0  # quotient of the mass that a density implies, and 1, from which it is told
 _UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
@@ -58,6 +59,10 @@ class _MeshTrack(Track):
 
     def note(self) -> None:
         super().note()
+        self._note_share()
+
+    def _note_share(self) -> None:
+        """Note how much the last degrees of a series carry. Collective."""
         self._share = max(self._share, self.solver.field().tail_share())
 
     @property
@@ -289,7 +294,7 @@ class LagrangianTrack(_MeshTrack):
 
         def fields() -> tuple[Mapping[str, Array], Mesh | None]:
             # A collapsed cluster has a density beyond all numbers; log10_rho goes on.
-            rho = np.exp(np.minimum(log_rho, _LOG_MOST[self.case.output.precision]))
+            rho = np.exp(np.minimum(log_rho, LOG_MOST[self.case.output.precision]))
             values = {"rho": rho, "log10_rho": log_rho / math.log(10.0), "mass": mass}
             if velocity is not None:
                 values["velocity"] = mesh.manifold.settled_velocity(mesh.points, velocity)
@@ -300,7 +305,7 @@ class LagrangianTrack(_MeshTrack):
         return fields
 
     def about(self) -> dict[str, object]:
-        most = math.exp(_LOG_MOST[self.case.output.precision])
+        most = math.exp(LOG_MOST[self.case.output.precision])
         origin = self.solver.origin
         placed: dict[str, object] = {"start": origin.kind, "points": self.solver.n}
         if origin.kind != "mesh":

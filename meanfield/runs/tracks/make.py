@@ -51,6 +51,7 @@ from meanfield.interaction.contract import AnyInteraction
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import DensityTrack, LagrangianTrack
 from meanfield.runs.tracks.gaussians import GaussianTrack
+from meanfield.runs.tracks.pointwise import PointwiseTrack
 from meanfield.runs.tracks.sliced import SlicedTrack
 from meanfield.runs.tracks.tokens import TokenTrack
 from meanfield.software import load_dolfinx
@@ -195,8 +196,11 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
             bare = scheme.without_heads()
             moving = SchemedSolver(model, mesh, law, bare, options=options, comm=comm)
         else:
-            end = case.time.end
+            end, fixed = case.time.end, case.output.mesh == "fixed"
+            options = dataclasses.replace(options, pointwise=options.pointwise or fixed)
             moving = characteristics(model, mesh, law, end, options=options, comm=comm)
+            if fixed:
+                return PointwiseTrack(case, moving, mesh)
             mesh = None if mesh is None else moving.reference
         return LagrangianTrack(case, moving, mesh)
     load_dolfinx()

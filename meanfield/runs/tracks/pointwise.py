@@ -1,0 +1,86 @@
+"""Characteristics whose density is written at the vertices of a mesh that stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from meanfield.case import Case
+from meanfield.collective import joined, on_root, own_share
+from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.errors import InputError
+from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.sphere import Array
+from meanfield.runs.tracks.base import Track
+from meanfield.runs.tracks.density import LOG_MOST, LagrangianTrack
+
+__all__ = ["PointwiseTrack"]
+
+
+class PointwiseTrack(LagrangianTrack):
+    """The density that the history of a run tells at the vertices of the case's mesh.
+
+    Fields are those of a mesh that stays: masses, which the points carry, are not among them.
+
+    Raises:
+        InputError: the history does not tell it. On every rank.
+    """
+
+    moving = False
+    _unknown_from: float | None = None
+
+    def __init__(self, case: Case, solver: LagrangianSolver, mesh: Mesh | None) -> None:
+        if solver.density_until == -math.inf:
+            raise InputError(
+                f'output.mesh: found "fixed" with {solver.interaction.describe()}, whose field at '
+                'any point is not told by the moments of one measure: expected "moving"'
+            )
+        points = on_root(solver.comm, lambda: None if mesh is None else mesh.points)
+        assert points is not None
+        self._points: Array = points
+        super().__init__(case, solver, mesh)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.case.output.fields
+
+    def note(self) -> None:
+        Track.note(self)
+        self._note_share()
+
+    def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:
+        solver, points = self.solver, self._points
+        log_rho = np.full(len(points), np.nan)
+        if solver.t <= solver.density_until:
+            log_rho = solver.log_density_at(points)
+        elif self._unknown_from is None:
+            self._unknown_from = solver.t
+        velocity: Array | None = None
+        if "velocity" in self._names:
+            own = points[own_share(solver.comm, len(points))]
+            velocity = joined(solver.comm, solver.field().velocity(own))
+
+        def fields() -> tuple[Mapping[str, Array], Mesh | None]:
+            rho = np.exp(np.minimum(log_rho, LOG_MOST[self.case.output.precision]))
+            values = {"rho": rho, "log10_rho": log_rho / math.log(10.0)}
+            return values | ({} if velocity is None else {"velocity": velocity}), None
+
+        return fields
+
+    def outcome(self) -> tuple[dict[str, object], list[str]]:
+        record, notes = super().outcome()
+        if self._unknown_from is not None:
+            record["rho_unknown_from"] = self._unknown_from
+            notes.append(
+                f"from t = {self._unknown_from:.4g} on, the density on the fixed mesh is not known "
+                "(nan): few points are left, and their steps are longer than a density between "
+                'them can be followed through (output.mesh = "moving")'
+            )
+        return record, notes
+
+    def remember(self, before: Mapping[str, object]) -> None:
+        super().remember(before)
+        if "rho_unknown_from" in before:
+            self._unknown_from = self._earlier("rho_unknown_from")
