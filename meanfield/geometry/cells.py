@@ -20,7 +20,7 @@ from numpy.polynomial.legendre import leggauss, legvander
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Cells", "Faces", "cells_of"]
+__all__ = ["Cells", "Faces", "Panels", "cells_of"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,40 @@ class Faces(Cells):
         return points.reshape(n, self.per_cell, 3), weights.reshape(n, self.per_cell)
 
 
-def cells_of(manifold: Manifold) -> Cells | None:
-    """The cells of a geometry; None where there are none yet."""
-    return Faces(6) if manifold.dimension == 2 else None
+@dataclass(frozen=True)
+class Panels(Cells):
+    """A curve in its angle: boxes (start, length).
+
+    Attributes:
+        on: S^1, or zonal geometry in any dimension, in the angle from the axis.
+    """
+
+    on: Manifold
+
+    dimension: ClassVar[int] = 1
+
+    def covering(self, across: int) -> Array:
+        """Boxes (2 across, 2)."""
+        span = 2.0 * math.pi if self.on.closed else math.pi
+        count = 2 * across
+        return np.stack([span / count * np.arange(count), np.full(count, span / count)], axis=1)
+
+    def split(self, boxes: Array) -> Array:
+        """Boxes (2 n, 2)."""
+        start, half = boxes[:, 0], 0.5 * boxes[:, 1]
+        parts = [np.stack([start + k * half, half], axis=1) for k in (0, 1)]
+        return np.stack(parts, axis=1).reshape(-1, 2)
+
+    def nodes(self, boxes: Array) -> tuple[Array, Array]:
+        """Points (n, order, gdim) and weights (n, order)."""
+        x, w = leggauss(self.order)
+        angle = boxes[:, :1] + boxes[:, 1:] * (0.5 * (x + 1.0))
+        flat = angle.reshape(-1, 1)
+        points = np.column_stack([np.cos(flat), np.sin(flat)]) if self.on.closed else flat
+        density = self.on.uniform_per_radian(points).reshape(angle.shape)
+        return points.reshape(*angle.shape, -1), density * (0.5 * boxes[:, 1:] * w)
+
+
+def cells_of(manifold: Manifold) -> Cells:
+    """The cells of a geometry."""
+    return Faces(6) if manifold.dimension == 2 else Panels(8, manifold)

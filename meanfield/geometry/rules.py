@@ -17,7 +17,7 @@ from meanfield.geometry.mesh import IntArray, hull_cells
 from meanfield.geometry.polynomials import gauss_gegenbauer
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Rule", "cells_between", "rule_on"]
+__all__ = ["Rule", "cells_between", "log_crowding", "resting_ends", "rule_on"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +55,37 @@ def rule_on(manifold: Manifold, number: int) -> Rule:
 def cells_between(manifold: Manifold, points: Array) -> IntArray:
     """Cells (m, corners) of points (n, gdim): triangles of the hull, or intervals in their order.
 
-    Not closed in zonal geometry: poles are no nodes.
+    In zonal geometry from the first point to the last: with ``resting_ends`` all of it.
     """
     if manifold.dimension == 2:
         return hull_cells(points)
     order = np.argsort(manifold.angles(points), kind="stable")
     ends = np.roll(order, -1) if manifold.closed else order[1:]
     return np.stack([order[: len(ends)], ends], axis=1)
+
+
+def resting_ends(manifold: Manifold) -> Array:
+    """Points (k, gdim) where an interval ends: both poles in zonal geometry, where X = 0.
+
+    No Gauss rule has them as nodes: for functions on all of the interval they are added with the
+    weight 0.
+    """
+    ends = manifold.latitudes and not manifold.closed
+    return np.array([[0.0], [math.pi]]) if ends else np.zeros((0, manifold.gdim))
+
+
+def log_crowding(manifold: Manifold, points: Array, log_rho: Array) -> float:
+    """log of the highest density as the nodes of a rule see it.
+
+    On a surface that with respect to sigma; on a curve that of the angle, times its range, which a
+    cluster as narrow as 1/n of it makes about n wherever it is.
+    """
+    if manifold.dimension == 2:
+        return float(np.max(log_rho))
+    span = 2.0 * math.pi if manifold.closed else math.pi
+    with np.errstate(divide="ignore"):  # poles
+        share = np.log(span * manifold.uniform_per_radian(points))
+    return float(np.max(log_rho + share))
 
 
 def _longitudes(latitudes: int, sine: Array) -> IntArray:

@@ -31,9 +31,10 @@ from meanfield.geometry.sphere import Array
 
 __all__ = ["Nodes", "adapted"]
 
-_ACROSS = 3  # cells along each side of the geometry, to begin with
+_ACROSS = {2: 3, 1: 4}  # cells along each side of the geometry, to begin with, by dimension
 _AHEAD = 1.0  # longest steps forward, in times of contraction
-_GREEDY = 0.1  # cells are split whose error is at least this part of the largest
+_GREEDY = {2: 0.1, 1: 3e-3}  # cells are split whose error is at least this part of the largest
+_ROUNDS = {2: 60, 1: 14}  # of splitting at most: an edge of a law is never resolved
 _SMALLEST = 1e-12  # errors of integrals, of measures of mass one, that are none
 
 
@@ -88,16 +89,18 @@ def adapted(
         density: values (m,) >= 0 with respect to sigma at unit vectors (m, d).
     """
     evaluate = _Evaluation(cells, pilot, s, looks, density, comm)
-    across = _ACROSS
+    across, greedy = _ACROSS[cells.dimension], _GREEDY[cells.dimension]
     while across > 1 and 2 * len(cells.covering(across)) * cells.per_cell > number:
         across -= 1
     found = evaluate(cells.covering(across))
     parts = 2**cells.dimension - 1
-    while found is not None:
+    for _ in range(_ROUNDS[cells.dimension]):
+        if found is None:
+            break
         room = (number // cells.per_cell - len(found.boxes)) // parts
         order = np.argsort(-found.errors, kind="stable")
         worst = found.errors[order]
-        chosen = order[worst > max(_GREEDY * worst[0], _SMALLEST)][: max(room, 0)]
+        chosen = order[worst > max(greedy * worst[0], _SMALLEST)][: max(room, 0)]
         if not chosen.size:
             break
         new = evaluate(cells.split(found.boxes[chosen]))

@@ -19,6 +19,7 @@ Knows an interaction, a law's density and a geometry; nothing of files and cases
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,25 +34,28 @@ from meanfield.dynamics.lagrangian.adaptive import adapted
 from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
-from meanfield.dynamics.lagrangian.start import Kind, Origin, Start, checked_density
+from meanfield.dynamics.lagrangian.start import Kind, Origin, Start, checked_density, start_of
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
-from meanfield.geometry.rules import cells_between, rule_on
+from meanfield.geometry.rules import cells_between, resting_ends, rule_on
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["Chart", "characteristics", "chart_of"]
 
 _MIDDLE = 0.7  # of the end: the chart's time
-_PER_PEAK = {2: 35.0, 1: 6.0}  # nodes in an area of one over the highest density, by dimension
-_GOOD = 1e-7  # |M_0 - 1|
-_LATE, _FEW = 1.6, 2000.0  # ends over the chart's time from which on cells are better (measured)
-_FEWER = 6  # times as many nodes as the pilot of cells has
+_PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
+_GOOD, _ROUGH = 1e-7, 1e-3  # |M_0 - 1|
+_PLAIN = 8  # degree up to which weights of a mesh are balanced to see what mass it misses
+# Ends over a chart's time beyond which it is of cells, by dimension, and more for few nodes.
+_LATE, _FEW = {2: 1.6, 1: math.inf}, 2000.0
+_FEWER = {2: 6, 1: 1}  # times as many nodes as the pilot of cells has, by dimension
 _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
-_FEWEST = 640  # nodes of that pilot
+_FEWEST = {2: 640, 1: 160}  # nodes of that pilot
 _TIED, _FINEST = 1e3, 1e-8  # accuracy of steps over |M_0 - 1|, and the best
+_LEAST = 8  # nodes of a chart
 _TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
 
@@ -100,24 +104,39 @@ def characteristics(
         raise InputError(
             f'solver.start: found "{wanted}" with {interaction.describe()} on '
             f"'{interaction.manifold.name}', where there is none (the field at any point is not "
-            'told by its moments alone, or there are no cells): expected "auto" or "mesh"'
+            'told by its moments alone): expected "auto" or "mesh"'
         )
-    if chart is None:
-        if options.estimate:
-            warnings.warn(
-                f"solver.estimate: {interaction.describe()} has no chart, so that no error is "
-                "estimated",
-                MeanfieldWarning,
-                stacklevel=2,
-            )
+    if chart is None and options.estimate:
+        warnings.warn(
+            f"solver.estimate: {interaction.describe()} has no chart, so that no error is estimated",
+            MeanfieldWarning,
+            stacklevel=2,
+        )
+    if chart is None or (wanted == "auto" and _coarse(chart, mesh, density, comm)):
         return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
     solver = _started(interaction, chart, density, options, comm)
-    smaller = charts.of(number // FEWER) if options.estimate else None
+    few = number // FEWER
+    smaller = charts.of(few) if options.estimate and charts.possible(few) else None
     if smaller is not None:
         coarser = replace(options, accuracy=min(LOOSER * solver.options.moments_accuracy, 0.1))
         twin = _started(interaction, smaller, density, coarser, comm)
         solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
     return solver
+
+
+def _coarse(
+    chart: Chart, mesh: Mesh | None, density: Callable[[Array], Array], comm: Communicator
+) -> bool:
+    """Whether a chart misses mass, and the vertices of the mesh miss less. Collective.
+
+    So it may be with laws that have edges, or are narrower than what is between the nodes.
+    """
+    wrong = abs(chart.start.mass_error)
+    if wrong <= _ROUGH:
+        return False
+    plain = comm.bcast(mesh, root=0)
+    assert plain is not None
+    return abs(start_of(plain, density, plain.n_vertices, _PLAIN, comm).mass_error) < wrong
 
 
 def _started(
@@ -183,10 +202,10 @@ class _Charts:
         self._t, self._end, self._comm = t, end, comm
 
     def possible(self, number: int) -> bool:
-        """Whether moments tell the field."""
+        """Whether moments tell the field, and there is something to place."""
         cut = self._interaction.on_mesh(number, self._options.tolerance)
         told = cut.harmonics is not None and not (cut.further or cut.is_external)
-        return told and self._end > self._t
+        return told and self._end > self._t and number >= _LEAST
 
     @cached_property
     def _pilot(self) -> Pilot:
@@ -197,16 +216,28 @@ class _Charts:
         t, end, pilot, start = self._t, self._end, self._pilot, self._options.start
         on = pilot.manifold
         s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
-        cells = cells_of(on)
-        late = start == "cells" or (start == "auto" and end - t > (_LATE + _FEW / number) * (s - t))
-        if cells is None or not late:
-            return _by_rule(pilot, s, self._density, number, self._comm)
-        ahead = self._ahead(number)
+        late = start == "auto" and end - t > (_LATE[on.dimension] + _FEW / number) * (s - t)
+        chart = None
+        if start != "cells" and not late:
+            chart = _by_rule(pilot, s, self._density, number, self._comm)
+            if chart is None or start == "chart" or abs(chart.start.mass_error) <= _ROUGH:
+                return chart
+        cells = self._of_cells(s, number)
+        # A law with edges, or narrower than what is between nodes.
+        if cells is None or chart is None:
+            return cells or chart
+        return min(chart, cells, key=lambda found: abs(found.start.mass_error))
+
+    def _of_cells(self, s: float, number: int) -> Chart | None:
+        """The chart of cells at time ``s``, which look ahead; None at dark points. Collective."""
+        ahead, t, end = self._ahead(number), self._t, self._end
         if ahead is None:
             return None
         # Beyond a few times s only what has been torn apart moves on.
-        ahead.run(min(end, t + _AHEAD * (s - t)))
+        ahead.run(min(end, t + _AHEAD * (s - t)) if s > t else end)
         looks = [s + (ahead.reached - s) * k / _LOOKS for k in range(1, _LOOKS + 1)]
+        on = ahead.manifold
+        cells = cells_of(on)
         nodes = adapted(cells, ahead, s, looks, self._density, number, comm=self._comm)
         if nodes is None:
             return None
@@ -216,8 +247,9 @@ class _Charts:
     def _ahead(self, number: int) -> Pilot | None:
         """A pilot that starts from a chart of fewer nodes. Collective."""
         pilot = self._pilot
-        fewer = max(number // _FEWER, _FEWEST)
-        s = pilot.when(fewer / _PER_PEAK[pilot.manifold.dimension])
+        dimension = pilot.manifold.dimension
+        fewer = max(number // _FEWER[dimension], _FEWEST[dimension])
+        s = pilot.when(fewer / _PER_PEAK[dimension])
         chart = _pulled_back(pilot, s, self._density, fewer, self._comm)
         if chart is None:
             return None
@@ -271,10 +303,13 @@ class _Pulled(NamedTuple):
     def charted(self, on: Manifold, x: Array, density: Callable[[Array], Array]) -> Chart:
         """The chart of these points, which come from unit vectors x.
 
-        Masses are w e^{-q} rho_0: this is the identity of the change of variables.
+        Masses are w e^{-q} rho_0: this is the identity of the change of variables. Where the
+        geometry ends, a point that rests is added, without mass.
         """
-        points = on.settle(x)
-        rho, mass_error = checked_density(density(on.embed(points)), self.weights)
-        mesh = Mesh(on.name, on.d, points, cells_between(on, self.y))
-        start = Start(self.weights, self.degree, abs(mass_error), rho, mass_error)
+        ends = resting_ends(on)
+        y, points = np.concatenate([self.y, ends]), np.concatenate([on.settle(x), ends])
+        weights = np.append(self.weights, np.zeros(len(ends)))
+        rho, mass_error = checked_density(density(on.embed(points)), weights)
+        mesh = Mesh(on.name, on.d, points, cells_between(on, y))
+        start = Start(weights, self.degree, abs(mass_error), rho, mass_error)
         return Chart(self.kind, self.s, mesh, start)

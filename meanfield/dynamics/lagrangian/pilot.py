@@ -21,7 +21,7 @@ from meanfield.dynamics.lagrangian.start import Start, checked_density
 from meanfield.dynamics.lagrangian.ways import Ways, even_times
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
-from meanfield.geometry.rules import cells_between, rule_on
+from meanfield.geometry.rules import cells_between, log_crowding, rule_on
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
@@ -30,6 +30,7 @@ __all__ = ["Pilot", "plain_start"]
 _POINTS = {2: 640, 1: 160}  # by dimension
 _ACCURACY, _TRANSFORMS = 1e-5, 1e-10
 _BACK = 0.6  # longest steps of ways back, in times of contraction
+_GROWTH = 1.0  # times of contraction that a step of the pilot counts for at least
 _STEPS = 200  # at most
 
 
@@ -71,7 +72,9 @@ class Pilot:
     def _see(self) -> None:
         solver = self._solver
         rate = 1.0 / solver.contraction_time
-        self._seen.append((solver.t, float(np.max(solver.log_density())), rate))
+        points = self.manifold.settle(solver.positions())
+        highest = log_crowding(self.manifold, points, solver.log_density())
+        self._seen.append((solver.t, highest, rate))
 
     @property
     def reached(self) -> float:
@@ -86,12 +89,15 @@ class Pilot:
     def run(self, end: float, most: float = math.inf) -> float:
         """Go on until ``end``, or until its density has become higher than ``most``.
 
+        One step at least: its history has a beginning and an end.
+
         Returns:
             The time when it is, log-linearly between its steps; else ``end``.
         """
         solver = self._solver
         for _ in range(_STEPS):
-            if solver.t >= end or self._seen[-1][1] > math.log(most):
+            high = self._seen[-1][1] > math.log(most)
+            if solver.t >= end or (high and len(self._seen) > 1):
                 break
             solver.advance(end)
             self._see()
@@ -120,6 +126,9 @@ class Pilot:
     def times(self, t: float, t_end: float, longest: float) -> Array:
         """Times of steps of at most ``longest``, in times of contraction."""
         known, _, rates = np.array(self._seen).T
+        # A field that grows hardly moves anything at first: its own steps tell how fast.
+        rates[1:] = np.maximum(rates[1:], _GROWTH / np.diff(known))
+        rates[0] = max(rates[0], rates[1])
         return even_times(known, rates, t, t_end, longest)
 
 

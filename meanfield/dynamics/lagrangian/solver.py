@@ -23,7 +23,7 @@ from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, moment_rates, rates_in
 from meanfield.dynamics.lagrangian.points import Points
 from meanfield.dynamics.lagrangian.pointwise import Pointwise
-from meanfield.dynamics.lagrangian.start import Origin, Start, start_of
+from meanfield.dynamics.lagrangian.start import Origin, Start, nearly_uniform, start_of
 from meanfield.dynamics.lagrangian.state import LagrangianState
 from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
 from meanfield.dynamics.solver import EnergyWatch, State
@@ -39,6 +39,8 @@ __all__ = ["LagrangianSolver"]
 _FEW = 400  # points among which what has collapsed is searched for in every step
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _TRANSFORMS = 1e-9  # accuracy of transforms with steps that are controlled by moments
+    1e-2  # moments of degree >= 1 over all, below which transforms are as exact as they can be
+)
 _STIFF = 2.0  # such steps, over the shortest time of contraction
 _POINTWISE = 0.5  # the same, so that the history tells log rho to 1e-6
 _CARRIED = 1e-2  # weight of the error of log rho (mean square) in them
@@ -111,7 +113,8 @@ class LagrangianSolver(Pointwise):
         wanted = options.control == "moments" or (options.control == "auto" and start is not None)
         tolerance = options.tolerance
         if wanted and tolerance is None:
-            tolerance = _TRANSFORMS
+            quick = interaction.on_mesh(given.n_vertices, _TRANSFORMS)
+            tolerance = None if nearly_uniform(quick, given, start) else _TRANSFORMS
         interaction = interaction.on_mesh(given.n_vertices, tolerance)
         told = interaction.harmonics is not None and not interaction.further
         self._keeps = self.keeps_history and (told or interaction.is_external)
@@ -192,7 +195,9 @@ class LagrangianSolver(Pointwise):
     def _set_points(self, points: Points) -> None:
         self._points, model = points, self.interaction
         few = points.count <= self.manifold.few and model.compiled_sums
-        direct = few and model.method == "auto"
+        direct = (
+            few and model.method == "auto" and not (self._by_moments and points.count == self.n)
+        )
         self._model = model.direct() if direct else self.precise
         if self._by_moments and direct:  # positions of single points matter from now on
             old, self._by_moments = self._control, False

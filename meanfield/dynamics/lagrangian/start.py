@@ -16,8 +16,11 @@ from meanfield.dynamics.balance import balance_weights
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array
+from meanfield.interaction.contract import AnyInteraction
 
-__all__ = ["Kind", "Origin", "Start", "checked_density", "start_of"]
+__all__ = ["Kind", "Origin", "Start", "checked_density", "nearly_uniform", "start_of"]
+
+_NEARLY = 1e-2  # moments of degree >= 1 over all, in which the noise of quick transforms would grow
 
 Kind = Literal["mesh", "chart", "cells"]
 
@@ -98,6 +101,15 @@ def start_of(
     weights = joined(comm, own_weights)
     rho, mass_error = checked_density(density(mesh.embedded()), weights)
     return Start(weights, balanced_degree, balance_error, rho, mass_error)
+
+
+def nearly_uniform(model: AnyInteraction, mesh: Mesh, start: Start | None) -> bool:
+    """Whether a start has so little of degree >= 1 that noise of quick transforms grows in it."""
+    if start is None or model.harmonics is None:
+        return False
+    moments = model.harmonics.moments(mesh.points, start.mass)
+    rest = moments - model.harmonics.uniform()
+    return model.kernel_norm(rest) < _NEARLY * model.kernel_norm(moments)
 
 
 def checked_density(values: Array, weights: Array) -> tuple[Array, float]:
