@@ -108,7 +108,7 @@ def characteristics(
         )
     if chart is None and options.estimate:
         warnings.warn(
-            f"solver.estimate: {interaction.describe()} has no chart, so that no error is estimated",
+            f"solver.estimate: no chart, and so no estimate, with {interaction.describe()}",
             MeanfieldWarning,
             stacklevel=2,
         )

@@ -39,8 +39,6 @@ __all__ = ["LagrangianSolver"]
 _FEW = 400  # points among which what has collapsed is searched for in every step
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
 _TRANSFORMS = 1e-9  # accuracy of transforms with steps that are controlled by moments
-    1e-2  # moments of degree >= 1 over all, below which transforms are as exact as they can be
-)
 _STIFF = 2.0  # such steps, over the shortest time of contraction
 _POINTWISE = 0.5  # the same, so that the history tells log rho to 1e-6
 _CARRIED = 1e-2  # weight of the error of log rho (mean square) in them
@@ -121,13 +119,12 @@ class LagrangianSolver(Pointwise):
         self._by_moments = wanted and self._keeps and not interaction.is_external
         wrong = options.moments_accuracy if self._by_moments else options.atol
         super().__init__(interaction, ranks, t, EnergyWatch(wrong))
-        self.pair, self._charted = pair, start is not None
+        self.pair, self._charted, self.merge_error = pair, start is not None, 0.0
         self.precise = self.interaction.quiet(max(options.rtol, 1e-12))
         self.reference: Mesh = given
         self.manifold = given.manifold
         self._begin_history(density)
         self.evaluations, self._dark = 0, DarkPoints()
-        self.merge_error = 0.0
         self.timings |= {"merge": 0.0}
         self.origin = Origin()
         self._control, self._setting = self._controlled(False)
