@@ -26,7 +26,7 @@ not where it changes all the time.
 In time the drift is extrapolated through those of the last four steps: one field a step. Next to
 rest fluxes are drifts to first order, and what a step makes of them is their mean over it by the
 rule of its stages, which for two is the trapezoidal one: wrong by z^2/12 where something grows by z
-in a step, whatever the mesh. So all stages are shifted to the exact mean (``History.at_stage``),
+in a step, whatever the mesh. So all stages are shifted to the exact mean (``stepping.History``),
 and the rate of growth is as wrong as the prediction of the drift is: of the order of h^2, as the
 mesh is (``stepping.Pace``). Until there are four, steps are short, with a field at every stage.
 
@@ -255,6 +255,7 @@ class EulerianSolver(DensitySolver):
         extrapolated = self.options.field == "extrapolated" and len(self._stages) > 1
         known = extrapolated and self._history.full
         stages = _START if extrapolated and not known else self._stages
+        weights = self._history.stage_weights(stages, self.t, dt) if known else []
         watched = self._exchange is not None or self.interaction.moves or self.kappa_moves
         latest = max(stage.offset for stage in stages)
         old = self.rho
@@ -263,7 +264,7 @@ class EulerianSolver(DensitySolver):
         for number, stage in enumerate(stages):
             now = self._within(self.t + stage.offset * dt)
             if known:
-                stage_rows = self._history.at_stage(stages, number, self.t, dt)
+                stage_rows = self._history.combined(weights[number])
             else:
                 stage_rows = rows if number == 0 else self._rows_of(self._field_of(rho, now))
             drift = self._spread(self._edges.of(stage_rows), rho, now)

@@ -82,40 +82,42 @@ class History:
         for known, values in self._entries:
             if t == known:
                 return values
-        return self._combined(self._weights(t))
+        return self.combined(self._weights(t))
 
-    def at_stage(self, stages: Sequence[Stage], number: int, t: float, dt: float) -> Array:
-        """What a stage of a step from ``t`` takes: Q there, shifted so that its mean is exact.
+    def stage_weights(self, stages: Sequence[Stage], t: float, dt: float) -> list[list[float]]:
+        """Of the entries, in what each stage of a step from ``t`` takes: Q, with its mean exact.
 
             Q(t + c_s dt) + (1/dt) int_t^{t+dt} Q - sum_r b_r Q(t + c_r dt)
 
         The shift, the same for all stages, is of the order of the rule b, c (dt^2 for "ssprk2"), so
         that the order of the step stays; what the rule is wrong by in the values alone is gone. It
-        is all that there is next to rest, where fluxes are the values' alone. One linear
-        combination of the entries.
+        is all that there is next to rest, where fluxes are the values' alone.
         """
-        weights = self._weights(t + stages[number].offset * dt)
-        for at, gauss in _GAUSS:
-            weights += gauss / 18.0 * self._weights(t + at * dt)
-        for stage, share in zip(stages, shares(stages), strict=True):
-            weights -= share * self._weights(t + stage.offset * dt)
-        return self._combined(weights)
+        at = [self._weights(t + stage.offset * dt) for stage in stages]
+        shift = [0.0] * len(self._entries)
+        terms = [(gauss / 18.0, self._weights(t + c * dt)) for c, gauss in _GAUSS]
+        terms += [(-share, known) for share, known in zip(shares(stages), at, strict=True)]
+        for share, weights in terms:
+            shift = [one + share * weight for one, weight in zip(shift, weights, strict=True)]
+        return [[a + b for a, b in zip(weights, shift, strict=True)] for weights in at]
 
-    def _weights(self, t: float) -> Array:
-        """Of the entries in Q(t)."""
-        times = [known for known, _ in self._entries]
-        return np.array(
-            [
-                math.prod((t - tj) / (ti - tj) for j, tj in enumerate(times) if j != i)
-                for i, ti in enumerate(times)
-            ]
-        )
-
-    def _combined(self, weights: Array) -> Array:
+    def combined(self, weights: Sequence[float]) -> Array:
+        """The entries, times a weight each, summed from old to new."""
         parts = tuple(values.reshape(-1) for _, values in self._entries)
         out = np.empty_like(self._entries[-1][1])
-        _combine(parts, weights, out.reshape(-1))
+        _combine(parts, np.array(weights), out.reshape(-1))
         return out
+
+    def _weights(self, t: float) -> list[float]:
+        """Of the entries in Q(t)."""
+        found = []
+        for ti, _ in self._entries:
+            weight = 1.0
+            for tj, _ in self._entries:
+                if tj != ti:
+                    weight *= (t - tj) / (ti - tj)
+            found.append(weight)
+        return found
 
 
 @nb.njit(error_model="numpy", cache=True)

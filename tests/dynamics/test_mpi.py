@@ -132,11 +132,13 @@ def test_one_rank_of_mpirun_is_the_serial_run(
 
 
 def test_restart_on_as_many_ranks_is_the_same_run(results: Callable[[int], Path]) -> None:
+    # Potentials at ghosts are those of the owner then, and not the rank's own: round-off.
     folder = results(2)
     for name in ("sphere-sa", "growing", "circle", "zonal", "heads"):
         a, b = pickle.loads((folder / f"again-{name}.pickle").read_bytes())
-        assert (b["t"], b["step"]) == (a["t"], a["step"])
-        assert np.array_equal(b["rho"], a["rho"]), name
+        assert b["step"] == a["step"] == 8
+        assert b["t"] == pytest.approx(a["t"], rel=1e-13)
+        np.testing.assert_allclose(b["rho"], a["rho"], rtol=1e-11, err_msg=name)
 
 
 @pytest.mark.parametrize("number", slow_but([0], [1, 3]))

@@ -46,7 +46,7 @@ def test_the_mean_of_the_stages_is_that_of_the_polynomial(name: str) -> None:
     np.testing.assert_allclose(history.at(1.1), cubic(1.1), rtol=1e-12)
     assert history.at(0.5) is history.entries()[2][1]
     stages, dt = STEPPERS[name], 0.37
-    values = [history.at_stage(stages, k, 0.8, dt) for k in range(len(stages))]
+    values = [history.combined(weights) for weights in history.stage_weights(stages, 0.8, dt)]
     mean = sum(share * value for share, value in zip(shares(stages), values, strict=True))
     fine = np.linspace(0.8, 0.8 + dt, 100_001)
     middle = np.mean([cubic(float(t)) for t in 0.5 * (fine[1:] + fine[:-1])], axis=0)
@@ -64,7 +64,7 @@ def test_histories_of_constants_are_constant() -> None:
     history = History()
     for t in (0.0, 1e-3, 2.0, 2.1):
         history.append(t, np.full((1, 700), 7.0))  # longer than a block
-    stage = history.at_stage(STEPPERS["ssprk2"], 1, 2.1, 0.2)
+    stage = history.combined(history.stage_weights(STEPPERS["ssprk2"], 2.1, 0.2)[1])
     np.testing.assert_allclose(stage, np.full((1, 700), 7.0), rtol=1e-12)
 
 

@@ -46,16 +46,21 @@ def test_a_run_of_an_earlier_version_goes_on_as_one_run(here: Path, kind: str) -
     more = mf.run(case, here / kind, resume=True, progress=False)
     assert written(here / kind)["format"] == FORMAT
     assert more.t == whole.t == 1.0 and more.steps == whole.steps
+    # Explicit steps have another extrapolation since then: other times, and what that is wrong by.
+    rtol, atol = (1e-4, 2e-5) if kind == "density" else (1e-9, 1e-12)
+    same = np.abs(more.series["t"] - whole.series["t"]) <= atol
+    assert same[-1] and np.count_nonzero(same) >= (5 if kind == "density" else len(same))
     for name, values in whole.series.items():
         # What the earlier version did not tell (of tokens it did), and a row that hangs on it.
         if name in ADDED and (kind, name) != ("tokens", "largest_cluster"):
             known = np.isfinite(more.series[name])
             assert 1 <= np.count_nonzero(known) < len(known) and known[-1]
             more.series[name][~known] = values[~known]
-        # That version's limiter had U as single-precision tangents give it, which are off by 1e-8;
-        # now it stays within the star, where these two are the same.
-        rtol, atol = (1e-8, 1e-11) if kind == "density" else (1e-9, 1e-12)
-        np.testing.assert_allclose(more.series[name], values, rtol=rtol, atol=atol, err_msg=name)
+        if (kind, name) == ("density", "dt"):
+            continue
+        np.testing.assert_allclose(
+            more.series[name][same], values[same], rtol=rtol, atol=atol, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("kind", ["density", "tokens"])
