@@ -16,7 +16,7 @@ from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import standard_density
-from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.mesh import circle, icosphere
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 
@@ -106,3 +106,20 @@ def test_no_estimate_without_a_chart() -> None:
     with pytest.warns(MeanfieldWarning, match="no error is estimated"):
         solver = characteristics(direct, icosphere(2), density, 1.0, options=options, comm=Alone())
     assert solver.origin.kind == "mesh" and solver.origin.error is None
+
+
+@pytest.mark.parametrize("start", ["chart", "cells"])
+def test_few_points(start: str) -> None:
+    """Fewer than direct sums are faster for: the pilot keeps its moments all the same."""
+    solver = characteristics(
+        Attention("sa", 4.0, 2, "circle", 1) if start == "chart" else SA,
+        circle(100) if start == "chart" else icosphere(2),
+        lambda x: 1.0 + 0.5 * x[:, 0],
+        2.0,
+        options=Lagrangian(start=start),
+        comm=Alone(),
+    )
+    gone(solver, 2.0)
+    assert solver.origin.kind == start and solver.n <= 216  # 36 in each of the six faces
+    assert solver.mass.sum() == pytest.approx(1.0, abs=1e-14)
+    assert abs(solver.initial_mass_error) < 1e-3

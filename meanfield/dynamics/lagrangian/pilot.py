@@ -63,7 +63,8 @@ class Pilot:
             tolerance=_TRANSFORMS if options.tolerance is None else options.tolerance,
         )  # fmt: skip
         self.t = t
-        self._solver = LagrangianSolver(interaction, mesh, density, options=few, t=t, start=start)
+        by_moments = interaction.by("harmonics")  # however few points
+        self._solver = LagrangianSolver(by_moments, mesh, density, options=few, t=t, start=start)
         self.model = self._solver.precise
         self.manifold = self.model.manifold
         self._seen: list[tuple[float, float, float]] = []
