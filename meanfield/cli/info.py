@@ -70,6 +70,8 @@ def _problem_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]
         yield "compared", f"with {clouds} clouds of n = {n} particles each at t = {times}"
     elif run.get("kind") == "sweep":
         yield from _sweep_rows(folder, run)
+    elif run.get("kind") == "converge":
+        yield from _converge_rows(folder, run)
     elif run.get("kind") in ("stationary", "branch"):
         for row in listed(run, "summary"):
             if isinstance(row, list):
@@ -102,6 +104,21 @@ def _sweep_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]:
     for told in listed(run, "failures"):
         if isinstance(told, list):
             yield "failed", f"{told[0]}, seed {told[1]}: {told[2]}"
+
+
+def _converge_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]:
+    """What was run, and the errors at the end with their order."""
+    from meanfield.results.convergence import QUANTITIES, ConvergenceTable, has_convergence
+
+    if run.get("stop_reason") != "end" or not has_convergence(folder):
+        return
+    found = ConvergenceTable.read(folder.path)
+    yield found.key, f"{', '.join(map(str, found.resolutions))} against {found.against}"
+    for name in QUANTITIES:
+        errors = [f"{error:.2e}" for error in found.errors[name][:, -1] if error > 0.0]
+        if errors:
+            order = found.fitted(name).value
+            yield name, f"{', '.join(errors)} at t = {found.times[-1]:g}: order {order:.2f}"
 
 
 def _series_rows(folder: RunFolder) -> Iterator[Row]:

@@ -129,8 +129,8 @@ def test_every_python_says_it_in_the_same_words(capsys: pytest.CaptureFixture[st
     """Of ``argparse``, each has its own for a choice, and some a suggestion too."""
     assert cli.main(["mesh", "mak"]) == 2
     assert error_line(capsys) == (
-        "meanfield: error: argument TASK: invalid choice: 'mak' (choose from 'make', 'convert', "
-        "'inspect') (did you mean 'make'?); see `meanfield mesh --help`\n"
+        "meanfield: error: argument TASK: invalid choice: 'mak' (choose from 'make', 'graded', "
+        "'convert', 'inspect') (did you mean 'make'?); see `meanfield mesh --help`\n"
     )
 
 

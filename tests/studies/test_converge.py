@@ -157,6 +157,11 @@ def test_the_verb_and_what_it_resumes(
     assert cli.main(words_of(path, "--overwrite", "--no-progress")) == 0
     assert not (tmp_path / "out/runs/vertices-128/run.json").exists()
     assert cli.main(["plot", "out"]) == 0
+    capsys.readouterr()
+    assert cli.main(["info", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "16, 32 against vertices = 64" in told
+    assert f"{table.errors['mean'][0, -1]:.2e}" in told and "t     " not in told
 
 
 @pytest.mark.parametrize(
