@@ -106,10 +106,16 @@ class Gaussians:
         Raises:
             InputError: with what would do.
         """
-        if geometry.manifold.latitudes or not 2 <= geometry.d <= MOST_DIMENSION:
+        if geometry.manifold.latitudes:
             raise InputError(
-                f"geometry: found '{geometry.type}' with d = {geometry.d}, where {_WHO} are not; "
-                f"expected 'sphere', 'circle', or 'unmeshed' with d <= {MOST_DIMENSION}"
+                f"geometry.type: found '{geometry.type}', where points are whole circles of "
+                f"latitude, with {_WHO}; expected 'unmeshed' (d <= {MOST_DIMENSION}), 'sphere' or "
+                "'circle'"
+            )
+        if geometry.d > MOST_DIMENSION:
+            raise InputError(
+                f"geometry.d: found {geometry.d}, expected at most {MOST_DIMENSION}: {_WHO} are "
+                "summed by 3^(d-1) points each"
             )
         if not model.diffuses:
             raise InputError(

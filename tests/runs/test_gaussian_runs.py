@@ -108,7 +108,14 @@ def test_clusters_that_are_too_wide_are_told(tmp_path: Path) -> None:
         ({"model.diffusion.exponent": 2.0}, "model.diffusion.exponent: found 2"),
         (
             {"geometry.type": "zonal", "geometry.vertices": 65, "geometry.d": 3},
-            "geometry: found 'zonal'",
+            "geometry.type: found 'zonal'",
+        ),
+        (
+            {
+                "geometry.d": 7,
+                "initial.components": [vmf([0.0] * 6 + [1.0], 300.0, 1.0)],
+            },
+            "geometry.d: found 7, expected at most 6",
         ),
         ({"initial.type": "standard"}, "initial: found uniform .* expected 'von-mises-fisher'"),
         ({"model.mask": "causal"}, "model.mask: found one, .* narrow Gaussians does not know"),
