@@ -12,9 +12,8 @@ from cases import few_tokens, run, small
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
-from meanfield.case import Lagrangian, Particles
+from meanfield.case import Particles
 from meanfield.dynamics.lagrangian import LagrangianSolver
-from meanfield.dynamics.lagrangian.history import follow
 from meanfield.dynamics.particles import ParticleSolver
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import Array, uniform_points
@@ -79,22 +78,11 @@ def test_tokens_follow_the_equation_summed_by_hand(kind: str) -> None:
 
 
 @every_kind
-def test_points_follow_the_field_of_each_time(kind: str) -> None:
-    """By the moments that are kept: points from where vertices began come to where they are."""
-    first, second = 2.0 * np.diag([1.0, 0.5, -0.5]), np.diag([-1.0, 1.0, 2.0])
-    A = TableInTime(np.array([0.0, 0.11]), np.array([first, second]))
-    V = TableInTime(np.array([0.0, 0.11]), np.array([4.0 * np.eye(3), -5.0 * Q]))
-    both = TableInTime(np.array([0.0, 0.11]), np.array([2.0 * K @ K, 3.0 * np.eye(3)]))
-    model = Moving((MovingHead(A, V, both),), KINDS[kind], 3, "sphere")
-    mesh = icosphere(3)
-    options = Lagrangian(start="mesh", control="moments", accuracy=1e-9)
-    solver = LagrangianSolver(model, mesh, lambda x: 1.0 + 0.2 * x[:, 2], options=options)
-    while solver.t < 0.3:
-        solver.advance(0.3)
-    began = solver.reference.points
-    found = follow(solver.precise, solver.history, began, 0.0, 0.3, 0.02)
-    assert np.abs(solver.positions() - began).max() > 0.2
-    assert np.abs(found.x - solver.positions()).max() <= 1e-7
+def test_the_density_between_vertices_is_not_told_by_moments_alone(kind: str) -> None:
+    solver = LagrangianSolver(beating(kind), icosphere(2), lambda x: 1.0 + 0.2 * x[:, 2])
+    solver.advance(0.3)
+    with pytest.raises(mf.InputError, match="not told by the moments of one measure"):
+        solver.density_at(np.eye(3), 0.0)
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.errors.MeanfieldWarning")

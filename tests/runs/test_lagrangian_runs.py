@@ -136,11 +136,6 @@ def test_solver_can_be_one_word_in_a_case(tmp_path: Path) -> None:
         ({"model__kappa": 0.1}, "the lagrangian solver has kappa = 0 only"),
         ({"solver__rtol": 1.0}, "solver.rtol: expected a number from 1e-13 to 0.1"),
         ({"solver__pointwise": 1}, "solver.pointwise: expected true or false"),
-        ({"solver__refine": True}, 'had by output.mesh = "fixed"'),
-        (
-            {"solver__refine_mass": 1e-4},
-            "solver.refine_mass: [solver] of type 'lagrangian' has none: no vertices are inserted",
-        ),
         ({"solver__method": "rk4"}, "solver.method"),
         ({"geometry": {"type": "unmeshed", "d": 3}}, "the lagrangian solver needs a mesh"),
     ],
@@ -148,3 +143,12 @@ def test_solver_can_be_one_word_in_a_case(tmp_path: Path) -> None:
 def test_refusals(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         moving(**changes)
+
+
+@pytest.mark.parametrize("key", ["refine", "refine_longest", "refine_mass", "refine_vertices"])
+def test_insertion_of_vertices_tells_what_is_there_instead(key: str) -> None:
+    table = moving.table()
+    table["solver"][key] = 1
+    told = rf"^solver.{key}: .* 'lagrangian' has none: .* output\.mesh = \"fixed\""
+    with pytest.raises(InputError, match=told):
+        mf.Case.from_dict(table)

@@ -102,7 +102,8 @@ def test_the_content_of_a_mesh_counts_and_its_name_does_not(tmp_path: Path) -> N
 SOLVERS = {
     "eulerian": {},
     "implicit": {"solver.type": "implicit"},
-    "lagrangian": {"solver.type": "lagrangian"},
+    # (A chart is laid for the end of a run: an earlier one has other nodes.)
+    "lagrangian": {"solver.type": "lagrangian", "solver.start": "mesh"},
     "particles": {"solver.type": "particles", "solver.number": 30},
 }
 

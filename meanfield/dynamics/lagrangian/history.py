@@ -77,7 +77,7 @@ class History:
         """From ``rows``."""
         made = cls()
         made._times = [float(t) for t in rows[:, 0]]
-        made._rows = list(rows[:, 1:].reshape(len(rows), 2, -1))
+        made._rows = [row.reshape(2, -1) for row in rows[:, 1:]]
         return made
 
     def at(self, t: float) -> Array:
