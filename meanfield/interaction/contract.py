@@ -182,13 +182,6 @@ class AnyInteraction(ABC):
         """
         return np.zeros(0)
 
-    def earlier_moments(self, moments: Array) -> Array | None:
-        """Moments (..., n) of a checkpoint as ``moments_of`` gives them; None: they are others."""
-        assert self.harmonics is not None
-        if not self.further:
-            return self.harmonics.from_earlier(moments)
-        return moments if moments.shape[-1] == self.metric.size else None
-
     @abstractmethod
     def field_of_moments(
         self, moments: Array | None, measure: Measure, t: float, comm: Communicator | None

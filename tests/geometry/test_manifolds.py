@@ -82,19 +82,6 @@ def test_cells_cover_the_measure(on: Manifold) -> None:
 
 
 @meshed
-def test_vertices_in_the_middle_of_edges(on: Manifold) -> None:
-    mesh = mesh_on(on)
-    edges = on.edge_weights(mesh.points, mesh.cells)[0][::7]
-    middle = on.lift(mesh.points)[edges].sum(axis=1)
-    new = on.settle(middle / np.linalg.norm(middle, axis=1, keepdims=True))
-    points, cells = on.with_vertices(mesh.points, mesh.cells, new, edges)
-    assert len(points) == mesh.n_vertices + len(edges)
-    assert len(cells) == mesh.n_cells + on.dimension * len(edges)
-    assert on.shares(points, cells).sum() == pytest.approx(1.0, rel=1e-12)
-    assert len(np.unique(cells)) == len(points)
-
-
-@meshed
 def test_harmonics_and_grid_keep_one_order(on: Manifold) -> None:
     """The moments of a function on the nodes of the grid, by both transforms."""
     degree = 9
@@ -149,15 +136,3 @@ def test_any_dimension_has_tokens_only() -> None:
             ask()
     with pytest.raises(InputError, match="has none"):
         Mesh("any", 7, x, np.zeros((1, 1), dtype=np.int64))
-
-
-def test_moments_in_the_order_of_an_earlier_version() -> None:
-    """Real and imaginary parts alternated, with zeros for the sines of order 0."""
-    harmonics, rng = S2(3).harmonics(5), np.random.default_rng(4)
-    moments = rng.normal(size=36)
-    sines = np.concatenate([np.zeros(6), moments[21:]])
-    old = np.column_stack([moments[:21], sines]).ravel()
-    np.testing.assert_array_equal(harmonics.from_earlier(old), moments)
-    np.testing.assert_array_equal(harmonics.from_earlier(moments), moments)
-    assert harmonics.from_earlier(moments[1:]) is None
-    assert S1(2).harmonics(5).from_earlier(np.ones(11)) is not None

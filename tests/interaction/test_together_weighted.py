@@ -85,9 +85,8 @@ def test_fields_add_up(kind: str, geometry: str, d: int) -> None:
         assert field.moments is not None and field.moments.size == both.metric.size
         # One adjoint transform for what is shared, and one for the head that weighs masses.
         assert both.further == parts[1].further == parts[1].metric.size // 2
-        again = both.field_of_moments(both.earlier_moments(field.moments), mu, 0.0, None)
+        again = both.field_of_moments(field.moments, mu, 0.0, None)
         assert np.array_equal(again.velocity(x), field.velocity(x))
-        assert both.earlier_moments(field.moments[:-1]) is None
         assert both.kernel_norm(field.moments) > 0.0 and not np.any(both.repels)
 
 

@@ -37,18 +37,15 @@ class Stages:
         first: the evaluation that the step begins with.
 
     Attributes:
-        moments: those of the fields so far, the first one's included; None for direct sums.
         last: the evaluation made last: after a step, where it ends.
     """
 
     def __init__(self, evaluate: Callable[[Array, float], Evaluation], first: Evaluation) -> None:
         self._evaluate = evaluate
-        self.moments = [first.field.moments]
         self.last = first
 
     def __call__(self, x: Array, t: float) -> Array:
         self.last = self._evaluate(x, t)
-        self.moments.append(self.last.field.moments)
         return self.last.rates
 
 

@@ -91,7 +91,7 @@ class SchemedSolver(LagrangianSolver):
 
     As ``LagrangianSolver``, but: a step is good if its largest error of (theta, log r) is, and that
     of the tangent vectors of the sheet, of length one, likewise. With lengths nothing is merged, as
-    what meets may have different ones. No vertices are inserted.
+    what meets may have different ones.
 
     Args:
         interaction, mesh, density, options, comm, t: as for ``LagrangianSolver``.

@@ -1,8 +1,7 @@
 """Characteristics of a density by position: each of M slices is a copy of the mesh, which moves.
 
 The points are M blocks of vertices, slice 0 first; each slice has the mass 1/M, and log rho is that
-of its own density, of mass one. One process. Vertices are not joined to others, and none are
-inserted.
+of its own density, of mass one. One process. Vertices are not joined to others.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class SlicedSolver(LagrangianSolver):
         mass: (n,) of all vertices, sum one; all others are those of ``LagrangianSolver``.
 
     Raises:
-        InputError: as for ``LagrangianSolver``; several ranks, or new vertices asked for.
+        InputError: as for ``LagrangianSolver``; several ranks.
     """
 
     keeps_history = False  # fields hang on the moments of every slice

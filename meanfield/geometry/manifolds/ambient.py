@@ -35,11 +35,6 @@ class Ambient(Manifold):
     def shares(self, points: Array, cells: IntArray) -> Array:
         self._refuse("have no mesh")
 
-    def with_vertices(
-        self, points: Array, cells: IntArray, new: Array, edges: IntArray
-    ) -> tuple[Array, IntArray]:
-        self._refuse("have no mesh")
-
     def harmonics(self, degree: int, epsilon: float = 1e-13) -> Harmonics:
         self._refuse("have no harmonics: expected 'sphere', 'circle' or 'zonal'")
 

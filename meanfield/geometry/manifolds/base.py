@@ -28,7 +28,6 @@ __all__ = [
     "Manifold",
     "MatrixGrid",
     "bincounted",
-    "cut_intervals",
     "interval_edges",
 ]
 
@@ -237,12 +236,6 @@ class Manifold(ABC):
     def shares(self, points: Array, cells: IntArray) -> Array:
         """Parts of the uniform probability that the cells have, (m,)."""
 
-    @abstractmethod
-    def with_vertices(
-        self, points: Array, cells: IntArray, new: Array, edges: IntArray
-    ) -> tuple[Array, IntArray]:
-        """Points and cells with further vertices in the middle of edges, Delaunay again."""
-
     # ---- transforms --------------------------------------------------------------------------
 
     @abstractmethod
@@ -379,21 +372,3 @@ def interval_edges(cells: IntArray) -> tuple[IntArray, IntArray]:
     pairs = np.sort(cells, axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], order
-
-
-def cut_intervals(
-    points: Array, cells: IntArray, new: Array, edges: IntArray
-) -> tuple[Array, IntArray]:
-    """``Manifold.with_vertices`` in one dimension: an edge is a cell."""
-    n = len(points)  # one integer for each, to find it by
-    keys, cell_keys = (np.min(e, axis=1) * n + np.max(e, axis=1) for e in (edges, cells))
-    order = np.argsort(keys)
-    place = np.minimum(np.searchsorted(keys[order], cell_keys), len(keys) - 1)
-    number = np.where(keys[order][place] == cell_keys, order[place], -1)
-    cut = number >= 0
-    middle = n + number[cut]
-    halves = [
-        np.stack([cells[cut, 0], middle], axis=1),
-        np.stack([middle, cells[cut, 1]], axis=1),
-    ]
-    return np.concatenate([points, new]), np.concatenate([cells[~cut], *halves])

@@ -18,7 +18,6 @@ from meanfield.geometry.manifolds.base import (
     Manifold,
     MatrixGrid,
     bincounted,
-    cut_intervals,
     interval_edges,
 )
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located, load_ducc0
@@ -79,11 +78,6 @@ class S1(Manifold):
     def shares(self, points: Array, cells: IntArray) -> Array:
         angle = self.angles(points)
         return turn(angle[cells[:, 0]], angle[cells[:, 1]]) / (2.0 * math.pi)
-
-    def with_vertices(
-        self, points: Array, cells: IntArray, new: Array, edges: IntArray
-    ) -> tuple[Array, IntArray]:
-        return cut_intervals(points, cells, new, edges)
 
     def harmonics(self, degree: int, epsilon: float = 1e-13) -> Harmonics:
         return CircleHarmonics(degree, epsilon)

@@ -21,7 +21,7 @@ from meanfield.geometry.manifolds.base import (
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located, load_ducc0
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import in_parts
-from meanfield.geometry.triangles import cell_edges, cotangents, hull_cells
+from meanfield.geometry.triangles import cell_edges, cotangents
 
 __all__ = ["S2", "SphereGrid", "SphereHarmonics"]
 
@@ -67,12 +67,6 @@ class S2(Manifold):
         volume = np.abs(np.sum(a * np.cross(b, c), axis=1))
         below = 1.0 + np.sum(a * b, axis=1) + np.sum(b * c, axis=1) + np.sum(c * a, axis=1)
         return np.asarray(2.0 * np.arctan2(volume, below) / (4.0 * math.pi))
-
-    def with_vertices(
-        self, points: Array, cells: IntArray, new: Array, edges: IntArray
-    ) -> tuple[Array, IntArray]:
-        everything = np.concatenate([points, new])
-        return everything, hull_cells(everything)
 
     def harmonics(self, degree: int, epsilon: float = 1e-13) -> Harmonics:
         return SphereHarmonics(degree, epsilon)
@@ -133,13 +127,6 @@ class _Spherical(Basis):
 @dataclass(frozen=True)
 class SphereHarmonics(_Spherical, Harmonics):
     """Spherical harmonics on S^2 by ``ducc0.sht`` (nonuniform spherical harmonic transforms)."""
-
-    def from_earlier(self, moments: Array) -> Array | None:
-        """Until 0.1 real and imaginary parts alternated, with zeros for the sines of order 0."""
-        if moments.shape[-1] != (self.degree + 1) * (self.degree + 2):
-            return super().from_earlier(moments)
-        real, imaginary = moments[..., ::2], moments[..., 1::2]
-        return np.concatenate([real, imaginary[..., self.degree + 1 :]], axis=-1)
 
     def locate(self, points: Array) -> Located:
         x = np.asarray(points, dtype=np.float64)

@@ -130,10 +130,6 @@ class Harmonics(Basis):
         """sum of c_k^2 over each degree, (degree + 1,): invariant under rotations."""
         return np.bincount(self.degrees, weights=coefficients**2, minlength=self.degree + 1)
 
-    def from_earlier(self, moments: Array) -> Array | None:
-        """Moments (..., n) in the order of this version, from an earlier one; None: of neither."""
-        return moments if moments.shape[-1] == self.degrees.size else None
-
     def uniform(self) -> Array:
         """Moments of the uniform probability: one at degree zero."""
         moments = np.zeros(self.degrees.size)

@@ -18,7 +18,6 @@ from meanfield.geometry.manifolds.base import (
     Manifold,
     MatrixGrid,
     bincounted,
-    cut_intervals,
     interval_edges,
 )
 from meanfield.geometry.manifolds.transforms import Basis, Harmonics, Located
@@ -169,11 +168,6 @@ class Latitudes(Manifold):
     def shares(self, points: Array, cells: IntArray) -> Array:
         ends = np.sort(points[cells, 0], axis=1)
         return half_masses(ends[:, 0], ends[:, 1], self.d).sum(axis=1) / self.total
-
-    def with_vertices(
-        self, points: Array, cells: IntArray, new: Array, edges: IntArray
-    ) -> tuple[Array, IntArray]:
-        return cut_intervals(points, cells, new, edges)
 
     def harmonics(self, degree: int, epsilon: float = 1e-13) -> Harmonics:
         with np.errstate(over="ignore"):
