@@ -118,9 +118,15 @@ def _half_exponentials(phi: Array, m: int) -> None:
 
 
 @nb.njit(inline="always")
-def _add(values: Array, total: Array, m: int) -> None:
-    for i in range(m):
-        total[i] += values[i]
+def _rates(drop: Array, edge: Array, total: Array, counted: bool, m: int) -> None:
+    """c_ij u_ij^+ in place of drops; added to ``total`` if they are counted."""
+    if counted:
+        for i in range(m):
+            drop[i] = max(drop[i], 0.0) * edge[i]
+            total[i] += drop[i]
+    else:
+        for i in range(m):
+            drop[i] = max(drop[i], 0.0) * edge[i]
 
 
 @nb.njit(inline="always")
@@ -182,10 +188,7 @@ def emit(
             other, edge = neighbour[k, start:stop], coefficient[k, start:stop]
             out = flux[k * n + start : k * n + stop]
             block_drops(xi, drops, k, other, start, stop, drop)
-            for i in range(m):
-                drop[i] = max(drop[i], 0.0) * edge[i]
-            if rate.size > 0:
-                _add(drop, speed, m)
+            _rates(drop, edge, speed, rate.size > 0, m)
             if limited:
                 _limit(limiter, tangent[k], differences[k], start, stop, slopes, along, phi)
                 for i in range(m):
