@@ -27,6 +27,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.runs.pointwise import DensityInTime
 from meanfield.whole import write_table
 
 __all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
@@ -157,6 +158,15 @@ def _common(one: Array, two: Array) -> list[tuple[int, int]]:
     return pairs
 
 
+def _known(path: Path) -> DensityInTime | None:
+    """What tells the density between vertices that have moved; None where nothing does."""
+    try:
+        known = DensityInTime(path)
+    except InputError:
+        return None
+    return known if known.end > -math.inf else None
+
+
 class _Run:
     """The densities of a run folder."""
 
@@ -172,6 +182,7 @@ class _Run:
             raise InputError(f"{path} has no density among its fields: 'rho' or 'log10_rho'")
         self.series = self.folder.read_series()
         self.has_energy = "energy_scaled" in self.series
+        self._known = _known(self.folder.path) if self.fields.moving else None
 
     def _log_rho(self, k: int) -> Array:
         if "log10_rho" in self.fields.names:
@@ -187,7 +198,7 @@ class _Run:
         return np.asarray(np.exp(np.minimum(self._log_rho(k), 700.0)))
 
     def at(self, k: int, nodes: Mesh) -> Array:
-        """rho at the vertices of a mesh."""
+        """rho at the vertices of a mesh; of one that moves by its history, where that is known."""
         mesh = self._mesh(k)
         if not self.fields.moving:
             if np.array_equal(mesh.points, nodes.points):
@@ -196,6 +207,11 @@ class _Run:
             far, among = cKDTree(mesh.points).query(nodes.points)
             if np.max(far) < _SAME_NODE:
                 return self._rho(k)[among]
+        t = float(self.fields.times[k])
+        if self._known is not None and t <= self._known.end:
+            rho = self._known.density_at(nodes.points, t)
+            if np.all(np.isfinite(rho)):
+                return rho
         if self.fields.moving:
             mass = self.fields.read("mass", k)
         else:

@@ -90,3 +90,17 @@ def test_l1_of_densities_that_the_nodes_do_not_see_is_unknown(tmp_path: Path) ->
     assert [math.isnan(row.l1) for row in rows] == [False, False, True]
     assert rows[1].l1 < 0.05 and rows[-1].w2 < 0.2 and not rows[-1].nodes
     assert difference_table(rows, "E")[-1].split()[1] == "-"
+
+
+def test_between_moved_vertices_the_history_tells(tmp_path: Path) -> None:
+    """The same characteristics on the mesh of the case and on their own: apart by 1e-2 before."""
+    moving = plain.but(
+        {"geometry.level": 3, "solver.type": "lagrangian"},
+        time={"end": 1.0, "outputs": []},
+        output={"figures": False, "precision": "float64"},
+    )
+    run(moving(), tmp_path / "moving")
+    run(moving(output__mesh="fixed"), tmp_path / "fixed")
+    rows = compare_runs(tmp_path / "moving", tmp_path / "fixed", distances=False)
+    assert [row.t for row in rows] == [0.0, 1.0]
+    assert all(row.l1 < 1e-4 for row in rows)
