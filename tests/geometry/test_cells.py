@@ -10,7 +10,7 @@ import pytest
 from meanfield.errors import InputError
 from meanfield.geometry.cells import Faces, cells_of
 from meanfield.geometry.manifolds import manifold, of_vectors
-from meanfield.geometry.rules import cells_between, rule_on
+from meanfield.geometry.rules import cells_between, log_crowding, resting_ends, rule_on
 
 
 def integral(boxes: np.ndarray, concentration: float) -> tuple[float, float]:
@@ -75,3 +75,35 @@ def test_no_rule_of_few_nodes_or_without_cells() -> None:
         rule_on(manifold("sphere", 3), 7)
     with pytest.raises(InputError, match="no quadrature rule"):
         rule_on(of_vectors(4), 100)
+
+
+@pytest.mark.parametrize("d", [2, 3, 8])
+def test_panels_cover_a_curve(d: int) -> None:
+    on = manifold("circle", 2) if d == 2 else manifold("zonal", d)
+    cells = cells_of(on)
+    boxes = cells.covering(4)
+    whole = cells.nodes(boxes)[1].sum(axis=1)
+    points, weights = cells.nodes(cells.split(boxes))
+    np.testing.assert_allclose(weights.sum(axis=1).reshape(-1, 2).sum(axis=1), whole, atol=1e-10)
+    harmonics = on.harmonics(3)
+    found = harmonics.moments(points.reshape(-1, on.gdim), weights.ravel())
+    np.testing.assert_allclose(found, harmonics.uniform(), atol=1e-9)
+
+
+@pytest.mark.parametrize("d", [3, 5])
+def test_intervals_end_at_poles(d: int) -> None:
+    ends = resting_ends(manifold("zonal", d))
+    np.testing.assert_array_equal(ends, [[0.0], [math.pi]])
+    assert len(resting_ends(manifold("circle", 2))) == 0
+
+
+def test_crowding_is_that_of_the_angle() -> None:
+    """A ring of width w in theta and a cluster of width w at a pole are about as crowded."""
+    on = manifold("zonal", 5)
+    theta = np.linspace(1e-4, math.pi - 1e-4, 20001)[:, None]
+    found = []
+    for middle in (0.0, 0.5 * math.pi):
+        rho = np.exp(-0.5 * ((theta[:, 0] - middle) / 0.05) ** 2)
+        rho /= np.trapezoid(rho * on.uniform_per_radian(theta), theta[:, 0])
+        found.append(log_crowding(on, theta, np.log(np.maximum(rho, 1e-300))))
+    assert abs(found[0] - found[1]) < 0.5

@@ -19,7 +19,6 @@ Knows an interaction, a law's density and a geometry; nothing of files and cases
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,8 +48,7 @@ _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
 _GOOD, _ROUGH = 1e-7, 1e-3  # |M_0 - 1|
 _PLAIN = 8  # degree up to which weights of a mesh are balanced to see what mass it misses
-# Ends over a chart's time beyond which it is of cells, by dimension, and more for few nodes.
-_LATE, _FEW = {2: 1.6, 1: math.inf}, 2000.0
+_LATE, _FEW = 1.6, 2000.0  # on surfaces: ends over the chart's time from which on cells are better
 _FEWER = {2: 6, 1: 1}  # times as many nodes as the pilot of cells has, by dimension
 _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
 _FEWEST = {2: 640, 1: 160}  # nodes of that pilot
@@ -106,13 +104,13 @@ def characteristics(
             f"'{interaction.manifold.name}', where there is none (the field at any point is not "
             'told by its moments alone): expected "auto" or "mesh"'
         )
-    if chart is None and options.estimate:
-        warnings.warn(
-            f"solver.estimate: no chart, and so no estimate, with {interaction.describe()}",
-            MeanfieldWarning,
-            stacklevel=2,
-        )
     if chart is None or (wanted == "auto" and _coarse(chart, mesh, density, comm)):
+        if options.estimate:
+            warnings.warn(
+                f"solver.estimate: no chart, and so no estimate, with {interaction.describe()}",
+                MeanfieldWarning,
+                stacklevel=2,
+            )
         return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
     solver = _started(interaction, chart, density, options, comm)
     few = number // FEWER
@@ -216,9 +214,9 @@ class _Charts:
         t, end, pilot, start = self._t, self._end, self._pilot, self._options.start
         on = pilot.manifold
         s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
-        late = start == "auto" and end - t > (_LATE[on.dimension] + _FEW / number) * (s - t)
+        late = end - t > (_LATE + _FEW / number) * (s - t) and on.dimension == 2
         chart = None
-        if start != "cells" and not late:
+        if start == "chart" or (start == "auto" and not late):
             chart = _by_rule(pilot, s, self._density, number, self._comm)
             if chart is None or start == "chart" or abs(chart.start.mass_error) <= _ROUGH:
                 return chart

@@ -30,7 +30,7 @@ __all__ = ["Pilot", "plain_start"]
 _POINTS = {2: 640, 1: 160}  # by dimension
 _ACCURACY, _TRANSFORMS = 1e-5, 1e-10
 _BACK = 0.6  # longest steps of ways back, in times of contraction
-_GROWTH = 1.0  # times of contraction that a step of the pilot counts for at least
+_GROWTH = 0.6  # times of contraction that a step of the pilot counts for at least
 _STEPS = 200  # at most
 
 

@@ -110,9 +110,8 @@ class LagrangianSolver(Pointwise):
             )
         wanted = options.control == "moments" or (options.control == "auto" and start is not None)
         tolerance = options.tolerance
-        if wanted and tolerance is None:
-            quick = interaction.on_mesh(given.n_vertices, _TRANSFORMS)
-            tolerance = None if nearly_uniform(quick, given, start) else _TRANSFORMS
+        if wanted and tolerance is None and not nearly_uniform(interaction, given, start):
+            tolerance = _TRANSFORMS
         interaction = interaction.on_mesh(given.n_vertices, tolerance)
         told = interaction.harmonics is not None and not interaction.further
         self._keeps = self.keeps_history and (told or interaction.is_external)
@@ -287,7 +286,9 @@ class LagrangianSolver(Pointwise):
             square = float(np.dot(masses, wrong[:, k] ** 2))
             total = sum_over_ranks(self.comm, np.append(own, square))
         norm = model.kernel_norm
-        size = max(norm(moments - harmonics.uniform()), 1e3 * model.epsilon * norm(moments))
+        # Errors of the size of what transforms leave are no reason for shorter steps.
+        noise = model.epsilon * norm(moments) / self._control.atol
+        size = max(norm(moments - harmonics.uniform()), noise)
         return norm(total[:-1]) / size, _CARRIED * math.sqrt(total[-1])
 
     def _take(self, t_end: float) -> float:

@@ -20,7 +20,8 @@ from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["Kind", "Origin", "Start", "checked_density", "nearly_uniform", "start_of"]
 
-_NEARLY = 1e-2  # moments of degree >= 1 over all, in which the noise of quick transforms would grow
+_NEARLY = 1e-2  # moments of degree >= 1 over all
+_LOOSE = 1e-9  # accuracy of transforms that is asked about
 
 Kind = Literal["mesh", "chart", "cells"]
 
@@ -103,15 +104,6 @@ def start_of(
     return Start(weights, balanced_degree, balance_error, rho, mass_error)
 
 
-def nearly_uniform(model: AnyInteraction, mesh: Mesh, start: Start | None) -> bool:
-    """Whether a start has so little of degree >= 1 that noise of quick transforms grows in it."""
-    if start is None or model.harmonics is None:
-        return False
-    moments = model.harmonics.moments(mesh.points, start.mass)
-    rest = moments - model.harmonics.uniform()
-    return model.kernel_norm(rest) < _NEARLY * model.kernel_norm(moments)
-
-
 def checked_density(values: Array, weights: Array) -> tuple[Array, float]:
     """A density (n,) of mass one from values at nodes, and its mass as given, minus one.
 
@@ -129,3 +121,18 @@ def checked_density(values: Array, weights: Array) -> tuple[Array, float]:
     if total <= 0.0:
         raise InputError("an initial density that vanishes at every vertex found")
     return rho / total, total - 1.0
+
+
+def nearly_uniform(interaction: AnyInteraction, mesh: Mesh, start: Start | None) -> bool:
+    """Whether so little of a start is not uniform that noise of loose transforms would grow in it.
+
+    Args:
+        interaction: the model, as it is without a mesh.
+        mesh: where points start; start: what they carry, None if that is not known yet.
+    """
+    model = interaction.on_mesh(mesh.n_vertices, _LOOSE)
+    if start is None or model.harmonics is None:
+        return False
+    moments = model.harmonics.moments(mesh.points, start.mass)
+    rest = moments - model.harmonics.uniform()
+    return model.kernel_norm(rest) < _NEARLY * model.kernel_norm(moments)
