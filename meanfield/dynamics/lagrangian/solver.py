@@ -285,10 +285,9 @@ class LagrangianSolver(Pointwise):
             own = moment_rates(model, located(model, end), masses, wrong[:, :k])
             square = float(np.dot(masses, wrong[:, k] ** 2))
             total = sum_over_ranks(self.comm, np.append(own, square))
-        norm = model.kernel_norm
+        norm, least = model.kernel_norm, model.epsilon / self._control.atol
         # Errors of the size of what transforms leave are no reason for shorter steps.
-        noise = model.epsilon * norm(moments) / self._control.atol
-        size = max(norm(moments - harmonics.uniform()), noise)
+        size = max(norm(moments - harmonics.uniform()), least * norm(moments))
         return norm(total[:-1]) / size, _CARRIED * math.sqrt(total[-1])
 
     def _take(self, t_end: float) -> float:
