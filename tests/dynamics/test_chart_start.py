@@ -68,7 +68,7 @@ def pulled_back(number: int, s: float, step: float) -> tuple[Array, Array]:
     pilot = Pilot(SA, STANDARD.density, Lagrangian(tolerance=1e-11), 0.0)
     pilot.run(s)
     rule = rule_on(pilot.manifold, number)
-    x, change = pilot.ways().with_density(rule.points, np.linspace(s, 0.0, round(s / step) + 1))
+    x, change = pilot.following(rule.points).through(np.linspace(s, 0.0, round(s / step) + 1))
     return x, rule.weights * np.exp(-change)
 
 

@@ -24,7 +24,6 @@ import numpy as np
 
 from meanfield.collective import Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.pilot import Pilot
-from meanfield.dynamics.lagrangian.ways import Ways
 from meanfield.geometry.cells import Cells
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
@@ -130,7 +129,7 @@ class _Evaluation:
     ) -> None:
         self._cells, self._density, self._comm = cells, density, comm
         self._on: Manifold = pilot.manifold
-        self._ways: Ways = pilot.ways()
+        self._pilot = pilot
         self._back = pilot.back(s)
         times = [s, *looks]
         self._ahead = [pilot.times(a, b, _AHEAD) for a, b in itertools.pairwise(times)]
@@ -141,12 +140,13 @@ class _Evaluation:
         n, each = area.shape
         y = self._on.lift(points.reshape(n * each, -1))
         own = own_share(self._comm, len(y))
-        x, change = self._ways.with_density(y[own], self._back)
-        seen, place = [_observed(y[own])], y[own]
+        x, change = self._pilot.following(y[own]).through(self._back)
+        seen, ahead, unknown = [_observed(y[own])], self._pilot.following(y[own]), np.isnan(change)
         for times in self._ahead:
-            place = self._ways.places(place, times)
-            seen.append(_observed(place))
-        if any(self._comm.allgather(self._ways.dark.most > 0)):
+            place = ahead.glimpsed(times)
+            unknown |= np.isnan(place.change)
+            seen.append(_observed(place.x))
+        if any(self._comm.allgather(bool(np.any(unknown)))):
             return None
         rho = self._density(self._on.embed(self._on.settle(x))) * np.exp(-change)
         values = np.column_stack([np.ones(len(x)), *seen]) * rho[:, None]

@@ -278,11 +278,11 @@ def _pulled_back(
     pilot: Pilot, s: float, density: Callable[[Array], Array], number: int, comm: Communicator
 ) -> Chart | None:
     """The chart of a rule at time ``s``; None at dark points. Collective."""
-    on, ways = pilot.manifold, pilot.ways()
+    on = pilot.manifold
     rule = rule_on(on, number)
     y = on.lift(rule.points)[own_share(comm, len(rule.points))]
-    back = ways.with_density(y, pilot.back(s))
-    if any(comm.allgather(ways.dark.most > 0)):
+    back = pilot.following(y).through(pilot.back(s))
+    if any(comm.allgather(bool(np.any(np.isnan(back.change))))):
         return None
     x, change = (joined(comm, part) for part in back)
     found = _Pulled("chart", s, rule.points, rule.weights * np.exp(-change), rule.degree)

@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from meanfield.case.solvers import Lagrangian
+from meanfield.dynamics.lagrangian.following import Following, even_times
 from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Start, checked_density
-from meanfield.dynamics.lagrangian.ways import Ways, even_times
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.rules import cells_between, log_crowding, rule_on
@@ -116,9 +116,9 @@ class Pilot:
         share = (math.log(most) - highest[k - 1]) / (highest[k] - highest[k - 1])
         return float(times[k - 1] + share * (times[k] - times[k - 1]))
 
-    def ways(self) -> Ways:
-        """Points that follow it."""
-        return Ways(self.model, self.history)
+    def following(self, x: Array) -> Following:
+        """Unit vectors (n, k) that follow its flow."""
+        return Following(self.model, self.history, x)
 
     def back(self, s: float) -> Array:
         """Times of steps from ``s`` back to where it began."""

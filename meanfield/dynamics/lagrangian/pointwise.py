@@ -23,7 +23,8 @@ import numpy as np
 
 from meanfield.arguments import checked_arguments
 from meanfield.collective import joined, max_over_ranks, own_share, sum_over_ranks
-from meanfield.dynamics.lagrangian.history import History, field_at, follow
+from meanfield.dynamics.lagrangian.following import field_at, follow
+from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.paths import Evaluation, moment_rates
 from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError, MeanfieldWarning
