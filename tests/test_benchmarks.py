@@ -22,6 +22,7 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Call:
     spec = importlib.util.spec_from_file_location("benchmark_history", _FOLDER / "history.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
 
     def call(*words: str) -> None:

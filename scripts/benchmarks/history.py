@@ -36,7 +36,7 @@ _MEMORY = "memory of a rank, level 7"
 _SHOWN = 8  # commits in the table
 
 
-@nb.njit(cache=True)
+@nb.njit
 def reference_loop(n: int) -> float:
     """``n`` exponentials, each of what the one before has given: nothing can be left out."""
     total, x = 0.0, 0.5

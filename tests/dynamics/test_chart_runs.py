@@ -103,7 +103,7 @@ def test_refused(changes: dict[str, object], message: str) -> None:
 def test_no_estimate_without_a_chart() -> None:
     options = Lagrangian(estimate=True)
     direct, density = SA.direct(), standard_density().density
-    with pytest.warns(MeanfieldWarning, match="no error is estimated"):
+    with pytest.warns(MeanfieldWarning, match="no chart, and so no estimate"):
         solver = characteristics(direct, icosphere(2), density, 1.0, options=options, comm=Alone())
     assert solver.origin.kind == "mesh" and solver.origin.error is None
 

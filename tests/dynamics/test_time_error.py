@@ -254,16 +254,16 @@ def test_the_first_step_knows_the_rates_of_its_first_stage(make_space: Make) -> 
     rho = VonMisesFisher((0.0, 0.0, 1.0), 60.0).density(space.points)
     options = Eulerian(accuracy=0.1, cfl=0.5)
     solver = EulerianSolver(space, Attention("usa", 4.0, 3, "sphere"), rho, options)
-    solver._emit(solver.rho, solver.drift_of(solver.field()), 0.0, True)
-    rate = float(np.max(solver._outrate))
-    emitted, sweep = 0, solver._emit
+    solver._sweep._emit(solver.rho, solver.drift_of(solver.field()), 0.0, True)
+    rate = float(np.max(solver._sweep._outrate))
+    emitted, sweep = 0, solver._sweep._emit
 
     def counted(*given: Any) -> None:
         nonlocal emitted
         emitted += 1
         sweep(*given)
 
-    solver._emit = counted  # type: ignore[method-assign]
+    solver._sweep._emit = counted  # type: ignore[method-assign]
     assert 0.5 / rate < solver._pace.first
     assert solver.advance(1e9) == pytest.approx(0.5 / rate, rel=1e-12)
     assert emitted == 1 + 3  # the first stage of a step that was too long
