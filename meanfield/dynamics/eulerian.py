@@ -51,7 +51,7 @@ from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, Pace, of_mesh
-from meanfield.errors import InputError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
@@ -207,6 +207,15 @@ class EulerianSolver(DensitySolver):
             self._see_free_energy()
         else:
             self._see_energy(self.field())
+        bends = self._sweep.curvature
+        try:
+            return self._tried(rows, t_end)
+        except BrokenInvariantError:
+            self._sweep.curvature = bends  # that of the state before, which is kept
+            raise
+
+    def _tried(self, rows: Array, t_end: float) -> float:
+        """Change the state by one step, as ``_take``; shorter ones where the energy is too low."""
         longest = min(self._longest_by_cfl(), self._allowed)
         for left in reversed(range(self._tries)):
             dt, rho, rate = self._stable(rows, longest, t_end)
