@@ -18,7 +18,7 @@ ALWAYS = {"output.checkpoint_minutes": 1e-9}
 KINDS = {
     "eulerian": small(ALWAYS, time__outputs=[], time__end=0.5),
     "implicit": small(ALWAYS, solver__type="implicit", time__outputs=[], time__end=0.5),
-    "lagrangian": small(ALWAYS, solver__type="lagrangian", time__outputs=[], time__end=0.5),
+    "lagrangian": small(ALWAYS, solver__type="lagrangian", time__outputs=[], time__end=3.0),
     "tokens": few_tokens({**ALWAYS, "time.outputs": []}, time__end=4.0),
     "noise": few_tokens({**ALWAYS, "time.outputs": []}, time__end=4.0, model__kappa=0.05),
     "layers": few_tokens({**ALWAYS, **LAYERS, "time.outputs": []}),

@@ -167,7 +167,7 @@ def test_a_density_and_its_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_bounds_of_characteristics_are_those_of_their_cells(geometry: str, tmp_path: Path) -> None:
     """One law on two meshes: the distance of their vertices is not that of the densities, 0."""
     found: list[tuple[mf.Circle | mf.Sphere | mf.Zonal, ...]] = [
-        (mf.Sphere(level=1), mf.Sphere(level=2)),
+        (mf.Sphere(level=2), mf.Sphere(level=3)),
         (mf.Circle(vertices=16), mf.Circle(vertices=32)),
         (mf.Zonal(d=4, vertices=17), mf.Zonal(d=4, vertices=33)),
     ]
