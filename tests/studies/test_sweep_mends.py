@@ -12,7 +12,7 @@ from cases import few_tokens
 
 import meanfield as mf
 from meanfield.errors import InputError, MeanfieldWarning
-from meanfield.studies.sweep import runs
+from meanfield.studies import ended
 from meanfield.studies.sweep.axes import parse_range
 
 TOKENS = few_tokens.but({"solver.number": 4, "time.end": 1.0, "time.outputs.every": 0.5})
@@ -44,19 +44,19 @@ def test_what_is_stationary_stays_as_it_is(tmp_path: Path) -> None:
 def test_any_failure_harms_no_other_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = runs.run
+    honest = ended.run
 
     def faulty(case: mf.Case, *rest: Any, **more: Any) -> object:
         if case.seed == TOKENS().seed + 1:
             raise ZeroDivisionError("a bug")
         return honest(case, *rest, **more)
 
-    monkeypatch.setattr(runs, "run", faulty)
+    monkeypatch.setattr(ended, "run", faulty)
     with pytest.warns(MeanfieldWarning, match="2 realisations have failed"):
         found = mf.sweep(TOKENS(), VARY, tmp_path / "s", seeds=3, options=RUNS)
     assert [one.reason for one in found.failures] == ["ZeroDivisionError: a bug"] * 2
     assert list(found.table.failed) == [1, 1]
-    monkeypatch.setattr(runs, "run", honest)
+    monkeypatch.setattr(ended, "run", honest)
     found = mf.sweep(TOKENS(), VARY, tmp_path / "s", seeds=3, resume=True, options=RUNS)
     assert not found.failures and list(found.table.failed) == [0, 0]
 
