@@ -122,7 +122,6 @@ def test_nothing_is_told_of_other_cases(case: mf.Case) -> None:
     [
         (mf.Sphere(4), 0.005, "geometry.level = 5"),  # edges of sigma
         (mf.Sphere(4), 0.001, "geometry.level = 7"),
-        (mf.Sphere(4, factor=2.0), 0.005, ""),
         (mf.Circle(100), 0.0025, "geometry.vertices = 252"),
         (mf.Zonal(d=3, vertices=50), 0.0025, "geometry.vertices = 127"),
         (mf.Circle(300), 0.0025, ""),
@@ -144,8 +143,38 @@ def test_size_of_the_error_that_is_told() -> None:
     # accuracy.md C1: sigma = sqrt(.005), edges 1.1/2^4: 1 %.
     found = resolution_of(noisy(0.005, mf.Sphere(4)))
     assert found is not None and "wrong by about 1.0%" in found.note
-    assert "that of the mesh" in Resolution(0.01, 0.03, "").note
+    assert "that of the mesh" in Resolution(0.01, 0.03, "", 0.03).note
     assert "more than 0.035 = sigma/2" in found.words
+
+
+def there(k: float = 9.0, sign: float = 1.0) -> mf.VonMisesFisher:
+    return mf.VonMisesFisher((0.0, 0.0, sign), k)
+
+
+@pytest.mark.parametrize(
+    ("law", "factor", "resolved"),
+    [
+        (there(), 2.0, True),
+        (there(sign=-1.0), 0.5, True),
+        (mf.Mixture((there(), mf.Cap((0.0, 0.0, 2.0), 0.3)), (1.0, 2.0)), 2.0, True),
+        (mf.PoissonKernel((0.0, 0.0, 0.4)), 2.0, True),
+        (there(), 0.5, False),
+        (there(0.0), 2.0, False),
+        (mf.Mixture((there(), there(sign=-1.0)), (1.0, 1.0)), 2.0, False),
+        (mf.VonMisesFisher((0.0, 0.1, 1.0), 9.0), 2.0, False),
+        (mf.Uniform(3), 2.0, False),
+    ],
+)
+def test_a_graded_mesh_resolves_one_cluster_at_its_centre(
+    law: Any, factor: float, resolved: bool
+) -> None:
+    # Level 4 has edges of sigma: half of that where it is finest, twice that at the antipode.
+    found = resolution_of(noisy(0.005, mf.Sphere(4, factor=factor), initial=law))
+    assert found is not None and found.resolved == resolved == (not found.note)
+    assert "edges 0.035 where the mesh is finest, elsewhere up to 0.14: " in found.words
+    if not resolved:
+        assert "edges of up to 0.14" in found.note
+        assert "geometry.level = 5 without a factor has edges of sigma/2" in found.note
 
 
 def test_a_run_warns_and_says_so_in_its_first_lines(
@@ -163,7 +192,7 @@ def test_a_run_warns_and_says_so_in_its_first_lines(
     assert "geometry.level = 4" in capsys.readouterr().out
     # None of a case without noise, nor where the mesh is fine enough.
     quiet = ["--no-progress", "--set", "model.kappa=0", "--set", "solver.type=eulerian"]
-    assert cli.main(["run", "small.toml", *quiet, "-o", "b"]) == 0
+    assert cli.main(["run", "small.toml", *quiet, "--dry-run"]) == 0
     assert "sigma" not in "".join(capsys.readouterr())
     fine = ["--set", "model.kappa=0.05", "--set", "geometry.level=4"]
     assert cli.main(["run", "small.toml", *fine, "--dry-run"]) == 0
