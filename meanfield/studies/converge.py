@@ -9,6 +9,7 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from meanfield.arguments import PathLike, checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, Lagrangian, Tokens, as_case
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.results.convergence import QUANTITIES, ConvergenceTable
-from meanfield.results.folder import RunFolder
+from meanfield.results.folder import RunFolder, listed
 from meanfield.results.manifest import plain
 from meanfield.runs.progress import Counted
 from meanfield.signals import Stopped, act_on, ending
@@ -76,10 +77,12 @@ class Convergence:
     Attributes:
         table: errors and orders.
         folder: where the files are.
+        warnings: of the runs, each once, after those that it is of: "level = 3, 4: ...".
     """
 
     table: ConvergenceTable
     folder: Path
+    warnings: tuple[str, ...] = ()
 
 
 def convergence_plan(
@@ -201,15 +204,39 @@ def _converge(
             table = _table(plan, folder.path)
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
-        folder.write_run({**folder.read_run(), "ended": utc_now(), "stop_reason": reason})
+        _close(folder, reason, _warnings(plan, folder.path))
         raise
     finally:
         record_files(folder, f"{RUNS}/*")
     table.write(folder)
-    folder.write_run({**folder.read_run(), "ended": utc_now(), "stop_reason": "end"})
+    notes = _warnings(plan, folder.path)
+    _close(folder, "end", notes)
+    for text in notes:
+        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     if plan.case.output.figures:
         _draw(folder)
-    return Convergence(table, folder.path)
+    return Convergence(table, folder.path, tuple(notes))
+
+
+def _close(folder: RunFolder, reason: str, notes: Sequence[str]) -> None:
+    end = {"ended": utc_now(), "stop_reason": reason, "warnings": list(notes)}
+    folder.write_run({**folder.read_run(), **end})
+
+
+def _warnings(plan: ConvergencePlan, path: Path) -> list[str]:
+    """The warnings of all runs, each once, after the resolutions that it is of."""
+    found: dict[str, list[str]] = {}
+    for name in plan.cases:
+        with suppress(InputError, OSError):  # not begun
+            for text in listed(RunFolder.open(path / name).read_run(), "warnings"):
+                found.setdefault(str(text), []).append(name.removeprefix(f"{RUNS}/"))
+    told = []
+    for text, names in found.items():
+        of_key = [n.removeprefix(f"{plan.key}-") for n in names if n.startswith(f"{plan.key}-")]
+        words = [f"{plan.key} = {', '.join(of_key)}"] if of_key else []
+        words += [n for n in names if not n.startswith(f"{plan.key}-")]
+        told.append(f"{', '.join(words)}: {text}")
+    return told
 
 
 def _open_folder(path: Path, plan: ConvergencePlan, overwrite: bool, resume: bool) -> RunFolder:

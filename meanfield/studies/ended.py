@@ -47,7 +47,7 @@ def run_in(
 ) -> tuple[str, Mapping[str, Array]]:
     """Run a case in this process: why it has ended, and its series.
 
-    Its warnings are in its own record.
+    Its warnings are in its own record, where the study finds them.
 
     Raises:
         KeyboardInterrupt: it was interrupted.

@@ -104,6 +104,27 @@ def test_against_characteristics_on_latitudes(tmp_path: Path) -> None:
     assert 0.0 < found.reference_error["mean"] < 0.1 * found.errors["mean"][-1, -1]
 
 
+def test_warnings_of_the_runs_are_those_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Clusters of width 0.1: edges of 0.2 and 0.1 are too long, each in a warning of its own.
+    noise = mf.Model(attention="sa", beta=1.0, kappa=0.01)
+    case = case_on(mf.Circle(32), model=noise, solver=mf.Implicit(), time=mf.Time(end=0.02))
+    with pytest.warns(mf.MeanfieldWarning, match=r"^vertices = 32: edges of 0\.2 "):
+        found = mf.converge(case, tmp_path / "out", [32, 64, 256], progress=False)
+    assert [text.partition(": edges of ")[0] for text in found.warnings] == [
+        "vertices = 32",
+        "vertices = 64",
+    ]
+    assert mf.RunFolder.open(found.folder).read_run()["warnings"] == [*found.warnings]
+    capsys.readouterr()
+    (tmp_path / "small.toml").write_text(case.to_toml())
+    monkeypatch.chdir(tmp_path)
+    words = ["--vertices", "32", "64", "256", "-o", "out", "--resume", "--no-progress"]
+    assert cli.main(["converge", "small.toml", *words]) == 0
+    assert f"warning: {found.warnings[1]}\n" in capsys.readouterr().err
+
+
 def test_on_the_sphere_also_graded(tmp_path: Path) -> None:
     geometry = mf.Sphere(5, factor=2.0, centre=(0.5, -0.3, 0.7))
     found = mf.converge(case_on(geometry), tmp_path / "s", [2, 3, 4], progress=False)
