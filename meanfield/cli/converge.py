@@ -57,7 +57,7 @@ def add_to(verbs: Verbs) -> None:
         "latitudes, rising")  # fmt: skip
     add("--against", default="finest", choices=["finest", "characteristics"], help="what errors "
         "are differences to: the finest of these runs (the default), or characteristics at that "
-        "resolution (kappa = 0; no L1)")  # fmt: skip
+        "resolution (kappa = 0)")  # fmt: skip
     add_set(parser, ", such as time.end=4")
     add_output(parser, "folder (default: results/<CASE>-converge)")
     again = parser.add_mutually_exclusive_group()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.results.convergence import QUANTITIES, ConvergenceTable
 from meanfield.results.folder import RunFolder, listed
 from meanfield.results.manifest import plain
+from meanfield.runs.pointwise import DensityInTime
 from meanfield.runs.progress import Counted
 from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import load_dolfinx, load_mpi, provenance, utc_now
@@ -119,7 +121,7 @@ def convergence_plan(
         if coarse is None:
             raise InputError(f"{key}: found {asked[-1]}, expected a finer one for characteristics")
         reference, check = f"{RUNS}/{_REFERENCE}", f"{RUNS}/{_COARSE}"
-        made[reference] = replace(finest, solver=Lagrangian())
+        made[reference] = replace(finest, solver=Lagrangian(pointwise=True))
         made[check] = replace(made[reference], geometry=coarse)
     return ConvergencePlan(whole, key, made, errors, reference, check, against)
 
@@ -162,8 +164,8 @@ def converge(
         case: what to run: a case, the path of its file, or its table.
         folder: for the results; each run has a folder of its own in it.
         resolutions: rising: levels of a sphere, numbers of vertices of a circle or of latitudes.
-        against: the finest of them, or "characteristics" at the finest (kappa = 0), without L1,
-            with half of their resolution to tell their own error.
+        against: the finest of them, or "characteristics" at the finest (kappa = 0), with half of
+            their resolution to tell their own error; L1 is nan where they do not know the density.
         overwrite, progress, announce: as for ``run``.
         resume: keep the runs in the folder that have ended; other resolutions may be asked for.
 
@@ -303,9 +305,11 @@ def _table(plan: ConvergencePlan, path: Path) -> ConvergenceTable:
     }
     known: Mapping[str, float] = {}
     if plan.check:
-        errors["l1"][:] = np.nan  # moved vertices do not tell the density between them
+        errors["l1"][:, np.array(times) > _told_until(path / plan.reference)] = np.nan
         last = _differences(plan, path, plan.check)
-        known = {name: v for name, v in _errors(last[max(last)]).items() if name != "l1"}
+        known = _errors(last[max(last)])
+        if max(last) > _told_until(path / plan.check) or np.isnan(errors["l1"][0, -1]):
+            del known["l1"]
     return ConvergenceTable(
         key=plan.key,
         against=plan.words,
@@ -323,6 +327,14 @@ def _differences(plan: ConvergencePlan, path: Path, name: str) -> dict[float, Ru
     """From a run to the reference, by time; not at 0, where it is that of the first law."""
     rows = compare_runs(path / name, path / plan.reference, distances=False)
     return {row.t: row for row in rows if row.t > 0.0}
+
+
+def _told_until(path: Path) -> float:
+    """The last time at which a run of characteristics tells the density at any point."""
+    try:
+        return DensityInTime(path).end
+    except InputError:
+        return -math.inf
 
 
 def _errors(row: RunDifference) -> dict[str, float]:

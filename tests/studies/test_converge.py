@@ -13,6 +13,7 @@ import meanfield as mf
 from meanfield import cli
 from meanfield.geometry.mesh import delaunay_weights
 from meanfield.results.convergence import ConvergenceTable
+from meanfield.runs.pointwise import DensityInTime
 from meanfield.studies.converge import convergence_plan
 from meanfield.studies.resolution import at_resolution
 
@@ -100,8 +101,22 @@ def test_against_characteristics_on_latitudes(tmp_path: Path) -> None:
         progress=False).table  # fmt: skip
     assert found.against == "characteristics, vertices = 129" and found.reference_edge == 0.0
     assert 1.7 < found.fitted("energy").value < 2.4
-    assert np.all(np.isnan(found.errors["l1"]))
-    assert 0.0 < found.reference_error["mean"] < 0.1 * found.errors["mean"][-1, -1]
+    # They know the density at any point: so much that its error is that of the mesh.
+    assert np.all(found.errors["l1"] > 0.0) and 1.6 < found.fitted("l1").value < 2.4
+    for name in ("mean", "l1"):
+        assert 0.0 < found.reference_error[name] < 0.1 * found.errors[name][-1, -1]
+
+
+def test_l1_is_told_only_where_characteristics_know_the_density(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = property(lambda _: 0.6, lambda *_: None)
+    monkeypatch.setattr(DensityInTime, "end", known, raising=False)
+    case = case_on(mf.Zonal(d=3, vertices=9), time=mf.Time(end=1.0, outputs=mf.Every(0.5)))
+    found = mf.converge(case, tmp_path / "z", [17, 33], against="characteristics",
+        progress=False).table  # fmt: skip
+    assert np.isfinite(found.errors["l1"]).tolist() == [[True, False]] * 2
+    assert "l1" not in found.reference_error and "mean" in found.reference_error
 
 
 def test_warnings_of_the_runs_are_those_of_the_study(
