@@ -9,10 +9,11 @@ from typing import Any
 
 from meanfield.case.heads import without_beta
 from meanfield.case.model import ALONE, SHORT_FORM
-from meanfield.case.reference import is_key, key_paths
+from meanfield.case.reference import SECTIONS, is_key, key_paths
 from meanfield.case.solvers import Eulerian
 from meanfield.checks import as_found, shortened
 from meanfield.errors import InputError, suggest
+from meanfield.options import label_of
 
 __all__ = ["apply_overrides", "parse_override", "parsed_toml"]
 
@@ -154,6 +155,12 @@ def _check_path(path: str) -> None:
     """Refuse a key path that no case has."""
     if is_key(path):
         return
+    section, _, name = path.partition(".")
+    for kind in SECTIONS.get(section, ()):
+        reason = getattr(kind, "not_here", {}).get(name)
+        if reason is not None:
+            table = f"[{section}] of type '{label_of(kind)}'"
+            raise InputError(f"--set {path}: {table} has none: {reason}")
     # The last word alone is often right (beta -> model.beta); else the nearest path.
     last, valid = path.rpartition(".")[2], key_paths()
     homes = [name for name in valid if name.rpartition(".")[2] == last and "." in name]

@@ -13,6 +13,7 @@ from parameters import slow_but
 from viewer import Viewer
 
 import meanfield as mf
+from meanfield.case import apply_overrides
 from meanfield.errors import InputError
 
 moving = plain.but(
@@ -152,3 +153,5 @@ def test_insertion_of_vertices_tells_what_is_there_instead(key: str) -> None:
     told = rf"^solver.{key}: .* 'lagrangian' has none: .* output\.mesh = \"fixed\""
     with pytest.raises(InputError, match=told):
         mf.Case.from_dict(table)
+    with pytest.raises(InputError, match=told.replace("^", "^--set ")):
+        apply_overrides(moving.table(), [f"solver.{key}=1"])
