@@ -33,6 +33,9 @@ def _warm_up(args: argparse.Namespace) -> int:
     done = warm_up()
     for text in done.left_out:
         complain(f"warning: left out: {text}")
+    if done.folder is None:
+        say("numba keeps no kernels here: each run compiles what it needs")
+        return 0
     if done.compiled:
         words = f"{len(done.compiled)} compiled, {len(done.found)} were there"
     else:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numba import config as numba_config
 from numba.core.dispatcher import Dispatcher
 
 from meanfield.analysis.evaluate import log_density_at
@@ -86,14 +87,14 @@ class Warmed:
     Attributes:
         compiled: kernels that were compiled, "module.name" each.
         found: those that an earlier process had compiled.
-        folder: the one that holds all of theirs.
+        folder: the one that holds all of theirs; None: none is kept.
         left_out: what could not be run, with the reason.
         seconds: how long it took.
     """
 
     compiled: tuple[str, ...]
     found: tuple[str, ...]
-    folder: Path
+    folder: Path | None
     left_out: tuple[str, ...]
     seconds: float
 
@@ -110,7 +111,16 @@ def kept_kernels() -> dict[str, Dispatcher]:
 
 
 def warm_up() -> Warmed:
-    """Compile every kernel that runs use, where numba does not have it yet."""
+    """Compile every kernel that runs use, where numba does not have it yet.
+
+    Raises:
+        InputError: numba is told to compile nothing.
+    """
+    if numba_config.DISABLE_JIT:
+        raise InputError(
+            f"NUMBA_DISABLE_JIT: found {numba_config.DISABLE_JIT}, by which nothing is compiled; "
+            "expected 0, or none"
+        )
     begun = time.perf_counter()
     left_out = []
     try:
@@ -129,6 +139,7 @@ def warm_up() -> Warmed:
     kernels = kept_kernels()
     made = {name for name, one in kernels.items() if sum(one.stats.cache_misses.values())}
     held = {name for name, one in kernels.items() if sum(one.stats.cache_hits.values())} - made
-    folder = Path(os.path.commonpath([kernels[name].stats.cache_path for name in made | held]))
+    places = [kernels[name].stats.cache_path for name in made | held]
+    folder = Path(os.path.commonpath(places)) if places else None
     seconds = time.perf_counter() - begun
     return Warmed(tuple(sorted(made)), tuple(sorted(held)), folder, tuple(left_out), seconds)

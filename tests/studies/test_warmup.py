@@ -83,3 +83,20 @@ def test_what_the_verb_says(
     assert "/somewhere" in said.out and "1.2 s" in said.out
     assert ("2 compiled, 1 were there" if compiled else "all 1 were there") in said.out
     assert said.err == "meanfield: warning: left out: densities: no DOLFINx\n"
+
+
+def test_nothing_to_compile_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(warmup.numba_config, "DISABLE_JIT", 1)
+    assert main(["warm-up"]) == 2
+    told = capsys.readouterr().err
+    assert "NUMBA_DISABLE_JIT: found 1, by which nothing is compiled" in told
+    assert len(told.splitlines()) == 1
+    monkeypatch.setattr(warmup.numba_config, "DISABLE_JIT", 0)
+    monkeypatch.setattr(warmup, "small_cases", tuple)
+    monkeypatch.setattr(warmup, "kept_kernels", dict)
+    monkeypatch.setattr(warmup, "_CALLS", ())
+    assert warmup.warm_up().folder is None
+    assert main(["warm-up"]) == 0
+    assert "numba keeps no kernels here" in capsys.readouterr().out
