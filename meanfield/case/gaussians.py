@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_DIMENSION", "WIDEST", "Clusters", "Gaussians", "clusters_of"]
 
 MOST_DIMENSION = 6
-"""d up to which there are Gaussians: of 3^{d-1} points each."""
+"""d up to which there are Gaussians: of 3^{d-1} points each, for d <= 3 of 5^{d-1}."""
 WIDEST = 0.1
 """Sum of the variances of a Gaussian, at most, at the start."""
 _WHO = "narrow Gaussians"
@@ -87,7 +87,8 @@ class Gaussians:
     """A density of narrow clusters (kappa > 0): each is a Gaussian that moves and changes width.
 
     For small kappa, where clusters are too narrow for a mesh. Exact where the field is affine
-    within a cluster; the column ``nonaffine`` tells how far it is from that.
+    within a cluster; the column ``nonaffine`` tells how far it is from that, and a warning when the
+    variances of a cluster sum to more than 0.1.
     """
 
     method: Pair = "dop853"

@@ -53,7 +53,7 @@ def test_points_have_the_moments_of_the_law(d: int) -> None:
     centres, variances, masses = clusters_of(law)
     solver = GaussianSolver(sa(d=d), centres, variances, masses, kappa=1e-3)
     x, w = solver.x, solver.weights
-    assert len(w) == 3 ** (d - 1) and abs(w.sum() - 1.0) < 1e-15
+    assert len(w) == (5 if d < 4 else 3) ** (d - 1) and abs(w.sum() - 1.0) < 1e-15
     np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1.0, atol=1e-15)
     angle = np.linspace(0.0, math.pi, 100_001)
     density = np.exp(80.0 * (np.cos(angle) - 1.0)) * np.sin(angle) ** (d - 2)
@@ -106,6 +106,44 @@ def test_two_clusters_on_the_circle_merge_as_a_fine_mesh_says() -> None:
     np.testing.assert_allclose(found, reference, rtol=6e-3)
     np.testing.assert_allclose(found[0], reference[0], rtol=4e-4)
     np.testing.assert_allclose(found[-1], reference[-1], rtol=4e-4)
+
+
+@pytest.mark.parametrize(
+    ("d", "exact"), [(2, [0.0320300, 0.0264787, 0.0248608]), (3, [0.0318344, 0.0264449, 0.0248294])]
+)
+def test_one_cluster_is_as_wide_as_a_mesh_says(d: int, exact: list[float]) -> None:
+    """sa, beta = 9, kappa = .02; implicit, 1 000 vertices on S^1 and 600 latitudes.
+
+    Three points of a direction make .7 % to .9 % of it. What is curved is odd in u: of three
+    points, as lines are.
+    """
+    clusters = clusters_of(VonMisesFisher(tuple(np.eye(d)[-1]), 20.0))
+    solver = GaussianSolver(sa(d=d), *clusters, kappa=0.02)
+    curved = [float(solver.nonaffine()[0])]
+    for t, variance in zip((1.0, 2.0, 3.0), exact, strict=True):
+        assert np.linalg.eigvalsh(second(at(solver, t)))[0] == pytest.approx(variance, rel=2.5e-3)
+        curved.append(float(solver.nonaffine()[0]))
+    assert 0.03 < curved[0] < 0.07 and curved == sorted(curved, reverse=True)
+    assert curved[0] ** 2 > 2.5e-3 / 6.0
+
+
+def test_nonaffine_sees_odd_curves_in_high_dimensions_too() -> None:
+    """By points beside those of the solver, which are three in a direction."""
+    four = np.eye(4)
+    curved = []
+    for variance in (0.02, 0.01):
+        solver = GaussianSolver(linear(4), four[:1], np.array([variance]), kappa=0.02)
+        curved.append(float(solver.nonaffine()[0]))
+    assert curved[0] > 0.01 and 1.6 < curved[0] / curved[1] < 4.2
+
+
+def test_a_cluster_that_widens_is_told_and_ends_with_its_own_words() -> None:
+    solver = GaussianSolver(sa(), np.eye(3)[:1], np.array([0.045]), kappa=0.2)
+    assert solver.wide_from is None
+    with pytest.raises(mf.BrokenInvariantError, match=r"Gaussian of variances 0\.16.*expected 'im"):
+        at(solver, 5.0)
+    assert solver.wide_from is not None and 0.0 < solver.wide_from < solver.t
+    np.testing.assert_allclose(solver.variances.sum(), 1.0 / 3.0, rtol=1e-6)
 
 
 def test_gaussians_of_no_width_are_tokens() -> None:

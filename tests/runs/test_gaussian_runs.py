@@ -55,7 +55,7 @@ def test_a_run_and_its_folder(tmp_path: Path) -> None:
     stored = read_tokens_file(tmp_path / "run" / "particles.vtkhdf")
     np.testing.assert_allclose(stored.times, np.arange(7.0))
     x, m = stored.points(-1), stored.read("mass")
-    assert x.shape == (18, 3)
+    assert x.shape == (50, 3)
     mean = np.array([series[f"mean_{k}"][-1] for k in (1, 2, 3)])
     np.testing.assert_allclose(m @ x, mean, atol=1e-12)
 
@@ -99,6 +99,20 @@ def test_clusters_that_are_too_wide_are_told(tmp_path: Path) -> None:
     after = about(tmp_path / "run")
     assert after["curved_from"] == 0.0
     assert after["largest_nonaffine"] == data["largest_nonaffine"]
+
+
+def test_clusters_that_widen_are_told_of_though_little_is_curved(tmp_path: Path) -> None:
+    """From the first step on that is too wide, also after a resumption that begins there."""
+    one = {"type": "von-mises-fisher", "mean": [0.0, 0.0, 1.0], "concentration": 20.0}
+    wide = narrow({"model.kappa": 0.05, "time.end": 1.0}).to_dict() | {"initial": one}
+    with pytest.warns(mf.MeanfieldWarning, match="sum to more than 0.1: too wide"):
+        run(mf.Case.from_dict(wide), tmp_path / "run")
+    data = about(tmp_path / "run")
+    assert 0.0 < data["wide_from"] < 1.0 and data["curved_from"] is None
+    longer = {**wide, "time": {"end": 2.0, "outputs": {"every": 1.0}}}
+    with pytest.warns(mf.MeanfieldWarning, match="sum to more than 0.1"):
+        run(mf.Case.from_dict(longer), tmp_path / "run", resume=True)
+    assert about(tmp_path / "run")["wide_from"] == data["wide_from"]
 
 
 @pytest.mark.parametrize(
