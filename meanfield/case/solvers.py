@@ -183,7 +183,8 @@ class Lagrangian:
     out: 1e-6, or as fine as 1e-8 where a chart resolves more."""
     estimate: Flag = False
     """With a chart: run half as many points, too, at the end, and tell how wrong mean and energy
-    are by the number of points (about half as much work again)."""
+    are by the number of points (about half as much work again); a warning says why where there is
+    no estimate: no chart, or too few points."""
     pointwise: Flag = False
     """Steps short enough to know log rho at any point and time to 1e-6 afterwards (``density_at``),
     about half again as many; without: to 1e-5. Not needed with output.mesh = "fixed"."""

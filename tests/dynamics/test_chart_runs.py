@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,16 @@ import pytest
 from cases import about, run, small
 from ranks import on_ranks
 
-from meanfield.case import Lagrangian
+from meanfield.case import Circle, Drift, Lagrangian, Model
 from meanfield.cli.tables import error_rows
 from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.errors import InputError, MeanfieldWarning
-from meanfield.geometry.laws import standard_density
-from meanfield.geometry.mesh import circle, icosphere
+from meanfield.geometry.laws import Cap, standard_density
+from meanfield.geometry.mesh import Mesh, circle, icosphere
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
+from meanfield.interaction.contract import AnyInteraction
 
 SA = Attention("sa", 4.0, 3, "sphere", 1)
 END = 3.0
@@ -100,12 +103,43 @@ def test_refused(changes: dict[str, object], message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_no_estimate_without_a_chart() -> None:
-    options = Lagrangian(estimate=True)
-    direct, density = SA.direct(), standard_density().density
-    with pytest.warns(MeanfieldWarning, match="no chart, and so no estimate"):
-        solver = characteristics(direct, icosphere(2), density, 1.0, options=options, comm=Alone())
-    assert solver.origin.kind == "mesh" and solver.origin.error is None
+def even(x: Array) -> Array:
+    return np.ones(len(x))
+
+
+CAP = Cap((0.6, 0.0, 0.8), 0.3)
+CURVE = Attention("sa", 4.0, 2, "circle", 1)
+DRIFT = Model(drift=Drift(matrix=((1.0, 0.0), (0.0, -1.0)))).on(Circle(vertices=40))
+
+
+@pytest.mark.parametrize(
+    ("interaction", "mesh", "density", "end", "why"),
+    [
+        (SA.direct(), icosphere(2), standard_density().density, 1.0, r"no chart: .*direct sums"),
+        (DRIFT, circle(40), even, 1.0, "no chart: the field of .* not made by the points"),
+        (CURVE, circle(5), even, 1.0, "no chart: 5 points are fewer than the 8"),
+        (CURVE, circle(40), even, 0.0, "no chart: the run ends at t = 0, where it begins"),
+        (SA, icosphere(3), CAP.density, 1.0, "no chart: the mesh misses less of the mass of this"),
+        (CURVE, circle(12), even, 1.0, "1/2 of the points .*: 6 points are fewer"),
+        (SA, icosphere(1), standard_density().density, 1.0, "21 points would be one of"),
+    ],
+)
+def test_why_there_is_no_estimate(
+    interaction: AnyInteraction, mesh: Mesh, density: Callable[[Any], Array], end: float, why: str
+) -> None:
+    def begin(**options: Any) -> LagrangianSolver:
+        return characteristics(
+            interaction, mesh, density, end, options=Lagrangian(**options), comm=Alone()
+        )
+
+    with pytest.warns(MeanfieldWarning, match="^solver.estimate: no estimate, as .*" + why):
+        solver = begin(estimate=True)
+    assert solver.origin.error is None
+    assert (solver.origin.kind == "mesh") == why.startswith("no chart")
+    if why.startswith("no chart") and density != CAP.density:
+        with pytest.raises(InputError) as refused:
+            begin(start="chart")
+        assert re.search(why.replace("no chart: ", 'found "chart", but .*'), str(refused.value))
 
 
 @pytest.mark.parametrize("start", ["chart", "cells"])

@@ -236,6 +236,23 @@ def test_estimate_comes_with_the_run() -> None:
     assert sorted(found) == ["energy_scaled", "mean"]
 
 
+@pytest.mark.filterwarnings("ignore::meanfield.errors.MeanfieldWarning")
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_estimate_of_few_points_is_right_or_none(level: int) -> None:
+    """Half of them may be as many: a run says nothing about its own error."""
+    options = Lagrangian(estimate=True)
+    solver = characteristics(
+        SA, icosphere(level), STANDARD.density, 2.0, options=options, comm=Alone()
+    )
+    run(solver, 2.0)
+    assert level < 3 or solver.origin.error is not None
+    if solver.origin.error is None:
+        return
+    finer = from_chart(5000, 2.0)
+    true = float(np.max(np.abs(mean(solver) - mean(finer))))
+    assert true / 30.0 < solver.origin.error()["mean"] < 30.0 * true
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_estimate_can_be_trusted(seed: int) -> None:

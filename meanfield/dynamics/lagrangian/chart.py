@@ -54,6 +54,7 @@ _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how of
 _FEWEST = {2: 640, 1: 160}  # nodes of that pilot
 _TIED, _FINEST = 1e3, 1e-8  # accuracy of steps over |M_0 - 1|, and the best
 _LEAST = 8  # nodes of a chart
+_CLEARLY = 0.6  # points of the run that tells the error, over those of the run, at most
 _TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
 
@@ -97,29 +98,34 @@ def characteristics(
     assert vertices is not None
     number: int = vertices
     charts = _Charts(interaction, density, end, options, comm, 0.0)
-    chart = charts.of(number) if wanted != "mesh" and charts.possible(number) else None
-    if wanted in ("chart", "cells") and (chart is None or chart.kind != wanted):
-        raise InputError(
-            f'solver.start: found "{wanted}" with {interaction.describe()} on '
-            f"'{interaction.manifold.name}', where there is none (the field at any point is not "
-            'told by its moments alone): expected "auto" or "mesh"'
-        )
-    if chart is None or (wanted == "auto" and _coarse(chart, mesh, density, comm)):
+    found = 'solver.start is "mesh"' if wanted == "mesh" else charts.of(number)
+    if isinstance(found, str) and wanted in ("chart", "cells"):
+        raise InputError(f'solver.start: found "{wanted}", but {found}: expected "auto" or "mesh"')
+    if isinstance(found, Chart) and wanted == "auto" and _coarse(found, mesh, density, comm):
+        found = "the mesh misses less of the mass of this law than a chart does"
+    if isinstance(found, str):
         if options.estimate:
-            warnings.warn(
-                f"solver.estimate: no chart, and so no estimate, with {interaction.describe()}",
-                MeanfieldWarning,
-                stacklevel=2,
-            )
+            _no_estimate(f"there is no chart: {found}")
         return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
-    solver = _started(interaction, chart, density, options, comm)
-    few = number // FEWER
-    smaller = charts.of(few) if options.estimate and charts.possible(few) else None
-    if smaller is not None:
-        coarser = replace(options, accuracy=min(LOOSER * solver.options.moments_accuracy, 0.1))
-        twin = _started(interaction, smaller, density, coarser, comm)
-        solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
+    solver = _started(interaction, found, density, options, comm)
+    if options.estimate:
+        smaller = charts.of(number // FEWER)
+        if isinstance(smaller, str):
+            _no_estimate(f"of 1/{FEWER} of the points there is no chart: {smaller}")
+        elif smaller.mesh.n_vertices > _CLEARLY * solver.n:
+            _no_estimate(
+                f"that of {number // FEWER} points would be one of {smaller.mesh.n_vertices}, "
+                f"found with {solver.n}: a finer mesh expected"
+            )
+        else:
+            coarser = replace(options, accuracy=min(LOOSER * solver.options.moments_accuracy, 0.1))
+            twin = _started(interaction, smaller, density, coarser, comm)
+            solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
     return solver
+
+
+def _no_estimate(why: str) -> None:
+    warnings.warn(f"solver.estimate: no estimate, as {why}", MeanfieldWarning, stacklevel=3)
 
 
 def _coarse(
@@ -167,7 +173,8 @@ def chart_of(
 ) -> Chart | None:
     """The nodes of a run until ``end``; None where there is no chart. Collective.
 
-    None: direct sums, an interaction of which more than moments is needed, or dark points.
+    None: few nodes, direct sums, an interaction of which more than moments is needed, an external
+    field, or dark points.
 
     Args:
         interaction: the model.
@@ -180,8 +187,8 @@ def chart_of(
     Raises:
         InputError: a density that is negative, not finite or zero everywhere. On every rank.
     """
-    charts = _Charts(interaction, density, end, options, comm, t)
-    return charts.of(number) if charts.possible(number) else None
+    found = _Charts(interaction, density, end, options, comm, t).of(number)
+    return found if isinstance(found, Chart) else None
 
 
 class _Charts:
@@ -199,17 +206,35 @@ class _Charts:
         self._interaction, self._density, self._options = interaction, density, options
         self._t, self._end, self._comm = t, end, comm
 
-    def possible(self, number: int) -> bool:
-        """Whether moments tell the field, and there is something to place."""
-        cut = self._interaction.on_mesh(number, self._options.tolerance)
-        told = cut.harmonics is not None and not (cut.further or cut.is_external)
-        return told and self._end > self._t and number >= _LEAST
+    def of(self, number: int) -> Chart | str:
+        """The chart of about so many nodes, or why there is none. Collective."""
+        if why := self._refused(number):
+            return why
+        dark = f"moments do not tell the field of {self._interaction.describe()} at dark points"
+        return self._placed(number) or dark
+
+    def _refused(self, number: int) -> str:
+        """Why there cannot be a chart; "" if it can be tried."""
+        model = self._interaction
+        cut = model.on_mesh(number, self._options.tolerance)
+        if number < _LEAST:
+            return f"{number} points are fewer than the {_LEAST} that a chart has at least"
+        if self._end <= self._t:
+            return f"the run ends at t = {self._end:.6g}, where it begins"
+        if cut.is_external:
+            return f"the field of {model.describe()} is not made by the points"
+        if cut.harmonics is None:
+            on = model.manifold.name
+            return f"moments do not tell the field of {model.describe()} on '{on}' (direct sums)"
+        if cut.further:
+            return f"moments of one measure do not tell the field of {model.describe()}"
+        return ""
 
     @cached_property
     def _pilot(self) -> Pilot:
         return Pilot(self._interaction, self._density, self._options, self._t)
 
-    def of(self, number: int) -> Chart | None:
+    def _placed(self, number: int) -> Chart | None:
         """The chart of about so many nodes; None at dark points. Collective."""
         t, end, pilot, start = self._t, self._end, self._pilot, self._options.start
         on = pilot.manifold
