@@ -214,6 +214,29 @@ def test_steps_are_as_good_as_the_chart() -> None:
     assert 1e-8 <= fine.options.accuracy < plain.options.accuracy <= 1e-6
 
 
+@pytest.mark.parametrize("axis", [(0.0, 0.0, 1.0), (0.3, -0.5, 0.8)])
+def test_a_law_between_all_first_nodes_is_found(axis: tuple[float, float, float]) -> None:
+    """At the middle of a face or not: the pilot's points and those of first cells see nothing."""
+    concentration = 30_000.0
+    law = VonMisesFisher(axis, concentration)
+    options = Lagrangian()
+    solver = characteristics(SA, icosphere(5), law.density, 1.0, options=options, comm=Alone())
+    assert solver.origin.kind == "cells" and abs(solver.initial_mass_error) < 1e-7
+    length = float(np.linalg.norm(mean(solver)))
+    assert 1.0 - length == pytest.approx(1.0 / concentration, rel=1e-6)
+
+
+def test_a_law_that_no_points_see_is_refused() -> None:
+    for start, k in (("auto", 3e3), ("auto", 1e6), ("chart", 3e3), ("chart", 1e6), ("cells", 1e6)):
+        law = VonMisesFisher((0.0, 0.0, 1.0), k)
+        with pytest.raises(InputError, match=r"initial: found a law.* a mass of") as refused:
+            characteristics(
+                SA, icosphere(3), law.density, 1.0,
+                options=Lagrangian(start=start), comm=Alone(),
+            )  # fmt: skip
+        assert "\n" not in str(refused.value)
+
+
 # ------------------------------------------------------------------ the error estimate
 
 
@@ -233,6 +256,7 @@ def test_estimate_comes_with_the_run() -> None:
     found = solver.origin.error()
     true = float(np.max(np.abs(mean(solver) - known(4.0).mean)))
     assert true / 30.0 < found["mean"] < 30.0 * true
+    assert found["mean"] >= abs(solver.initial_mass_error) > 0.0
     assert sorted(found) == ["energy_scaled", "mean"]
 
 
@@ -251,6 +275,18 @@ def test_estimate_of_few_points_is_right_or_none(level: int) -> None:
     finer = from_chart(5000, 2.0)
     true = float(np.max(np.abs(mean(solver) - mean(finer))))
     assert true / 30.0 < solver.origin.error()["mean"] < 30.0 * true
+
+
+def test_estimate_is_no_less_than_the_mass_that_is_missed() -> None:
+    """So few cells that half as many points are the same ones."""
+    law = VonMisesFisher((0.0, 0.0, 1.0), 300.0)
+    solver = characteristics(
+        SA, icosphere(3), law.density, 0.2, options=Lagrangian(estimate=True), comm=Alone()
+    )
+    run(solver, 0.2)
+    assert solver.origin.error is not None
+    missed = abs(solver.initial_mass_error)
+    assert missed > 1e-2 and min(solver.origin.error().values()) >= missed
 
 
 @pytest.mark.slow

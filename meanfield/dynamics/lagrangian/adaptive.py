@@ -24,13 +24,13 @@ import numpy as np
 
 from meanfield.collective import Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.pilot import Pilot
+from meanfield.dynamics.lagrangian.probes import first_boxes
 from meanfield.geometry.cells import Cells
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 
 __all__ = ["Nodes", "adapted"]
 
-_ACROSS = {2: 3, 1: 4}  # cells along each side of the geometry, to begin with, by dimension
 _AHEAD = 1.0  # longest steps forward, in times of contraction
 _GREEDY = {2: 0.1, 1: 3e-3}  # cells are split whose error is at least this part of the largest
 _ROUNDS = {2: 60, 1: 14}  # of splitting at most: an edge of a law is never resolved
@@ -44,13 +44,11 @@ class Nodes(NamedTuple):
         y: (n, k) unit vectors at the time s.
         x: (n, k) where they are at the beginning.
         weights: (n,) parts of the uniform probability that they stand for at the beginning.
-        error: estimated error of the integrals that were looked at, a bound more than a guess.
     """
 
     y: Array
     x: Array
     weights: Array
-    error: float
 
 
 class _Batch(NamedTuple):
@@ -88,10 +86,10 @@ def adapted(
         density: values (m,) >= 0 with respect to sigma at unit vectors (m, d).
     """
     evaluate = _Evaluation(cells, pilot, s, looks, density, comm)
-    across, greedy = _ACROSS[cells.dimension], _GREEDY[cells.dimension]
-    while across > 1 and 2 * len(cells.covering(across)) * cells.per_cell > number:
-        across -= 1
-    found = evaluate(cells.covering(across))
+    greedy = _GREEDY[cells.dimension]
+    # Where no time passes, the law itself may be narrower than first cells.
+    still = s <= pilot.t
+    found = evaluate(first_boxes(cells, pilot.manifold, density, number, probed=still))
     parts = 2**cells.dimension - 1
     for _ in range(_ROUNDS[cells.dimension]):
         if found is None:
@@ -109,10 +107,7 @@ def adapted(
     if found is None:
         return None
     k = found.y.shape[-1]
-    error = float(np.sqrt(np.sum(found.errors**2)))
-    return Nodes(
-        found.y.reshape(-1, k), found.x.reshape(-1, k), found.weights.reshape(-1), error
-    )  # fmt: skip
+    return Nodes(found.y.reshape(-1, k), found.x.reshape(-1, k), found.weights.reshape(-1))
 
 
 class _Evaluation:

@@ -47,6 +47,7 @@ __all__ = ["Chart", "characteristics", "chart_of"]
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
 _GOOD, _ROUGH = 1e-7, 1e-3  # |M_0 - 1|
+_UNSEEN = 0.03  # the same, from which on there is no run
 _PLAIN = 8  # degree up to which weights of a mesh are balanced to see what mass it misses
 _LATE, _FEW = 1.6, 2000.0  # on surfaces: ends over the chart's time from which on cells are better
 _FEWER = {2: 6, 1: 1}  # times as many nodes as the pilot of cells has, by dimension
@@ -101,7 +102,7 @@ def characteristics(
     found = 'solver.start is "mesh"' if wanted == "mesh" else charts.of(number)
     if isinstance(found, str) and wanted in ("chart", "cells"):
         raise InputError(f'solver.start: found "{wanted}", but {found}: expected "auto" or "mesh"')
-    if isinstance(found, Chart) and wanted == "auto" and _coarse(found, mesh, density, comm):
+    if isinstance(found, Chart) and _coarse(found, mesh, density, wanted, comm):
         found = "the mesh misses less of the mass of this law than a chart does"
     if isinstance(found, str):
         if options.estimate:
@@ -129,18 +130,39 @@ def _no_estimate(why: str) -> None:
 
 
 def _coarse(
-    chart: Chart, mesh: Mesh | None, density: Callable[[Array], Array], comm: Communicator
+    chart: Chart,
+    mesh: Mesh | None,
+    density: Callable[[Array], Array],
+    wanted: str,
+    comm: Communicator,
 ) -> bool:
-    """Whether a chart misses mass, and the vertices of the mesh miss less. Collective.
+    """Whether to take a mesh, as a chart misses mass, and the vertices miss less. Collective.
 
     So it may be with laws that have edges, or are narrower than what is between the nodes.
+
+    Raises:
+        InputError: what is taken hardly sees the law, and both do not see the same.
     """
     wrong = abs(chart.start.mass_error)
     if wrong <= _ROUGH:
         return False
     plain = comm.bcast(mesh, root=0)
     assert plain is not None
-    return abs(start_of(plain, density, plain.n_vertices, _PLAIN, comm).mass_error) < wrong
+    try:
+        other = start_of(plain, density, plain.n_vertices, _PLAIN, comm).mass_error
+    except InputError:  # no vertex sees anything
+        other = -1.0
+    masses = 1.0 + chart.start.mass_error, 1.0 + other
+    better = wanted == "auto" and abs(other) < wrong
+    apart = min(masses) <= (1.0 - _UNSEEN) * max(masses)  # of any mass, but not the same
+    if apart and (abs(other) if better else wrong) > _UNSEEN:
+        raise InputError(
+            f"initial: found a law that is narrower than what {chart.mesh.n_vertices:,} points "
+            f"resolve: a chart gives it a mass of {masses[0]:.3g}, the vertices of the mesh one of "
+            f"{masses[1]:.3g}; expected a wider law, more vertices, or a mesh that is graded there "
+            "(geometry.factor)"
+        )
+    return better
 
 
 def _started(
@@ -243,7 +265,7 @@ class _Charts:
         chart = None
         if start == "chart" or (start == "auto" and not late):
             chart = _by_rule(pilot, s, self._density, number, self._comm)
-            if chart is None or start == "chart" or abs(chart.start.mass_error) <= _ROUGH:
+            if start == "chart" or (chart and abs(chart.start.mass_error) <= _ROUGH):
                 return chart
         cells = self._of_cells(s, number)
         # A law with edges, or narrower than what is between nodes.
@@ -276,7 +298,8 @@ class _Charts:
         chart = _pulled_back(pilot, s, self._density, fewer, self._comm)
         if chart is None:
             return None
-        points = chart.mesh, chart.start
+        plain = abs(chart.start.mass_error) > _UNSEEN  # the first pilot has seen more
+        points = None if plain else (chart.mesh, chart.start)
         return Pilot(self._interaction, self._density, self._options, self._t, points)
 
 
@@ -332,7 +355,11 @@ class _Pulled(NamedTuple):
         ends = resting_ends(on)
         y, points = np.concatenate([self.y, ends]), np.concatenate([on.settle(x), ends])
         weights = np.append(self.weights, np.zeros(len(ends)))
-        rho, mass_error = checked_density(density(on.embed(points)), weights)
+        values = density(on.embed(points))
+        if not np.any(values) and len(values):
+            rho, mass_error = values, -1.0  # of a law between the nodes
+        else:
+            rho, mass_error = checked_density(values, weights)
         mesh = Mesh(on.name, on.d, points, cells_between(on, y))
         start = Start(weights, self.degree, abs(mass_error), rho, mass_error)
         return Chart(self.kind, self.s, mesh, start)

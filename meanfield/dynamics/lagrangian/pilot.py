@@ -17,8 +17,10 @@ import numpy as np
 from meanfield.case.solvers import Lagrangian
 from meanfield.dynamics.lagrangian.following import Following, even_times
 from meanfield.dynamics.lagrangian.history import History
+from meanfield.dynamics.lagrangian.probes import first_boxes
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Start, checked_density
+from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.rules import cells_between, log_crowding, rule_on
@@ -32,6 +34,7 @@ _ACCURACY, _TRANSFORMS = 1e-5, 1e-10
 _BACK = 0.6  # longest steps of ways back, in times of contraction
 _GROWTH = 0.6  # times of contraction that a step of the pilot counts for at least
 _STEPS = 200  # at most
+_MISSED, _MORE = 0.1, 4  # share of all mass from which on there are up to so many times the points
 
 
 class Pilot:
@@ -136,10 +139,19 @@ class Pilot:
 def plain_start(density: Callable[[Array], Array], on: Manifold, number: int) -> tuple[Mesh, Start]:
     """About ``number`` points of a rule where they are, and what they carry.
 
+    Nodes of cells, and more of them, if a law is narrower than what is between those of a rule.
+
     Raises:
         InputError: a density that is negative, not finite or zero everywhere.
     """
     rule = rule_on(on, number)
-    rho, mass_error = checked_density(density(on.embed(rule.points)), rule.weights)
-    mesh = Mesh(on.name, on.d, rule.points, cells_between(on, rule.points))
-    return mesh, Start(rule.weights, rule.degree, 0.0, rho, mass_error)
+    points, weights, degree = rule.points, rule.weights, rule.degree
+    if abs(float(np.dot(weights, density(on.embed(points)))) - 1.0) > _MISSED:
+        cells = cells_of(on)
+        boxes = first_boxes(cells, on, density, _MORE * number, probed=True)
+        points, weights = cells.nodes(boxes)
+        points, weights = points.reshape(weights.size, -1), weights.ravel()
+        degree = 2 * cells.order - 1
+    rho, mass_error = checked_density(density(on.embed(points)), weights)
+    mesh = Mesh(on.name, on.d, points, cells_between(on, points))
+    return mesh, Start(weights, degree, 0.0, rho, mass_error)
