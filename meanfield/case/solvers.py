@@ -83,7 +83,10 @@ class Eulerian:
     four, whose prediction error bounds the step; or an evaluation at every stage."""
     accuracy: Annotated[Number, Field(ge=1e-12, le=0.1)] | None = None
     """Relative error of growth rates that is left to the steps in time, the bound on the prediction
-    error; left out: 0.3 h^2, as the mesh has it, with mean edges of h radians, at most 1e-4."""
+    error; left out: 0.3 h^2, as the mesh has it, with mean edges of h radians, at most 1e-4. With
+    field = "stages", and with stepper = "euler", nothing is predicted: every step is then at most a
+    tenth of the growth time of perturbations of the uniform state, whatever the state is, and less
+    if this accuracy is given."""
     tolerance: Tolerance = None
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""

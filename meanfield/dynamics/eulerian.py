@@ -138,6 +138,8 @@ class EulerianSolver(DensitySolver):
             limits = "fitted" if scheme == "upwind" else scheme
             self._exchange = Exchange(space, self.weights, limits, _MOST)
         self._stages = STEPPERS[self.options.stepper]
+        # One stage has the field of its own density: nothing is extrapolated.
+        self._extrapolates = self.options.field == "extrapolated" and len(self._stages) > 1
         centred = self._spreads and scheme != "upwind"
         self._sweep = EdgeSweep(space, self.weights, "mean" if centred else scheme)
         self.timings["sweep"] = 0.0
@@ -261,9 +263,8 @@ class EulerianSolver(DensitySolver):
         all stages where it is watched: where the interaction, or kappa, moves, and with linear
         diffusion. None where such a step is too long for it.
         """
-        extrapolated = self.options.field == "extrapolated" and len(self._stages) > 1
-        known = extrapolated and self._history.full
-        stages = _START if extrapolated and not known else self._stages
+        known = self._extrapolates and self._history.full
+        stages = _START if self._extrapolates and not known else self._stages
         weights = self._history.stage_weights(stages, self.t, dt) if known else []
         watched = self._exchange is not None or self.interaction.moves or self.kappa_moves
         latest = max(stage.offset for stage in stages)
@@ -301,7 +302,7 @@ class EulerianSolver(DensitySolver):
         full = self._history.full
         predicted = self._history.at(self.t) if full else None
         rows = self._rows_of(self.field())
-        if predicted is None or self.options.field == "stages":
+        if predicted is None or not self._extrapolates:
             # The first steps; or whatever energies have left of a step may grow again.
             first = self._pace.first
             self._allowed = min(2.0 * self._allowed, first) if full else first
@@ -315,7 +316,7 @@ class EulerianSolver(DensitySolver):
     @cached_property
     def _pace(self) -> Pace:
         accuracy = self.options.accuracy
-        if self.options.field == "stages":
+        if not self._extrapolates:
             return Pace(1.0 if accuracy is None else accuracy, len(self._stages), self._linear_rate)
         if accuracy is None:
             accuracy = of_mesh(self.space.manifold.mean_edge(self.space.n_global))

@@ -207,6 +207,28 @@ def test_accuracy_of_a_field_at_every_stage(make_space: Make) -> None:
     assert error(1e-5) < 1e-6
 
 
+@pytest.mark.parametrize("accuracy", [None, 1e-2, 1e-3])
+@pytest.mark.parametrize("field", ["extrapolated", "stages"])
+@pytest.mark.parametrize("stepper", ["euler", "ssprk2", "ssprk3"])
+def test_accuracy_is_kept_by_every_stepper(
+    stepper: Any, field: Any, accuracy: float | None, make_space: Make
+) -> None:
+    """Given, it is kept; left out, it is what the text says."""
+    space, attention = make_space("zonal", 400), Attention("sa", 4.0, 3, "zonal")
+    options = Eulerian(stepper=stepper, field=field, accuracy=accuracy)
+    times = (0.5, 1.0)
+    error = abs(wrong_rate(space, attention, options=options, times=times))
+    order = {"euler": 1, "ssprk2": 2, "ssprk3": 3}[stepper]
+    mesh = 4e-5
+    if accuracy is not None:
+        assert error < accuracy + mesh
+    elif field == "stages" or order == 1:  # z^k/(k + 1)! of growth by z = .1 in a step
+        assert 0.1 * (left := 0.1**order / math.factorial(order + 1)) < error + mesh
+        assert error < left + mesh
+    else:
+        assert error < 1e-4 + mesh
+
+
 @pytest.mark.parametrize("value", [0.0, -1e-3, 0.5])
 def test_accuracies_that_cannot_be(value: float) -> None:
     with pytest.raises(InputError, match="accuracy"):
