@@ -220,6 +220,7 @@ class EulerianSolver(DensitySolver):
         """Change the state by one step, as ``_take``; shorter ones where the energy is too low."""
         longest = min(self._longest_by_cfl(), self._allowed)
         for left in reversed(range(self._tries)):
+            before = self._sweep.curvature
             dt, rho, rate = self._stable(rows, longest, t_end)
             self._check(rho, dt)
             field: AnyField | None = None
@@ -228,6 +229,7 @@ class EulerianSolver(DensitySolver):
             if field is None or not left or not self._energy.lost(field):
                 break
             self.refused += 1
+            self._sweep.curvature = before
             self._allowed = longest = 0.5 * dt
         self.rho, self._field = rho, field
         self._rate = rate
@@ -249,9 +251,11 @@ class EulerianSolver(DensitySolver):
                 if dt > 1.01 * most:
                     longest = max(most, 0.5 * dt)
                     continue
+            before = self._sweep.curvature
             rho, rate = self._stepped(rows, dt)
             if rho is not None:
                 return dt, rho, rate
+            self._sweep.curvature = before
             longest = self._longest_at(rate)
             if self._rate > 0.0:
                 longest = min(0.5 * dt, longest)

@@ -291,6 +291,38 @@ def test_the_first_step_knows_the_rates_of_its_first_stage(make_space: Make) -> 
     assert emitted == 1 + 3  # the first stage of a step that was too long
 
 
+@pytest.mark.parametrize("what", ["too long", "for its energy"])
+def test_steps_that_are_dropped_leave_nothing_behind(what: str, make_space: Make) -> None:
+    """The curvatures of their stages: a step that is right at once leads to the same."""
+    space = make_space("sphere", 3)
+    rho = VonMisesFisher((0.0, 0.0, 1.0), 20.0).density(space.points)
+    one, two = (
+        EulerianSolver(space, Attention("usa", 1.0, 3, "sphere", -1), rho) for _ in range(2)
+    )
+    start = one.rho
+    for solver in (one, two):
+        solver.advance(1e9)
+    dropped, stepped = [], one._stepped
+
+    def dropping(rows: Any, dt: float) -> Any:
+        found, rate = stepped(rows, dt)
+        dropped.append(dt)
+        if len(dropped) > 1:
+            return found, rate
+        if what == "too long":
+            return None, rate
+        assert found is not None
+        return start, rate  # where the energy was
+
+    one._stepped = dropping  # type: ignore[method-assign]
+    assert one._tries > 1
+    dt = one.advance(1e9)
+    assert len(dropped) == 2 and dropped[0] > dt
+    assert one.refused == (what == "for its energy")
+    assert two.advance(two.t + dt) == pytest.approx(dt, rel=1e-12)
+    np.testing.assert_allclose(one.rho, two.rho, rtol=1e-11)
+
+
 @pytest.mark.parametrize("kind", [("sphere", 3, 3), ("zonal", 100, 3)])
 @pytest.mark.parametrize("before", [1, 3, 4, 9])
 def test_resumption_to_the_last_bit(before: int, kind: Any, make_space: Make) -> None:
