@@ -67,8 +67,8 @@ def add_to(verbs: Verbs) -> None:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="keep the runs in that folder that have ended; other --levels are welcome, the rest "
-        "must be as before",
+        help="keep the runs in that folder that have ended, go on with one that was interrupted; "
+        "other --levels are welcome, the rest must be as before",
     )
     parser.add_argument("--dry-run", action="store_true", help="check and show what would be run")
     add_no_progress(parser)

@@ -136,9 +136,11 @@ def _checked(resolutions: Sequence[int], least: int) -> list[int]:
 
 
 def _told(case: Case) -> Case:
-    """With what is needed of the density, in full."""
+    """With what is needed of the density, in full, up to the end."""
     fields = tuple(dict.fromkeys(("rho", "log10_rho", *case.output.fields)))
-    return undrawn(replace(case, output=replace(case.output, fields=fields, precision="float64")))
+    output = replace(case.output, fields=fields, precision="float64")
+    # Each would be at rest at another time, and the output times after it be of no other run.
+    return undrawn(replace(case, output=output, time=replace(case.time, stationary=None)))
 
 
 @checked_arguments
@@ -167,7 +169,8 @@ def converge(
         against: the finest of them, or "characteristics" at the finest (kappa = 0), with half of
             their resolution to tell their own error; L1 is nan where they do not know the density.
         overwrite, progress, announce: as for ``run``.
-        resume: keep the runs in the folder that have ended; other resolutions may be asked for.
+        resume: keep the runs in the folder that have ended, and go on with one that was
+            interrupted; other resolutions may be asked for.
 
     Raises:
         InputError: what cannot be run, before anything is written.
@@ -284,7 +287,7 @@ def _run_all(plan: ConvergencePlan, folder: RunFolder, progress: bool | None) ->
     }
     with Counted(progress, len(plan.cases), len(plan.cases) - len(left), "run") as shown:
         for name, case in left.items():
-            stop, _ = run_in(case, folder.path / name)
+            stop, _ = run_in(case, folder.path / name, go_on=True)
             if stop.startswith("broken invariant"):
                 raise BrokenInvariantError(f"{folder.path / name}: {stop}")
             if stop not in GOOD:

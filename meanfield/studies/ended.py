@@ -22,6 +22,8 @@ __all__ = ["GOOD", "STATIONARY", "alone", "ended_before", "record_files", "run_i
 STATIONARY = "stationary"
 GOOD = ("end", STATIONARY)
 """Why a run stops that is as it should be."""
+_STOPPED = (None, "interrupted", "wall limit")
+"""Why a run stops that can be gone on with; None: it was killed."""
 
 
 def undrawn(case: Case) -> Case:
@@ -31,37 +33,59 @@ def undrawn(case: Case) -> Case:
 
 def ended_before(case: Case, folder: str | Path) -> tuple[str | None, Mapping[str, Array]]:
     """Why the run in the folder has ended, and its series; None: it has not, or is another."""
-    try:
+    with suppress(InputError, OSError):
         there = RunFolder.open(folder)
         stop = there.read_run().get("stop_reason")
-        text = there.case_path.read_text(encoding="utf-8").partition("\n")[2]
-        if stop in GOOD and text == case.to_toml():
+        if stop in GOOD and _is_of(case, there):
             return str(stop), there.read_series()
-    except (InputError, OSError):
-        pass
     return None, {}
 
 
+def _is_of(case: Case, there: RunFolder) -> bool:
+    return there.case_path.read_text(encoding="utf-8").partition("\n")[2] == case.to_toml()
+
+
+def _begun(case: Case, folder: Path) -> bool:
+    """Whether the run in the folder was stopped or killed, and has left a checkpoint."""
+    with suppress(InputError, OSError):
+        there = RunFolder.open(folder)
+        stopped = there.read_run().get("stop_reason") in _STOPPED
+        return stopped and _is_of(case, there) and any(p.is_file() for p in there.checkpoint_paths)
+    return False
+
+
 def run_in(
-    case: Case, folder: str | Path, observers: Sequence[Observer] = ()
+    case: Case,
+    folder: str | Path,
+    observers: Sequence[Observer] = (),
+    go_on: bool = False,
 ) -> tuple[str, Mapping[str, Array]]:
     """Run a case in this process: why it has ended, and its series.
 
     Its warnings are in its own record, where the study finds them.
 
+    Args:
+        case: what to run.
+        folder: for it; what is there is replaced.
+        observers: as for ``run``.
+        go_on: from the checkpoint of the same case, if one is there that can be gone on from.
+
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    place, comm = Path(folder), alone(isinstance(case.solver, FixedMesh))
+    result = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MeanfieldWarning)
-        result = run(
-            case,
-            Path(folder),
-            overwrite=True,
-            progress=False,
-            observers=observers,
-            comm=alone(isinstance(case.solver, FixedMesh)),
-        )
+        if go_on and _begun(case, place):
+            with suppress(InputError):  # no checkpoint that is whole: from the beginning then
+                result = run(
+                    case, place, resume=True, progress=False, observers=observers, comm=comm
+                )
+        if result is None:
+            result = run(
+                case, place, overwrite=True, progress=False, observers=observers, comm=comm
+            )
     if result.stop_reason == "interrupted":
         raise KeyboardInterrupt
     return result.stop_reason, result.series

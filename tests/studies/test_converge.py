@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,40 @@ def test_the_verb_and_what_it_resumes(
     told = capsys.readouterr().out
     assert "16, 32 against vertices = 64" in told
     assert f"{table.errors['mean'][0, -1]:.2e}" in told and "t     " not in told
+
+
+def test_a_run_that_was_interrupted_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    case, sizes = case_on(mf.Circle(20)), [16, 32, 64]
+    whole = mf.converge(case, tmp_path / "out", sizes, progress=False).table
+    name, folder = "runs/vertices-32", tmp_path / "out" / "runs" / "vertices-32"
+
+    def interrupt(solver: Any) -> None:
+        if solver.t == 0.5:
+            signal.raise_signal(signal.SIGINT)
+
+    one = convergence_plan(case, sizes).cases[name]
+    begun = mf.run(one, folder, overwrite=True, progress=False, observers=[interrupt])
+    assert begun.stop_reason == "interrupted" and begun.t < 1.0
+    before = mf.RunFolder.open(folder).read_run()
+    again = mf.converge(case, tmp_path / "out", sizes, resume=True, progress=False).table
+    after = mf.RunFolder.open(folder).read_run()
+    assert after["stop_reason"] == "end" and after["started"] == before["started"]
+    assert "resumed at t = 0.5" in (folder / "run.log").read_text()
+    np.testing.assert_allclose(again.errors["l1"], whole.errors["l1"], rtol=1e-6)
+    # Without a checkpoint that is whole it begins again.
+    mf.run(one, folder, overwrite=True, progress=False, observers=[interrupt])
+    for path in mf.RunFolder.open(folder).checkpoint_paths:
+        path.write_bytes(b"torn")
+    again = mf.converge(case, tmp_path / "out", sizes, resume=True, progress=False).table
+    np.testing.assert_allclose(again.errors["l1"], whole.errors["l1"], rtol=1e-12)
+
+
+def test_runs_do_not_end_where_they_are_at_rest(tmp_path: Path) -> None:
+    # As soon as they begin, by this bound: no output time after 0 would be left.
+    case = case_on(mf.Circle(20), time=mf.Time(end=0.2, outputs=mf.Every(0.1), stationary=1e3))
+    assert mf.run(case, progress=False).stop_reason == "stationary"
+    found = mf.converge(case, tmp_path / "out", [16, 32, 64], progress=False).table
+    assert found.times.tolist() == [0.1, 0.2] and np.all(found.errors["l1"] > 0.0)
 
 
 @pytest.mark.parametrize(
