@@ -109,7 +109,8 @@ def test_characteristics_on_several_ranks(here: Path, start: Start, number: int,
     fields = [mf.read_fields(here / folder / "fields.vtkhdf") for folder in ("serial", "out")]
     last = [f.at(-1) for f in fields]
     np.testing.assert_allclose(last[0].points, last[1].points, rtol=0.0, atol=tolerance)
-    np.testing.assert_allclose(last[0].read("mass", -1), last[1].read("mass", -1), atol=1e-14)
+    if name != "fixed":  # whose fields are densities, and not masses that have moved
+        np.testing.assert_allclose(last[0].read("mass", -1), last[1].read("mass", -1), atol=1e-14)
 
 
 @pytest.mark.slow
