@@ -67,6 +67,31 @@ def test_fields_on_a_mesh_that_stays(name: str, tmp_path: Path) -> None:
     assert "rho_unresolved_from" not in data and "rho_unknown_from" not in data
 
 
+def test_what_the_mesh_does_not_resolve_is_told(tmp_path: Path) -> None:
+    """Clusters get narrower than its cells; the first time is kept when the run goes on."""
+    coarse = fixed.but(geometry__level=2, time={"end": 4.0, "outputs": {"every": 1.0}})
+    told = pytest.warns(mf.MeanfieldWarning, match="the fixed mesh does not resolve the density")
+    with told:
+        run(coarse(), tmp_path / "run")
+    data = about(tmp_path / "run")
+    fields, mesh = (
+        mf.read_fields(tmp_path / "run" / "fields.vtkhdf"),
+        coarse().geometry.build_mesh(),
+    )
+    weights = delaunay_weights(mesh)[2]
+    masses = [
+        float(weights @ fields.read("rho", k) / weights.sum()) for k in range(len(fields.times))
+    ]
+    first = next(k for k, mass in enumerate(masses) if abs(mass - 1.0) > 0.05)
+    assert first > 0 and data["rho_unresolved_from"] == fields.times[first]
+    assert data["rho_implied_mass"] == pytest.approx(masses[first], rel=0.1)
+    with told:
+        run(coarse(time__end=5.0), tmp_path / "run", resume=True)
+    again = about(tmp_path / "run")
+    for name in ("rho_unresolved_from", "rho_implied_mass"):
+        assert again[name] == data[name]
+
+
 def test_a_result_in_another_process_asks_its_folder(tmp_path: Path) -> None:
     case = fixed(output__mesh="moving")
     result = run(case, tmp_path / "run")

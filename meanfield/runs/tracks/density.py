@@ -256,6 +256,7 @@ class LagrangianTrack(_MeshTrack):
     solver: LagrangianSolver
     moving = True
     _folded_from: tuple[float, float] | None = None  # time, and the mass that rho implied
+    _written_on = "moved mesh"
     _errors: Mapping[str, float] | None = None  # estimated, at the end
 
     def view(self) -> View:
@@ -330,9 +331,9 @@ class LagrangianTrack(_MeshTrack):
             t, implied = self._folded_from
             record |= {"rho_unresolved_from": t, "rho_implied_mass": implied}
             notes.append(
-                f"from t = {t:.4g} on, the moved mesh does not resolve the density: its integral "
-                f"was {implied:.3g} and not 1. rho is that at the vertices, no more; masses, "
-                "moments and energies are not made of it"
+                f"from t = {t:.4g} on, the {self._written_on} does not resolve the density: its "
+                f"integral was {implied:.3g} and not 1. rho is that at the vertices, no more; "
+                "masses, moments and energies are not made of it"
             )
         return record, notes
 

@@ -11,12 +11,14 @@ from meanfield.case import Case
 from meanfield.collective import joined, on_root, own_share
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh
+from meanfield.geometry.mesh import Mesh, delaunay_weights
 from meanfield.geometry.sphere import Array
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.density import LOG_MOST, LagrangianTrack
 
 __all__ = ["PointwiseTrack"]
+
+_MISSED = 0.05  # of the mass, that the mesh misses or has too much, from which it is told
 
 
 class PointwiseTrack(LagrangianTrack):
@@ -30,6 +32,7 @@ class PointwiseTrack(LagrangianTrack):
 
     moving = False
     _unknown_from: float | None = None
+    _written_on = "fixed mesh"
 
     def __init__(self, case: Case, solver: LagrangianSolver, mesh: Mesh | None) -> None:
         if solver.density_until == -math.inf:
@@ -37,9 +40,9 @@ class PointwiseTrack(LagrangianTrack):
                 f'output.mesh: found "fixed" with {solver.interaction.describe()}, whose field at '
                 'any point is not told by the moments of one measure: expected "moving"'
             )
-        points = on_root(solver.comm, lambda: None if mesh is None else mesh.points)
-        assert points is not None
-        self._points: Array = points
+        placed = on_root(solver.comm, lambda: None if mesh is None else _weighted(mesh))
+        assert placed is not None
+        self._points, self._weights = placed
         super().__init__(case, solver, mesh)
 
     @property
@@ -55,6 +58,7 @@ class PointwiseTrack(LagrangianTrack):
         log_rho = np.full(len(points), np.nan)
         if solver.t <= solver.density_until:
             log_rho = solver.log_density_at(points)
+            self._note_mass(log_rho)
         elif self._unknown_from is None:
             self._unknown_from = solver.t
         velocity: Array | None = None
@@ -68,6 +72,14 @@ class PointwiseTrack(LagrangianTrack):
             return values | ({} if velocity is None else {"velocity": velocity}), None
 
         return fields
+
+    def _note_mass(self, log_rho: Array) -> None:
+        """Note when the mesh first misses mass of this density."""
+        if self._folded_from is None:
+            rho = np.exp(np.minimum(log_rho, LOG_MOST["float64"]))
+            implied = float(np.dot(self._weights, rho))
+            if abs(implied - 1.0) > _MISSED:
+                self._folded_from = self.solver.t, implied
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         record, notes = super().outcome()
@@ -84,3 +96,9 @@ class PointwiseTrack(LagrangianTrack):
         super().remember(before)
         if "rho_unknown_from" in before:
             self._unknown_from = self._earlier("rho_unknown_from")
+
+
+def _weighted(mesh: Mesh) -> tuple[Array, Array]:
+    """The vertices of a mesh, and the shares of the uniform probability that they stand for."""
+    weights = delaunay_weights(mesh)[2]
+    return mesh.points, weights / weights.sum()
