@@ -89,6 +89,21 @@ def test_records_tell_where_points_start_and_how_wrong_it_is(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        ("chart", r"the points \(a rule at t = [\d.]+\) give"),
+        ("cells", r"the points \(cells at t = [\d.]+\) give"),
+        ("mesh", "the mesh gives"),
+    ],
+)
+def test_what_does_not_resolve_a_law_is_told(start: str, told: str) -> None:
+    law = {"type": "von-mises-fisher", "mean": [0.0, 0.6, 0.8], "concentration": 3e4}
+    case = charted(initial=law, solver__start=start, time={"end": 0.01, "outputs": []})
+    with pytest.warns(MeanfieldWarning, match=f"^{told} the initial law a mass of "):
+        run(case)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"solver__start": "chart", "model__mask": "causal"}, "slices of positions"),

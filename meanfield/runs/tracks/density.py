@@ -111,9 +111,14 @@ class _MeshTrack(Track):
             return notes
         return [
             *notes,
-            f"the mesh gives the initial law a mass of {1 + error:.4g}, normalised to 1: it hardly "
-            "resolves this law",
+            f"{self._placed} the initial law a mass of {1 + error:.4g}, normalised to 1: this "
+            "law is hardly resolved",
         ]
+
+    @property
+    def _placed(self) -> str:
+        """What gives a mass, with its verb."""
+        return "the mesh gives"
 
     def about(self) -> dict[str, object]:
         assert self.mesh is not None
@@ -281,6 +286,14 @@ class LagrangianTrack(_MeshTrack):
         if "rho_unresolved_from" in before:
             known = (self._earlier(f"rho_{name}") for name in ("unresolved_from", "implied_mass"))
             self._folded_from = next(known), next(known)
+
+    @property
+    def _placed(self) -> str:
+        origin = self.solver.origin
+        if origin.kind == "mesh":
+            return super()._placed
+        rule = "cells" if origin.kind == "cells" else "a rule"
+        return f"the points ({rule} at t = {origin.time:.4g}) give"
 
     @property
     def _names(self) -> tuple[str, ...]:
