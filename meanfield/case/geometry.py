@@ -115,7 +115,8 @@ class Sphere(_Named):
     """Divisions of the icosahedron: 10 * 4^level + 2 vertices."""
     factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
     """Of a graded mesh: how many times as fine it is at ``centre`` (and coarser at the antipode),
-    for one narrow cluster whose place is known; left out: edges are the same everywhere."""
+    for one narrow cluster whose place is known; left out: edges are the same everywhere. Points of
+    characteristics start from these vertices (``solver.start`` = "auto"), not from a chart."""
     centre: Numbers | None = Field(default=None, kw_only=True, examples=[[0.0, 0.0, 1.0]])
     """Of a graded mesh: where it is finest, a vector of any length; left out: e_3."""
     type: Literal["sphere"] = field(default="sphere", kw_only=True, repr=False)

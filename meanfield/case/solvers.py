@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from meanfield.case.gaussians import Gaussians
-from meanfield.case.geometry import Geometry, needs_mesh
+from meanfield.case.geometry import Geometry, MeshFile, needs_mesh
 from meanfield.case.heads import number_in_words
 from meanfield.case.layeroptions import Layers
 from meanfield.case.normalisation import TOKENS, Normalisation, Post, refuse_normalisation
@@ -60,6 +60,7 @@ def _no_diffusion(model: Model, solver: str) -> None:
 
 
 Tail = Literal["auto", "closed", "cut"]
+StartKind = Literal["auto", "chart", "cells", "mesh"]
 
 
 @options("solver", kw_only=True)
@@ -170,12 +171,13 @@ class Lagrangian:
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
     with lengths, of which a ``model.normalisation`` makes different ones)."""
-    start: Literal["auto", "chart", "cells", "mesh"] = "auto"
+    start: StartKind = "auto"
     """Where the points start: "chart", a quadrature rule of as many nodes as the mesh has vertices,
     laid at a middle time and pulled back; "cells", nodes in cells that are split where the flow
-    tears apart, likewise; "mesh", the vertices themselves; "auto": a chart where there is one (sa,
-    usa and other kernels by transforms), of cells for late times on 'sphere', and where the rule
-    misses 1e-3 of the mass (edges, narrow laws), if not the mesh misses less."""
+    tears apart, likewise; "mesh", the vertices themselves; "auto": those of a graded mesh
+    (``geometry.factor``) or of a file, else a chart where there is one (sa, usa and other kernels
+    by transforms), of cells for late times on 'sphere', and where the rule misses 1e-3 of the mass
+    (edges, narrow laws), if not the mesh misses less."""
     control: Literal["auto", "moments", "positions"] = "auto"
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
     of every position (rtol, atol); "auto": moments with a chart."""
@@ -207,6 +209,18 @@ class Lagrangian:
         """Tolerance of steps in the moments, if nothing else has chosen it."""
         return 1e-6 if self.accuracy is None else self.accuracy
 
+    def start_on(self, geometry: Geometry) -> StartKind:
+        """Where points start: "auto" is "mesh" if vertices have been placed on purpose."""
+        placed = geometry.factor is not None or isinstance(geometry, MeshFile)
+        return "mesh" if self.start == "auto" and placed else self.start
+
+    def charted(self, geometry: Geometry, model: Model) -> bool:
+        """Whether points start from a chart, if there is one for the interaction."""
+        scheme = model.normalisation
+        bare = not isinstance(scheme, Normalisation) or isinstance(scheme, Post)
+        sliced = model.mask is not None or self.slices is not None
+        return bare and not sliced and self.start_on(geometry) != "mesh"
+
     def suits(self, geometry: Geometry, model: Model) -> None:
         """Refuse a problem that this solver cannot do.
 
@@ -216,7 +230,7 @@ class Lagrangian:
         needs_mesh(geometry, self.type)
         _no_diffusion(model, self.type)
         scheme = model.normalisation
-        self._suits_start(model)
+        self._suits_start(geometry, model)
         if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
             self.suits_scheme(scheme)
             for key in ("drift", "perceptron"):
@@ -231,7 +245,7 @@ class Lagrangian:
                     scheme, f"'{geometry.type}' does not have", "'sphere' or 'circle', or tokens"
                 )
 
-    def _suits_start(self, model: Model) -> None:
+    def _suits_start(self, geometry: Geometry, model: Model) -> None:
         """Refuse a chart where there is none."""
         scheme, key = model.normalisation, ""
         if isinstance(scheme, Normalisation) and not isinstance(scheme, Post):
@@ -245,6 +259,8 @@ class Lagrangian:
             )
         if self.start == "mesh":
             key = 'solver.start = "mesh"'
+        elif self.start_on(geometry) == "mesh":
+            key = "geometry.factor or geometry.file"
         if self.estimate and key:
             raise InputError(
                 f"solver.estimate: found true with {key}, where there is no chart to estimate the "

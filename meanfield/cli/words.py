@@ -54,7 +54,7 @@ def gaussian_count(case: Case) -> int:
 
 def mesh_words(case: Case) -> str:
     """Words for what the state of a run is: a mesh, or tokens."""
-    from meanfield.case import Gaussians, Layers, Tokens
+    from meanfield.case import Gaussians, Lagrangian, Layers, Tokens
 
     solver, on = case.solver, case.geometry.manifold
     if isinstance(solver, Tokens):
@@ -68,6 +68,9 @@ def mesh_words(case: Case) -> str:
     if isinstance(solver, Gaussians):
         return f"{gaussian_count(case):,} Gaussians on {on.symbol}"
     words = "" if solver.type == "eulerian" else f", {solver.type}"
+    if isinstance(solver, Lagrangian) and solver.charted(case.geometry, case.model):
+        where = "a chart if there is one" if solver.start == "auto" else "a chart"
+        return f"{on.describe()}, {case.geometry.vertex_count:,} points, from {where}{words}"
     return f"{case.geometry.words()}{words}"
 
 

@@ -14,6 +14,7 @@ from ranks import on_ranks
 
 from meanfield.case import Circle, Drift, Lagrangian, Model
 from meanfield.cli.tables import error_rows
+from meanfield.cli.words import mesh_words
 from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.errors import InputError, MeanfieldWarning
@@ -86,6 +87,21 @@ def test_records_tell_where_points_start_and_how_wrong_it_is(tmp_path: Path) -> 
     run(charted(solver__start="mesh"), tmp_path / "mesh")
     data = about(tmp_path / "mesh")
     assert data["start"] == "mesh" and "chart_time" not in data and "estimated_error" not in data
+
+
+def test_vertices_that_have_been_placed_are_kept(tmp_path: Path) -> None:
+    """A graded mesh is one for its places; the words of a run tell which points there are."""
+    short = charted.but({"time": {"end": 0.1, "outputs": {"every": 0.1}}})
+    graded = short(geometry__factor=4.0)
+    assert "graded by 4, lagrangian" in mesh_words(graded)
+    run(graded, tmp_path / "graded")
+    assert about(tmp_path / "graded")["start"] == "mesh"
+    run(short(geometry__factor=4.0, solver__start="chart"), tmp_path / "chart")
+    assert about(tmp_path / "chart")["start"] == "chart"
+    assert "642 points, from a chart if there is one, lagrangian" in mesh_words(charted())
+    assert "642 vertices" in mesh_words(charted(model__mask="causal"))
+    with pytest.raises(InputError, match=r"solver\.estimate: found true with geometry\.factor"):
+        charted(geometry__factor=4.0, solver__estimate=True)
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,8 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
             moving = SchemedSolver(model, mesh, law, bare, options=options, comm=comm)
         else:
             end, fixed = case.time.end, case.output.mesh == "fixed"
-            options = dataclasses.replace(options, pointwise=options.pointwise or fixed)
+            start, pointwise = options.start_on(case.geometry), options.pointwise or fixed
+            options = dataclasses.replace(options, start=start, pointwise=pointwise)
             moving = characteristics(model, mesh, law, end, options=options, comm=comm)
             if fixed:
                 return PointwiseTrack(case, moving, mesh)
