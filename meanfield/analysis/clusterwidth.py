@@ -15,10 +15,13 @@ import numpy as np
 
 from meanfield.case import Case, Circle, FixedMesh, Geometry, Sphere, Zonal
 from meanfield.case.grading import finer
+from meanfield.case.intime.tables import TimeTable
+from meanfield.case.terms import kappa_in_time
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Cap, Law, Mixture, PoissonKernel, VonMisesFisher
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.interaction.dirac import dirac_contraction
+from meanfield.interaction.intime import TableInTime
 
 __all__ = ["Resolution", "resolution_of", "settled_width"]
 
@@ -117,12 +120,14 @@ def resolution_of(case: Case) -> Resolution | None:
 
     Returns:
         None where there is nothing to tell: no density on a mesh that stays, no clusters (see
-        ``settled_width``), a kappa that depends on time, nonlinear diffusion.
+        ``settled_width``), a kappa that changes all the time, nonlinear diffusion. Of a table in
+        steps the last kappa > 0 before the end counts.
     """
-    kappa, geometry = case.model.kappa, case.geometry
-    if not isinstance(case.solver, FixedMesh) or not isinstance(kappa, float):
+    geometry = case.geometry
+    if not isinstance(case.solver, FixedMesh) or case.model.exponent != 1.0:
         return None
-    if kappa <= 0.0 or case.model.exponent != 1.0:
+    kappa = _last_kappa(case)
+    if kappa <= 0.0:
         return None
     width = settled_width(case.model.on(geometry), kappa)
     if width is None:
@@ -164,3 +169,15 @@ def _one_at_centre(law: Law, geometry: Geometry) -> bool:
         centre = -centre
     along = float(axis @ centre) / float(np.linalg.norm(centre))
     return along > _SAME * float(np.linalg.norm(axis)) > 0.0
+
+
+def _last_kappa(case: Case) -> float:
+    """The last one above 0 that holds in the run; 0: none, or it is not constant between jumps."""
+    given = case.model.kappa
+    if isinstance(given, float):
+        return given
+    kappa = kappa_in_time(given) if isinstance(given, TimeTable) else given
+    if not isinstance(kappa, TableInTime) or not kappa.piecewise:
+        return 0.0
+    starts = [0.0, *(float(t) for t in kappa.times if 0.0 < t < case.time.end)]
+    return next((now for t in reversed(starts) if (now := float(kappa.at(t))) > 0.0), 0.0)

@@ -139,6 +139,33 @@ def test_the_mesh_that_would_do(geometry: Any, kappa: float, enough: str) -> Non
         assert better.edge <= 0.5 * math.sqrt(kappa) * (1.0 + 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("times", "values", "end", "kappa"),
+    [
+        ([0.0, 1.0], [0.02, 0.005], 2.0, 0.005),
+        ([0.0, 1.0], [0.02, 0.005], 0.5, 0.02),  # later ones are not of the run
+        ([0.0, 1.0], [0.005, 0.0], 2.0, 0.005),  # noise that ends
+        ([1.0, 3.0], [0.01, 0.02], 2.0, 0.01),
+        ([0.0, 1.0], [0.0, 0.0], 2.0, None),
+    ],
+)
+def test_the_last_kappa_of_a_table_in_steps(
+    times: Any, values: Any, end: float, kappa: float | None
+) -> None:
+    table: Any = {"times": times, "values": values}
+    stepped = noisy(0.0, mf.Sphere(2)).to_dict()
+    stepped["model"]["kappa"] = table
+    stepped["time"] = {"end": end}
+    found = resolution_of(mf.Case.from_dict(stepped))
+    if kappa is None:
+        assert found is None
+        return
+    plain = resolution_of(noisy(kappa, mf.Sphere(2)))
+    assert found == plain and found is not None and found.note
+    stepped["model"]["kappa"] = {**table, "interpolate": "linear"}
+    assert resolution_of(mf.Case.from_dict(stepped)) is None
+
+
 def test_size_of_the_error_that_is_told() -> None:
     # accuracy.md C1: sigma = sqrt(.005), edges 1.1/2^4: 1 %.
     found = resolution_of(noisy(0.005, mf.Sphere(4)))
