@@ -138,6 +138,10 @@ def even(x: Array) -> Array:
     return np.ones(len(x))
 
 
+def ramp(x: Array) -> Array:
+    return np.asarray(1.0 + 0.5 * x[:, 0])
+
+
 CAP = Cap((0.6, 0.0, 0.8), 0.3)
 CURVE = Attention("sa", 4.0, 2, "circle", 1)
 DRIFT = Model(drift=Drift(matrix=((1.0, 0.0), (0.0, -1.0)))).on(Circle(vertices=40))
@@ -173,18 +177,37 @@ def test_why_there_is_no_estimate(
         assert re.search(why.replace("no chart: ", 'found "chart", but .*'), str(refused.value))
 
 
+@pytest.mark.parametrize(
+    ("curve", "mesh", "start"),
+    [
+        (False, icosphere(1), "chart"),
+        (False, icosphere(2), "chart"),  # 162, and 216 of the coarsest cells: 36 in each of six
+        (False, icosphere(3), "cells"),
+        (True, circle(100), "cells"),
+        (True, circle(16), "cells"),
+        (True, circle(15), "chart"),
+    ],
+)
+def test_few_points_start_from_a_rule(curve: bool, mesh: Mesh, start: str) -> None:
+    """Cells have no fewer nodes than the coarsest of them, and never more than wanted."""
+    options = Lagrangian(start="cells")
+    solver = characteristics(CURVE if curve else SA, mesh, ramp, 2.0, options=options, comm=Alone())
+    assert solver.origin.kind == start
+    assert start == "chart" or solver.n <= mesh.n_vertices
+
+
 @pytest.mark.parametrize("start", ["chart", "cells"])
 def test_few_points(start: str) -> None:
     """Fewer than direct sums are faster for: the pilot keeps its moments all the same."""
     solver = characteristics(
-        Attention("sa", 4.0, 2, "circle", 1) if start == "chart" else SA,
-        circle(100) if start == "chart" else icosphere(2),
-        lambda x: 1.0 + 0.5 * x[:, 0],
+        CURVE if start == "chart" else SA,
+        circle(100) if start == "chart" else icosphere(3),
+        ramp,
         2.0,
         options=Lagrangian(start=start),
         comm=Alone(),
     )
     gone(solver, 2.0)
-    assert solver.origin.kind == start and solver.n <= 216  # 36 in each of the six faces
+    assert solver.origin.kind == start and solver.n <= 642
     assert solver.mass.sum() == pytest.approx(1.0, abs=1e-14)
     assert abs(solver.initial_mass_error) < 1e-3

@@ -29,7 +29,7 @@ from meanfield.geometry.cells import Cells
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 
-__all__ = ["Nodes", "adapted"]
+__all__ = ["Nodes", "adapted", "fewest_nodes"]
 
 _AHEAD = 1.0  # longest steps forward, in times of contraction
 _GREEDY = {2: 0.1, 1: 3e-3}  # cells are split whose error is at least this part of the largest
@@ -67,6 +67,11 @@ class _Batch(NamedTuple):
         return _Batch(*(np.concatenate(both) for both in zip(self, others, strict=True)))
 
 
+def fewest_nodes(cells: Cells) -> int:
+    """As many as the coarsest cells have (216 on S^2)."""
+    return len(cells.covering(1)) * cells.per_cell
+
+
 def adapted(
     cells: Cells,
     pilot: Pilot,
@@ -77,7 +82,9 @@ def adapted(
     *,
     comm: Communicator,
 ) -> Nodes | None:
-    """At most ``number`` nodes on the chart of time ``s``; None at dark points. Collective.
+    """Nodes on the chart of time ``s``; None at dark points. Collective.
+
+    At most ``number``, which is at least ``fewest_nodes``.
 
     Args:
         cells: of the geometry.

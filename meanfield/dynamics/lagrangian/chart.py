@@ -12,7 +12,8 @@ and the pilot may be wrong without any error in m. That their sum M_0 is 1 tells
 whether the rule resolves rho(s).
 
 s is 0.7 of the end, or where the pilot's density gets too high for the nodes; smaller, once, if
-|M_0 - 1| is too large.
+|M_0 - 1| is too large. Cells have no fewer nodes than the coarsest of them: for fewer there is the
+rule only.
 
 Knows an interaction, a law's density and a geometry; nothing of files and cases.
 """
@@ -29,7 +30,7 @@ import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator, joined, own_share
-from meanfield.dynamics.lagrangian.adaptive import adapted
+from meanfield.dynamics.lagrangian.adaptive import adapted, fewest_nodes
 from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
@@ -262,10 +263,11 @@ class _Charts:
         on = pilot.manifold
         s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
         late = end - t > (_LATE + _FEW / number) * (s - t) and on.dimension == 2
-        chart = None
-        if start == "chart" or (start == "auto" and not late):
+        chart, enough = None, number >= fewest_nodes(cells_of(on))
+        if start == "chart" or not enough or (start == "auto" and not late):
             chart = _by_rule(pilot, s, self._density, number, self._comm)
-            if start == "chart" or (chart and abs(chart.start.mass_error) <= _ROUGH):
+            good = chart is not None and abs(chart.start.mass_error) <= _ROUGH
+            if good or start == "chart" or not enough:
                 return chart
         cells = self._of_cells(s, number)
         # A law with edges, or narrower than what is between nodes.
