@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from ranks import on_ranks
 
 from meanfield.case import Lagrangian
-from meanfield.collective import Alone
+from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.dynamics.lagrangian import chart as charts
+from meanfield.dynamics.lagrangian import pilot as pilots
 from meanfield.dynamics.lagrangian.chart import chart_of
 from meanfield.dynamics.lagrangian.pilot import Pilot
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Mixture, Uniform, VonMisesFisher, standard_density
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.rules import rule_on
@@ -235,6 +238,54 @@ def test_a_law_that_no_points_see_is_refused() -> None:
                 options=Lagrangian(start=start), comm=Alone(),
             )  # fmt: skip
         assert "\n" not in str(refused.value)
+
+
+# ------------------------------------------------------------------ the pilot
+
+
+@pytest.mark.parametrize("start", ["chart", "cells"])
+def test_a_pilot_that_stops_is_told_and_not_passed(
+    start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells have a pilot of their own, which may stop before the time of the chart."""
+    going, first, reached = Pilot.run, list[Pilot](), list[float]()
+
+    def stopping(pilot: Pilot, *wanted: float) -> float:
+        first[:] = first or [pilot]
+        monkeypatch.setattr(pilots, "_STEPS", 2 if pilot is first[0] else 1)
+        found = going(pilot, *wanted)
+        reached.append(pilot.reached)
+        return found
+
+    monkeypatch.setattr(Pilot, "run", stopping)
+    with pytest.warns(MeanfieldWarning, match="steps: they are placed for that time"):
+        chart = chart_of(
+            SA, STANDARD.density, 2500, 4.0, options=Lagrangian(start=start), comm=Alone()
+        )
+    assert chart is not None and chart.kind == start
+    assert chart.s == reached[-1] == min(reached) < 2.0
+    assert abs(chart.start.mass_error) < 1e-6
+
+
+@pytest.mark.parametrize("start", ["chart", "cells"])
+def test_ranks_agree_on_the_time_of_a_chart(start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a pilot, whose times may differ: here by far more than round-off."""
+    earlier, asked = Pilot.when, itertools.count()
+
+    def when(pilot: Pilot, most: float) -> float:
+        return earlier(pilot, most) * (0.8 + 0.01 * (next(asked) % 7))
+
+    monkeypatch.setattr(Pilot, "when", when)
+
+    def placed(comm: Communicator) -> tuple[float, Array]:
+        options = Lagrangian(start=start)
+        chart = chart_of(SA, STANDARD.density, 700, 2.0, options=options, comm=comm)
+        assert chart is not None
+        return chart.s, chart.start.weights
+
+    (s, weights), (other, others) = on_ranks(2, placed)
+    assert s == other
+    np.testing.assert_array_equal(weights, others)
 
 
 # ------------------------------------------------------------------ the error estimate

@@ -261,7 +261,8 @@ class _Charts:
         """The chart of about so many nodes; None at dark points. Collective."""
         t, end, pilot, start = self._t, self._end, self._pilot, self._options.start
         on = pilot.manifold
-        s = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
+        middle = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
+        s = _agreed(pilot, middle, self._comm)
         late = end - t > (_LATE + _FEW / number) * (s - t) and on.dimension == 2
         chart, enough = None, number >= fewest_nodes(cells_of(on))
         if start == "chart" or not enough or (start == "auto" and not late):
@@ -282,7 +283,9 @@ class _Charts:
             return None
         # Beyond a few times s only what has been torn apart moves on.
         ahead.run(min(end, t + _AHEAD * (s - t)) if s > t else end)
-        looks = [s + (ahead.reached - s) * k / _LOOKS for k in range(1, _LOOKS + 1)]
+        reached = _agreed(ahead, ahead.reached, self._comm)
+        s = min(s, reached)
+        looks = [s + (reached - s) * k / _LOOKS for k in range(1, _LOOKS + 1)]
         on = ahead.manifold
         cells = cells_of(on)
         nodes = adapted(cells, ahead, s, looks, self._density, number, comm=self._comm)
@@ -296,13 +299,24 @@ class _Charts:
         pilot = self._pilot
         dimension = pilot.manifold.dimension
         fewer = max(number // _FEWER[dimension], _FEWEST[dimension])
-        s = pilot.when(fewer / _PER_PEAK[dimension])
+        s = _agreed(pilot, pilot.when(fewer / _PER_PEAK[dimension]), self._comm)
         chart = _pulled_back(pilot, s, self._density, fewer, self._comm)
         if chart is None:
             return None
         plain = abs(chart.start.mass_error) > _UNSEEN  # the first pilot has seen more
         points = None if plain else (chart.mesh, chart.start)
         return Pilot(self._interaction, self._density, self._options, self._t, points)
+
+
+def _agreed(pilot: Pilot, s: float, comm: Communicator) -> float:
+    """Rank 0's time ``s``, and every rank's pilot has come as far. Collective.
+
+    Each rank has a pilot of its own, and what follows has collective calls: their machines may
+    round differently.
+    """
+    s = comm.bcast(s, root=0)
+    pilot.run(s)
+    return s
 
 
 def _by_rule(
@@ -320,7 +334,8 @@ def _by_rule(
             best = found
         if wrong <= _GOOD:
             break
-        s, most = min(_SHORTER * (s - pilot.t) + pilot.t, pilot.when(0.5 * most)), 0.5 * most
+        most *= 0.5
+        s = _agreed(pilot, min(_SHORTER * (s - pilot.t) + pilot.t, pilot.when(most)), comm)
     return best
 
 

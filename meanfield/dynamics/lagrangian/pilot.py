@@ -9,6 +9,7 @@ Knows an interaction and a law's density; nothing of files and cases.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.probes import first_boxes
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import Start, checked_density
+from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
@@ -93,10 +95,11 @@ class Pilot:
     def run(self, end: float, most: float = math.inf) -> float:
         """Go on until ``end``, or until its density has become higher than ``most``.
 
-        One step at least: its history has a beginning and an end.
+        One step at least: its history has a beginning and an end. After ``_STEPS`` of them it
+        stops with a warning, wherever it is: it is to be cheap.
 
         Returns:
-            The time when it is, log-linearly between its steps; else ``end``.
+            The time when it is, log-linearly between its steps; else the time reached.
         """
         solver = self._solver
         for _ in range(_STEPS):
@@ -105,6 +108,15 @@ class Pilot:
                 break
             solver.advance(end)
             self._see()
+        else:
+            if solver.t < end:
+                warnings.warn(
+                    f"solver.start: the cheap run that tells where points are to be came to t = "
+                    f"{solver.t:.4g} and not {end:.4g} in {_STEPS} steps: they are placed for that "
+                    "time (solver.start = 'mesh': where the vertices are)",
+                    MeanfieldWarning,
+                    stacklevel=2,
+                )
         return min(self.when(most), self.reached)
 
     def when(self, most: float) -> float:
