@@ -164,10 +164,11 @@ class Lagrangian:
 
     method: Pair = "dop853"
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
-    rtol: Number = Field(default=1e-8, ge=1e-13, le=1e-1)
-    """Tolerance of a step: error of a position (and of log rho) against how far it has moved."""
-    atol: Number = Field(default=1e-10, ge=1e-14, le=1e-1)
-    """Absolute tolerance of a step."""
+    rtol: Annotated[Number, Field(ge=1e-13, le=1e-1)] | None = Field(default=None, examples=[1e-9])
+    """Tolerance of a step: error of a position (and of log rho) against how far it has moved; left
+    out: 1e-8."""
+    atol: Annotated[Number, Field(ge=1e-14, le=1e-1)] | None = Field(default=None, examples=[1e-11])
+    """Absolute tolerance of a step, and what merging may change of the field; left out: 1e-10."""
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
     with lengths, of which a ``model.normalisation`` makes different ones)."""
@@ -181,7 +182,8 @@ class Lagrangian:
     'sphere', 16 on curves: for fewer a rule is laid instead."""
     control: Literal["auto", "moments", "positions"] = "auto"
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
-    of every position (rtol, atol); "auto": moments with a chart."""
+    of every position (rtol, atol); "auto": what is given tells, of accuracy, rtol and atol, else
+    moments with a chart, positions from a mesh."""
     accuracy: Annotated[Number, Field(ge=1e-12, le=1e-1)] | None = Field(
         default=None, examples=[1e-6]
     )
@@ -204,6 +206,32 @@ class Lagrangian:
     type: Literal["lagrangian"] = "lagrangian"
 
     not_here: ClassVar[dict[str, str]] = _NO_TOKENS | dict.fromkeys(_INSERTION, _NO_INSERTION)
+
+    def __post_init__(self) -> None:
+        other = {"moments": ("rtol", "accuracy"), "positions": ("accuracy", "rtol, atol")}
+        key, instead = other.get(self.control, ("rtol", "one of them"))
+        both = self.control != "auto" or self.accuracy is not None
+        if both and getattr(self, key) is not None:
+            why = "accuracy" if self.control == "auto" else f'control = "{self.control}"'
+            raise InputError(
+                f"{key}: found {getattr(self, key):g} with {why}, where it decides on nothing: "
+                f"expected {instead}"
+            )
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """Relative and absolute, of positions."""
+        rtol = 1e-8 if self.rtol is None else self.rtol
+        return rtol, 1e-10 if self.atol is None else self.atol
+
+    @property
+    def by_moments(self) -> bool | None:
+        """Whether errors of moments decide on steps, not of positions; None: the start tells."""
+        if self.control != "auto":
+            return self.control == "moments"
+        if self.accuracy is not None:
+            return True
+        return None if self.rtol is None and self.atol is None else False
 
     @property
     def moments_accuracy(self) -> float:
@@ -257,6 +285,11 @@ class Lagrangian:
             raise InputError(
                 f'solver.start: found "{self.start}" with {key}, which starts from the vertices of '
                 'the mesh: expected "auto" or "mesh"'
+            )
+        if key and self.accuracy is not None:
+            raise InputError(
+                f"solver.accuracy: found {self.accuracy:g} with {key}, whose steps are controlled "
+                "by positions: expected rtol, atol"
             )
         if self.start == "mesh":
             key = 'solver.start = "mesh"'

@@ -171,6 +171,31 @@ def test_any_interaction_goes_where_the_mesh_goes(name: str) -> None:
     np.testing.assert_allclose(moments(solvers[0]), moments(solvers[1]), atol=2e-7)
 
 
+def test_a_tolerance_that_is_given_decides_on_steps() -> None:
+    law, steps = MODES, {}
+    for start in ("auto", "mesh"):
+        for key in ("rtol", "accuracy"):
+            for size in (1e-3, 1e-11):
+                found = run(started(model("sa", 4.0), law, 100, 2.0, start=start, **{key: size}), 2)
+                steps[start, key, size] = found.step
+    for start, key in {which[:2] for which in steps}:
+        assert 1.5 * steps[start, key, 1e-3] < steps[start, key, 1e-11]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rtol": 1e-6, "control": "moments"}, "rtol: found 1e-06 with control"),
+        ({"accuracy": 1e-6, "control": "positions"}, "accuracy: found 1e-06 with control"),
+        ({"accuracy": 1e-6, "rtol": 1e-6}, "rtol: found 1e-06 with accuracy"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        Lagrangian(**options)
+    assert "\n" not in str(refused.value)
+
+
 def test_few_points_keep_their_moments() -> None:
     """Direct sums of few points would end the history: they begin when points have merged."""
     solver = run(started(model("sa", 9.0), MODES, 100, 2.0), 2.0)

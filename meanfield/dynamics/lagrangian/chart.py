@@ -120,14 +120,21 @@ def characteristics(
                 f"found with {solver.n}: a finer mesh expected"
             )
         else:
-            coarser = replace(options, accuracy=min(LOOSER * solver.options.moments_accuracy, 0.1))
-            twin = _started(interaction, smaller, density, coarser, comm)
+            twin = _started(interaction, smaller, density, _looser(options, solver.options), comm)
             solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
     return solver
 
 
 def _no_estimate(why: str) -> None:
     warnings.warn(f"solver.estimate: no estimate, as {why}", MeanfieldWarning, stacklevel=3)
+
+
+def _looser(options: Lagrangian, used: Lagrangian) -> Lagrangian:
+    """Options with steps that are less exact than those in use."""
+    if options.by_moments is False:
+        rtol, atol = (min(LOOSER * tolerance, 0.1) for tolerance in options.tolerances)
+        return replace(options, rtol=rtol, atol=atol)
+    return replace(options, accuracy=min(LOOSER * used.moments_accuracy, 0.1))
 
 
 def _coarse(
@@ -174,7 +181,7 @@ def _started(
     comm: Communicator,
 ) -> LagrangianSolver:
     """A run from a chart; its steps are as good as that is, if nothing else is said."""
-    if options.accuracy is None:
+    if options.accuracy is None and options.by_moments is not False:
         tied = min(max(_TIED * abs(chart.start.mass_error), _FINEST), options.moments_accuracy)
         options = replace(options, accuracy=tied)
     solver = LagrangianSolver(

@@ -64,7 +64,7 @@ class Pilot:
         on = interaction.manifold
         mesh, start = points or plain_start(density, on, _POINTS[on.dimension])
         few = replace(
-            options, start="mesh", control="moments", accuracy=_ACCURACY, merge=False,
+            options, start="mesh", control="moments", accuracy=_ACCURACY, rtol=None, merge=False,
             tolerance=_TRANSFORMS if options.tolerance is None else options.tolerance,
         )  # fmt: skip
         self.t = t

@@ -108,7 +108,7 @@ class LagrangianSolver(Pointwise):
                 f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
                 f"mesh's '{given.geometry}' (d = {given.d}) expected"
             )
-        wanted = options.control == "moments" or (options.control == "auto" and start is not None)
+        wanted = start is not None if options.by_moments is None else options.by_moments
         tolerance = options.tolerance
         if wanted and tolerance is None and not nearly_uniform(interaction, given, start):
             tolerance = _TRANSFORMS
@@ -116,10 +116,10 @@ class LagrangianSolver(Pointwise):
         told = interaction.harmonics is not None and not interaction.further
         self._keeps = self.keeps_history and (told or interaction.is_external)
         self._by_moments = wanted and self._keeps and not interaction.is_external
-        wrong = options.moments_accuracy if self._by_moments else options.atol
+        wrong = options.moments_accuracy if self._by_moments else options.tolerances[1]
         super().__init__(interaction, ranks, t, EnergyWatch(wrong))
         self.pair, self._charted, self.merge_error = pair, start is not None, 0.0
-        self.precise = self.interaction.quiet(max(options.rtol, 1e-12))
+        self.precise = self.interaction.quiet(max(options.tolerances[0], 1e-12))
         self.reference: Mesh = given
         self.manifold = given.manifold
         self._begin_history(density)
@@ -268,7 +268,7 @@ class LagrangianSolver(Pointwise):
         """How long steps may be, and what decides on it."""
         options, setting, order = self.options, Setting.shared(self.comm), self.pair.error_order
         if not self._by_moments:
-            return Control(options.rtol, options.atol, order), setting
+            return Control(*options.tolerances, order), setting
         return Control(0.0, options.moments_accuracy, order), setting._replace(
             measured=self._errors
         )
@@ -340,7 +340,7 @@ class LagrangianSolver(Pointwise):
     @property
     def merge_radius(self) -> float:
         """Largest distance from their mean at which points become one."""
-        return math.sqrt(2.0 * self.options.atol) / self.interaction.sharpness
+        return math.sqrt(2.0 * self.options.tolerances[1]) / self.interaction.sharpness
 
     def _merge(self) -> None:
         """Make one point of what has collapsed. Collective; the same decision on every rank."""
