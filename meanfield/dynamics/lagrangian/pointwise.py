@@ -69,6 +69,13 @@ class Pointwise(Solver):
         """Nothing is known but the initial density."""
         self.history, self.density, self._first = History(), density, self.t
 
+    def _resolve(self, model: AnyInteraction, rtol: float) -> None:
+        """Take the interaction as so many vertices resolve it."""
+        self.interaction, self.precise = model, model.quiet(rtol)
+        vars(self).pop("_followed_in", None)  # is made of it
+        told = model.harmonics is not None and not model.further
+        self._keeps = self.keeps_history and (told or model.is_external)
+
     @abstractmethod
     def _evaluated(self) -> Evaluation:
         """Field and rates of the current state. Collective."""

@@ -26,7 +26,7 @@ from meanfield.dynamics.lagrangian.sheet import (
 )
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.state import LagrangianState
-from meanfield.dynamics.rungekutta import Pair, Trial, weighted_sum
+from meanfield.dynamics.rungekutta import Control, Pair, Setting, Trial, weighted_sum
 from meanfield.dynamics.solver import State
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
@@ -123,7 +123,6 @@ class SchemedSolver(LagrangianSolver):
         self._switch = math.inf  # of the scheme, at the end of the step that is being taken
         self._sheet: tuple[Array, Array] | None = None
         super().__init__(interaction, mesh, density, options=options, comm=comm, t=t)
-        self._setting = self._setting._replace(on=Directed(self.manifold.d))
         self._evaluated()  # refuses what has no outputs
 
     @property
@@ -191,6 +190,10 @@ class SchemedSolver(LagrangianSolver):
         if self.t >= switch:
             self._forget()
         return dt
+
+    def _controlled(self, few: bool) -> tuple[Control, Setting]:
+        control, setting = super()._controlled(few)
+        return control, setting._replace(on=Directed(self.manifold.d))
 
     def _moving(self) -> Array:
         return np.column_stack([self._points.x, self._own[0]])

@@ -19,16 +19,17 @@ import numpy as np
 
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Alone, Communicator, sum_over_ranks
+from meanfield.dynamics.lagrangian.decided import Decided, decided
 from meanfield.dynamics.lagrangian.history import History
 from meanfield.dynamics.lagrangian.paths import Evaluation, Stages, located, moment_rates, rates_in
 from meanfield.dynamics.lagrangian.points import Points
 from meanfield.dynamics.lagrangian.pointwise import Pointwise
-from meanfield.dynamics.lagrangian.start import Origin, Start, nearly_uniform, start_of
-from meanfield.dynamics.lagrangian.state import LagrangianState
+from meanfield.dynamics.lagrangian.start import Origin, Start, longest_edge, start_of
+from meanfield.dynamics.lagrangian.state import LagrangianState, flat
 from meanfield.dynamics.rungekutta import TOO_SMALL, Control, Setting, Trial, pair_named, try_step
-from meanfield.dynamics.solver import EnergyWatch, State
+from meanfield.dynamics.solver import State
 from meanfield.errors import BrokenInvariantError, InputError
-from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
+from meanfield.geometry.mesh import IntArray, Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction, DarkPoints
 from meanfield.interaction.measure import Measure
@@ -38,7 +39,6 @@ __all__ = ["LagrangianSolver"]
 
 _FEW = 400  # points among which what has collapsed is searched for in every step
 _MERGE_EVERY = 10  # steps between searches for what has collapsed, among many points
-_TRANSFORMS = 1e-9  # accuracy of transforms with steps that are controlled by moments
 _STIFF = 2.0  # such steps, over the shortest time of contraction
 _POINTWISE = 0.5  # the same, so that the history tells log rho to 1e-6
 _CARRIED = 1e-2  # weight of the error of log rho (mean square) in them
@@ -99,39 +99,36 @@ class LagrangianSolver(Pointwise):
         start: Start | None = None,
     ) -> None:
         self.options = options = chosen(Lagrangian, options)
-        pair = pair_named(options.method)
         ranks: Communicator = comm if comm is not None else Alone()
         given = ranks.bcast(mesh, root=0)
         assert given is not None
-        if (interaction.geometry, interaction.d) != (given.geometry, given.d):
-            raise InputError(
-                f"an interaction on '{interaction.geometry}' (d = {interaction.d}) found, the "
-                f"mesh's '{given.geometry}' (d = {given.d}) expected"
-            )
-        wanted = start is not None if options.by_moments is None else options.by_moments
-        tolerance = options.tolerance
-        if wanted and tolerance is None and not nearly_uniform(interaction, given, start):
-            tolerance = _TRANSFORMS
-        interaction = interaction.on_mesh(given.n_vertices, tolerance)
-        told = interaction.harmonics is not None and not interaction.further
-        self._keeps = self.keeps_history and (told or interaction.is_external)
-        self._by_moments = wanted and self._keeps and not interaction.is_external
-        wrong = options.moments_accuracy if self._by_moments else options.tolerances[1]
-        super().__init__(interaction, ranks, t, EnergyWatch(wrong))
-        self.pair, self._charted, self.merge_error = pair, start is not None, 0.0
-        self.precise = self.interaction.quiet(max(options.tolerances[0], 1e-12))
-        self.reference: Mesh = given
-        self.manifold = given.manifold
+        super().__init__(interaction, ranks, t)
+        self.pair, self._charted, self.merge_error = (
+            pair_named(options.method),
+            start is not None,
+            0.0,
+        )
+        self._whole, self.reference = interaction, given
+        self.manifold, self.origin = given.manifold, Origin()
         self._begin_history(density)
         self.evaluations, self._dark = 0, DarkPoints()
         self.timings |= {"merge": 0.0}
-        self.origin = Origin()
-        self._control, self._setting = self._controlled(False)
+        self._take_over(decided(options, interaction, given, start), given.n_vertices)
         rho = self._weigh(density, start)
         x = given.manifold.lift(given.points)
         with np.errstate(divide="ignore"):
             log_rho = np.log(rho)
         self._set_points(Points(ranks, self.mass, x, log_rho, np.arange(len(x))))
+
+    def _take_over(self, made: Decided, vertices: int) -> None:
+        """Set transforms, and the control of steps, to what the beginning has decided."""
+        self._decided, model = made, self._whole.on_mesh(vertices, made.tolerance)
+        self._resolve(model, max(self.options.tolerances[0], 1e-12))
+        self._by_moments = made.by_moments and self._keeps and not model.is_external
+        if made.by_moments and made.accuracy != self.options.moments_accuracy:
+            self.options = replace(self.options, accuracy=made.accuracy)
+        self._energy.tolerate(made.accuracy if self._by_moments else self.options.tolerances[1])
+        self._control, self._setting = self._controlled(False)
 
     has_lengths: bool = False
     """Whether vertices have lengths beside their directions."""
@@ -144,13 +141,7 @@ class LagrangianSolver(Pointwise):
     @cached_property
     def longest_edge(self) -> float:
         """Of the initial mesh, an angle; of a chart, whose edges are of another time, as usual."""
-        mesh = self.reference
-        usual = 1.3 * (self.manifold.total / mesh.n_vertices) ** (1.0 / self.manifold.dimension)
-        if self._charted:
-            return usual
-        x, edges = self.manifold.lift(mesh.points), mesh_edges(mesh)
-        chord = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
-        return float(np.max(2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))))
+        return longest_edge(self.reference, self._charted)
 
     def lengths(self) -> Array:
         """(n,) those of all vertices. Collective."""
@@ -364,18 +355,17 @@ class LagrangianSolver(Pointwise):
         control = self._control
         return LagrangianState(
             *(self.t, self.step, self.dt),
-            reference=self.reference.points,
-            cells=self.reference.cells,
-            x=x,
-            log_rho=log_rho,
-            mass=self.mass,
-            group=self.group.copy(),
-            longest=control.longest,
-            previous=control.previous,
+            *(self.reference.points, self.reference.cells),
+            *(x, log_rho, self.mass, self.group.copy()),
+            *(control.longest, control.previous),
             rejected=control.rejected,
             merge_error=self.merge_error,
             past=self.history.rows(),
             mass_error=self.initial_mass_error,
+            weights=self.weights,
+            balanced_degree=self.balanced_degree,
+            balance_error=self.balance_error,
+            **flat(self._decided, self.origin),
         )
 
     def _refuse_state(self, state: State) -> None:
@@ -389,9 +379,17 @@ class LagrangianSolver(Pointwise):
     def _restore(self, state: State | None) -> None:
         known = self.comm.bcast(state, root=0)
         assert isinstance(known, LagrangianState)
+        made, vertices = known.decided or self._decided, len(known.mass)
+        if (made, vertices) != (self._decided, self.n):
+            self._take_over(made, vertices)
         self.reference = replace(self.reference, points=known.reference, cells=known.cells)
         self.mass = known.mass
         self.merge_error, self.history = known.merge_error, History.from_rows(known.past)
+        if known.start:
+            self.origin, self._charted = known.origin(self.origin.error), known.start != "mesh"
+            self.weights, self.balance_error = known.weights, known.balance_error
+            self.balanced_degree = known.balanced_degree
+            vars(self).pop("longest_edge", None)
         if not math.isnan(known.mass_error):
             self.initial_mass_error = known.mass_error
         self._set_points(Points(self.comm, self.mass, known.x, known.log_rho, known.group))

@@ -5,25 +5,43 @@ Knows a mesh and values of a density; nothing of fields, time and what moves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from meanfield.collective import Communicator, joined, own_share, sum_over_ranks
 from meanfield.dynamics.balance import balance_weights
 from meanfield.errors import InputError
-from meanfield.geometry.mesh import Mesh, delaunay_weights
+from meanfield.geometry.mesh import Mesh, delaunay_weights, edge_range
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
-__all__ = ["Kind", "Origin", "Start", "checked_density", "nearly_uniform", "start_of"]
+__all__ = [
+    "Estimate",
+    "Kind",
+    "Origin",
+    "Start",
+    "checked_density",
+    "longest_edge",
+    "nearly_uniform",
+    "start_of",
+]
 
 _NEARLY = 1e-2  # moments of degree >= 1 over all
+_USUAL = 1.3  # longest edge of n vertices, over (total / n)^(1 / dimension)
 _LOOSE = 1e-9  # accuracy of transforms that is asked about
 
 Kind = Literal["mesh", "chart", "cells"]
+
+
+class Estimate(NamedTuple):
+    """Estimated errors by name; ``why``: the reason if they are nan."""
+
+    errors: Mapping[str, float]
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +50,14 @@ class Origin:
 
     Attributes:
         kind: the vertices of a mesh, a chart of one rule, or one of cells; time: of the chart.
-        error: gives estimated errors of the current state by name, None if they are not wanted.
-            Collective.
+        end: of the run that the chart was laid for; nan: no chart.
+        error: estimates errors of the current state, None if that is not wanted. Collective.
     """
 
     kind: Kind = "mesh"
     time: float = 0.0
-    error: Callable[[], Mapping[str, float]] | None = None
+    end: float = math.nan
+    error: Callable[[], Estimate] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +140,15 @@ def checked_density(values: Array, weights: Array) -> tuple[Array, float]:
     if total <= 0.0:
         raise InputError("an initial density that vanishes at every vertex found")
     return rho / total, total - 1.0
+
+
+def longest_edge(mesh: Mesh, charted: bool) -> float:
+    """Of a mesh, an angle; of a chart, whose edges are of another time, as usual."""
+    on = mesh.manifold
+    if charted:
+        return float(_USUAL * (on.total / mesh.n_vertices) ** (1.0 / on.dimension))
+    longest = edge_range(mesh)[1]
+    return longest if on.latitudes else 2.0 * math.asin(min(0.5 * longest, 1.0))
 
 
 def nearly_uniform(interaction: AnyInteraction, mesh: Mesh, start: Start | None) -> bool:
