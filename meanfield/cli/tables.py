@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,10 @@ def error_rows(run: Mapping[str, object], energy: str) -> list[Row]:
     if not isinstance(found, Mapping):
         return []
     names = {"mean": "mean", "energy_scaled": energy}
-    told = [f"{names.get(name, name)} {value:.1e}" for name, value in found.items()]
+    known = {name: value for name, value in found.items() if math.isfinite(float(value))}
+    if not known:
+        return [("error", "not estimated (see the warnings)")]
+    told = [f"{names.get(name, name)} {value:.1e}" for name, value in known.items()]
     return [("error", f"about {', '.join(told)} (estimated, by the number of points)")]
 
 

@@ -61,7 +61,9 @@ class DensityInTime:
                 wrong = str(error)
         else:
             raise InputError(wrong)
-        self._solver = known_density(make_track(Case.from_toml(run.case_path), Alone()).solver)
+        self._solver = known_density(
+            make_track(Case.from_toml(run.case_path), Alone(), restored=True).solver
+        )
         self._solver.restore(self._solver.state_kind.from_values(values))
         self.end = self._solver.density_until
 

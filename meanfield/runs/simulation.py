@@ -153,7 +153,7 @@ def run(
     refuse_different(comm, f"{case.to_toml()}\n{place}", "the case")
     with _collected_warnings() as notes, _claimed(comm, place):
         on_root(comm, lambda: place.check(case), share=False)
-        watches, track = Watches(observers, comm), make_track(_to_build(case), comm)
+        watches, track = Watches(observers, comm), make_track(_to_build(case), comm, resume)
         records = _begin(case, track, watches, place, notes)
         shown = Progress(progress, comm.rank == 0, track.solver, case.time.end)
         loop = Loop(case, track, records, watches, shown, begun, place.saving(case, comm.size))
@@ -299,6 +299,8 @@ def _resume(case: Case, track: Track, place: _Place, names: Sequence[str]) -> No
     solver.restore(on_root(track.comm, load, share=False))
     if isinstance(case.initial, RecordedLaw) and isinstance(solver, LagrangianSolver):
         solver.density = case.initial.density  # which tells why it is not known
+    for text in track.restored():
+        warnings.warn(text, MeanfieldWarning, stacklevel=1)
     # Killed after its last step, it has yet to be closed.
     if solver.t > case.time.end or (solver.t == case.time.end and on_root(track.comm, is_closed)):
         raise InputError(

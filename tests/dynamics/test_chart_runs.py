@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 from cases import about, run, small
 from ranks import on_ranks
 
+import meanfield as mf
 from meanfield.case import Circle, Drift, Lagrangian, Model
 from meanfield.cli.tables import error_rows
 from meanfield.cli.words import mesh_words
 from meanfield.collective import Alone, Communicator
-from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
+from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, characteristics
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Cap, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere
@@ -72,6 +74,37 @@ def test_going_on_is_bitwise(start: str) -> None:
     np.testing.assert_array_equal(again.history.rows(), whole.history.rows())
 
 
+def nearly_even(x: Array) -> Array:
+    return np.asarray(1.0 + 1e-3 * x[:, 2])
+
+
+@pytest.mark.parametrize("law", ["nearly even", "bumps"])
+def test_a_state_tells_what_its_run_had_decided(law: str) -> None:
+    """Neither the law, nor the end that points were laid for, is seen again."""
+    density = nearly_even if law == "nearly even" else standard_density().density
+    options = Lagrangian(estimate=True)
+    begin = partial(characteristics, SA, icosphere(3), options=options, comm=Alone())
+    whole = gone(begin(density, 1.0), 0.5)
+    state = whole.state()
+    assert state is not None
+    state = LagrangianState.from_values(state.values())
+    again = begin(lambda x: np.ones(len(x)), 3.0, restored=True)
+    again.restore(state)
+    assert (again.origin.kind, again.origin.end) == ("chart", 1.0)
+    assert again.origin.time == whole.origin.time
+    assert again.options.moments_accuracy == whole.options.moments_accuracy
+    assert again.interaction.harmonics is not None and whole.interaction.harmonics is not None
+    assert again.interaction.harmonics.degree == whole.interaction.harmonics.degree
+    assert again.longest_edge == whole.longest_edge
+    assert again.balanced_degree == whole.balanced_degree
+    np.testing.assert_array_equal(again.weights, whole.weights)
+    for solver in (whole, again):
+        gone(solver, 1.0)
+    assert again.step == whole.step
+    np.testing.assert_array_equal(again.positions(), whole.positions())
+    np.testing.assert_array_equal(again.history.rows(), whole.history.rows())
+
+
 charted = small.but({"geometry.level": 3, "solver.type": "lagrangian", "time.end": 1.0})
 
 
@@ -117,6 +150,39 @@ def test_what_does_not_resolve_a_law_is_told(start: str, told: str) -> None:
     case = charted(initial=law, solver__start=start, time={"end": 0.01, "outputs": []})
     with pytest.warns(MeanfieldWarning, match=f"^{told} the initial law a mass of "):
         run(case)
+
+
+def test_going_on_to_a_later_end(tmp_path: Path) -> None:
+    """The points stay, and what is told of them; of a run of others no error is estimated."""
+    recipe = charted.but({"solver.estimate": True, "geometry.level": 2})
+    run(recipe(time__end=0.5), tmp_path / "run")
+    first = about(tmp_path / "run")
+    assert first["estimated_error"]["mean"] > 0.0
+    with pytest.warns(MeanfieldWarning) as told:
+        result = run(recipe(time__end=1.0), tmp_path / "run", resume=True)
+    texts = [str(text.message) for text in told]
+    assert any("laid for time.end = 0.5: at 1 the mean is 4 to 11 times" in t for t in texts)
+    assert any("no estimate of the error" in t and "begin a new run" in t for t in texts)
+    data = about(tmp_path / "run")
+    same = ("start", "chart_time", "points", "mesh", "balanced_degree", "harmonic_degree")
+    assert {name: data[name] for name in same} == {name: first[name] for name in same}
+    assert data["points"] == result.solver.n
+    assert data["estimated_error"] == {"mean": "nan", "energy_scaled": "nan"}
+    assert error_rows(data, "E") == [("error", "not estimated (see the warnings)")]
+
+
+def test_going_on_to_the_same_end_estimates_its_error(tmp_path: Path) -> None:
+    recipe = charted.but({"solver.estimate": True, "geometry.level": 2})
+
+    def stop(solver: LagrangianSolver) -> str | None:
+        return "enough" if solver.t > 0.3 else None
+
+    run(recipe(), tmp_path / "parts", observers=[mf.Watch(stop, mf.EverySteps(1))])
+    assert "estimated_error" not in about(tmp_path / "parts")
+    run(recipe(), tmp_path / "parts", resume=True)
+    run(recipe(), tmp_path / "whole")
+    parts, whole = (about(tmp_path / name)["estimated_error"] for name in ("parts", "whole"))
+    assert parts == pytest.approx(whole, rel=1e-3)
 
 
 @pytest.mark.parametrize(

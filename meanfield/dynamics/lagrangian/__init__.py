@@ -15,13 +15,15 @@ normalisation scheme.
 
 from __future__ import annotations
 
-from meanfield.dynamics.lagrangian.chart import characteristics
+from meanfield.dynamics.lagrangian.begin import characteristics
 from meanfield.dynamics.lagrangian.schemed import SchemedSolver, SchemedState
 from meanfield.dynamics.lagrangian.sliced import SlicedSolver
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
+from meanfield.dynamics.lagrangian.start import Estimate
 from meanfield.dynamics.lagrangian.state import LagrangianState
 
 __all__ = [
+    "Estimate",
     "LagrangianSolver",
     "LagrangianState",
     "SchemedSolver",

@@ -20,10 +20,9 @@ Knows an interaction, a law's density and a geometry; nothing of files and cases
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -31,11 +30,17 @@ import numpy as np
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.adaptive import adapted, fewest_nodes
-from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error
+from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error, no_estimate
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
-from meanfield.dynamics.lagrangian.start import Kind, Origin, Start, checked_density, start_of
-from meanfield.errors import InputError, MeanfieldWarning
+from meanfield.dynamics.lagrangian.start import (
+    Estimate,
+    Kind,
+    Origin,
+    Start,
+    checked_density,
+)
+from meanfield.errors import InputError
 from meanfield.geometry.cells import cells_of
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh
@@ -43,13 +48,12 @@ from meanfield.geometry.rules import cells_between, resting_ends, rule_on
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
-__all__ = ["Chart", "characteristics", "chart_of"]
+__all__ = ["ROUGH", "UNSEEN", "Chart", "Charts", "chart_of"]
 
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
-_GOOD, _ROUGH = 1e-7, 1e-3  # |M_0 - 1|
-_UNSEEN = 0.03  # the same, from which on there is no run
-_PLAIN = 8  # degree up to which weights of a mesh are balanced to see what mass it misses
+_GOOD, ROUGH = 1e-7, 1e-3  # |M_0 - 1|
+UNSEEN = 0.03  # the same, from which on there is no run
 _LATE, _FEW = 1.6, 2000.0  # on surfaces: ends over the chart's time from which on cells are better
 _FEWER = {2: 6, 1: 1}  # times as many nodes as the pilot of cells has, by dimension
 _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how often
@@ -77,118 +81,12 @@ class Chart:
     start: Start
 
 
-def characteristics(
-    interaction: AnyInteraction,
-    mesh: Mesh | None,
-    density: Callable[[Array], Array],
-    end: float,
-    *,
-    options: Lagrangian,
-    comm: Communicator,
-) -> LagrangianSolver:
-    """The solver of a run until ``end``, from a chart if one is wanted. Collective.
-
-    Args:
-        mesh: rank 0's is used: the points, or how many there are to be.
-        All others are those of ``LagrangianSolver``.
-
-    Raises:
-        InputError: a chart is asked for, and there is none. On every rank.
-    """
-    wanted = options.start
-    vertices = comm.bcast(None if mesh is None else mesh.n_vertices, root=0)
-    assert vertices is not None
-    number: int = vertices
-    charts = _Charts(interaction, density, end, options, comm, 0.0)
-    found = 'solver.start is "mesh"' if wanted == "mesh" else charts.of(number)
-    if isinstance(found, str) and wanted in ("chart", "cells"):
-        raise InputError(f'solver.start: found "{wanted}", but {found}: expected "auto" or "mesh"')
-    if isinstance(found, Chart) and _coarse(found, mesh, density, wanted, comm):
-        found = "the mesh misses less of the mass of this law than a chart does"
-    if isinstance(found, str):
-        if options.estimate:
-            _no_estimate(f"there is no chart: {found}")
-        return LagrangianSolver(interaction, mesh, density, options=options, comm=comm)
-    solver = _started(interaction, found, density, options, comm)
-    if options.estimate:
-        smaller = charts.of(number // FEWER)
-        if isinstance(smaller, str):
-            _no_estimate(f"of 1/{FEWER} of the points there is no chart: {smaller}")
-        elif smaller.mesh.n_vertices > _CLEARLY * solver.n:
-            _no_estimate(
-                f"that of {number // FEWER} points would be one of {smaller.mesh.n_vertices}, "
-                f"found with {solver.n}: a finer mesh expected"
-            )
-        else:
-            twin = _started(interaction, smaller, density, _looser(options, solver.options), comm)
-            solver.origin = replace(solver.origin, error=partial(estimated_error, solver, twin))
-    return solver
-
-
-def _no_estimate(why: str) -> None:
-    warnings.warn(f"solver.estimate: no estimate, as {why}", MeanfieldWarning, stacklevel=3)
-
-
 def _looser(options: Lagrangian, used: Lagrangian) -> Lagrangian:
     """Options with steps that are less exact than those in use."""
     if options.by_moments is False:
         rtol, atol = (min(LOOSER * tolerance, 0.1) for tolerance in options.tolerances)
         return replace(options, rtol=rtol, atol=atol)
     return replace(options, accuracy=min(LOOSER * used.moments_accuracy, 0.1))
-
-
-def _coarse(
-    chart: Chart,
-    mesh: Mesh | None,
-    density: Callable[[Array], Array],
-    wanted: str,
-    comm: Communicator,
-) -> bool:
-    """Whether to take a mesh, as a chart misses mass, and the vertices miss less. Collective.
-
-    So it may be with laws that have edges, or are narrower than what is between the nodes.
-
-    Raises:
-        InputError: what is taken hardly sees the law, and both do not see the same.
-    """
-    wrong = abs(chart.start.mass_error)
-    if wrong <= _ROUGH:
-        return False
-    plain = comm.bcast(mesh, root=0)
-    assert plain is not None
-    try:
-        other = start_of(plain, density, plain.n_vertices, _PLAIN, comm).mass_error
-    except InputError:  # no vertex sees anything
-        other = -1.0
-    masses = 1.0 + chart.start.mass_error, 1.0 + other
-    better = wanted == "auto" and abs(other) < wrong
-    apart = min(masses) <= (1.0 - _UNSEEN) * max(masses)  # of any mass, but not the same
-    if apart and (abs(other) if better else wrong) > _UNSEEN:
-        raise InputError(
-            f"initial: found a law that is narrower than what {chart.mesh.n_vertices:,} points "
-            f"resolve: a chart gives it a mass of {masses[0]:.3g}, the vertices of the mesh one of "
-            f"{masses[1]:.3g}; expected a wider law, more vertices, or a mesh that is graded there "
-            "(geometry.factor)"
-        )
-    return better
-
-
-def _started(
-    interaction: AnyInteraction,
-    chart: Chart,
-    density: Callable[[Array], Array],
-    options: Lagrangian,
-    comm: Communicator,
-) -> LagrangianSolver:
-    """A run from a chart; its steps are as good as that is, if nothing else is said."""
-    if options.accuracy is None and options.by_moments is not False:
-        tied = min(max(_TIED * abs(chart.start.mass_error), _FINEST), options.moments_accuracy)
-        options = replace(options, accuracy=tied)
-    solver = LagrangianSolver(
-        interaction, chart.mesh, density, options=options, comm=comm, start=chart.start
-    )
-    solver.origin = Origin(chart.kind, chart.s)
-    return solver
 
 
 def chart_of(
@@ -217,11 +115,11 @@ def chart_of(
     Raises:
         InputError: a density that is negative, not finite or zero everywhere. On every rank.
     """
-    found = _Charts(interaction, density, end, options, comm, t).of(number)
+    found = Charts(interaction, density, end, options, comm, t).of(number)
     return found if isinstance(found, Chart) else None
 
 
-class _Charts:
+class Charts:
     """Charts of any number of nodes for one run, from one pilot; see ``chart_of``."""
 
     def __init__(
@@ -235,13 +133,31 @@ class _Charts:
     ) -> None:
         self._interaction, self._density, self._options = interaction, density, options
         self._t, self._end, self._comm = t, end, comm
+        self._laid: dict[int, Chart | str] = {}
 
     def of(self, number: int) -> Chart | str:
         """The chart of about so many nodes, or why there is none. Collective."""
-        if why := self._refused(number):
-            return why
-        dark = f"moments do not tell the field of {self._interaction.describe()} at dark points"
-        return self._placed(number) or dark
+        if number not in self._laid:
+            dark = f"moments do not tell the field of {self._interaction.describe()} at dark points"
+            self._laid[number] = self._refused(number) or self._placed(number) or dark
+        return self._laid[number]
+
+    def fewer(self, number: int, points: int) -> Chart | str:
+        """A chart to estimate errors by, for one of ``number`` nodes, or why none. Collective.
+
+        Args:
+            points: what became of that number.
+        """
+        few = number // FEWER
+        smaller = self.of(few)
+        if isinstance(smaller, str):
+            return f"of 1/{FEWER} of the points there is no chart: {smaller}"
+        if smaller.mesh.n_vertices > _CLEARLY * points:
+            return (
+                f"that of {few} points would be one of {smaller.mesh.n_vertices}, found with "
+                f"{points}: a finer mesh expected"
+            )
+        return smaller
 
     def _refused(self, number: int) -> str:
         """Why there cannot be a chart; "" if it can be tried."""
@@ -274,7 +190,7 @@ class _Charts:
         chart, enough = None, number >= fewest_nodes(cells_of(on))
         if start == "chart" or not enough or (start == "auto" and not late):
             chart = _by_rule(pilot, s, self._density, number, self._comm)
-            good = chart is not None and abs(chart.start.mass_error) <= _ROUGH
+            good = chart is not None and abs(chart.start.mass_error) <= ROUGH
             if good or start == "chart" or not enough:
                 return chart
         cells = self._of_cells(s, number)
@@ -282,6 +198,36 @@ class _Charts:
         if cells is None or chart is None:
             return cells or chart
         return min(chart, cells, key=lambda found: abs(found.start.mass_error))
+
+    def started(self, chart: Chart, options: Lagrangian) -> LagrangianSolver:
+        """A run from a chart; its steps are as good as that is, if nothing else is said."""
+        if options.accuracy is None and options.by_moments is not False:
+            tied = min(max(_TIED * abs(chart.start.mass_error), _FINEST), options.moments_accuracy)
+            options = replace(options, accuracy=tied)
+        solver = LagrangianSolver(
+            self._interaction, chart.mesh, self._density, options=options, comm=self._comm,
+            start=chart.start,
+        )  # fmt: skip
+        solver.origin = Origin(chart.kind, chart.s, self._end)
+        return solver
+
+    def estimate(self, solver: LagrangianSolver, number: int) -> Estimate:
+        """Errors of a run from such a chart of ``number`` nodes, by one of fewer. Collective."""
+        laid = solver.origin.end
+        if laid != self._end:
+            return no_estimate(
+                solver,
+                f"points laid for t = {laid:g} found at t = {self._end:g}, where a run of half "
+                "the points tells nothing of them: begin a new run with this end",
+            )
+        try:
+            smaller = self.fewer(number, solver.n)
+        except InputError as error:  # a law that is known by its name only
+            return no_estimate(solver, str(error))
+        if isinstance(smaller, str):
+            return no_estimate(solver, smaller)
+        twin = self.started(smaller, _looser(self._options, solver.options))
+        return estimated_error(solver, twin)
 
     def _of_cells(self, s: float, number: int) -> Chart | None:
         """The chart of cells at time ``s``, which look ahead; None at dark points. Collective."""
@@ -310,7 +256,7 @@ class _Charts:
         chart = _pulled_back(pilot, s, self._density, fewer, self._comm)
         if chart is None:
             return None
-        plain = abs(chart.start.mass_error) > _UNSEEN  # the first pilot has seen more
+        plain = abs(chart.start.mass_error) > UNSEEN  # the first pilot has seen more
         points = None if plain else (chart.mesh, chart.start)
         return Pilot(self._interaction, self._density, self._options, self._t, points)
 

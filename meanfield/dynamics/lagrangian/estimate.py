@@ -10,19 +10,22 @@ Knows two solvers at work; nothing of how they have started.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
+from meanfield.dynamics.lagrangian.start import Estimate
 from meanfield.geometry.sphere import Array
 
-__all__ = ["FEWER", "LOOSER", "estimated_error"]
+__all__ = ["FEWER", "LOOSER", "estimated_error", "no_estimate"]
 
 FEWER = 2  # times as many points as the second run has
 LOOSER = 10.0  # accuracy of its steps over that of the first run's
 _GAIN = 5.0  # its errors over those of the first: 1 to 28 in random laws
 
 
-def estimated_error(solver: LagrangianSolver, twin: LagrangianSolver) -> dict[str, float]:
+def estimated_error(solver: LagrangianSolver, twin: LagrangianSolver) -> Estimate:
     """Of the mean (largest component) and of the scaled energy, where there is one. Collective.
 
     Args:
@@ -35,7 +38,13 @@ def estimated_error(solver: LagrangianSolver, twin: LagrangianSolver) -> dict[st
     if solver.interaction.energy_kind is not None:
         found["energy_scaled"] = abs(solver.energy(scaled=True) - twin.energy(scaled=True)) / _GAIN
     least = abs(solver.initial_mass_error)  # the same nodes may miss the same
-    return {name: max(error, least) for name, error in found.items()}
+    return Estimate({name: max(error, least) for name, error in found.items()})
+
+
+def no_estimate(solver: LagrangianSolver, why: str) -> Estimate:
+    """That none is known, and why."""
+    energy = ("energy_scaled",) if solver.interaction.energy_kind is not None else ()
+    return Estimate(dict.fromkeys(("mean", *energy), math.nan), why)
 
 
 def _mean(solver: LagrangianSolver) -> Array:

@@ -102,6 +102,13 @@ class Track(ABC):
             f"energy_scaled = {interaction.energy_label}"
         ]
 
+    def restored(self) -> list[str]:
+        """Look at the state that the solver has been given; tells what should be known about it.
+
+        Not collective.
+        """
+        return []
+
     def about(self) -> dict[str, object]:
         """For run.json, at the start. Rank 0 only."""
         interaction = self.solver.interaction

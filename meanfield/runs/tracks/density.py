@@ -15,7 +15,7 @@ from meanfield.analysis.peaks import PeakCounter
 from meanfield.case import Case, Eulerian, Implicit
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.implicit import ImplicitSolver
-from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.lagrangian import Estimate, LagrangianSolver
 from meanfield.geometry.mesh import Mesh, edge_range
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
@@ -31,6 +31,7 @@ LOG_MOST = {"float32": 87.0, "float64": 690.0}
 """Log of the largest density that is written."""
 _SHARE = 1e-6  # of the last quarter of a series in a potential, from which its end is told
 _FAR = 2.0  # quotient of the mass that a density implies, and 1, from which it is told
+_LATER = "4 to 11"  # errors of the mean after a later end than a chart was laid for, over its own
 _UNRESOLVED = 0.1  # share of all mass in one vertex from which a cluster is narrower than the mesh
 
 
@@ -262,7 +263,7 @@ class LagrangianTrack(_MeshTrack):
     moving = True
     _folded_from: tuple[float, float] | None = None  # time, and the mass that rho implied
     _written_on = "moved mesh"
-    _errors: Mapping[str, float] | None = None  # estimated, at the end
+    _estimate: Estimate | None = None  # of errors, at the end
 
     def view(self) -> View:
         return CharacteristicView(self.solver)
@@ -326,9 +327,23 @@ class LagrangianTrack(_MeshTrack):
             placed["chart_time"] = origin.time
         return {**super().about(), "largest_rho_written": most, **placed}
 
+    def restored(self) -> list[str]:
+        origin, end, notes = self.solver.origin, self.case.time.end, super().restored()
+        if origin.kind == "mesh":
+            return notes
+        if self.moving and self.mesh is not None:
+            self.mesh = self.solver.reference
+        if end > origin.end:
+            notes.append(
+                f"the points were laid for time.end = {origin.end:g}: at {end:g} the mean is "
+                f"{_LATER} times less accurate than that of a new run, whose points are laid for it"
+            )
+        return notes
+
     def conclude(self) -> None:
-        error = self.solver.origin.error
-        self._errors = None if error is None else error()
+        origin = self.solver.origin
+        if origin.error is not None and origin.kind != "mesh":
+            self._estimate = origin.error()
 
     def outcome(self) -> tuple[dict[str, object], list[str]]:
         solver = self.solver
@@ -338,8 +353,12 @@ class LagrangianTrack(_MeshTrack):
             "different_points": solver.points,
             "merge_error": solver.merge_error,
         }
-        if self._errors is not None:
-            record["estimated_error"] = dict(self._errors)
+        if self._estimate is not None:
+            record["estimated_error"] = dict(self._estimate.errors)
+            if self._estimate.why:
+                notes.append(f"no estimate of the error by the points: {self._estimate.why}")
+        elif "estimated_error" in self.before:
+            record["estimated_error"] = None  # that was of an earlier end
         if self._folded_from is not None:
             t, implied = self._folded_from
             record |= {"rho_unresolved_from": t, "rho_implied_mass": implied}

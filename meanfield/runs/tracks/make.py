@@ -150,14 +150,19 @@ def _diffusion(case: Case) -> AnyDiffusion:
         raise InputError(f"model.{error}") from None
 
 
-def make_track(case: Case, comm: Communicator) -> Track:
+def make_track(case: Case, comm: Communicator, restored: bool = False) -> Track:
     """Build everything that a case asks for. Collective.
+
+    Args:
+        case: what is run.
+        comm: its ranks.
+        restored: its solver will be given a state: what that has is not computed.
 
     Raises:
         InputError: on every rank, if the case cannot be run.
     """
     if isinstance(case.solver, Density):
-        return _density_track(case, case.solver, comm)
+        return _density_track(case, case.solver, comm, restored)
     if isinstance(case.solver, Gaussians):
         return _gaussian_track(case, case.solver, comm)
     if comm.size > 1:
@@ -184,7 +189,7 @@ def _gaussian_track(case: Case, options: Gaussians, comm: Communicator) -> Track
     return GaussianTrack(case, solver)
 
 
-def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
+def _density_track(case: Case, options: Density, comm: Communicator, restored: bool) -> Track:
     mesh: Mesh | None = on_root(comm, case.geometry.build_mesh, share=False)
     if isinstance(options, Lagrangian):
         law, model = case.initial.density, make_interaction(case)
@@ -199,7 +204,9 @@ def _density_track(case: Case, options: Density, comm: Communicator) -> Track:
             end, fixed = case.time.end, case.output.mesh == "fixed"
             start, pointwise = options.start_on(case.geometry), options.pointwise or fixed
             options = dataclasses.replace(options, start=start, pointwise=pointwise)
-            moving = characteristics(model, mesh, law, end, options=options, comm=comm)
+            moving = characteristics(
+                model, mesh, law, end, options=options, comm=comm, restored=restored
+            )
             if fixed:
                 return PointwiseTrack(case, moving, mesh)
             mesh = None if mesh is None else moving.reference
