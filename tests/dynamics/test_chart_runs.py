@@ -19,6 +19,7 @@ from meanfield.cli.tables import error_rows
 from meanfield.cli.words import mesh_words
 from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, LagrangianState, characteristics
+from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Cap, standard_density
 from meanfield.geometry.mesh import Mesh, circle, icosphere
@@ -174,7 +175,7 @@ def test_going_on_to_a_later_end(tmp_path: Path) -> None:
 def test_going_on_to_the_same_end_estimates_its_error(tmp_path: Path) -> None:
     recipe = charted.but({"solver.estimate": True, "geometry.level": 2})
 
-    def stop(solver: LagrangianSolver) -> str | None:
+    def stop(solver: Solver) -> str | None:
         return "enough" if solver.t > 0.3 else None
 
     run(recipe(), tmp_path / "parts", observers=[mf.Watch(stop, mf.EverySteps(1))])

@@ -304,7 +304,7 @@ def test_estimate_comes_with_the_run() -> None:
     solver = characteristics(SA, icosphere(4), STANDARD.density, 4.0, options=options, comm=Alone())
     run(solver, 4.0)
     assert solver.origin.error is not None
-    found = solver.origin.error()
+    found = solver.origin.error().errors
     true = float(np.max(np.abs(mean(solver) - known(4.0).mean)))
     assert true / 30.0 < found["mean"] < 30.0 * true
     assert found["mean"] >= abs(solver.initial_mass_error) > 0.0
@@ -350,7 +350,7 @@ def test_estimate_can_be_trusted(seed: int) -> None:
     )
     run(solver, end)
     assert solver.origin.error is not None
-    found = solver.origin.error()["mean"]
+    found = solver.origin.error().errors["mean"]
     finer = from_chart(25_000, end, law.density, accuracy=1e-8)
     true = float(np.max(np.abs(mean(solver) - mean(finer))))
     assert true / 30.0 < found < 30.0 * true + 1e-9
