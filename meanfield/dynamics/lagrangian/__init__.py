@@ -6,11 +6,11 @@ is exact, and with nodal weights that integrate harmonics exactly the accuracy i
 as the flow is smooth. The moving triangulation carries the P1 density for output.
 
 start: what the vertices of a mesh carry; points: where they are, and what has collapsed into one;
-paths: what moves them; solver: steps; history: the moments of all of them; following: points that
-go through these; pointwise: the density at any point and time; chart: a start that keeps its
-accuracy, of one rule or of cells (adaptive), by a run of few points (pilot), with an estimate of
-its error (estimate); sliced: a density by position; schemed, sheet: with lengths, under a
-normalisation scheme.
+paths: what moves them; solver: steps; decided: how accurate they are; history: the moments of all
+of them; following: points that go through these; pointwise: the density at any point and time;
+chart: a start that keeps its accuracy, of one rule or of cells (adaptive), by a run of few points
+(pilot), with an estimate of its error (estimate); sliced: a density by position; schemed, sheet:
+with lengths, under a normalisation scheme.
 """
 
 from __future__ import annotations
