@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, announce, code_of, ended, ranks, say
+from meanfield.cli.speech import announce, ranks, say, study_ended
 from meanfield.cli.tables import picture_rows, table
 from meanfield.cli.words import case_words
 from meanfield.errors import BrokenInvariantError, InputError
@@ -107,14 +107,8 @@ def _converge(args: argparse.Namespace) -> int:
             progress=args.progress,
             announce=lambda: announce(*lines),
         )
-    except KeyboardInterrupt as stop:
-        return ended(
-            code_of(stop),
-            "interrupted: what is finished is kept, repeat the command with --resume (and without "
-            "--overwrite) to go on",
-        )
-    except BrokenInvariantError as error:
-        return ended(EXIT_BROKEN, f"broken invariant: {error}")
+    except (KeyboardInterrupt, BrokenInvariantError) as stop:
+        return study_ended(stop)
     say("\n".join(["", *_summary(found.table), ""]))
     say(table([("table", str(folder / "converge.csv")), *picture_rows(folder)]))
     return 0

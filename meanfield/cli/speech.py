@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from meanfield.errors import MeanfieldWarning
+from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.surroundings import launched, launched_rank
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "rank",
     "ranks",
     "say",
+    "study_ended",
     "system_words",
     "warnings_in_one_line",
 ]
@@ -92,6 +93,17 @@ def ended(code: int, why: str) -> int:
     """Say why a verb ends before its end; gives the exit code."""
     complain(why)
     return code
+
+
+def study_ended(stop: KeyboardInterrupt | BrokenInvariantError) -> int:
+    """Say why a study of several runs ends before its end; gives the exit code."""
+    if isinstance(stop, BrokenInvariantError):
+        return ended(EXIT_BROKEN, f"broken invariant: {stop}")
+    return ended(
+        code_of(stop),
+        "interrupted: what is finished is kept, repeat the command with --resume (and without "
+        "--overwrite) to go on",
+    )
 
 
 @contextmanager

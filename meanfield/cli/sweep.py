@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
-from meanfield.cli.speech import EXIT_BROKEN, announce, code_of, ended, ranks, say
+from meanfield.cli.speech import EXIT_BROKEN, announce, ended, ranks, say, study_ended
 from meanfield.cli.tables import Row, picture_rows, size, table
 from meanfield.errors import InputError
 
@@ -147,11 +147,7 @@ def _run(
             options=options,
         )
     except KeyboardInterrupt as stop:
-        return ended(
-            code_of(stop),
-            "interrupted: what is finished is kept, repeat the command with --resume (and without "
-            "--overwrite) to go on",
-        )
+        return study_ended(stop)
     say("\n".join(["", *summary(found.table), ""]))
     say(table([("table", str(folder / "sweep.csv")), *picture_rows(folder)]))
     if found.table.failed.sum() == found.table.finished.sum():

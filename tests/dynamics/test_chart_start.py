@@ -17,7 +17,6 @@ from meanfield.collective import Alone, Communicator
 from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.dynamics.lagrangian import chart as charts
 from meanfield.dynamics.lagrangian import pilot as pilots
-from meanfield.dynamics.lagrangian.chart import chart_of
 from meanfield.dynamics.lagrangian.pilot import Pilot
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Mixture, Uniform, VonMisesFisher, standard_density
@@ -33,6 +32,16 @@ SA = Attention("sa", 4.0, 3, "sphere", 1)
 STANDARD = standard_density()
 
 
+def placed(
+    number: int, end: float, options: Lagrangian, comm: Communicator | None = None
+) -> charts.Chart:
+    """The chart of the standard density."""
+    ranks = comm if comm is not None else Alone()
+    found = charts.Charts(SA, STANDARD.density, end, options, ranks, 0.0).of(number)
+    assert isinstance(found, charts.Chart)
+    return found
+
+
 def from_chart(
     number: int,
     end: float,
@@ -41,11 +50,22 @@ def from_chart(
     **options: Any,
 ) -> LagrangianSolver:
     """A run to ``end`` from about so many points."""
+    options = {"accuracy": 1e-6} | options
+    return run(begun(number, end, density, interaction, **options), end)
+
+
+def begun(
+    number: int,
+    end: float,
+    density: Density = STANDARD.density,
+    interaction: AnyInteraction = SA,
+    **options: Any,
+) -> LagrangianSolver:
+    """Of the mesh only the number of its points tells."""
+    points = np.tile(icosphere(0).points, (number // 12 + 1, 1))[:number]
+    mesh = replace(icosphere(0), points=points)
     chosen = Lagrangian(**options)
-    chart = chart_of(interaction, density, number, end, options=chosen, comm=Alone())
-    assert chart is not None
-    solver = LagrangianSolver(interaction, chart.mesh, density, options=chosen, start=chart.start)
-    return run(solver, end)
+    return characteristics(interaction, mesh, density, end, options=chosen, comm=Alone())
 
 
 def run(solver: LagrangianSolver, end: float) -> LagrangianSolver:
@@ -87,12 +107,9 @@ def test_a_rule_pulled_back_integrates_what_it_did() -> None:
 
 def test_steps_back_are_fine_enough() -> None:
     """Of a law that any rule integrates, the mass is one but for them."""
-    chart = chart_of(
-        SA, STANDARD.density, 9090, 4.0, options=Lagrangian(start="chart"), comm=Alone()
-    )
-    assert chart is not None
-    assert chart.s == pytest.approx(2.8)
-    assert abs(chart.start.mass_error) < 1e-8
+    solver = begun(9090, 4.0, start="chart")
+    assert solver.origin.time == pytest.approx(2.8)
+    assert abs(solver.initial_mass_error) < 1e-8
 
 
 # ------------------------------------------------------------------ accuracy
@@ -259,10 +276,8 @@ def test_a_pilot_that_stops_is_told_and_not_passed(
 
     monkeypatch.setattr(Pilot, "run", stopping)
     with pytest.warns(MeanfieldWarning, match="steps: they are placed for that time"):
-        chart = chart_of(
-            SA, STANDARD.density, 2500, 4.0, options=Lagrangian(start=start), comm=Alone()
-        )
-    assert chart is not None and chart.kind == start
+        chart = placed(2500, 4.0, Lagrangian(start=start))
+    assert chart.kind == start
     assert chart.s == reached[-1] == min(reached) < 2.0
     assert abs(chart.start.mass_error) < 1e-6
 
@@ -277,13 +292,11 @@ def test_ranks_agree_on_the_time_of_a_chart(start: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Pilot, "when", when)
 
-    def placed(comm: Communicator) -> tuple[float, Array]:
-        options = Lagrangian(start=start)
-        chart = chart_of(SA, STANDARD.density, 700, 2.0, options=options, comm=comm)
-        assert chart is not None
+    def outcome(comm: Communicator) -> tuple[float, Array]:
+        chart = placed(700, 2.0, Lagrangian(start=start), comm)
         return chart.s, chart.start.weights
 
-    (s, weights), (other, others) = on_ranks(2, placed)
+    (s, weights), (other, others) = on_ranks(2, outcome)
     assert s == other
     np.testing.assert_array_equal(weights, others)
 

@@ -48,7 +48,7 @@ from meanfield.geometry.rules import cells_between, resting_ends, rule_on
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
-__all__ = ["ROUGH", "UNSEEN", "Chart", "Charts", "chart_of"]
+__all__ = ["ROUGH", "UNSEEN", "Chart", "Charts"]
 
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
@@ -89,38 +89,12 @@ def _looser(options: Lagrangian, used: Lagrangian) -> Lagrangian:
     return replace(options, accuracy=min(LOOSER * used.moments_accuracy, 0.1))
 
 
-def chart_of(
-    interaction: AnyInteraction,
-    density: Callable[[Array], Array],
-    number: int,
-    end: float,
-    *,
-    options: Lagrangian,
-    comm: Communicator,
-    t: float = 0.0,
-) -> Chart | None:
-    """The nodes of a run until ``end``; None where there is no chart. Collective.
-
-    None: few nodes, direct sums, an interaction of which more than moments is needed, an external
-    field, or dark points.
-
-    Args:
-        interaction: the model.
-        density: values (m,) >= 0 with respect to sigma at unit vectors (m, d).
-        number: of nodes, about.
-        end: the last time; t: the first.
-        options: of the run.
-        comm: ranks that share the work.
-
-    Raises:
-        InputError: a density that is negative, not finite or zero everywhere. On every rank.
-    """
-    found = Charts(interaction, density, end, options, comm, t).of(number)
-    return found if isinstance(found, Chart) else None
-
-
 class Charts:
-    """Charts of any number of nodes for one run, from one pilot; see ``chart_of``."""
+    """Charts of any number of nodes for one run from ``t`` to ``end``, from one pilot.
+
+    There are none for few nodes, direct sums, an interaction of which more than moments is needed,
+    an external field, or at dark points.
+    """
 
     def __init__(
         self,
