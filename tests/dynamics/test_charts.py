@@ -15,7 +15,7 @@ from meanfield.dynamics.lagrangian import LagrangianSolver, characteristics
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, PoissonKernel, VonMisesFisher
 from meanfield.geometry.laws.modes import Fourier, Gegenbauer
-from meanfield.geometry.mesh import circle, zonal_interval
+from meanfield.geometry.mesh import circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import Attention
 from meanfield.interaction.contract import AnyInteraction
@@ -194,6 +194,55 @@ def test_options_that_contradict_each_other(options: dict[str, Any], message: st
     with pytest.raises(InputError, match=message) as refused:
         Lagrangian(**options)
     assert "\n" not in str(refused.value)
+
+
+ON_THE_SPHERE: dict[str, dict[str, object]] = {
+    "repulsion": {"attention": "sa", "beta": 4.0, "value": -1},
+    "usa": {"attention": "usa", "beta": 1.0},
+    "gaussian": {"interaction": {"type": "gaussian", "width": 0.5}},
+    "drift": {
+        "attention": "sa",
+        "beta": 4.0,
+        "drift": {"matrix": [[0.3, -0.5, 0.0], [0.5, -0.3, 0.2], [0.0, 0.1, 0.0]]},
+    },
+    "ramp": {"attention": "sa", "beta": {"times": [0.0, 0.6], "values": [1.0, 4.0]}},
+    "head": {
+        "attention": "sa",
+        "heads": [
+            {
+                "beta": 3.0,
+                "Q": [[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]],
+                "V": [[0.8, 0.0, 0.6], [0.0, 1.0, 0.0], [-0.6, 0.0, 0.8]],
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", ON_THE_SPHERE)
+def test_any_interaction_on_the_sphere_goes_where_a_finer_mesh_goes(name: str) -> None:
+    """Mean and E, 716 nodes of a chart against 2 562 vertices."""
+    end = 0.6
+    case = mf.Case.from_dict(
+        {
+            "title": name,
+            "geometry": {"type": "sphere", "level": 3},
+            "model": ON_THE_SPHERE[name],
+            "initial": {"type": "von-mises-fisher", "mean": [0.3, -0.2, 0.9], "concentration": 2.0},
+            "time": {"end": end, "outputs": {"every": end}},
+        }
+    )
+    interaction, law = case.model.on(case.geometry), VonMisesFisher((0.3, -0.2, 0.9), 2.0)
+    found = []
+    for start, level in (("chart", 3), ("mesh", 4)):
+        options = Lagrangian(start=start)
+        solver = characteristics(
+            interaction, icosphere(level), law.density, end, options=options, comm=Alone()
+        )
+        run(solver, end)
+        energy = [solver.energy()] if solver.interaction.energy_kind is not None else []
+        found.append(np.append(solver.mass @ solver.positions(), energy))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-9)
 
 
 def test_few_points_keep_their_moments() -> None:
