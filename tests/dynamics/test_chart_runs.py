@@ -147,7 +147,7 @@ def test_vertices_that_have_been_placed_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_resolve_a_law_is_told(start: str, told: str) -> None:
-    law = {"type": "von-mises-fisher", "mean": [0.0, 0.6, 0.8], "concentration": 3e4}
+    law = {"type": "von-mises-fisher", "mean": [0.0, 0.6, 0.8], "concentration": 300.0}
     case = charted(initial=law, solver__start=start, time={"end": 0.01, "outputs": []})
     with pytest.warns(MeanfieldWarning, match=f"^{told} the initial law a mass of "):
         run(case)

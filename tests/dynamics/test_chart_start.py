@@ -338,7 +338,7 @@ def test_estimate_of_few_points_is_right_or_none(level: int) -> None:
         return
     finer = from_chart(5000, 2.0)
     true = float(np.max(np.abs(mean(solver) - mean(finer))))
-    assert true / 30.0 < solver.origin.error()["mean"] < 30.0 * true
+    assert true / 30.0 < solver.origin.error().errors["mean"] < 30.0 * true
 
 
 def test_estimate_is_no_less_than_the_mass_that_is_missed() -> None:
@@ -350,7 +350,7 @@ def test_estimate_is_no_less_than_the_mass_that_is_missed() -> None:
     run(solver, 0.2)
     assert solver.origin.error is not None
     missed = abs(solver.initial_mass_error)
-    assert missed > 1e-2 and min(solver.origin.error().values()) >= missed
+    assert missed > 1e-2 and min(solver.origin.error().errors.values()) >= missed
 
 
 @pytest.mark.slow
