@@ -125,7 +125,7 @@ def merging(result: mf.Result, before: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "formed", "merged"), [("emergence", 0.36, 3.2), ("emergence_sphere", 0.48, 0.9)]
+    ("name", "formed", "merged"), [("emergence", 0.4, 3.2), ("emergence_sphere", 0.48, 0.9)]
 )
 def test_emergence(name: str, formed: float, merged: float, tmp_path: Path) -> None:
     result = full_run(name, tmp_path)
@@ -145,10 +145,11 @@ def test_emergence(name: str, formed: float, merged: float, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_clustering(tmp_path: Path) -> None:
     result = full_run("clustering", tmp_path)
-    assert result.stop_reason == "end" and result.t == 12.0
+    assert result.stop_reason == "end" and result.t == 14.0
     assert np.all(np.diff(result.series["energy"]) > 0.0)
-    assert at(result, 4.0, "clusters") == 3.0 and at(result, 12.0, "clusters") == 2.0
-    assert merging(result, 3) == pytest.approx(11.0, abs=1.0)
+    assert at(result, 4.0, "clusters") == 3.0 and at(result, 14.0, "clusters") == 2.0
+    # Along characteristics between 13.0 and 13.5.
+    assert merging(result, 3) == pytest.approx(13.1, abs=0.5)
     # The masses of the three clusters, by the nearest peak.
     fields = mf.read_fields(tmp_path / "clustering" / "fields.vtkhdf")
     k = int(np.flatnonzero(fields.times == 4.0)[0])
@@ -230,7 +231,7 @@ def test_metastable(tmp_path: Path) -> None:
     slope = np.polyfit(t[late], np.log(result.series["mean_norm"][late]), 1)[0]
     assert slope == pytest.approx(rate, rel=0.2)
     assert merging(result, 3) == pytest.approx(7.08e4, rel=0.01)
-    assert merging(result, 2) == pytest.approx(5.94e7, rel=0.01)
+    assert merging(result, 2) == pytest.approx(6.01e7, rel=0.01)
 
 
 @pytest.mark.slow
