@@ -30,6 +30,7 @@ import numpy as np
 if str(Path(__file__).parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).parent))
 from items import ITEMS, TIMED_ONCE, Timed
+from startup import set_up
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _MEMORY = "memory of a rank, level 7"
@@ -72,28 +73,8 @@ def timed(item: Timed, repeats: int) -> tuple[float, float]:
 
 
 def memory_per_rank(small: bool, ranks: int = 2) -> float:
-    """Largest resident memory (GB) of a rank after three explicit steps at level 7."""
-    level = 3 if small else 7
-    code = (
-        "import resource\n"
-        "from meanfield.dynamics.eulerian import EulerianSolver\n"
-        "from meanfield.dynamics.space import P1Space\n"
-        "from meanfield.geometry.laws import standard_density\n"
-        "from meanfield.geometry.mesh import icosphere\n"
-        "from meanfield.interaction.attention import Attention\n"
-        "from meanfield.software import load_mpi\n"
-        "comm = load_mpi().COMM_WORLD\n"
-        f"space = P1Space(icosphere({level}) if comm.rank == 0 else None, comm)\n"
-        "rho = standard_density().density(space.points[: space.n_owned])\n"
-        "solver = EulerianSolver(space, Attention('sa', 4.0, 3, 'sphere'), rho)\n"
-        "[solver.advance(1.0) for _ in range(3)]\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "most = comm.allreduce(used, op=load_mpi().MAX)\n"
-        "print(most / 1e6 if comm.rank == 0 else '', end='')\n"
-    )
-    command = ["mpirun", "-n", str(ranks), sys.executable, "-c", code]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(found.stdout.split()[-1])
+    """Largest resident memory (GB) of a rank after explicit steps at level 7."""
+    return max(rank["memory"] for rank in set_up(3 if small else 7, ranks))
 
 
 def _git(*words: str) -> str:
