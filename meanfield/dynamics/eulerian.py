@@ -51,7 +51,7 @@ from meanfield.dynamics.porous import diffusive_rates
 from meanfield.dynamics.solver import EnergyWatch, State
 from meanfield.dynamics.space import P1Space
 from meanfield.dynamics.stepping import STEPPERS, History, Pace, of_mesh
-from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyField, AnyInteraction
 from meanfield.interaction.diffusion import Diffusion
@@ -153,6 +153,7 @@ class EulerianSolver(DensitySolver):
         self._history = History()
         self._allowed = math.inf  # step suggested by the prediction error
         self._rate = 0.0  # of all ranks; 0: not known
+        self._curvature: Array | None = None  # of log rho, of the last step that was taken
 
     # ------------------------------------------------------------------ the state
 
@@ -163,7 +164,7 @@ class EulerianSolver(DensitySolver):
         n = self.space.n_owned
         kept = [rows[:-1] if self._edges.changes else rows for _, rows in entries]
         values = [[self.space.gather(row[:n]) for row in rows] for rows in kept]
-        bends = self._sweep.curvature
+        bends = self._curvature
         curvature = np.zeros(0) if bends is None else self.space.gather(bends)
         if rho is None or curvature is None:
             return None
@@ -187,7 +188,7 @@ class EulerianSolver(DensitySolver):
         self._free_energy = None
         bends = None if state is None or state.curvature.size == 0 else state.curvature
         known = self.space.comm.bcast(bends is not None, root=0)
-        self._sweep.curvature = self.space.scatter(bends) if known else None
+        self._curvature = self.space.scatter(bends) if known else None
         self._history = History()
         for k, t in enumerate(times):
             rows: Array = np.empty((count, self.space.n_local))
@@ -209,18 +210,8 @@ class EulerianSolver(DensitySolver):
             self._see_free_energy()
         else:
             self._see_energy(self.field())
-        bends = self._sweep.curvature
-        try:
-            return self._tried(rows, t_end)
-        except BrokenInvariantError:
-            self._sweep.curvature = bends  # that of the state before, which is kept
-            raise
-
-    def _tried(self, rows: Array, t_end: float) -> float:
-        """Change the state by one step, as ``_take``; shorter ones where the energy is too low."""
         longest = min(self._longest_by_cfl(), self._allowed)
         for left in reversed(range(self._tries)):
-            before = self._sweep.curvature
             dt, rho, rate = self._stable(rows, longest, t_end)
             self._check(rho, dt)
             field: AnyField | None = None
@@ -229,10 +220,9 @@ class EulerianSolver(DensitySolver):
             if field is None or not left or not self._energy.lost(field):
                 break
             self.refused += 1
-            self._sweep.curvature = before
             self._allowed = longest = 0.5 * dt
         self.rho, self._field = rho, field
-        self._rate = rate
+        self._rate, self._curvature = rate, self._sweep.curvature
         return dt
 
     def _stable(self, rows: Array, longest: float, t_end: float) -> tuple[float, Array, float]:
@@ -251,11 +241,9 @@ class EulerianSolver(DensitySolver):
                 if dt > 1.01 * most:
                     longest = max(most, 0.5 * dt)
                     continue
-            before = self._sweep.curvature
             rho, rate = self._stepped(rows, dt)
             if rho is not None:
                 return dt, rho, rate
-            self._sweep.curvature = before
             longest = self._longest_at(rate)
             if self._rate > 0.0:
                 longest = min(0.5 * dt, longest)
@@ -274,6 +262,7 @@ class EulerianSolver(DensitySolver):
         latest = max(stage.offset for stage in stages)
         old = self.rho
         rho: Array = old
+        self._sweep.curvature = self._curvature  # whatever steps that were dropped have left
         fastest = 0.0
         for number, stage in enumerate(stages):
             now = self._within(self.t + stage.offset * dt)
