@@ -34,6 +34,7 @@ ORDER = (
     "dynamics",
     "analysis",
     "results",
+    "scenes",
     "figures",
     "runs",
     "studies",

@@ -6,7 +6,7 @@ Owns the geometry of the pictures of densities and of tokens on the sphere. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,20 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from meanfield.figures.style import CLUSTER_COLOURS, CLUSTER_MASS, percent
-from meanfield.geometry.sphere import Array, normalize
+from meanfield.geometry.sphere import Array
+from meanfield.scenes.views import (
+    RING_MASS,
+    RING_RADIUS,
+    colour_range,
+    frame_towards,
+    gathered,
+    gathered_tokens,
+    graticule,
+    ring,
+    spread_points,
+    vertex_weights,
+    view_direction,
+)
 
 __all__ = [
     "RING_MASS",
@@ -50,10 +63,6 @@ __all__ = [
 # Perceptually uniform with rising lightness: readable in grey, too. 128 steps look as smooth as 256
 # and take a third less space.
 _COLOURS = matplotlib.colormaps["magma"].resampled(128)
-# What is ringed on the sphere: a cluster narrower than the mesh is a dot of a few pixels.
-RING_RADIUS = 0.1
-RING_MASS = 0.05
-
 _SHOWN = 20_000  # tokens in a panel: more are neither told apart nor worth the time
 
 # -- drawing --------------------------------------------------------------------------------------
@@ -130,7 +139,7 @@ def _draw_density(ax: Axes, image: Array, norm: Normalize, frame: Array, centres
         interpolation_stage="data",
     )
     shown.set_clip_path(Circle((0.0, 0.0), 1.0, transform=ax.transData))
-    for line in graticule(frame):
+    for line in _graticule(frame):
         ax.plot(line[0], line[1], color="white", linewidth=0.4, alpha=0.28)
     _finish_disc(ax, frame, centres, "white")
 
@@ -153,7 +162,7 @@ def draw_tokens(
         centres: of the rings, (c, 3), see :func:`gathered_tokens`.
     """
     ax.add_patch(Circle((0.0, 0.0), 1.0, facecolor="0.975", edgecolor="none", zorder=0))
-    for line in graticule(frame):
+    for line in _graticule(frame):
         ax.plot(line[0], line[1], color="0.45", linewidth=0.4, alpha=0.35, zorder=1)
     n = len(points)
     chosen: NDArray[np.int64] = np.arange(n)
@@ -231,54 +240,6 @@ def token_notes(n: int, colours: Sequence[NDArray[np.int64]]) -> tuple[str, str]
 # -- where to look from and what is there ---------------------------------------------------------
 
 
-def vertex_weights(points: Array, cells: NDArray[np.int64]) -> Array:
-    """A third of the areas of the triangles around each vertex, as parts of the whole, (n,)."""
-    a, b, c = (points[cells[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    weights = np.bincount(cells.ravel(), np.repeat(area, 3), minlength=len(points))
-    return np.asarray(weights / weights.sum())
-
-
-def view_direction(points: Array, masses: Array) -> Array:
-    """Unit vector towards the viewer of the front side: the one that shows the mass best.
-
-    Args:
-        points: vertices, (n, 3).
-        masses: mass at the vertices in each panel, (k, n), rows sum to 1.
-
-    Best is where least mass lies near the rim, which both views show foreshortened: mass at x
-    counts min(2 |<x, v>|, 1) for the direction v, and a little more on the front side. Equal
-    panels (the uniform density) leave the choice to a slight preference for an oblique view.
-    """
-    directions = spread_points(2000)
-    # Mass gathered to as many places: the cost does not depend on the mesh.
-    place = cKDTree(directions).query(points)[1]
-    mass = np.bincount(place, masses.sum(axis=0), minlength=len(directions)) / len(masses)
-    cosines = directions @ directions.T
-    score = np.minimum(2.0 * np.abs(cosines), 1.0) @ mass
-    score += 0.3 * (cosines @ mass) + 0.02 * (directions @ normalize(np.array([1.0, -1.0, 0.7])))
-    return np.asarray(directions[np.argmax(score)])
-
-
-def spread_points(n: int) -> Array:
-    """Evenly spread unit vectors (n, 3): the golden spiral."""
-    k = np.arange(n) + 0.5
-    z = 1.0 - 2.0 * k / n
-    angle = k * math.pi * (3.0 - math.sqrt(5.0))
-    r = np.sqrt(1.0 - z**2)
-    return np.stack([r * np.cos(angle), r * np.sin(angle), z], axis=1)
-
-
-def frame_towards(toward: Array) -> Array:
-    """Rows: right, up, towards the viewer; the third coordinate axis points up where it can."""
-    up = np.array([0.0, 0.0, 1.0])
-    if abs(toward[2]) > 0.98:
-        up = np.array([0.0, 1.0, 0.0])
-    up = up - (up @ toward) * toward
-    up /= np.linalg.norm(up)
-    return np.stack([np.cross(up, toward), up, toward])
-
-
 def hemisphere_images(points: Array, values: Array, frame: Array, pixels: int = 300) -> Array:
     """Orthographic images (k, pixels, pixels) of fields ``values`` (k, n) on vertices (n, 3).
 
@@ -305,81 +266,9 @@ def hemisphere_images(points: Array, values: Array, frame: Array, pixels: int = 
     return np.moveaxis(interpolate(x / (1.0 + z), y / (1.0 + z)), -1, 0)
 
 
-def graticule(frame: Array, step: float = 30.0) -> Iterator[Array]:
-    """Parallels and meridians of the third coordinate axis, (2, p) each, NaN where hidden."""
-    s = np.radians(np.linspace(0.0, 360.0, 181))
-    for latitude in np.radians(np.arange(-90.0 + step, 90.0, step)):
-        circle = np.stack(
-            [
-                np.cos(latitude) * np.cos(s),
-                np.cos(latitude) * np.sin(s),
-                np.full_like(s, np.sin(latitude)),
-            ]
-        )
-        yield visible(frame @ circle)
-    for longitude in np.arange(0.0, 180.0, step):
-        angle = math.radians(longitude)
-        circle = np.stack([math.cos(angle) * np.sin(s), math.sin(angle) * np.sin(s), np.cos(s)])
-        if longitude % 90.0:  # only four of them reach the pole, where the others would crowd
-            circle[:, np.abs(circle[2]) > math.cos(math.radians(step)) + 1e-9] = np.nan
-        yield visible(frame @ circle)
+def _graticule(frame: Array) -> list[Array]:
+    return [visible(frame @ line.T) for line in graticule()]
 
 
 def visible(local: Array) -> Array:
     return np.where(local[2] > 0.0, local[:2], np.nan)
-
-
-def gathered(points: Array, mass: Array) -> Array:
-    """Centres (c, 3) of the places that hold much mass, which may be too small to be seen.
-
-    Around the vertex that holds most: if there is enough within the radius of a ring, its centre
-    counts, and the mass within two radii is spent. Then the next vertex, and so on.
-    """
-    tree = cKDTree(points)
-    left = mass.copy()
-    centres: list[Array] = []
-    for _ in range(3 * math.ceil(1.0 / RING_MASS)):
-        top = points[np.argmax(left)]
-        inside = tree.query_ball_point(top, 2.0 * math.sin(0.5 * RING_RADIUS))
-        if left[inside].sum() > RING_MASS:
-            centre = left[inside] @ points[inside]
-            centres.append(centre / np.linalg.norm(centre))
-        left[tree.query_ball_point(top, 2.0 * math.sin(RING_RADIUS))] = 0.0
-    return np.reshape(centres, (-1, 3))
-
-
-def gathered_tokens(points: Array, masses: Array) -> Array:
-    """As :func:`gathered`, for tokens (n, 3) of any number with masses (n,)."""
-    # Tokens have no density of their own to look for peaks in: gather them to places a quarter of
-    # a ring apart, each where its own tokens are.
-    places = spread_points(20_000)
-    where = cKDTree(places).query(points)[1]
-    mass = np.bincount(where, masses, minlength=len(places))
-    sums = np.stack([np.bincount(where, masses * c, minlength=len(places)) for c in points.T], 1)
-    held = np.linalg.norm(sums, axis=1) > 0.0
-    return gathered(normalize(sums[held]), mass[held])
-
-
-def ring(centre: Array) -> Array:
-    """Points (3, p) at the angle of the ring radius around a unit vector."""
-    right, up, toward = frame_towards(centre)
-    s = np.linspace(0.0, 2.0 * np.pi, 61)
-    around = np.outer(right, np.cos(s)) + np.outer(up, np.sin(s))
-    return np.asarray(math.cos(RING_RADIUS) * toward[:, None] + math.sin(RING_RADIUS) * around)
-
-
-def colour_range(values: Array, weights: Array, masses: Array) -> tuple[float, float]:
-    """Range of log10 density for the colours of all panels, rounded to halves.
-
-    Robust against the two things that concentration makes: voids as empty as one likes (cut at
-    the emptiest percent of the area, and never below 1 % of the uniform density) and peaks of a
-    few vertices (cut where a tenth of the mass of the most concentrated panel lies above).
-    """
-    low, high = math.inf, -math.inf
-    for row, mass in zip(values, masses, strict=True):
-        order = np.argsort(row)
-        area_below, mass_below = np.cumsum(weights[order]), np.cumsum(mass[order])
-        low = min(low, float(row[order[np.searchsorted(area_below, 0.01)]]))
-        high = max(high, float(row[order[np.searchsorted(mass_below, 0.9)]]))
-    low = max(math.floor(2.0 * low) / 2.0, -2.0)
-    return low, max(math.ceil(2.0 * high) / 2.0, low + 0.5)

@@ -22,6 +22,7 @@ from PIL import Image
 
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
+from meanfield.scenes.views import CLUSTER_COLOURS
 from meanfield.whole import whole_file
 
 __all__ = [
@@ -72,9 +73,6 @@ _STYLE: dict[str, object] = {
 }
 INK = "#1f3b73"
 FAINT = "0.45"
-# Okabe and Ito: told apart with any colour vision. Without black (text), grey (the rest) and yellow
-# (too light on white).
-CLUSTER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 CLUSTER_MASS = 0.05
 """The smallest part of the mass of a cluster that has a colour of its own."""

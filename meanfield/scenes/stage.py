@@ -1,0 +1,361 @@
+"""A scene of pyvista: what stands in it, and its images.
+
+Owns lights, surfaces, lines, arrows and tokens. Light is soft and white, nowhere brighter than the
+colour itself: a shaded surface is at most an eighth darker than its colour map, and in the mean a
+twentieth. Knows no files, no times.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import numbers
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from meanfield.arguments import checked_fields
+from meanfield.errors import InputError, suggest
+from meanfield.geometry.sphere import Array
+from meanfield.scenes.opengl import off_screen, why_not
+from meanfield.scenes.views import (
+    CLUSTER_COLOURS,
+    frame_towards,
+    graticule,
+    ring,
+    spread_points,
+)
+
+if TYPE_CHECKING:
+    import pyvista
+
+__all__ = ["MARGIN", "TOKENS_SHOWN", "Look", "Stage"]
+
+MARGIN = 1.03
+"""Half of the shorter side of an image, in radii of the sphere."""
+TOKENS_SHOWN = 20_000
+"""More tokens are neither told apart nor worth the time."""
+
+# Pixels rendered for one of an image, either way: thinner lines, and faster than multisampling.
+_FINE = 2
+_AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
+_ABOVE = 1.003  # where lines run: just above the surface
+_STYLES = ("light", "dark")
+_ARROWS = 500
+_LONGEST = 0.16  # of an arrow, in radii
+_TUBE = 0.035
+_HEIGHT = 0.9  # of a curve over the circle, from the lower to the upper limit
+
+
+def _finite(values: tuple[object, ...], count: int) -> bool:
+    return len(values) == count and all(
+        isinstance(value, numbers.Real) and math.isfinite(value) for value in values
+    )
+
+
+@checked_fields
+@dataclass(frozen=True)
+class Look:
+    """How scenes look.
+
+    Attributes:
+        cmap: name of a colour map of matplotlib.
+        limits: of the colours, in log10 of the density relative to uniform; None: those of what is
+            shown first.
+        camera: vector towards the viewer, of any length but 0; None: chosen by who makes images.
+        size: width and height of an image, in pixels.
+        style: "light" or "dark": the background, and the lines on it.
+    """
+
+    cmap: str = "magma"
+    limits: tuple[float, float] | None = None
+    camera: tuple[float, float, float] | None = None
+    size: tuple[int, int] = (600, 600)
+    style: Literal["light", "dark"] = "light"
+
+    def __post_init__(self) -> None:
+        import matplotlib
+
+        if self.cmap not in matplotlib.colormaps:
+            near = suggest(self.cmap, matplotlib.colormaps)
+            raise InputError(f"cmap: found '{self.cmap}', expected a name of matplotlib's{near}")
+        if self.limits is not None and not (
+            _finite(self.limits, 2) and self.limits[0] < self.limits[1]
+        ):
+            raise InputError(
+                f"limits: found {self.limits}, expected two finite numbers, the smaller one first"
+            )
+        if self.camera is not None and not (_finite(self.camera, 3) and any(self.camera)):
+            raise InputError(
+                f"camera: found {self.camera}, expected three finite numbers that are not all 0"
+            )
+        if not (_finite(self.size, 2) and all(16 <= n <= 8192 and n == int(n) for n in self.size)):
+            raise InputError(
+                f"size: found {self.size}, expected two whole numbers of pixels from 16 to 8192"
+            )
+        if self.style not in _STYLES:
+            raise InputError(
+                f"style: found '{self.style}', expected 'light' or 'dark'"
+                + suggest(self.style, _STYLES)
+            )
+
+    @property
+    def ink(self) -> str:
+        """The colour of text and lines on the background."""
+        return "#222222" if self.style == "light" else "#e8e8e8"
+
+    @property
+    def background(self) -> str:
+        """The colour behind the scene."""
+        return "white" if self.style == "light" else "#202028"
+
+
+class Stage:
+    """A scene to be filled, and looked at from any side, without a window.
+
+    What is put on it a second time (a density on the same mesh, as many tokens) takes the place of
+    the first: a film changes numbers, not actors.
+
+    Args:
+        look: how it looks.
+
+    Raises:
+        InputError: nothing is rendered on this machine; says why.
+    """
+
+    def __init__(self, look: Look) -> None:
+        reason = why_not()
+        if reason:
+            raise InputError(f"no scene in three dimensions: {reason}")
+        import pyvista
+
+        self._pv = pyvista
+        self.look = look
+        self.limits = look.limits
+        # A theme of its own: scenes look the same whatever a user has set for theirs.
+        theme = pyvista.themes.DocumentTheme()
+        with off_screen():
+            self.plotter: pyvista.Plotter = pyvista.Plotter(
+                off_screen=True,
+                window_size=[_FINE * pixels for pixels in look.size],
+                lighting="none",
+                theme=theme,
+            )
+        self.plotter.set_background(look.background)
+        self.plotter.enable_parallel_projection()
+        self.plotter.disable_anti_aliasing()  # images are rendered finer, and reduced
+        light = pyvista.Light(position=(-0.35, 0.45, 1.0), light_type="camera light")
+        self.plotter.add_light(light)
+        self._meshes: dict[str, pyvista.PolyData] = {}
+
+    # -- what stands in it ------------------------------------------------------------------------
+
+    def density(self, points: Array, cells: NDArray[np.int64], log10_rho: Array) -> None:
+        """A density on the unit sphere.
+
+        Args:
+            points: vertices, (n, 3) unit vectors.
+            cells: triangles, (m, 3) numbers of vertices.
+            log10_rho: at the vertices, relative to uniform, (n,).
+        """
+        values = self._in_reach(log10_rho)
+        known = self._meshes.get("density")
+        if known is not None and known.n_points == len(points) and known.n_cells == len(cells):
+            known.points[:] = points
+            known.point_data["normals"][:] = points
+            known.point_data["value"][:] = values
+            known.point_data["value"].VTKObject.Modified()
+            known.Modified()
+            return
+        mesh = self._surface(points, cells)
+        mesh.point_data["value"] = values
+        self._add("density", mesh, scalars="value", **self._coloured())
+
+    def _surface(self, points: Array, cells: NDArray[np.int64]) -> pyvista.PolyData:
+        mesh = self._pv.PolyData.from_regular_faces(np.array(points, dtype=np.float64), cells)
+        # The surface is the sphere, whatever the triangles: a vertex is its own normal.
+        mesh.point_data["normals"] = np.array(points, dtype=np.float64)
+        mesh.point_data.active_normals_name = "normals"
+        return mesh
+
+    def _in_reach(self, values: Array) -> Array:
+        """Values with voids cut before they are interpolated: the edge to one is all void."""
+        values = np.asarray(values, dtype=np.float64)
+        if self.limits is None:
+            low = max(float(values.min()), -2.0)
+            self.limits = low, max(float(values.max()), low + 0.5)
+        return np.maximum(values, self.limits[0] - 0.5)
+
+    def _coloured(self) -> dict[str, object]:
+        return {"cmap": self.look.cmap, "clim": self.limits, "show_scalar_bar": False}
+
+    def _add(self, name: str, mesh: pyvista.PolyData, **looks: object) -> pyvista.Actor:
+        """Put a mesh in place of what had this name; lit softly, unless ``lighting`` is False."""
+        self._meshes[name] = mesh
+        lit = {"ambient": _AMBIENT, "diffuse": _DIFFUSE, "specular": 0.0}
+        actor = self.plotter.add_mesh(
+            mesh, name=name, reset_camera=False, render=False, **{**lit, **looks}
+        )
+        actor.prop.interpolation = "phong"
+        return actor
+
+    def ball(self) -> None:
+        """A plain sphere, for what stands on it."""
+        grid = self._pv.Icosphere(radius=1.0, nsub=4)
+        points = grid.points / np.linalg.norm(grid.points, axis=1)[:, None]
+        colour = "#f6f6f6" if self.look.style == "light" else "#2a2a30"
+        self._add("ball", self._surface(points, grid.regular_faces), color=colour)
+
+    def curve(self, points: Array, values: Array) -> None:
+        """A density on the circle: a tube over it, as high and in such colours as the density.
+
+        Args:
+            points: (n, 2) unit vectors, or (n, 3) with a third coordinate that is not looked at.
+            values: log10 of the density relative to uniform, (n,).
+        """
+        order = np.argsort(np.arctan2(points[:, 1], points[:, 0]))
+        order = np.append(order, order[0])
+        kept = self._in_reach(values)[order]
+        assert self.limits is not None
+        low, high = self.limits
+        height = _HEIGHT * np.clip((kept - low) / (high - low), 0.0, 1.0)
+        line = self._pv.lines_from_points(np.column_stack([points[order, :2], height]))
+        line.point_data["value"] = kept
+        tube = line.tube(radius=_TUBE, n_sides=24)
+        foot = np.linspace(0.0, 2.0 * np.pi, 361)
+        floor = np.stack([np.cos(foot), np.sin(foot), np.zeros_like(foot)], axis=1)
+        self._lines("floor", [floor], self.look.ink, 1.0, 0.4)
+        self._add("curve", tube, scalars="value", **self._coloured())
+
+    def tokens(self, points: Array, colours: NDArray[np.int64]) -> None:
+        """Tokens on the unit sphere, of which 20 000 are shown.
+
+        Args:
+            points: (n, 3) unit vectors.
+            colours: for each, (n,): which of ``CLUSTER_COLOURS``, -1: grey.
+        """
+        if "density" not in self._meshes and "ball" not in self._meshes:
+            self.ball()
+        n = len(points)
+        if n > TOKENS_SHOWN:
+            chosen = np.random.default_rng(0).permutation(n)[:TOKENS_SHOWN]
+            points, colours = points[chosen], np.asarray(colours)[chosen]
+        # Grey below the others: what is drawn last is on top of what is as near.
+        order = np.argsort(np.asarray(colours) >= 0, kind="stable")
+        cloud = self._pv.PolyData(_ABOVE * np.asarray(points, dtype=np.float64)[order])
+        cloud.point_data["rgb"] = _rgb(np.asarray(colours)[order])
+        side = _FINE * min(self.look.size)
+        # About the same ink for few and many, but neither blots nor dots smaller than a pixel.
+        size = side * min(max(0.55 / math.sqrt(len(points)), 0.006), 0.022)
+        self._add(
+            "tokens", cloud, scalars="rgb", rgb=True, style="points", point_size=size,
+            render_points_as_spheres=True, ambient=0.6, diffuse=0.4,
+        )  # fmt: skip
+
+    def arrows(self, points: Array, vectors: Array) -> None:
+        """Arrows on the unit sphere along tangent vectors, evenly spread.
+
+        Args:
+            points: (n, 3) unit vectors; those nearest to some hundred even places have an arrow.
+            vectors: (n, 3); the longest has an arrow of a sixth of the radius, others in
+                proportion, but none is shorter than a tenth of it.
+        """
+        chosen = np.unique(cKDTree(points).query(spread_points(min(_ARROWS, len(points))))[1])
+        lengths = np.linalg.norm(vectors[chosen], axis=1)
+        chosen, lengths = chosen[lengths > 0.0], lengths[lengths > 0.0]
+        if not len(chosen):
+            self.plotter.remove_actor("arrows", render=False)
+            return
+        at = self._pv.PolyData(1.01 * np.asarray(points, dtype=np.float64)[chosen])
+        at.point_data["way"] = vectors[chosen] / lengths[:, None]
+        at.point_data["length"] = _LONGEST * np.maximum(lengths / lengths.max(), 0.1)
+        shape = self._pv.Arrow(
+            tip_length=0.35, tip_radius=0.14, shaft_radius=0.05, tip_resolution=12,
+            shaft_resolution=8,
+        )  # fmt: skip
+        made = at.glyph(orient="way", scale="length", geom=shape)
+        self._add("arrows", made, color="white" if "density" in self._meshes else self.look.ink)
+
+    def rings(self, centres: Array) -> None:
+        """Rings around places that hold much mass in an area too small to see, (c, 3)."""
+        colour = "white" if "density" in self._meshes else self.look.ink
+        self._lines("rings", [ring(centre).T for centre in centres], colour, 1.6, 0.9)
+
+    def graticule(self) -> None:
+        """Parallels and meridians, each 30 degrees, of the third coordinate axis."""
+        on_colours = "density" in self._meshes
+        colour = "white" if on_colours or self.look.style == "dark" else "#737373"
+        self._lines("graticule", graticule(), colour, 0.9, 0.28 if on_colours else 0.35)
+
+    def _lines(
+        self, name: str, lines: list[Array], colour: str, width: float, opacity: float
+    ) -> None:
+        """Lines (p, 3) just above the sphere, some ``width`` pixels wide in an image of 600."""
+        if not lines:
+            self.plotter.remove_actor(name, render=False)
+            return
+        ends = np.cumsum([0, *(len(line) for line in lines)])
+        cells = [np.r_[b - a, a:b] for a, b in itertools.pairwise(ends)]
+        made = self._pv.PolyData(_ABOVE * np.concatenate(lines), lines=np.concatenate(cells))
+        self._add(
+            name, made, color=colour, opacity=opacity, lighting=False,
+            line_width=_FINE * max(width * min(self.look.size) / 600.0, 0.5),
+        )  # fmt: skip
+
+    # -- images of it -----------------------------------------------------------------------------
+
+    def image(self, toward: Array | None = None) -> NDArray[np.uint8]:
+        """An image from one side, parallel projection, (h, w, 3).
+
+        The third coordinate axis points up where it can; a sphere fills the shorter side but for
+        the margin.
+
+        Args:
+            toward: unit vector towards the viewer; None: the camera of the look, else an oblique
+                view.
+        """
+        if toward is None:
+            toward = np.array(self.look.camera or (1.0, -1.0, 0.7))
+        toward = np.asarray(toward, dtype=np.float64) / np.linalg.norm(toward)
+        camera = self.plotter.camera
+        centre = np.zeros(3)
+        if "curve" in self._meshes:
+            centre[2] = 0.5 * _HEIGHT
+        camera.focal_point = tuple(centre)
+        camera.position = tuple(centre + 5.0 * toward)
+        camera.up = tuple(frame_towards(toward)[1])
+        width, height = self.look.size
+        room = MARGIN + (0.5 * _HEIGHT if "curve" in self._meshes else 0.0)
+        camera.parallel_scale = room * max(height / width, 1.0)
+        camera.clipping_range = (2.0, 8.0)
+        self.plotter.render()  # a screenshot alone is of what was rendered last
+        shown = self.plotter.screenshot(None, return_img=True)
+        assert shown is not None
+        fine = Image.fromarray(np.ascontiguousarray(shown[:, :, :3]))
+        return np.asarray(fine.reduce(_FINE))
+
+    def close(self) -> None:
+        """Let go of the window; a second call does nothing."""
+        self.plotter.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _rgb(colours: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Numbers of colours as red, green and blue, (n, 3)."""
+    table = [[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (*CLUSTER_COLOURS, "#7f7f7f")]
+    return np.array(table, dtype=np.uint8)[colours]
