@@ -11,6 +11,7 @@ import pytest
 from cases import GEOMETRIES, small, small_tokens
 
 import meanfield as mf
+from meanfield.analysis.clustertable import clusters_of_density, clusters_of_tokens
 from meanfield.analysis.equiangular import Equiangular, equiangular_curve, equiangular_time
 from meanfield.analysis.pairlaw import TokenPairs, law_of_power
 from meanfield.analysis.staircase import plateaus
@@ -119,6 +120,13 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "quantise": (lambda b: quantise(b, 3), set()),
     "plateaus": (lambda b: plateaus(RNG.random(2), RNG.random(2), flat=b), set()),
     "plateaus t": (lambda b: plateaus(b, np.ones(2)), {"list"}),
+    "clusters_of_tokens": (
+        lambda b: clusters_of_tokens(b, np.ones(1), np.zeros(1, dtype=int)),
+        set(),
+    ),
+    "clusters_of_tokens labels": (lambda b: clusters_of_tokens(X, np.ones(len(X)), b), set()),
+    "clusters_of_density": (lambda b: clusters_of_density(b, np.ones(12)), set()),
+    "clusters_of_density rho": (lambda b: clusters_of_density(mf.icosphere(0), b), set()),
     "law_of_power": (lambda b: law_of_power(b, 3, 8), {"list"}),
     "TokenPairs": (lambda b: TokenPairs(b, 8), {"list"}),
     "law_of_power d": (lambda b: law_of_power(np.ones(3), b, 8), {"five"}),

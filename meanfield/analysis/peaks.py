@@ -17,7 +17,7 @@ from meanfield.geometry.mesh import IntArray, Mesh, mesh_edges
 from meanfield.geometry.sphere import Array
 from meanfield.geometry.unionfind import root_of
 
-__all__ = ["PROMINENCE", "PeakCounter", "moved_clusters"]
+__all__ = ["PROMINENCE", "PeakCounter", "moved_basins", "moved_clusters"]
 
 PROMINENCE = math.log(2.0)
 """How far a peak of log rho must stand out to be a cluster."""
@@ -60,12 +60,24 @@ class PeakCounter:
         Args:
             rho, mass: (n,) density and masses at the vertices, in the order of the mesh.
         """
-        if self.count(rho) == 0:
+        basin = self.basins(rho)
+        inside = basin >= 0
+        if not np.any(inside):
             return 0.0
+        return float(np.bincount(basin[inside], weights=mass[inside]).max())
+
+    def basins(self, rho: Array) -> IntArray:
+        """The peak (a vertex) of the cluster that each vertex belongs to, (n,); -1: of none.
+
+        As ``largest`` says; there are as many peaks as ``count`` says, and each is in its own
+        basin.
+        """
+        if self.count(rho) == 0:
+            return np.full(len(rho), -1, dtype=np.int64)
         log_rho = np.log(np.maximum(rho, 1e-300))
         order = np.argsort(-log_rho, kind="stable").astype(np.int32)
-        basin = _basins(self._start, self._neighbour, log_rho, order, PROMINENCE)
-        return float(np.bincount(basin, weights=mass).max())
+        found: IntArray = _basins(self._start, self._neighbour, log_rho, order, PROMINENCE)
+        return found
 
 
 @nb.njit(cache=True)
@@ -181,6 +193,17 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
         log_rho, mass: (n,) at the vertices.
         near: an edge (chord) up to this length is short, one up to 100 times that becomes so.
     """
+    basin = moved_basins(mesh, log_rho, mass, near)
+    return len(np.unique(basin[basin >= 0]))
+
+
+def moved_basins(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> IntArray:
+    """The peak (a vertex) of the cluster that each vertex belongs to, (n,); -1: of none.
+
+    Of a density on a mesh that has moved; clusters and arguments as for ``moved_clusters``. A
+    vertex belongs to the cluster that the way up leads to, along the edges with the highest
+    saddles, and of equal ones along the steepest.
+    """
     n, edges = mesh.n_vertices, mesh_edges(mesh)
     x = mesh.manifold.lift(mesh.points)
     length = np.linalg.norm(x[edges[:, 0]] - x[edges[:, 1]], axis=1)
@@ -201,36 +224,52 @@ def moved_clusters(mesh: Mesh, log_rho: Array, mass: Array, near: float) -> int:
     saddle = np.minimum(np.min(height[ends], axis=1), bound)
     apart = ends[:, 0] != ends[:, 1]
     ends, saddle = ends[apart], saddle[apart]
-    order = np.argsort(-saddle, kind="stable")
+    order = np.lexsort((-np.max(height[ends], axis=1), -saddle))
     members = np.bincount(group)
     collapsed = (members > 1) & (np.bincount(group, weights=mass) >= 0.01)
     solid = np.where(members > 1, np.where(collapsed, 1, -1), 0)
-    return int(_join_peaks(ends[order], saddle[order], height, solid, PROMINENCE))
+    basin = _join_peaks(ends[order], saddle[order], height, solid, PROMINENCE)
+    # The highest vertex of a group stands for it, of equal ones the first.
+    by_height = np.lexsort((np.arange(n), -log_rho))
+    groups, first = np.unique(group[by_height], return_index=True)
+    peak = np.empty(len(height), dtype=np.int64)
+    peak[groups] = by_height[first]
+    return np.asarray(np.where(basin >= 0, peak[basin], -1)[group])
 
 
 @nb.njit(cache=True)
-def _join_peaks(ends: IntArray, saddle: Array, height: Array, solid: IntArray, least: float) -> int:
+def _join_peaks(
+    ends: IntArray, saddle: Array, height: Array, solid: IntArray, least: float
+) -> IntArray:
     """Join hills over falling saddles; where two meet, the lower one ends.
 
-    ``solid``: 1: a peak whatever the saddle, -1: none, 0: by its prominence.
+    ``solid``: 1: a peak whatever the saddle, -1: none, 0: by its prominence. Gives the peak whose
+    basin each belongs to; -1: that of the highest hill, which is no peak itself.
     """
-    parent = np.arange(height.size)
-    peaks, bottom = 0, np.inf
+    parent = np.arange(height.size)  # of hills
+    joined = np.arange(height.size)  # of basins
+    bottom = np.inf
     for k in range(ends.shape[0]):
         a, b = root_of(parent, ends[k, 0]), root_of(parent, ends[k, 1])
         if a == b:
             continue
         # The root of a hill is its peak; what is no peak by its mass never is one.
         if (solid[a] < 0) != (solid[b] < 0):
-            low, high = (a, b) if solid[a] < 0 else (b, a)
+            a_is_low = solid[a] < 0
         else:
-            low, high = (a, b) if height[a] < height[b] else (b, a)
+            a_is_low = height[a] < height[b]
+        low, high, across = (a, b, ends[k, 1]) if a_is_low else (b, a, ends[k, 0])
         prominent = height[low] > 0.0 and height[low] - saddle[k] >= least
-        if solid[low] > 0 or (solid[low] == 0 and prominent):
-            peaks += 1
+        if not (solid[low] > 0 or (solid[low] == 0 and prominent)):
+            # What the low hill holds of other peaks stays theirs.
+            joined[low] = root_of(joined, across)
         parent[low] = high
         bottom = saddle[k]
     root = root_of(parent, 0)
-    if solid[root] > 0 or (height[root] > 0.0 and height[root] - bottom >= least):
-        peaks += 1
-    return peaks
+    alone = not (solid[root] > 0 or (height[root] > 0.0 and height[root] - bottom >= least))
+    basin = np.empty(height.size, dtype=np.int64)
+    for v in range(height.size):
+        basin[v] = root_of(joined, v)
+        if alone and basin[v] == root:
+            basin[v] = -1
+    return basin

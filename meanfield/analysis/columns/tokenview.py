@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from meanfield.analysis.clustertable import CLUSTER_MASS
 from meanfield.analysis.columns.view import Totals, View, energies_of, power_of, totals_of
 from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.geometry.manifolds import of_vectors
@@ -16,7 +17,6 @@ from meanfield.geometry.sphere import Array
 __all__ = ["TokenView"]
 
 _MOMENTS = 8  # directions of second moments and of the mean that a table of tokens has at most
-_CLUSTER_MASS = 0.01  # tokens that are a cluster hold this share at least
 
 
 class TokenView(View):
@@ -100,7 +100,7 @@ class TokenView(View):
     @property
     def clusters(self) -> int:
         """Number of groups that hold at least 1 % of the mass."""
-        return int(np.count_nonzero(self._masses >= _CLUSTER_MASS))
+        return int(np.count_nonzero(self._masses >= CLUSTER_MASS))
 
     @property
     def largest_cluster(self) -> float:
