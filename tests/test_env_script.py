@@ -11,6 +11,7 @@ what would otherwise never end.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -358,7 +359,7 @@ def direct(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 def test_usage() -> None:
     asked = direct("--help")
     assert asked.returncode == 0
-    assert asked.stdout.startswith("usage: scripts/env [--help] COMMAND")
+    assert asked.stdout.startswith("usage: scripts/env [--help | --kernel] COMMAND")
     assert asked.stderr == ""
     nothing = direct()
     assert nothing.returncode == 2
@@ -405,6 +406,24 @@ def test_first_call_sets_up_and_the_second_does_not(checkout: Checkout) -> None:
     assert second.returncode == 127
     assert "setting up" not in second.stderr
     assert len(checkout.calls("mmdebstrap")) == len(checkout.calls("python -m pip")) == 1
+
+
+def test_kernel_for_jupyter(checkout: Checkout, tmp_path: Path) -> None:
+    data = tmp_path / 'da"ta'
+    made = checkout.run("--kernel", JUPYTER_DATA_DIR=str(data))
+    assert made.returncode == 0 and made.stdout == "", made.stderr
+    spec = json.loads((data / "kernels" / "meanfield" / "kernel.json").read_text())
+    script = str(checkout.folder / "scripts" / "env")
+    assert spec["argv"] == [script, "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    assert (spec["language"], spec["env"]) == ("python", {"MEANFIELD_ENV_KIND": "userland"})
+    assert checkout.kind() == "userland"
+
+    (tmp_path / "file").touch()
+    wrong = checkout.run("--kernel", JUPYTER_DATA_DIR=str(tmp_path / "file"))
+    assert wrong.returncode == 1 and "cannot be made" in wrong.stderr
+    assert checkout.run("--kernel", "python").returncode == 1
+    inside = direct("--kernel")
+    assert inside.returncode == 1 and "leave it first" in inside.stderr
 
 
 def test_placeholders_are_plain_files(checkout: Checkout) -> None:
