@@ -17,6 +17,7 @@ from meanfield.cli import (
     compare,
     converge,
     distance,
+    doctor,
     help,
     info,
     mesh,
@@ -61,6 +62,7 @@ _VERBS = (
     branch,
     mesh,
     warm_up,
+    doctor,
     help,
     schema,
 )
