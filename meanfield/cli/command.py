@@ -109,6 +109,23 @@ class _Version(argparse.Action):
         parser.exit(0)
 
 
+class _Completion(argparse.Action):
+    """Prints what a shell needs to complete verbs and options; shtab writes it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: object, shell: object, *__: object
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            raise InputError(
+                '--print-completion: shtab is not installed, expected it: pip install "meanfield'
+                '[completion]", or pip install shtab'
+            ) from None
+        say(shtab.complete(parser, shell=str(shell)).rstrip())
+        parser.exit(0)
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="meanfield",
@@ -122,6 +139,13 @@ def _parser() -> Parser:
         action=_Version,
         nargs=0,
         help="show the versions of meanfield, DOLFINx, Python",
+    )
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what this shell needs to complete verbs and options: eval it, or keep it where "
+        "the shell looks for completions",
     )
     verbs = Verbs(parser, "verbs", "VERB")
     for verb in _VERBS:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import plain
 from fakeruns import Calls, error_line
@@ -67,7 +69,7 @@ def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 def test_cheap_answers_load_nothing_heavy(option: str, start: Start) -> None:
     """What makes the answer slow must not be imported: a clock would say it less reliably."""
     code = (
-        "import sys; from meanfield.cli import main; assert main([sys.argv[1]]) == 0;"
+        "import sys; from meanfield.cli import main; assert cli.main([sys.argv[1]]) == 0;"
         "heavy = {'dolfinx', 'mpi4py', 'scipy', 'numba', 'matplotlib', 'meshio', 'h5py', 'ducc0'};"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
@@ -221,3 +223,18 @@ def test_a_refusal_under_mpirun_is_one_line_and_exit_code_2(here: Path, start: S
     assert done.code == 2
     (ours,) = done.lines("meanfield: ")
     assert "meanfield: error: " in ours and "results/small is a file" in ours
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_verbs_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--print-completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert "stationary" in text and "--dry-run" in text
+
+
+def test_doctor_tells_what_a_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["python"].startswith(platform.python_version())
+    assert f"numpy {np.__version__}" in rows["libraries"]
+    assert {"MPI", "threads", "dolfinx", "OpenGL", "kernels", "folder"} <= set(rows)
