@@ -39,6 +39,10 @@ class Output:
     """Of the fields of characteristics: "moving", the points themselves with their masses; "fixed",
     the density that their history tells at the vertices of the case's mesh (rho, log10_rho and
     velocity; no masses), so that pictures and distances are right where the flow tears apart."""
+    coordinates: Flag = True
+    """Of tokens in d > 3: all d coordinates in the particle file, n d numbers at each output (of a
+    million tokens in d = 768 in single precision 3 GB); false: their projections to three
+    dimensions alone."""
     figures: Flag = True
     """Draw the figures at the end."""
     checkpoint_minutes: Number = Field(default=5.0, ge=0.0)

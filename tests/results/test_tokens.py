@@ -23,6 +23,7 @@ from meanfield.geometry.sphere import (
     uniform_points,
 )
 from meanfield.results.formats import INNER_PRODUCT_EDGES, read_fields, read_tokens_file
+from meanfield.results.formats.vtkhdf import temporal
 from meanfield.results.formats.vtkhdf.fields import FieldWriter
 from meanfield.results.formats.vtkhdf.tokens import TokenWriter
 
@@ -91,6 +92,9 @@ def test_pyvista_reads_every_step(
         np.testing.assert_array_equal(grid["cluster"], cluster)
         np.testing.assert_array_equal(grid["id"], np.arange(n))
         np.testing.assert_array_equal(grid["mass"], tokens.masses)
+        if d > 3:
+            np.testing.assert_array_equal(grid["coordinates"], x.astype(precision))
+        assert ("coordinates" in grid.point_data) == (d > 3)
         assert grid["cluster"].dtype == grid["id"].dtype == np.int32
         assert grid.points.dtype == grid["velocity"].dtype == precision
         # One vertex cell a token, the k-th of the k-th point.
@@ -139,18 +143,24 @@ def test_read_tokens_file_gives_back_what_was_written(tmp_path: Path, n: int, d:
     back = read_tokens_file(path)
     assert back.times.tolist() == TIMES
     assert (back.n, back.d) == (n, d)
-    assert set(back.names) == {"cluster", "velocity"} and set(back.static) == {"id", "mass"}
+    names = {"cluster", "velocity", "coordinates"} if d > 3 else {"cluster", "velocity"}
+    assert set(back.names) == names and set(back.static) == {"id", "mass"}
     for k, t in enumerate(TIMES):
         x, cluster, velocity = tokens.at(t)
         np.testing.assert_array_equal(back.points(k), in_space(x))
+        np.testing.assert_array_equal(back.coordinates(k), x)
+        assert back.coordinates(k).dtype == np.float64
         np.testing.assert_array_equal(back.read("velocity", k), in_space(velocity))
         np.testing.assert_array_equal(back.read("cluster", k), cluster)
         assert back.read("cluster", k).dtype == np.int64
     np.testing.assert_array_equal(back.points(-1), back.points(3))
+    np.testing.assert_array_equal(back.coordinates(-1), tokens.at(TIMES[-1])[0])
     np.testing.assert_array_equal(back.read("mass"), tokens.masses)
     np.testing.assert_array_equal(back.read("id"), np.arange(n))
     with pytest.raises(IndexError, match="step 4 of"):
         back.points(4)
+    with pytest.raises(IndexError, match="step 4 of"):
+        back.coordinates(4)
     with pytest.raises(InputError, match="did you mean 'cluster'"):
         back.read("clusters", 0)
 
@@ -192,6 +202,54 @@ def test_a_frame_chooses_the_coordinates_shown(tmp_path: Path) -> None:
         TokenWriter(path, 6, 20, frame=frame[:2])
     with pytest.raises(ValueError, match="d = 3 needs none"):
         TokenWriter(path, 3, 20, frame=np.eye(3))
+
+
+def test_pyvista_reads_coordinates_of_any_number(tmp_path: Path) -> None:
+    tokens, path = Tokens(20, 768), tmp_path / "particles.vtkhdf"
+    tokens.write(path, TIMES)
+    for k in (2, 0):
+        grid = Viewer(path).step(k)
+        np.testing.assert_array_equal(
+            grid["coordinates"], tokens.at(TIMES[k])[0].astype(np.float32)
+        )
+
+
+def test_coordinates_are_left_out_where_they_are_not_wanted(tmp_path: Path) -> None:
+    tokens, path = Tokens(300, 40), tmp_path / "particles.vtkhdf"
+    tokens.write(tmp_path / "all.vtkhdf", TIMES, compression="none")
+    tokens.write(path, TIMES[:3], compression="none", coordinates=False)
+    tokens.write(path, TIMES[3:], compression="none", coordinates=False, resume_at=TIMES[2])
+    back = read_tokens_file(path)
+    np.testing.assert_array_equal(back.points(3), tokens.at(2.5)[0][:, :3].astype(np.float32))
+    with pytest.raises(InputError, match=r"projections of tokens in d = 40 .*output.coordinates"):
+        back.coordinates(3)
+    # n d numbers of 4 bytes at each step are what they cost.
+    more = (tmp_path / "all.vtkhdf").stat().st_size - path.stat().st_size
+    assert more == pytest.approx(4 * 300 * 40 * len(TIMES), rel=0.05)
+    with pytest.raises(InputError, match=r"resume with the output\.coordinates of the run"):
+        tokens.write(tmp_path / "all.vtkhdf", [3.0], coordinates=False, resume_at=2.5)
+
+
+def test_a_file_of_before_coordinates_goes_on_without(tmp_path: Path) -> None:
+    tokens, path = Tokens(20, 6), tmp_path / "particles.vtkhdf"
+    tokens.write(path, TIMES[:2], coordinates=False)  # as earlier versions wrote it
+    tokens.write(path, TIMES[2:], resume_at=TIMES[1])
+    back = read_tokens_file(path)
+    assert back.times.tolist() == TIMES and set(back.names) == {"cluster", "velocity"}
+    np.testing.assert_array_equal(back.points(3), tokens.at(2.5)[0][:, :3].astype(np.float32))
+
+
+def test_chunks_are_what_hdf5_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of wide rows is cut into equal chunks; one of narrow rows never is."""
+    monkeypatch.setattr(temporal, "_LARGEST_CHUNK", 300)
+    tokens, path = Tokens(101, 20), tmp_path / "particles.vtkhdf"
+    tokens.write(path, TIMES, precision="float64")
+    with h5py.File(path) as file:
+        data = file["VTKHDF/PointData"]
+        assert data["coordinates"].chunks == (34, 20)  # three of them
+        assert data["velocity"].chunks == (101, 3)
+    for k, t in enumerate(TIMES):
+        np.testing.assert_array_equal(read_tokens_file(path).coordinates(k), tokens.at(t)[0])
 
 
 def test_inner_products_of_all_pairs(tmp_path: Path) -> None:
@@ -433,6 +491,7 @@ def test_resumed_series_equals_the_uninterrupted_one(tmp_path: Path, d: int) -> 
     np.testing.assert_array_equal(a.times, b.times)
     for k in range(5):
         np.testing.assert_array_equal(a.points(k), b.points(k))
+        np.testing.assert_array_equal(a.coordinates(k), b.coordinates(k))
         for name in ("cluster", "velocity", "id", "mass"):
             np.testing.assert_array_equal(a.read(name, k), b.read(name, k))
         if d > 3:

@@ -337,3 +337,26 @@ def test_clusters_are_told_by_their_angle() -> None:
         for angle in (0.5, 0.01)
     )
     assert few < many
+
+
+@pytest.mark.parametrize("kind", ["sphere", "circle", "d = 8", "layers, d = 8"])
+def test_the_particle_file_has_the_tokens_to_the_last_bit(kind: str, tmp_path: Path) -> None:
+    seen: list[Array] = []
+    case = few_tokens({**KINDS[kind], "output.precision": "float64", "time.outputs": [0.5]})
+    result = run(case, tmp_path / "run", observers=[lambda solver: seen.append(solver.x.copy())])
+    tokens = read_tokens_file(tmp_path / "run" / "particles.vtkhdf")
+    assert len(tokens.times) == len(seen) == 3
+    for k, x in enumerate(seen):
+        np.testing.assert_array_equal(tokens.coordinates(k), x)
+    np.testing.assert_array_equal(tokens.coordinates(-1), result.solver.x)
+
+
+def test_coordinates_may_be_left_out(tmp_path: Path) -> None:
+    case = few_tokens({**ANY, "output.coordinates": False})
+    run(case, tmp_path / "run")
+    tokens = read_tokens_file(tmp_path / "run" / "particles.vtkhdf")
+    assert tokens.points(0).shape == (50, 3)
+    with pytest.raises(mf.InputError, match=r"output\.coordinates = false"):
+        tokens.coordinates(0)
+    with pytest.raises(mf.InputError, match=r"differs .* in output\.coordinates"):
+        run(few_tokens({**ANY, "time.end": 2.0}), tmp_path / "run", resume=True)

@@ -45,6 +45,7 @@ def same_run(one: Path, two: Path) -> None:
     np.testing.assert_array_equal(left.times, right.times)
     for k in range(len(left.times)):
         np.testing.assert_array_equal(left.points(k), right.points(k))
+        np.testing.assert_array_equal(left.coordinates(k), right.coordinates(k))
         for name in ("cluster", "velocity"):
             np.testing.assert_array_equal(left.read(name, k), right.read(name, k))
         if left.d > 3:

@@ -103,6 +103,7 @@ class Format(Protocol):
         precision: str,
         compression: str,
         resume_at: float | None,
+        coordinates: bool,
     ) -> TokenFile:
         """Open a file of tokens for writing; see ``vtkhdf.TokenWriter`` for the arguments."""
 
@@ -116,6 +117,7 @@ class Format(Protocol):
         precision: str,
         compression: str,
         resume_at: float | None,
+        coordinates: bool,
     ) -> TokenFile:
         """The same with the length of each token."""
 
@@ -223,7 +225,8 @@ class TokenSeries(ABC):
         n: number of tokens.
         d: ambient dimension of the sphere.
         frame: for d > 3 the (3, d) rows that the points are coordinates along, else None.
-        names: names of the data that change with time: "cluster", "velocity".
+        names: names of the data that change with time: "cluster", "velocity"; for d > 3
+            "coordinates", too, unless the run was told to leave them out.
         static: names of those that do not: "id", "mass".
     """
 
@@ -243,8 +246,8 @@ class TokenSeries(ABC):
         """Data of the tokens at step ``k`` (negative: from the end).
 
         Returns:
-            ``velocity``: (n, 3) doubles; ``mass``: (n,) doubles; ``cluster``, ``id``: (n,)
-            integers.
+            ``velocity``: (n, 3) doubles; ``coordinates``: (n, d) doubles; ``mass``: (n,) doubles;
+            ``cluster``, ``id``: (n,) integers.
 
         Raises:
             InputError: if the file has no such data or cannot be read.
@@ -259,6 +262,25 @@ class TokenSeries(ABC):
         step = _step(self.path, self.times, k) if name in self.names else None
         values = self._read(name, step)
         return values.astype(np.int64 if values.dtype.kind == "i" else np.float64)
+
+    def coordinates(self, k: int) -> Array:
+        """Tokens at step ``k`` (negative: from the end), (n, d), as doubles: all coordinates.
+
+        In the precision of the file; at float64 they are those of the run to the last bit.
+
+        Raises:
+            InputError: d > 3, and the file has their projections alone.
+            IndexError: if there is no such step.
+        """
+        if self.d <= 3:
+            return self.points(k)[:, : self.d]
+        if "coordinates" not in self.names:
+            raise InputError(
+                f"{self.path} has no coordinates: found the projections of tokens in d = {self.d} "
+                "to three dimensions (points), as of earlier versions or with output.coordinates = "
+                "false; expected a run with output.coordinates = true"
+            )
+        return self.read("coordinates", k)
 
     def inner_products(self, k: int) -> Array:
         """Parts of the pairs of tokens with <x_i, x_j> in each bin, for d > 3.

@@ -66,6 +66,7 @@ class TokenTrack(Track):
             precision=output.precision,
             compression=output.compression,
             resume_at=resume_at,
+            coordinates=output.coordinates,
         )
 
     def gathered(self) -> Callable[[], None]:

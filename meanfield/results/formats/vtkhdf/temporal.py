@@ -38,7 +38,7 @@ _ROOM = 2**16
 """Bytes that a step may take beside twice its data: tables of a file, and entries for each step."""
 
 _LARGEST_CHUNK = 2**27
-"""Rows: HDF5 allows 4 GB a chunk, and a row has up to three doubles."""
+"""Rows of three doubles: HDF5 allows 4 GB a chunk."""
 
 _PARTS = {"Connectivity": np.int64, "Offsets": np.int64, "Types": np.uint8}
 _PART_OFFSETS = ("PartOffsets", "CellOffsets", "ConnectivityIdOffsets")
@@ -227,8 +227,8 @@ class TemporalWriter(ABC):
         """Make a data set of ``n`` values of this shape a step, below ``/VTKHDF``."""
         # One chunk is one step: appending compresses each value once and touches nothing that was
         # there before; reading one step touches nothing else.
-        chunk = min(self._n, _LARGEST_CHUNK)
-        _growing(self._file["VTKHDF"], name, shape, dtype, chunk, self._filters)
+        chunks = -(-self._n * max(3, int(np.prod(shape))) // (3 * _LARGEST_CHUNK))
+        _growing(self._file["VTKHDF"], name, shape, dtype, -(-self._n // chunks), self._filters)
 
     def _create_point_data(self, name: str, components: int, dtype: Any) -> None:
         """Make point data that change."""

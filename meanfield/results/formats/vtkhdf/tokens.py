@@ -2,8 +2,8 @@
 
 Owns what is in the file and how tokens of any dimension become points in three. Knows nothing of
 solvers, and is no record to go on from: that is the checkpoint's. Points are stored in single
-precision unless asked otherwise, so that their lengths are 1 to 1e-7 only, and of tokens in more
-than three dimensions the file has three coordinates.
+precision unless asked otherwise, so that their lengths are 1 to 1e-7 only. Of tokens in more than
+three dimensions they are projections; all d coordinates are data of the points, ``coordinates``.
 
 The group ``/meanfield`` keeps the ambient dimension, the frame of those coordinates and, where they
 do not tell how near tokens are to each other (d > 3), the distribution of inner products.
@@ -34,6 +34,7 @@ __all__ = ["LengthWriter", "TokenWriter", "read"]
 
 _KIND = "particle file"
 _LENGTH = "PointData/length"
+_COORDINATES = "PointData/coordinates"
 _VERTEX = 1  # VTK's number for cells of one point
 
 # Out of sight of VTK: it has nothing to do with points or cells.
@@ -51,8 +52,9 @@ class TokenWriter(TemporalWriter):
     coordinates of their projection onto the three rows of ``frame``. Velocities likewise, so that
     they are those of the points shown.
 
-    For d > 3 each step also keeps the distribution of the inner products <x_i, x_j>, i < j, each
-    weighted by m_i m_j: of all pairs or, above 400 000, of a fixed sample.
+    For d > 3 each step also keeps ``coordinates``, all d of them (n d numbers in the precision of
+    the file, before compression), and the distribution of the inner products <x_i, x_j>, i < j,
+    each weighted by m_i m_j: of all pairs or, above 400 000, of a fixed sample.
 
     Args:
         path: the file to make; an existing one is replaced unless ``resume_at`` is given.
@@ -60,9 +62,11 @@ class TokenWriter(TemporalWriter):
         n: number of tokens, at least 1.
         masses: (n,) masses as they are to be stored; None: 1/n each.
         frame: (3, d) orthonormal rows, for d > 3 only; None: the first three axes.
-        precision: "float32" or "float64", how points and velocities are stored.
+        precision: "float32" or "float64", how points, velocities and coordinates are stored.
         compression: "gzip" or "none".
         resume_at: append to an existing file after dropping its steps with t > resume_at.
+        coordinates: whether there are those, for d > 3. A file of an earlier version that has none
+            goes on without.
 
     Raises:
         InputError: if precision or compression is not one of those, or the file to resume is
@@ -83,6 +87,7 @@ class TokenWriter(TemporalWriter):
         precision: str = "float32",
         compression: str = "gzip",
         resume_at: float | None = None,
+        coordinates: bool = True,
     ) -> None:
         if d < 2 or n < 1:
             raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
@@ -96,7 +101,7 @@ class TokenWriter(TemporalWriter):
         if self._with_lengths:
             self._rows += (_LENGTH,)
         if d > 3:
-            self._rows += (_INNER_PRODUCTS,)
+            self._rows += (_INNER_PRODUCTS, _COORDINATES) if coordinates else (_INNER_PRODUCTS,)
             self._pairs = chosen_pairs(n)
         self._begin(resume_at)
 
@@ -112,6 +117,8 @@ class TokenWriter(TemporalWriter):
         if self._frame is not None:
             self._file["meanfield"]["frame"] = self._frame
             self._create_per_step("inner_products", len(INNER_PRODUCT_EDGES) - 1)
+        if _COORDINATES in self._rows:
+            self._create_point_data("coordinates", self._d, self._dtype)
 
     def _resume(self) -> Array:
         old = _describe(self._file, self.path)
@@ -132,6 +139,13 @@ class TokenWriter(TemporalWriter):
             raise InputError(
                 f"{wanted}: found {root['Points'].dtype}, expected {self._dtype}; "
                 "resume with the output.precision of the run"
+            )
+        if "coordinates" not in old.names:
+            self._rows = tuple(name for name in self._rows if name != _COORDINATES)
+        elif self._d > 3 and _COORDINATES not in self._rows:
+            raise InputError(
+                f"{wanted}: found all coordinates, expected none; resume with the "
+                "output.coordinates of the run"
             )
         return old.times
 
@@ -179,6 +193,8 @@ class TokenWriter(TemporalWriter):
             values[_LENGTH] = np.asarray(length, dtype=np.float64)
         if self._d > 3:
             values[_INNER_PRODUCTS] = inner_products(x, self._masses, self._pairs)[None]
+        if _COORDINATES in self._rows:
+            values[_COORDINATES] = stored_vectors("position", x, self._shape, None, self._dtype, t)
         self._append(t, values)
 
 
