@@ -35,7 +35,7 @@ __all__ = [
 CLUSTER_MASS = 0.01
 """Tokens that are a cluster hold this share of the mass at least."""
 
-_ROUND_OFF = 1e-9  # of a sum of masses
+_ROUND_OFF = 1e-12  # of a sum of masses
 _NOWHERE = 1e-9  # length of a mean from which on it has a direction
 
 

@@ -28,6 +28,7 @@ __all__ = ["RunFolder", "listed"]
 
 CASE_FILE = "case.toml"
 SERIES_FILE = "series.csv"
+CLUSTERS_FILE = "clusters.csv"
 LOG_FILE = "run.log"
 CHECKPOINT_FILE = "checkpoint.npz"
 PREVIOUS_FILE = "checkpoint.previous.npz"
@@ -79,6 +80,11 @@ class RunFolder:
     def pairs_path(self) -> Path:
         """Inner products of pairs against time."""
         return self.path / PAIRS_FILE
+
+    @property
+    def clusters_path(self) -> Path:
+        """The clusters against time."""
+        return self.path / CLUSTERS_FILE
 
     @property
     def fields_path(self) -> Path:

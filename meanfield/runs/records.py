@@ -14,6 +14,7 @@ from meanfield.case import Case
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
+from meanfield.results.clusters import write_clusters
 from meanfield.results.folder import RunFolder, listed
 from meanfield.results.series import Changed, SeriesWriter
 from meanfield.runs.restart import ENTRY, Restart, before, identity, told
@@ -141,7 +142,7 @@ class Records:
         Args:
             about: for run.json.
             timings, notes: likewise; changed, as pictures take time and may fail.
-            draw: whether there is time for pictures.
+            draw: whether there is time for the table of clusters, and for pictures.
         """
         if self.folder is None:
             return
@@ -149,18 +150,33 @@ class Records:
         # A run that is ended while it draws has ended well before.
         self._write_end(about, timings, notes)
         self.folder.log(f"stopped: {about['stop_reason']}, t = {about['t']:g}")
-        if draw and self.case.output.figures:
-            from meanfield.figures import make_figures
-
+        if draw:
             start = time.perf_counter()
-            try:
-                about["figures"] = [picture.name for picture in make_figures(self.folder)]
-            except Exception as error:  # a picture that fails must not lose the run
-                text = f"the figures could not be drawn: {error}"
-                notes.append(text)
-                warnings.warn(text, MeanfieldWarning, stacklevel=1)
+            self._conclude(self.folder, about, notes)
             timings["output"] += time.perf_counter() - start
             self._write_end(about, timings, notes)
+
+    def _conclude(self, folder: RunFolder, about: dict[str, object], notes: list[str]) -> None:
+        """Make what is made of the files: what fails must not lose the run, and is told."""
+
+        def clusters() -> None:
+            write_clusters(folder)
+
+        def pictures() -> None:
+            from meanfield.figures import make_figures
+
+            about["figures"] = [picture.name for picture in make_figures(folder)]
+
+        made: dict[str, Callable[[], None]] = {"clusters.csv could not be written": clusters}
+        if self.case.output.figures:
+            made["the figures could not be drawn"] = pictures
+        for what, make in made.items():
+            try:
+                make()
+            except Exception as error:
+                text = f"{what}: {error}"
+                notes.append(text)
+                warnings.warn(text, MeanfieldWarning, stacklevel=1)
 
     def abandon(self, reason: str) -> None:
         """Close the files after an error that the loop does not know."""

@@ -142,6 +142,7 @@ LONG = ("--set", "time.end=1e6", "--set", "solver.cfl=0.01", "--set", "time.outp
 PREVIOUS = "checkpoint.previous.npz"
 FILES = {
     "case.toml", "run.json", "series.csv", "fields.vtkhdf", "run.log", "checkpoint.npz", PREVIOUS,
+    "clusters.csv",
 }  # fmt: skip
 """What the run of a density leaves, but for pictures."""
 

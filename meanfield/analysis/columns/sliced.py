@@ -26,7 +26,7 @@ class SlicedView(CharacteristicView):
     def clusters(self) -> int:
         """Number of peaks of the slice that has most."""
         solver = self.solver
-        near, by = self._near, solver.of_slices
+        near, by = self.near, solver.of_slices
         each = zip(by(solver.moved_mesh().points), by(self._log_rho), by(solver.mass), strict=True)
         return max(
             moved_clusters(replace(solver.one, points=x), log_rho, m * solver.slices, near)

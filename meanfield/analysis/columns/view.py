@@ -334,11 +334,11 @@ class CharacteristicView(View):
     def clusters(self) -> int:
         """Number of peaks (``moved_clusters``)."""
         solver = self.solver
-        return moved_clusters(solver.moved_mesh(), self._log_rho, solver.mass, self._near)
+        return moved_clusters(solver.moved_mesh(), self._log_rho, solver.mass, self.near)
 
     @property
-    def _near(self) -> float:
-        """Length of an edge that has collapsed."""
+    def near(self) -> float:
+        """Length (a chord) of an edge that has collapsed."""
         return _COLLAPSED * self.solver.longest_edge
 
     @property

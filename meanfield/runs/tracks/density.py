@@ -325,6 +325,7 @@ class LagrangianTrack(_MeshTrack):
         placed: dict[str, object] = {"start": origin.kind, "points": self.solver.n}
         if origin.kind != "mesh":
             placed["chart_time"] = origin.time
+        placed["collapsed_edge"] = CharacteristicView(self.solver).near
         return {**super().about(), "largest_rho_written": most, **placed}
 
     def restored(self) -> list[str]:
