@@ -33,6 +33,7 @@ from meanfield.case.reference import check_top_level
 from meanfield.case.slices import settled_slices
 from meanfield.case.solvers import Auto, Density, Eulerian, Lagrangian, Layers, Solver, Tokens
 from meanfield.case.time import Time
+from meanfield.case.titles import MAX_TITLE, escaped, resolved_title
 from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.laws import (
@@ -53,7 +54,6 @@ _FREE = {"title", "output.figures", "output.checkpoint_minutes"}
 
 _WEIGHTS = "model.pretrained.folder"
 
-MAX_TITLE = 1000  # letters: they are drawn above each picture
 MAX_STEPS = 1e9  # of a fixed length: more would take years
 MAX_BETA_FLOAT32 = 80.0  # e^88 is the largest float32
 
@@ -144,7 +144,8 @@ class Case:
     """
 
     title: Annotated[Text, BeforeValidator(_one_line)] = "Mean-field self-attention"
-    """One line for people."""
+    """One line for people; ``{model.beta}`` stands for what the case has for that key, and
+    ``{model.beta:.2f}`` for it in that format. A brace that is meant is written twice: {{ or }}."""
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
     """Of every random number of the run."""
     geometry: Geometry
@@ -212,6 +213,14 @@ class Case:
                 "initial: a zonal geometry needs a law that is symmetric about the last "
                 "coordinate axis (directions along e_d only)"
             )
+        try:
+            resolved_title(self.title, self._told())
+        except InputError as error:
+            raise InputError(f"title: {error}") from None
+
+    def _told(self) -> Mapping[str, object]:
+        """The table that a title has its values from; made only where it has some."""
+        return self.to_dict() if "{" in self.title else {}
 
     def _check_steps(self) -> None:
         if isinstance(self.solver, Layers):
@@ -297,6 +306,8 @@ class Case:
         initial = raw.get("initial")
         if recorded and isinstance(initial, Mapping):
             raw = {**raw, "initial": _Table(initial, Path(base_dir), recorded=True)}
+        if recorded and isinstance(title := raw.get("title"), str):
+            raw = {**raw, "title": escaped(title, raw)}
         return made_from(cls, raw, base_dir)
 
     # ---- writing -----------------------------------------------------------------------------
@@ -330,6 +341,11 @@ class Case:
         return emit_toml(self.to_dict())
 
     # ---- questions ---------------------------------------------------------------------------
+
+    @property
+    def heading(self) -> str:
+        """The title with its values, as it is shown: "beta = {model.beta}" -> "beta = 4"."""
+        return resolved_title(self.title, self._told())
 
     def output_times(self) -> tuple[float, ...]:
         """Give all output times, ascending, with 0 and the end."""

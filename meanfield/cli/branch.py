@@ -77,6 +77,7 @@ def _branch(args: argparse.Namespace) -> int:
     problem = problem.with_secondary() if args.secondary else problem
     folder = output_folder(args, "-branch")
     written = folder / "branch.csv"
+    shown = problem.over(args.parameter, args.start, args.end)
     words = problem_words(problem, 0.0 if args.parameter == "kappa" else problem.model.kappa)
     interval = f"{args.parameter} from {args.start:g} to {args.end:g}"
     try:
@@ -88,7 +89,7 @@ def _branch(args: argparse.Namespace) -> int:
             folder,
             overwrite=args.overwrite,
             progress=args.progress,
-            announce=lambda: announce(problem.title, f"{words}, {interval} -> {folder}"),
+            announce=lambda: announce(shown.title, f"{words}, {interval} -> {folder}"),
         )
     except KeyboardInterrupt as stop:
         return ended(code_of(stop), f"interrupted: the points so far are in {written}")

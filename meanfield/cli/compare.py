@@ -157,7 +157,7 @@ def _clouds(args: argparse.Namespace) -> int:
     words, total = case_words(case), settle(case, clouds).reference
     if isinstance(case.solver, Particles):
         words = case_words(replace(case, solver=replace(case.solver, number=total, tokens="iid")))
-    lines = [case.title, f"{words}, against particles -> {folder}"]
+    lines = [case.heading, f"{words}, against particles -> {folder}"]
     if other is not None:
         lines.append(f"particles with {', '.join(args.particles_set)}")
     try:

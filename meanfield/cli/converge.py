@@ -95,7 +95,7 @@ def _converge(args: argparse.Namespace) -> int:
         _tell(plan, folder)
         return 0
     require_dolfinx()
-    lines = [case.title, f"{case_words(case)}, {key} {_listed(plan)} -> {folder}"]
+    lines = [plan.title, f"{case_words(case)}, {key} {_listed(plan)} -> {folder}"]
     try:
         found = converge(
             case,
@@ -119,7 +119,7 @@ def _listed(plan: ConvergencePlan) -> str:
 
 
 def _tell(plan: ConvergencePlan, folder: Path) -> None:
-    rows = [("case", plan.case.title), ("folder", str(folder)), (plan.key, _listed(plan))]
+    rows = [("case", plan.title), ("folder", str(folder)), (plan.key, _listed(plan))]
     for name, case in plan.cases.items():
         rows.append((name.rpartition("/")[2], case_words(case)))
     say(table(rows))

@@ -54,13 +54,14 @@ def _problem_rows(folder: RunFolder, run: Mapping[str, object]) -> Iterator[Row]
     """What was solved, and how far."""
     import tomllib
 
+    from meanfield.figures.reading import title_of
     from meanfield.results.folder import listed
 
     try:
         case = tomllib.loads(folder.case_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {folder.case_path}: {error}") from None
-    yield "title", str(case.get("title", ""))
+    yield "title", title_of(folder)
     yield "geometry", ", ".join(_pairs(case.get("geometry", {})))
     yield "model", ", ".join(_pairs(case.get("model", {})))
     yield "stopped", str(run.get("stop_reason") or "not yet: it is still running, or was killed")

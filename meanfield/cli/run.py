@@ -148,7 +148,7 @@ def _simulated(args: argparse.Namespace, case_path: Path, folder_path: Path) -> 
         overwrite=args.overwrite,
         resume=args.resume,
         progress=args.progress,
-        announce=lambda: announce(case.title, f"{words} -> {folder_path}", *told),
+        announce=lambda: announce(case.heading, f"{words} -> {folder_path}", *told),
     )
 
 

@@ -169,7 +169,7 @@ def _tell(plan: Plan, folder: Path, resume: bool) -> None:
         state = f"REFUSED: {error}"
     told = estimate(plan, folder if resume else None)
     rows: list[Row] = [
-        ("case", plan.points[0].case.title),
+        ("case", plan.title),
         ("folder", f"{folder} ({state})"),
         ("sweep", plan_words(plan)),
         *((axis.label, _values(axis.values)) for axis in plan.axes),

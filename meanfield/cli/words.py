@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meanfield.case.words import model_words
+
 if TYPE_CHECKING:
-    from meanfield.case import Case, Geometry, Model
+    from meanfield.case import Case
     from meanfield.case.intime import NumberInTime
     from meanfield.steady.problem import Problem
 
@@ -72,16 +74,6 @@ def mesh_words(case: Case) -> str:
         where = "a chart if there is one" if solver.start == "auto" else "a chart"
         return f"{on.describe()}, {case.geometry.vertex_count:,} points, from {where}{words}"
     return f"{case.geometry.words()}{words}"
-
-
-def model_words(model: Model, geometry: Geometry, kappa: NumberInTime) -> str:
-    """Words for the interaction on a geometry, and for the noise if there is some."""
-    noise = f", kappa = {kappa:g}" if isinstance(kappa, float) else ", kappa in time"
-    if not kappa:
-        noise = ""
-    if kappa and model.exponent != 1.0:
-        noise += f", m = {model.exponent:g}"
-    return f"{model.on(geometry).describe()}{noise}"
 
 
 def case_words(case: Case) -> str:

@@ -14,7 +14,7 @@ from meanfield.analysis.centres import renyi_centres
 from meanfield.case import Case
 from meanfield.case.centres import centre_distance
 from meanfield.errors import InputError
-from meanfield.figures.reading import time_scale, title_of
+from meanfield.figures.reading import parameters_of, time_scale, title_of
 from meanfield.figures.style import angle_axis, drawing, footnote, headline, number, save
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.geometry.sphere import Array
@@ -82,7 +82,7 @@ def plot_centres(run: RunFolder) -> Path:
         told = f"coloured: {len(centres)} Renyi centres of {tokens.n} tokens"
         few = f"the first {_MOST} are drawn" if tokens.n > _MOST else ""
         footnote(figure, f"{told}, farther than {number(distance)} from those before them", few)
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("centres.png"))
 
 

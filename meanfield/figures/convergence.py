@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from meanfield.figures.reading import title_of
+from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     FAINT,
@@ -54,7 +54,7 @@ def plot_convergence(run: RunFolder) -> Path:
         if table.reference_edge > 0.0:
             dotted += ", the error of the reference allowed for"
         footnote(figure, f"against {table.against}", dotted)
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("convergence.png"))
 
 

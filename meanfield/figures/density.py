@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.figures import globe
-from meanfield.figures.reading import energy_at, title_of
+from meanfield.figures.reading import energy_at, parameters_of, title_of
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import (
     FAINT,
@@ -77,7 +77,7 @@ def plot_density(run: RunFolder) -> Path:
             figure = _draw_sphere(fields, *_at_rest(fields, name, steps), times)
         else:
             figure = _draw_profile(fields, name, steps)
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("density.png"))
 
 

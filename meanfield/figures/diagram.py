@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meanfield.case import Model, Unmeshed
-from meanfield.figures.reading import case_table, is_finished
+from meanfield.figures.reading import case_table, is_finished, parameters_of
 from meanfield.figures.style import CLUSTER_COLOURS, FAINT, drawing, headline, save
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import PARAMETER_NAMES
@@ -68,7 +68,7 @@ def plot_branch(run: RunFolder) -> Path:
         figure = _draw_diagram(
             str(about["parameter"]), branches, events, _falls(run, about), degree
         )
-        headline(figure, str(about["title"]))
+        headline(figure, str(about["title"]), parameters_of(run))
         return save(figure, run.figure("branch.png"))
 
 

@@ -20,7 +20,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from meanfield.figures.reading import title_of
+from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     FAINT,
     INK,
@@ -70,13 +70,15 @@ def has_numbers(run: RunFolder) -> bool:
 def plot_against_t(run: RunFolder) -> Path:
     """Draw ``figures/distance-against-t.png``."""
     path = run.figure("distance-against-t.png")
-    return draw_against_t(path, read_rows(run), title=title_of(run))
+    return draw_against_t(path, read_rows(run), title=title_of(run), parameters=parameters_of(run))
 
 
 def plot_against_n(run: RunFolder) -> Path:
     """Draw ``figures/distance-against-n.png``."""
     path, d = run.figure("distance-against-n.png"), read_reference(run.path).manifold.d
-    return draw_against_n(path, read_rows(run), d=d, title=title_of(run))
+    return draw_against_n(
+        path, read_rows(run), d=d, title=title_of(run), parameters=parameters_of(run)
+    )
 
 
 # -- against n ------------------------------------------------------------------------------------
@@ -89,6 +91,7 @@ def draw_against_n(
     d: int = 3,
     times: Sequence[float] | None = None,
     title: str = "",
+    parameters: str = "",
 ) -> Path:
     """Draw W_p of n particles to the density against n, with the sampling floor.
 
@@ -102,7 +105,7 @@ def draw_against_n(
             ``w2_high`` and the same three with ``floor_w2``; further keys are ignored.
         d: ambient dimension.
         times: which to show; None: up to four, the first and the last included.
-        title: above the figure.
+        title, parameters: above the figure.
 
     Returns:
         ``path``.
@@ -134,7 +137,7 @@ def draw_against_n(
             line = Line2D([], [], color="0.3", linestyle=":", linewidth=1.0, label=_rate_label(d))
             handles.append(line)
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
-        headline(figure, title)
+        headline(figure, title, parameters)
         return save(figure, Path(path))
 
 
@@ -182,14 +185,14 @@ def _rate_label(d: int) -> str:
 # -- against t ------------------------------------------------------------------------------------
 
 
-def draw_against_t(path: str | Path, rows: Rows, *, title: str = "") -> Path:
+def draw_against_t(path: str | Path, rows: Rows, *, title: str = "", parameters: str = "") -> Path:
     """Draw W_p against t for each n, with the sampling floor; below, the ratio of the two.
 
     Args:
         path: the file to make.
         rows: one for each n and t as for :func:`draw_against_n`, with ``ratio_w2``,
             ``ratio_w2_low`` and ``ratio_w2_high`` besides. W2 and W1 have a column each.
-        title: above the figure.
+        title, parameters: above the figure.
 
     Returns:
         ``path``.
@@ -234,7 +237,7 @@ def draw_against_t(path: str | Path, rows: Rows, *, title: str = "") -> Path:
         ]
         handles.append(Line2D([], [], color=FAINT, linestyle="--", linewidth=1.0, label="floor"))
         axes[0, -1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        headline(figure, title)
+        headline(figure, title, parameters)
         return save(figure, Path(path))
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from meanfield.errors import InputError
-from meanfield.figures.reading import energy_at, time_scale, title_of
+from meanfield.figures.reading import energy_at, parameters_of, time_scale, title_of
 from meanfield.figures.style import (
     drawing,
     footnote,
@@ -66,7 +66,7 @@ def plot_pairs(run: RunFolder) -> Path:
         over_time.set_ylim(-1.0, 1.0)
         blur = float(table.blur.max())
         footnote(figure, f"density smoothed by up to {blur:.2g} rad first" if blur else "")
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("pairs.png"))
 
 

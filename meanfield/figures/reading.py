@@ -10,12 +10,20 @@ import tomllib
 import numpy as np
 from matplotlib.axes import Axes
 
+from meanfield.case.titles import resolved_title
 from meanfield.errors import InputError
 from meanfield.figures.style import is_geometric, logarithmic_time
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 
-__all__ = ["case_table", "energy_at", "is_finished", "time_scale", "title_of"]
+__all__ = [
+    "case_table",
+    "energy_at",
+    "is_finished",
+    "parameters_of",
+    "time_scale",
+    "title_of",
+]
 
 
 def is_finished(run: RunFolder, kind: str) -> bool:
@@ -40,8 +48,29 @@ def case_table(run: RunFolder) -> dict[str, object]:
 
 
 def title_of(run: RunFolder) -> str:
-    """The title of the case, or ""."""
-    return str(case_table(run).get("title", ""))
+    """The title of the case with the values that it names, or ""."""
+    told = _told(run).get("title")
+    if isinstance(told, str):
+        return told
+    table = case_table(run)  # of an earlier version, or one that was stopped before it told
+    title = str(table.get("title", ""))
+    try:
+        return resolved_title(title, table)
+    except InputError:
+        return title
+
+
+def parameters_of(run: RunFolder) -> str:
+    """Words for the parameters in effect: "sa, beta = 4, V = +I, kappa = 0, S^2, ..."; or ""."""
+    told = _told(run).get("parameters")
+    return told if isinstance(told, str) else ""
+
+
+def _told(run: RunFolder) -> dict[str, object]:
+    try:
+        return run.read_run()
+    except InputError:
+        return {}
 
 
 def energy_at(run: RunFolder, times: Array) -> Array | None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from meanfield.analysis.staircase import plateaus
 from meanfield.errors import InputError
-from meanfield.figures.reading import time_scale, title_of
+from meanfield.figures.reading import parameters_of, time_scale, title_of
 from meanfield.figures.style import CLUSTER_COLOURS, FAINT, INK, drawing, headline, save
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
@@ -72,7 +72,7 @@ def plot_series(run: RunFolder) -> Path:
         clusters.margins(x=0.015)
         time_scale(clusters, run, t)
         figure.align_ylabels(axes)
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("energy.png"))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.figures import globe
-from meanfield.figures.reading import title_of
+from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     INK,
@@ -69,6 +69,7 @@ def plot_side_by_side(run: RunFolder) -> Path:
         tokens,
         clusters=[cluster_labels(x, _CLUSTER_ANGLE) for x in tokens] if on_sphere else None,
         title=title_of(run),
+        parameters=parameters_of(run),
     )
 
 
@@ -81,6 +82,7 @@ def draw_side_by_side(
     *,
     clusters: Sequence[NDArray[np.int64]] | None = None,
     title: str = "",
+    parameters: str = "",
 ) -> Path:
     """Draw a density and particles at the same times in the same view.
 
@@ -95,7 +97,7 @@ def draw_side_by_side(
         densities: at each time (vertices,), with respect to the uniform measure.
         clouds: at each time (n, d) unit vectors of equal mass.
         clusters: at each time (n,) integers, for colours (sphere only).
-        title: above the figure.
+        title, parameters: above the figure.
 
     Returns:
         ``path``.
@@ -118,7 +120,7 @@ def draw_side_by_side(
             figure = _globes_side_by_side(mesh, moments, rho, tokens, labels)
         else:
             figure = _profiles_side_by_side(mesh, moments, rho, tokens)
-        headline(figure, title)
+        headline(figure, title, parameters)
         return save(figure, Path(path))
 
 

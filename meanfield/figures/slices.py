@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.figures import globe
-from meanfield.figures.reading import title_of
+from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     angle_axis,
     angle_label,
@@ -69,7 +69,7 @@ def plot_slices(run: RunFolder) -> Path:
             figure = _draw_spheres(fields, steps)
         else:
             figure = _draw_maps(fields, steps)
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("slices.png"))
 
 

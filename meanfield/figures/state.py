@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meanfield.figures import globe
-from meanfield.figures.reading import is_finished
+from meanfield.figures.reading import is_finished, parameters_of
 from meanfield.figures.style import (
     FAINT,
     INK,
@@ -61,7 +61,7 @@ def plot_state(run: RunFolder) -> Path:
             on = Latitudes(d) if "theta" in data.point_data else of_vectors(d)
             points = on.from_space(data.points, data.point_data.__getitem__)
             figure, rings = _draw_profile(on, points, log_rho), ""
-        headline(figure, str(about["title"]))
+        headline(figure, str(about["title"]), parameters_of(run))
         footnote(figure, _words(about, numbers), rings)
         return save(figure, run.figure("density.png"))
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
+from meanfield.figures.mathwords import folded, number
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.scenes.views import CLUSTER_COLOURS
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 _MOST_DECADES = 14  # that an axis of time names one by one
+_TITLE, _SMALL = 9.5, 7.5  # points
 _DPI = 150  # eight shaded discs stay below 300 kB
 _STYLE: dict[str, object] = {
     "font.family": "sans-serif",
@@ -142,23 +146,44 @@ def percent(part: float) -> str:
     return f"{100.0 * part:.0f}\N{THIN SPACE}%"
 
 
-def number(value: float) -> str:
-    """A time as mathtext: with four digits if that is all of it, else with three."""
-    text = f"{value:.4g}"
-    if float(text) != value:
-        text = f"{value:.3g}"
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        return rf"{mantissa}\times 10^{{{int(exponent)}}}"
-    return text
+def headline(figure: Figure, title: str, parameters: str = "") -> None:
+    """Put a title above a figure, and below it a smaller line; what is empty is left out.
+
+    Args:
+        figure: not drawn yet.
+        title: of the run.
+        parameters: in effect, in words: see ``reading.parameters_of``.
+    """
+    width = figure.get_figwidth()
+    # Some 14 letters to the inch, and of the smaller ones 17.
+    heads = folded(title, max(int(14 * width), 20))
+    lines = folded(parameters, max(int(17 * width), 24))
+    if not lines:
+        if heads:
+            figure.suptitle("\n".join(heads), fontsize=_TITLE)
+        return
+    # Letters of two sizes are no title that a layout knows: an empty one keeps the room for them.
+    count = len(heads) + math.ceil(len(lines) * _SMALL / _TITLE)
+    room = figure.suptitle("\n".join([" "] * count), fontsize=_TITLE)
+    figure.add_artist(_Within(room, "\n".join(heads), True, fontsize=_TITLE))
+    figure.add_artist(_Within(room, "\n".join(lines), False, fontsize=_SMALL, color=FAINT))
 
 
-def headline(figure: Figure, title: str) -> None:
-    """Put a title above a figure, unless it is empty."""
-    if title:
-        # Some 14 letters to the inch; a title is text, whatever dollar signs it has.
-        lines = textwrap.fill(title, max(int(14 * figure.get_figwidth()), 20))
-        figure.suptitle(lines, fontsize=9.5, parse_math=False)
+class _Within(Text):
+    """Letters at the top or at the foot of an empty title, wherever the layout puts that."""
+
+    def __init__(self, room: Text, text: str, top: bool, **style: object) -> None:
+        super().__init__(0.5, 1.0, text, ha="center", va="top" if top else "bottom", **style)
+        self._room, self._top = room, top
+        self.set_in_layout(False)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it where there is room now."""
+        assert self.figure is not None
+        box = self._room.get_window_extent(renderer)
+        place = 0.5 * (box.x0 + box.x1), box.y1 if self._top else box.y0
+        self.set_position(self.figure.transSubfigure.inverted().transform(place))
+        super().draw(renderer)
 
 
 def footnote(figure: Figure, *parts: str) -> None:

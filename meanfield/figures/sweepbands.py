@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from meanfield.figures.reading import parameters_of
 from meanfield.figures.style import (
     INK,
     drawing,
@@ -111,7 +112,7 @@ def plot_bands(run: RunFolder) -> Path:
         part = f"{len(points)} of {len(values)} points" if shown else ""
         single = table.realisations == 1
         footnote(figure, "" if single else told, counts(table), part)
-        headline(figure, sweep_title(run, table))
+        headline(figure, sweep_title(run, table), parameters_of(run))
         return save(figure, run.figure("sweep_bands.png"))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from meanfield.figures.reading import parameters_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     drawing,
@@ -78,7 +79,7 @@ def plot_curves(run: RunFolder) -> Path:
         dashed = "dashed: equiangular tokens" if np.isfinite(theory).any() else ""
         bands = "" if table.realisations == 1 else "bands: two standard errors"
         footnote(figure, counts(table), bands, dashed)
-        headline(figure, sweep_title(run, table))
+        headline(figure, sweep_title(run, table), parameters_of(run))
         return save(figure, run.figure("sweep_curves.png"))
 
 

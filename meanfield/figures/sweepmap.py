@@ -14,6 +14,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from meanfield.figures.reading import parameters_of
 from meanfield.figures.style import (
     drawing,
     footnote,
@@ -86,7 +87,7 @@ def plot_map(run: RunFolder) -> Path:
         total = len(table.finished) // len(shown[0].x)
         part = f"{len(shown)} of {total} panels" if total > len(shown) else ""
         footnote(figure, counts(table), *_legend(table, theory), part)
-        headline(figure, sweep_title(run, table))
+        headline(figure, sweep_title(run, table), parameters_of(run))
         return save(figure, run.figure("sweep_map.png"))
 
 

@@ -17,6 +17,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from meanfield.figures.reading import parameters_of
 from meanfield.figures.style import drawing, footnote, headline, is_geometric, number, save
 from meanfield.figures.sweepreading import (
     column_label,
@@ -130,7 +131,7 @@ def plot_plane(run: RunFolder) -> Path:
             if _contours(ax, plane, theory, _THEORY, "--"):
                 notes.append("dashed: theory")
         footnote(figure, *notes, plane.held)
-        headline(figure, sweep_title(run, table))
+        headline(figure, sweep_title(run, table), parameters_of(run))
         return save(figure, run.figure("sweep_plane.png"))
 
 

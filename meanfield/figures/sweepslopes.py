@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.special import stdtrit
 
+from meanfield.figures.reading import parameters_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     drawing,
@@ -151,7 +152,7 @@ def plot_slopes(run: RunFolder) -> Path:
         slopes = "dotted: power laws, with 95 % confidence" if logarithmic else ""
         dashed = "dashed: orthogonal tokens" if np.isfinite(shown.theory[used]).any() else ""
         footnote(figure, counts(table), "bars: two standard errors", slopes, dashed)
-        headline(figure, sweep_title(run, table))
+        headline(figure, sweep_title(run, table), parameters_of(run))
         return save(figure, run.figure("sweep_slopes.png"))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from meanfield.errors import InputError
 from meanfield.figures import globe
-from meanfield.figures.reading import case_table, energy_at, time_scale, title_of
+from meanfield.figures.reading import case_table, energy_at, parameters_of, time_scale, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     CLUSTER_MASS,
@@ -79,7 +79,7 @@ def plot_tokens(run: RunFolder) -> Path:
                 figure = _draw_sphere_tokens(tokens, steps)
             else:
                 figure = _draw_inner_products(tokens, steps, _on_whole_sphere(run, tokens.d))
-        headline(figure, title_of(run))
+        headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("particles.png"))
 
 

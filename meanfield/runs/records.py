@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.case import Case
+from meanfield.case.words import record_of
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
 from meanfield.geometry.sphere import Array
@@ -85,6 +86,7 @@ class Records:
             "started": self._about.get("started", utc_now()),
             "ended": None,
             "stop_reason": None,
+            **record_of(self.case, self.track.solver.interaction.describe()),
             **self.track.about(),
         }
         folder.write_case(self.case)

@@ -51,7 +51,9 @@ def open_folder(
     model = problem.model
     about = {**about, "interaction": model.describe(), "energy_kind": model.on(problem.geometry)
              .energy_kind}  # fmt: skip
-    run.write_run({**provenance(), **about, "started": utc_now(), "ended": None,
+    without = [str(about["parameter"]).rpartition(".")[2]] if "parameter" in about else []
+    told = {"title": problem.title, "parameters": problem.parameters(without)}
+    run.write_run({**provenance(), **told, **about, "started": utc_now(), "ended": None,
                    "stop_reason": None})  # fmt: skip
     return run
 

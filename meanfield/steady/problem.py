@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from meanfield.case import (
     read_table,
 )
 from meanfield.case.terms import constant_kappa
+from meanfield.case.titles import literally, resolved_title
+from meanfield.case.words import left_of, noise_words
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law
 from meanfield.geometry.manifolds import Latitudes, Manifold
@@ -34,13 +36,16 @@ from meanfield.steady.symmetry import AXIAL, Symmetry, symmetry_named
 
 __all__ = ["Problem", "first_of"]
 
+_UNUSED = ("solver", "time", "output")
+"""Sections that play no part."""
+
 
 @dataclass(frozen=True)
 class Problem:
     """What defines a stationary state: a case without its solver and its times.
 
     Attributes:
-        title: one line for people.
+        title: one line for people, with the values that it names.
         geometry, model, initial: as in a case; ``model.kappa`` is positive for a state.
         table: the resolved tables, as they go into case.toml.
         symmetry: of branches: see ``symmetry.symmetry_named``.
@@ -69,6 +74,9 @@ class Problem:
         path = Path(path)
         raw = read_table(path, overrides)
         solver = raw.pop("solver", None)
+        unused = {name: value for name, value in raw.items() if name in ("time", "output")}
+        title = raw["title"]
+        raw["title"] = literally(title)  # what it names may be in a section that is not used
         raw["time"], raw["output"] = {"end": 1.0}, {}
         kappa: Any = 0.0  # checked with the model that gets it
         if isinstance(given := raw.get("model"), Mapping):
@@ -80,35 +88,66 @@ class Problem:
         try:
             case = Case.from_dict(raw, path.parent)
             model = dataclasses.replace(case.model, kappa=kappa)
-            return cls._of(case, model, solver if isinstance(solver, Mapping) else None)
+            used = solver if isinstance(solver, Mapping) else None
+            return cls._of(case, str(title), model, used, unused)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
     @classmethod
     def from_case(cls, case: Case) -> Problem:
         """Take geometry, model and initial law of a case."""
-        return cls._of(case, case.model, as_table(case.solver))
+        unused: dict[str, object] = {
+            "time": case.time.table(), "output": as_table(case.output)
+        }  # fmt: skip
+        return cls._of(case, case.title, case.model, as_table(case.solver), unused)
 
     @classmethod
-    def of(cls, given: GivenCase) -> Problem:
-        """Take a case, the path of a case file, or a table.
+    def of(cls, given: Problem | GivenCase) -> Problem:
+        """Take a case, the path of a case file, or a table; a problem is what it is.
 
         Raises:
             InputError: what is no case.
         """
+        if isinstance(given, Problem):
+            return given
         if isinstance(given, str | os.PathLike):
             return cls.from_toml(given)
         return cls.from_case(as_case(given))
 
     @classmethod
-    def _of(cls, case: Case, model: Model, solver: Mapping[str, object] | None) -> Problem:
-        table = case.to_dict()
+    def _of(
+        cls,
+        case: Case,
+        title: str,
+        model: Model,
+        solver: Mapping[str, object] | None,
+        unused: Mapping[str, object],
+    ) -> Problem:
+        table = {**case.to_dict(), "title": title}
         table["model"] = {**case.model.table(), "kappa": constant_kappa(model.kappa)}
         for name in ("solver", "time", "output"):
             table.pop(name)
         if solver is not None:
             table["solver"] = dict(solver)
-        return cls(case.title, case.geometry, model, case.initial, table)
+        try:
+            shown = resolved_title(title, {**unused, **table}, unused=_UNUSED)
+        except InputError as error:
+            raise InputError(f"title: {error}") from None
+        return cls(shown, case.geometry, model, case.initial, table)
+
+    def over(self, parameter: str, start: float, end: float) -> Problem:
+        """The same, with a title that shows the interval of a parameter, if it names that."""
+        words = f"{start:g} to {end:g}"
+        keys = [f"model.{parameter}", f"model.interaction.{parameter}"]
+        template = str(self.table["title"])
+        title = resolved_title(template, self.table, dict.fromkeys(keys, words), _UNUSED)
+        return dataclasses.replace(self, title=title)
+
+    def parameters(self, without: Sequence[str] = ()) -> str:
+        """What is in effect, in words, but for parameters that vary."""
+        model, on = self.model, self.geometry
+        words = [*model.on(on).describe().split(", "), *noise_words(model), on.manifold.symbol]
+        return ", ".join(left_of(words, without))
 
     def with_symmetry(self, name: str) -> Problem:
         """The same, for branches of states with a symmetry.

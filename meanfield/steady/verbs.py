@@ -156,7 +156,7 @@ def stationary(
         InputError: what cannot be done, before anything is written.
         BrokenInvariantError: no convergence.
     """
-    problem = problem if isinstance(problem, Problem) else Problem.of(problem)
+    problem = Problem.of(problem)
     equation, kind = problem.equation(), problem.manifold.name
     with RunFolder.claimed(folder, "stationary"):
         RunFolder.check(folder, overwrite)
@@ -340,7 +340,7 @@ def branch(
         BrokenInvariantError: a state was not found; the points so far are in the folder.
         KeyboardInterrupt: Ctrl-C; likewise.
     """
-    problem = problem if isinstance(problem, Problem) else Problem.of(problem)
+    problem = Problem.of(problem).over(parameter, start, end)
     equation = _first_equation(problem, parameter, start, end)
     with RunFolder.claimed(folder, "branch"):
         RunFolder.check(folder, overwrite)

@@ -19,6 +19,8 @@ import numpy as np
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, Lagrangian, Tokens, as_case
+from meanfield.case.titles import resolved_title, values_in_words
+from meanfield.case.words import parameters_in_words
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.results.convergence import QUANTITIES, ConvergenceTable
 from meanfield.results.folder import RunFolder, listed
@@ -62,6 +64,19 @@ class ConvergencePlan:
     reference: str
     check: str
     against: Against
+
+    @property
+    def title(self) -> str:
+        """That of the case, with all resolutions where it names one."""
+        changed = {f"geometry.{self.key}": values_in_words(list(self.errors.values()))}
+        return resolved_title(self.case.title, self.case.to_dict(), changed)
+
+    def told(self) -> dict[str, object]:
+        """Title and what is in effect of all runs, for run.json."""
+        return {
+            "title": self.title,
+            "parameters": parameters_in_words(self.case, without=[self.key]),
+        }
 
     @property
     def words(self) -> str:
@@ -273,7 +288,7 @@ def _open_folder(path: Path, plan: ConvergencePlan, overwrite: bool, resume: boo
                 "other resolutions may be asked for, anything else in another folder"
             )
         record = {**before, **asked, "stop_reason": None, "ended": None}
-    folder.write_run(record)
+    folder.write_run({**record, **plan.told()})
     folder.write_case(plan.case)
     return folder
 

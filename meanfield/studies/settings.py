@@ -17,6 +17,7 @@ import numpy as np
 
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, Output, Particles, Unmeshed
+from meanfield.case.words import record_of
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import uniform_points
 from meanfield.results.comparison import comparison_record
@@ -171,8 +172,8 @@ def open_folder(path: Path, settings: Settings, overwrite: bool, resume: bool) -
         InputError: it cannot be written, or was begun with other settings.
     """
     before: dict[str, object] = {}
-    about = {**provenance(), **settings.describe(), "digests": _digests(settings),
-             "law": _law(settings)}  # fmt: skip
+    about = {**provenance(), **record_of(settings.case), **settings.describe(),
+             "digests": _digests(settings), "law": _law(settings)}  # fmt: skip
     if resume:
         folder = RunFolder.open(path)
         before = comparison_record(folder)

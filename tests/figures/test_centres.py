@@ -27,7 +27,7 @@ def test_centres(tmp_path: Path, figures: list[Figure]) -> None:
     assert has_centres(run)
     path = plot_centres(run)
     (figure,) = figures
-    assert_fit_to_print(figure, path, case.title)
+    assert_fit_to_print(figure, path, case.heading)
     x = initial_tokens(case.initial, 60, case.seed)
     centres = x[renyi_centres(x, 0.5)]
     (dots,) = [c for c in figure.axes[0].collections if isinstance(c, PathCollection)]

@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from meanfield.figures.mathwords import in_mathtext
+
 __all__ = ["assert_fit_to_print", "shown"]
 
 
 def shown(figure: Figure) -> Iterator[Text]:
     """Every text that a figure draws."""
-    texts = list(figure.texts)
+    texts = [*figure.texts, *(one for one in figure.artists if isinstance(one, Text))]
     for legend in (*figure.legends, *(ax.get_legend() for ax in figure.axes)):
         texts += legend.get_texts() if legend is not None else []
     for ax in figure.axes:
@@ -40,6 +42,6 @@ def assert_fit_to_print(figure: Figure, path: Path, title: str) -> None:
         assert (edge == 255).all(), "something reaches the edge"
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown(figure)]
-    assert [name for name, _ in boxes].count(title) == (1 if title else 0)
+    assert [name for name, _ in boxes].count(in_mathtext(title)) == (1 if title else 0)
     for (name, box), (other_name, other) in itertools.combinations(boxes, 2):
         assert not box.overlaps(other), (name, other_name)

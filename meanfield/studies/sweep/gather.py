@@ -177,7 +177,7 @@ def _about(plan: Plan) -> dict[str, object]:
     pairs = zip(theory_of(cases, delta), scheme_times(cases, delta), strict=True)
     theory = [plain if plain is not None else scheme for plain, scheme in pairs]
     told: dict[str, object] = {
-        "title": case.title, "model": words, "seed": case.seed, "theory": theory
+        "title": plan.title, "model": words, "seed": case.seed, "theory": theory
     }  # fmt: skip
     ends = cosines_of(cases)
     if any(end is not None for end in ends):

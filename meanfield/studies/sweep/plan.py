@@ -13,6 +13,8 @@ from typing import Literal
 
 from meanfield.arguments import checked_fields
 from meanfield.case import Case, GivenCase, Particles, Tokens, apply_overrides, read_table
+from meanfield.case.titles import resolved_title, values_in_words
+from meanfield.case.words import parameters_in_words
 from meanfield.checks import as_found, shortened
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.interaction.batched.model import BatchedModel
@@ -126,6 +128,23 @@ class Plan:
     times: tuple[float, ...]
     seeds: int
     options: SweepOptions
+
+    @property
+    def title(self) -> str:
+        """That of the case, with all values of what is varied where it names it."""
+        changed = {
+            key: values_in_words([row[k] for row in axis.values])
+            for axis in self.axes
+            for k, key in enumerate(axis.keys)
+        }
+        case = self.points[0].case
+        return resolved_title(case.title, case.to_dict(), changed)
+
+    def parameters(self) -> str:
+        """What is in effect at all points, in words."""
+        told = [parameters_in_words(p.case, p.case.model.describe()) for p in self.points]
+        common = set.intersection(*(set(words.split(", ")) for words in told))
+        return ", ".join(word for word in told[0].split(", ") if word in common)
 
     def pieces(self, folder: Path) -> list[Piece]:
         """All work, that of the kernel first: points with the same tokens after each other."""

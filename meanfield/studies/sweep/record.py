@@ -38,7 +38,7 @@ def open_folder(path: Path, plan: Plan, overwrite: bool, resume: bool) -> RunFol
     else:
         folder = RunFolder.create(path, overwrite)
         record = {**provenance(), **asked, "started": utc_now(), "stop_reason": None}
-    folder.write_run(record)
+    folder.write_run({**record, "title": plan.title, "parameters": plan.parameters()})
     folder.write_case(plan.points[0].case)
     folder.add(*(name for names in plan.block_files() for name in names))
     return folder
