@@ -31,6 +31,7 @@ from meanfield.figures.style import (
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.scenes.views import vertex_weights
 
 __all__ = ["has_density", "plot_density"]
 
@@ -92,7 +93,7 @@ def _at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Arra
     Of a mesh that moves: the P1 density where it is then, and the masses where the nearest of
     these vertices is.
     """
-    weights = globe.vertex_weights(fields.points, fields.cells)
+    weights = vertex_weights(fields.points, fields.cells)
     if not fields.moving:
         values = np.stack([_log10(fields, name, k) for k in steps])
         masses = weights * 10.0 ** np.clip(values, -300.0, 300.0)
@@ -117,12 +118,14 @@ def _draw_sphere(
     shown = globe.Densities.of(fields.points, fields.cells, values, masses)
     figure = globe.globes(1.55 * len(times) + 1.25, 3.6)
     axes = figure.subplots(2, len(times), squeeze=False)
-    for row, side, toward in zip(axes, ("front", "back"), (shown.front, -shown.front), strict=True):
-        shown.draw(row, toward)
-        globe.label_view(row[0], side, toward)
+    sides = ("front", "back"), (shown.front, -shown.front)
+    with globe.painter(shown.norm) as by:
+        for row, side, toward in zip(axes, *sides, strict=True):
+            shown.draw(by, row, toward)
+            globe.label_view(row[0], side, toward)
     for ax, t in zip(axes[0], times, strict=True):
         ax.set_title(f"$t = {number(t)}$", pad=3)
-    footnote(figure, globe.ring_note(shown.rings))
+    footnote(figure, globe.ring_note(shown.rings), globe.painter_note())
     shown.colour_bar(figure, axes)
     return figure
 

@@ -1,14 +1,16 @@
-"""The sphere S^2 in two orthographic views: where to look from, and what is drawn in a view.
+"""The sphere S^2 in panels of a figure: views of densities and of tokens, from one side or two.
 
-Owns the geometry of the pictures of densities and of tokens on the sphere. Knows no files.
+Rendered (``scenes``) where OpenGL is, drawn by matplotlib elsewhere (``byhand``): same colours,
+same sides, same rings. Knows no files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -20,52 +22,148 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import cKDTree
 
-from meanfield.figures.style import CLUSTER_COLOURS, CLUSTER_MASS, percent
+from meanfield.figures.byhand import ByHand
+from meanfield.figures.style import CLUSTER_MASS, percent
 from meanfield.geometry.sphere import Array
+from meanfield.scenes.opengl import why_not
+from meanfield.scenes.stage import MARGIN, TOKENS_SHOWN, Look, Stage
 from meanfield.scenes.views import (
     RING_MASS,
     RING_RADIUS,
     colour_range,
-    frame_towards,
     gathered,
-    gathered_tokens,
-    graticule,
-    ring,
-    spread_points,
     vertex_weights,
     view_direction,
 )
 
 __all__ = [
-    "RING_MASS",
-    "RING_RADIUS",
     "Densities",
-    "colour_range",
+    "Painter",
     "draw_tokens",
-    "frame_towards",
-    "gathered",
-    "gathered_tokens",
+    "finish_disc",
     "globes",
-    "hemisphere_images",
     "label_row",
     "label_view",
-    "ring",
+    "painter",
+    "painter_note",
     "ring_note",
-    "spread_points",
     "token_notes",
-    "vertex_weights",
-    "view_direction",
 ]
 
 # Perceptually uniform with rising lightness: readable in grey, too. 128 steps look as smooth as 256
 # and take a third less space.
-_COLOURS = matplotlib.colormaps["magma"].resampled(128)
-_SHOWN = 20_000  # tokens in a panel: more are neither told apart nor worth the time
+_CMAP = "magma"
+_COLOURS = matplotlib.colormaps[_CMAP].resampled(128)
+_PIXELS = 460  # of a rendered view: about two for one of its panel
 
-# -- drawing --------------------------------------------------------------------------------------
+
+class Painter(Protocol):
+    """Draws views of the sphere into axes."""
+
+    def densities(
+        self,
+        axes: Sequence[Axes],
+        surface: tuple[Array, NDArray[np.int64]],
+        values: Array,
+        toward: Array,
+        rings: Sequence[Array],
+    ) -> None:
+        """Draw densities, each in one of the axes, from one side.
+
+        Args:
+            axes: k of them.
+            surface: vertices (n, 3) and triangles (m, 3).
+            values: log10 of the densities, (k, n).
+            toward: unit vector towards the viewer.
+            rings: for each the centres of its rings, (c, 3).
+        """
+
+    def tokens(
+        self,
+        ax: Axes,
+        points: Array,
+        colours: NDArray[np.int64],
+        toward: Array,
+        rings: tuple[Array, NDArray[np.int64]],
+    ) -> None:
+        """Draw tokens from one side.
+
+        Args:
+            ax: where.
+            points: (n, 3) unit vectors, of which 20 000 are drawn.
+            colours: for each, (n,): which of ``CLUSTER_COLOURS``, -1: grey.
+            toward: unit vector towards the viewer.
+            rings: centres (c, 3), and the colour of what is inside each, (c,), -1: none.
+        """
+
+
+class _Rendered:
+    """Draws by scenes: one of densities, one of tokens, each made when it is needed."""
+
+    def __init__(self, norm: Normalize | None, stack: ExitStack) -> None:
+        limits = None if norm is None else (float(norm.vmin), float(norm.vmax))
+        self._look = Look(cmap=_CMAP, limits=limits, size=(_PIXELS, _PIXELS))
+        self._stack = stack
+        self._stages: dict[str, Stage] = {}
+
+    def _stage(self, what: str) -> Stage:
+        if what not in self._stages:
+            self._stages[what] = self._stack.enter_context(Stage(self._look))
+        return self._stages[what]
+
+    def densities(
+        self,
+        axes: Sequence[Axes],
+        surface: tuple[Array, NDArray[np.int64]],
+        values: Array,
+        toward: Array,
+        rings: Sequence[Array],
+    ) -> None:
+        stage = self._stage("densities")
+        for ax, row, centres in zip(axes, values, rings, strict=True):
+            stage.density(*surface, row)
+            stage.graticule()
+            stage.rings(centres)
+            _show(ax, stage.image(toward))
+
+    def tokens(
+        self,
+        ax: Axes,
+        points: Array,
+        colours: NDArray[np.int64],
+        toward: Array,
+        rings: tuple[Array, NDArray[np.int64]],
+    ) -> None:
+        stage = self._stage("tokens")
+        stage.tokens(points, colours)
+        stage.graticule()
+        stage.rings(*rings)
+        _show(ax, stage.image(toward))
+
+
+def _show(ax: Axes, image: NDArray[np.uint8]) -> None:
+    ax.imshow(image, extent=(-MARGIN, MARGIN, -MARGIN, MARGIN), interpolation="antialiased")
+
+
+@contextmanager
+def painter(norm: Normalize | None = None) -> Iterator[Painter]:
+    """What draws views here: scenes where OpenGL renders, else matplotlib.
+
+    Args:
+        norm: range of the colours of densities; None: there are only tokens.
+    """
+    if why_not():
+        yield ByHand(norm, _COLOURS)
+        return
+    with ExitStack() as stack:
+        yield _Rendered(norm, stack)
+
+
+def painter_note() -> str:
+    """What the reader of views must know of how they were drawn; empty if nothing."""
+    reason = why_not()
+    return f"drawn flat: {reason.split(' (')[0]}" if reason else ""
 
 
 def globes(width: float, height: float) -> Figure:
@@ -80,6 +178,7 @@ class Densities:
 
     Attributes:
         points: vertices, (n, 3).
+        cells: triangles, (m, 3).
         values: log10 of each density, (k, n).
         front: unit vector towards the viewer of the front side.
         norm: range of the colours.
@@ -87,6 +186,7 @@ class Densities:
     """
 
     points: Array
+    cells: NDArray[np.int64]
     values: Array
     front: Array
     norm: Normalize
@@ -97,16 +197,15 @@ class Densities:
         """Choose viewpoint, colours and rings; ``masses`` (k, n) at the vertices, rows sum to 1."""
         norm = Normalize(*colour_range(values, vertex_weights(points, cells), masses))
         rings = [gathered(points, mass) for mass in masses]
-        return cls(points, values, view_direction(points, masses), norm, rings)
+        return cls(points, cells, values, view_direction(points, masses), norm, rings)
 
-    def draw(self, axes: Sequence[Axes] | NDArray[Any], toward: Array) -> None:
+    def draw(self, by: Painter, axes: Sequence[Axes] | NDArray[Any], toward: Array) -> None:
         """Draw the view from one side, each density in one of the axes."""
-        frame = frame_towards(toward)
         # Voids are cut before they are interpolated: between 1 and 1e-300 all of an edge is void.
         values = np.maximum(self.values, self.norm.vmin - 0.5)
-        images = hemisphere_images(self.points, values, frame)
-        for ax, image, centres in zip(axes, images, self.rings, strict=True):
-            _draw_density(ax, image, self.norm, frame, centres)
+        by.densities(list(axes), (self.points, self.cells), values, toward, self.rings)
+        for ax in axes:
+            finish_disc(ax)
 
     def colour_bar(self, figure: Figure, axes: NDArray[Any]) -> None:
         """Put the scale of the densities beside their panels."""
@@ -127,83 +226,41 @@ class Densities:
         bar.update_ticks()
 
 
-def _draw_density(ax: Axes, image: Array, norm: Normalize, frame: Array, centres: Array) -> None:
-    """Draw one view: its image (see :func:`hemisphere_images`), and rings."""
-    shown = ax.imshow(
-        image,
-        extent=(-1.0, 1.0, -1.0, 1.0),
-        origin="lower",
-        cmap=_COLOURS,
-        norm=norm,
-        interpolation="bilinear",
-        interpolation_stage="data",
-    )
-    shown.set_clip_path(Circle((0.0, 0.0), 1.0, transform=ax.transData))
-    for line in _graticule(frame):
-        ax.plot(line[0], line[1], color="white", linewidth=0.4, alpha=0.28)
-    _finish_disc(ax, frame, centres, "white")
-
-
 def draw_tokens(
+    by: Painter,
     ax: Axes,
     points: Array,
     masses: Array,
     colours: NDArray[np.int64],
-    frame: Array,
+    toward: Array,
     centres: Array,
 ) -> None:
-    """Draw one view of tokens, those on the far side left out.
+    """Draw one view of tokens, with rings around what is gathered.
 
     Args:
-        points: (n, 3) unit vectors, of which 20 000 are drawn.
+        by: see :func:`painter`.
+        ax: where.
+        points: (n, 3) unit vectors.
         masses: (n,), sum 1.
         colours: for each, (n,): which of ``CLUSTER_COLOURS``, -1: grey.
-        frame: see :func:`frame_towards`.
-        centres: of the rings, (c, 3), see :func:`gathered_tokens`.
+        toward: unit vector towards the viewer.
+        centres: of the rings, (c, 3), see ``views.gathered_tokens``.
     """
-    ax.add_patch(Circle((0.0, 0.0), 1.0, facecolor="0.975", edgecolor="none", zorder=0))
-    for line in _graticule(frame):
-        ax.plot(line[0], line[1], color="0.45", linewidth=0.4, alpha=0.35, zorder=1)
-    n = len(points)
-    chosen: NDArray[np.int64] = np.arange(n)
-    if n > _SHOWN:
-        chosen = np.random.default_rng(0).permutation(n)[:_SHOWN]
-    local = points[chosen] @ frame.T
-    front = local[:, 2] > 0.0
-    # Bigger and less transparent where there are few: about the same ink, but neither blots nor
-    # dots smaller than a pixel.
-    size = min(max(3000.0 / len(chosen), 0.45), 9.0)
-    alpha = min(max(18.0 / math.sqrt(len(chosen)), 0.3), 0.85)
-    for colour in range(-1, len(CLUSTER_COLOURS)):  # grey below the others
-        these = front & (colours[chosen] == colour)
-        if np.any(these):
-            ax.scatter(
-                local[these, 0],
-                local[these, 1],
-                s=size,
-                c="0.5" if colour < 0 else CLUSTER_COLOURS[colour],
-                alpha=alpha,
-                linewidths=0.0,
-                zorder=2,
-            )
-    for centre in centres:
-        # What is gathered in less than a pixel shows its colour by that of the ring's inside.
+    # What is gathered in less than a pixel shows its colour by that of the ring's inside.
+    filled: NDArray[np.int64] = np.full(len(centres), -1)
+    for k, centre in enumerate(centres):
         inside = (points @ centre > math.cos(RING_RADIUS)) & (colours >= 0)
-        line = visible(frame @ ring(centre))
-        if np.any(inside) and np.any(np.isfinite(line)):
-            colour = int(np.argmax(np.bincount(colours[inside], masses[inside])))
-            seen = line[:, np.isfinite(line[0])]
-            ax.fill(*seen, color=CLUSTER_COLOURS[colour], alpha=0.35, linewidth=0.0, zorder=1)
-    _finish_disc(ax, frame, centres, "0.15")
+        if np.any(inside):
+            filled[k] = np.argmax(np.bincount(colours[inside], masses[inside]))
+    by.tokens(ax, points, colours, toward, (centres, filled))
+    finish_disc(ax)
 
 
-def _finish_disc(ax: Axes, frame: Array, centres: Array, colour: str) -> None:
-    for centre in centres:
-        line = visible(frame @ ring(centre))
-        ax.plot(line[0], line[1], color=colour, linewidth=0.7, alpha=0.9, zorder=3)
+def finish_disc(ax: Axes) -> None:
+    """Draw the rim of a view, and leave no axes."""
     ax.add_patch(Circle((0.0, 0.0), 1.0, fill=False, edgecolor="0.35", linewidth=0.6, zorder=4))
-    ax.set_xlim(-1.03, 1.03)
-    ax.set_ylim(-1.03, 1.03)
+    ax.set_xlim(-MARGIN, MARGIN)
+    ax.set_ylim(-MARGIN, MARGIN)
     ax.set_aspect("equal")
     ax.set_axis_off()
 
@@ -232,43 +289,6 @@ def token_notes(n: int, colours: Sequence[NDArray[np.int64]]) -> tuple[str, str]
     """What the reader of panels of ``n`` tokens in these colours must know; empty if nothing."""
     coloured = any(np.any(colour >= 0) for colour in colours)
     return (
-        f"{_SHOWN} of {n} tokens drawn" if n > _SHOWN else "",
+        f"{TOKENS_SHOWN} of {n} tokens drawn" if n > TOKENS_SHOWN else "",
         f"colours: clusters of more than {percent(CLUSTER_MASS)} of the mass" if coloured else "",
     )
-
-
-# -- where to look from and what is there ---------------------------------------------------------
-
-
-def hemisphere_images(points: Array, values: Array, frame: Array, pixels: int = 300) -> Array:
-    """Orthographic images (k, pixels, pixels) of fields ``values`` (k, n) on vertices (n, 3).
-
-    Interpolated linearly on the Delaunay triangles of the stereographic images of the vertices.
-    That projection keeps circles, so these are the triangles of a Delaunay mesh of the sphere; it
-    has no fold at the rim, where the triangles of the orthographic view turn over. A mesh as fine
-    as the pixels (level 7) needs no interpolation: the nearest vertex is within a pixel.
-    """
-    centres = (np.arange(pixels) + 0.5) * (2.0 / pixels) - 1.0
-    x, y = np.meshgrid(centres, centres)
-    # Pixels outside take the value at the rim: no dark fringe when the image is smoothed.
-    r = np.hypot(x, y)
-    inside = np.minimum(r, 0.9999) / r
-    x, y = x * inside, y * inside
-    z = np.sqrt(1.0 - x**2 - y**2)
-
-    local = points @ frame.T
-    if len(points) > 100_000:
-        return np.asarray(values[:, cKDTree(local).query(np.stack([x, y, z], axis=-1))[1]])
-    # Some way round the rim, so that the triangles cover the whole disc; all of a coarse mesh.
-    near = local[:, 2] > (-0.4 if len(points) > 500 else -0.97)
-    plane = local[near, :2] / (1.0 + local[near, 2:])
-    interpolate = LinearNDInterpolator(plane, values[:, near].T)
-    return np.moveaxis(interpolate(x / (1.0 + z), y / (1.0 + z)), -1, 0)
-
-
-def _graticule(frame: Array) -> list[Array]:
-    return [visible(frame @ line.T) for line in graticule()]
-
-
-def visible(local: Array) -> Array:
-    return np.where(local[2] > 0.0, local[:2], np.nan)

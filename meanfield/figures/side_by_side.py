@@ -39,6 +39,7 @@ from meanfield.results.comparison import (
     read_rows,
 )
 from meanfield.results.folder import RunFolder
+from meanfield.scenes.views import gathered_tokens, vertex_weights
 
 __all__ = ["draw_side_by_side", "has_sides", "plot_side_by_side"]
 
@@ -132,7 +133,7 @@ def _globes_side_by_side(
     labels: list[NDArray[np.int64]] | None,
 ) -> Figure:
     values = np.log10(np.maximum(rho, 1e-300))
-    masses = globe.vertex_weights(mesh.points, mesh.cells) * rho
+    masses = vertex_weights(mesh.points, mesh.cells) * rho
     masses /= masses.sum(axis=1, keepdims=True)
     equal = [np.full(len(x), 1.0 / len(x)) for x in tokens]
     if labels is None:
@@ -145,18 +146,20 @@ def _globes_side_by_side(
     sides = [shown.front, -shown.front] if behind > 0.1 else [shown.front]
     figure = globe.globes(1.55 * len(times) + 1.25, 3.05 * len(sides) + 0.55)
     axes = figure.subplots(2 * len(sides), len(times), squeeze=False)
-    gathered = [globe.gathered_tokens(x, mass) for x, mass in zip(tokens, equal, strict=True)]
-    for toward, upper, lower in zip(sides, axes[::2], axes[1::2], strict=True):
-        frame = globe.frame_towards(toward)
-        shown.draw(upper, toward)
-        for ax, x, mass, colour, rings in zip(lower, tokens, equal, colours, gathered, strict=True):
-            globe.draw_tokens(ax, x, mass, colour, frame, rings)
-        globe.label_view(upper[0], "density", toward)
-        globe.label_row(lower[0], f"{len(tokens[0])} particles,\nsame view")
+    gathered = [gathered_tokens(x, mass) for x, mass in zip(tokens, equal, strict=True)]
+    clouds = list(zip(tokens, equal, colours, gathered, strict=True))
+    with globe.painter(shown.norm) as by:
+        for toward, upper, lower in zip(sides, axes[::2], axes[1::2], strict=True):
+            shown.draw(by, upper, toward)
+            for ax, (x, mass, colour, rings) in zip(lower, clouds, strict=True):
+                globe.draw_tokens(by, ax, x, mass, colour, toward, rings)
+            globe.label_view(upper[0], "density", toward)
+            globe.label_row(lower[0], f"{len(tokens[0])} particles,\nsame view")
     for ax, t in zip(axes[0], times, strict=True):
         ax.set_title(f"$t = {number(t)}$", pad=3)
-    notes = globe.token_notes(len(tokens[0]), () if labels is None else colours)
-    footnote(figure, *notes, globe.ring_note([*shown.rings, *gathered]))
+    told = globe.token_notes(len(tokens[0]), () if labels is None else colours)
+    notes = *told, globe.ring_note([*shown.rings, *gathered]), globe.painter_note()
+    footnote(figure, *notes)
     shown.colour_bar(figure, axes)
     return figure
 

@@ -148,7 +148,8 @@ def _draw_spheres(fields: FieldSeries, steps: Sequence[int]) -> Figure:
     )
     figure = globe.globes(1.55 * len(steps) + 1.25, 1.7 * len(chosen) + 0.3)
     axes = figure.subplots(len(chosen), len(steps), squeeze=False)
-    shown.draw(axes.ravel(), shown.front)
+    with globe.painter(shown.norm) as by:
+        shown.draw(by, axes.ravel(), shown.front)
     for a, row in zip(chosen, axes, strict=True):
         row[0].text(
             -0.08, 0.5, f"$s = {number(slices[0][a][0])}$", transform=row[0].transAxes,
@@ -156,6 +157,6 @@ def _draw_spheres(fields: FieldSeries, steps: Sequence[int]) -> Figure:
         )  # fmt: skip
     for ax, k in zip(axes[0], steps, strict=True):
         ax.set_title(f"$t = {number(float(fields.times[k]))}$", pad=3)
-    footnote(figure, globe.ring_note(shown.rings))
+    footnote(figure, globe.ring_note(shown.rings), globe.painter_note())
     shown.colour_bar(figure, axes)
     return figure

@@ -31,6 +31,7 @@ from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.attention import attention_words
 from meanfield.results.folder import RunFolder
+from meanfield.scenes.views import vertex_weights
 
 __all__ = ["has_state", "plot_state"]
 
@@ -104,13 +105,15 @@ def _draw_profile(on: Manifold, points: Array, log_rho: Array) -> Figure:
 def _draw_sphere(points: Array, cells: NDArray[np.int64], log_rho: Array) -> tuple[Figure, str]:
     """Density on S^2 from two sides, (n, 3) points and (m, 3) cells; and what its rings are."""
     values = np.maximum(log_rho, -690.0)[None] / math.log(10.0)
-    masses = globe.vertex_weights(points, cells) * 10.0**values
+    masses = vertex_weights(points, cells) * 10.0**values
     masses /= masses.sum(axis=1, keepdims=True)
     shown = globe.Densities.of(points, cells, values, masses)
     figure = globe.globes(5.0, 2.9)
     axes = figure.subplots(1, 2, squeeze=False)
-    for ax, side, view in zip(axes[0], ("front", "back"), (shown.front, -shown.front), strict=True):
-        shown.draw([ax], view)
-        globe.label_view(ax, side, view)
+    sides = ("front", "back"), (shown.front, -shown.front)
+    with globe.painter(shown.norm) as by:
+        for ax, side, view in zip(axes[0], *sides, strict=True):
+            shown.draw(by, [ax], view)
+            globe.label_view(ax, side, view)
     shown.colour_bar(figure, axes)
-    return figure, globe.ring_note(shown.rings)
+    return figure, "; ".join(filter(None, (globe.ring_note(shown.rings), globe.painter_note())))

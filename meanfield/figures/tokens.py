@@ -35,6 +35,7 @@ from meanfield.geometry.manifolds import MANIFOLDS, manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import INNER_PRODUCT_EDGES, TokenSeries, read_tokens_file
+from meanfield.scenes.views import gathered_tokens, view_direction
 
 __all__ = ["has_tokens", "plot_tokens"]
 
@@ -89,18 +90,19 @@ def _draw_sphere_tokens(tokens: TokenSeries, steps: Sequence[int]) -> Figure:
     masses = masses / masses.sum()
     clouds = [tokens.points(k) for k in steps]
     colours = cluster_colours([tokens.read("cluster", k) for k in steps], masses)
-    gathered = [globe.gathered_tokens(points, masses) for points in clouds]
-    front = globe.view_direction(np.concatenate(clouds), np.tile(masses, len(steps))[None])
+    gathered = [gathered_tokens(points, masses) for points in clouds]
+    front = view_direction(np.concatenate(clouds), np.tile(masses, len(steps))[None])
     figure = globe.globes(1.55 * len(steps) + 0.45, 3.6)
     axes = figure.subplots(2, len(steps), squeeze=False)
-    for row, (side, toward) in enumerate((("front", front), ("back", -front))):
-        frame = globe.frame_towards(toward)
-        for ax, x, colour, centres in zip(axes[row], clouds, colours, gathered, strict=True):
-            globe.draw_tokens(ax, x, masses, colour, frame, centres)
-        globe.label_view(axes[row, 0], side, toward)
+    with globe.painter() as by:
+        for row, side, toward in zip(axes, ("front", "back"), (front, -front), strict=True):
+            for ax, x, colour, centres in zip(row, clouds, colours, gathered, strict=True):
+                globe.draw_tokens(by, ax, x, masses, colour, toward, centres)
+            globe.label_view(row[0], side, toward)
     for ax, k in zip(axes[0], steps, strict=True):
         ax.set_title(f"$t = {number(float(tokens.times[k]))}$", pad=3)
-    footnote(figure, *globe.token_notes(tokens.n, colours), globe.ring_note(gathered))
+    notes = globe.token_notes(tokens.n, colours)
+    footnote(figure, *notes, globe.ring_note(gathered), globe.painter_note())
     return figure
 
 

@@ -44,7 +44,7 @@ TOKENS_SHOWN = 20_000
 # Pixels rendered for one of an image, either way: thinner lines, and faster than multisampling.
 _FINE = 2
 _AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
-_ABOVE = 1.003  # where lines run: just above the surface
+_ABOVE, _RAISED = 1.003, 1.012  # where lines run, and rings above the tokens, in radii
 _STYLES = ("light", "dark")
 _ARROWS = 500
 _LONGEST = 0.16  # of an arrow, in radii
@@ -251,10 +251,10 @@ class Stage:
         cloud.point_data["rgb"] = _rgb(np.asarray(colours)[order])
         side = _FINE * min(self.look.size)
         # About the same ink for few and many, but neither blots nor dots smaller than a pixel.
-        size = side * min(max(0.55 / math.sqrt(len(points)), 0.006), 0.022)
+        size = side * min(max(0.45 / math.sqrt(len(points)), 0.006), 0.022)
         self._add(
             "tokens", cloud, scalars="rgb", rgb=True, style="points", point_size=size,
-            render_points_as_spheres=True, ambient=0.6, diffuse=0.4,
+            render_points_as_spheres=True, ambient=0.75, diffuse=0.25,
         )  # fmt: skip
 
     def arrows(self, points: Array, vectors: Array) -> None:
@@ -281,27 +281,47 @@ class Stage:
         made = at.glyph(orient="way", scale="length", geom=shape)
         self._add("arrows", made, color="white" if "density" in self._meshes else self.look.ink)
 
-    def rings(self, centres: Array) -> None:
-        """Rings around places that hold much mass in an area too small to see, (c, 3)."""
+    def rings(self, centres: Array, colours: NDArray[np.int64] | None = None) -> None:
+        """Rings around places that hold much mass in an area too small to see.
+
+        Args:
+            centres: unit vectors, (c, 3).
+            colours: of what is inside, (c,): which of ``CLUSTER_COLOURS``; -1 or None: not filled.
+        """
         colour = "white" if "density" in self._meshes else self.look.ink
-        self._lines("rings", [ring(centre).T for centre in centres], colour, 1.6, 0.9)
+        lines = [_RAISED * ring(centre).T for centre in centres]
+        self._lines("rings", lines, colour, 2.6, 0.9)
+        filled = np.full(len(lines), -1) if colours is None else colours
+        for k, name in enumerate(CLUSTER_COLOURS):
+            inside = np.flatnonzero(filled == k)
+            if not len(inside):
+                self.plotter.remove_actor(f"rings {k}", render=False)
+                continue
+            # Fans from the centres: the plane of a ring is below the surface.
+            points = np.concatenate([[_RAISED * centres[i], *lines[i]] for i in inside])
+            around = np.arange(1, len(lines[0]))
+            fan = np.stack([np.zeros_like(around), around, around + 1], axis=1)
+            faces = np.concatenate([fan + n * (len(lines[0]) + 1) for n in range(len(inside))])
+            caps = self._pv.PolyData.from_regular_faces(points, faces)
+            self._add(f"rings {k}", caps, color=name, opacity=0.35, lighting=False)
 
     def graticule(self) -> None:
         """Parallels and meridians, each 30 degrees, of the third coordinate axis."""
         on_colours = "density" in self._meshes
         colour = "white" if on_colours or self.look.style == "dark" else "#737373"
-        self._lines("graticule", graticule(), colour, 0.9, 0.28 if on_colours else 0.35)
+        lines = [_ABOVE * line for line in graticule()]
+        self._lines("graticule", lines, colour, 1.4, 0.3 if on_colours else 0.4)
 
     def _lines(
         self, name: str, lines: list[Array], colour: str, width: float, opacity: float
     ) -> None:
-        """Lines (p, 3) just above the sphere, some ``width`` pixels wide in an image of 600."""
+        """Lines (p, 3), some ``width`` pixels wide in an image of 600."""
         if not lines:
             self.plotter.remove_actor(name, render=False)
             return
         ends = np.cumsum([0, *(len(line) for line in lines)])
         cells = [np.r_[b - a, a:b] for a, b in itertools.pairwise(ends)]
-        made = self._pv.PolyData(_ABOVE * np.concatenate(lines), lines=np.concatenate(cells))
+        made = self._pv.PolyData(np.concatenate(lines), lines=np.concatenate(cells))
         self._add(
             name, made, color=colour, opacity=opacity, lighting=False,
             line_width=_FINE * max(width * min(self.look.size) / 600.0, 0.5),

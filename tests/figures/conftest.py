@@ -43,3 +43,11 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     for module in (centres, density, distances, pairs, series, side_by_side, tokens, *sweeps):
         monkeypatch.setattr(module, "save", collect)
     return collected
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of the sphere are drawn by matplotlib, as where no OpenGL renders."""
+    from meanfield.figures import globe
+
+    monkeypatch.setattr(globe, "why_not", lambda: "OpenGL renders nothing off-screen (test)")

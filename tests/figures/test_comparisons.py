@@ -13,10 +13,11 @@ from parameters import slow_but
 from pictures import assert_fit_to_print
 from scipy.spatial import cKDTree
 
-from meanfield.figures import distances, globe
+from meanfield.figures import distances
 from meanfield.figures.side_by_side import draw_side_by_side
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
+from meanfield.scenes import views
 
 NUMBERS = (250.0, 1000.0, 4000.0)
 TIMES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -197,7 +198,9 @@ def clouds_and_densities(back: bool) -> tuple[list[Array], list[Array], list[Arr
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_globes_side_by_side(tmp_path: Path, back: bool, figures: list[Figure]) -> None:
+def test_globes_side_by_side(
+    tmp_path: Path, back: bool, figures: list[Figure], by_hand: None
+) -> None:
     """Density above the tokens, both in the same view; the far side if there is something."""
     densities, tokens, labels = clouds_and_densities(back)
     path = tmp_path / "side.png"
@@ -216,7 +219,7 @@ def test_globes_side_by_side(tmp_path: Path, back: bool, figures: list[Figure]) 
         assert lower[0].texts[0].get_text() == "900 particles,\nsame view"
         written = label.split("(")[1].rstrip(")").replace("\N{MINUS SIGN}", "-")
         toward = normalize(np.array([[float(c) for c in written.split(",")]]))[0]
-        frame = globe.frame_towards(toward)
+        frame = views.frame_towards(toward)
         # Where the density peaks is where the tokens gather.
         image = np.asarray(upper[1].images[0].get_array())
         line, column = np.unravel_index(np.argmax(image), image.shape)
@@ -231,7 +234,9 @@ def test_globes_side_by_side(tmp_path: Path, back: bool, figures: list[Figure]) 
     assert "colours: clusters of more than" in figures[0].get_supxlabel().replace("\n", " ")
 
 
-def test_tokens_without_clusters_are_of_one_colour(tmp_path: Path, figures: list[Figure]) -> None:
+def test_tokens_without_clusters_are_of_one_colour(
+    tmp_path: Path, figures: list[Figure], by_hand: None
+) -> None:
     densities, tokens, _ = clouds_and_densities(False)
     # As one array each, as a study has them.
     draw_side_by_side(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meanfield.figures import globe
+from meanfield.figures.byhand import hemisphere_images
 from meanfield.geometry.mesh import icosphere, unstructured_sphere
 from meanfield.geometry.sphere import Array, normalize, random_rotation, uniform_points
+from meanfield.scenes import views
 
 
 def test_linear_fields_are_interpolated_on_any_mesh() -> None:
     rng = np.random.default_rng(5)
     slope = rng.standard_normal(3)
-    frame = globe.frame_towards(normalize(rng.standard_normal((1, 3)))[0])
+    frame = views.frame_towards(normalize(rng.standard_normal((1, 3)))[0])
     np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-14)
     assert np.linalg.det(frame) == pytest.approx(1.0)
     pixels = 50
@@ -29,7 +30,7 @@ def test_linear_fields_are_interpolated_on_any_mesh() -> None:
         ("level 7", icosphere(7)),  # nearest vertex
         ("unstructured", unstructured_sphere(2000, seed=1)),
     ):
-        images = globe.hemisphere_images(
+        images = hemisphere_images(
             mesh.points, np.stack([mesh.points @ slope, np.ones(mesh.n_vertices)]), frame, pixels
         )
         assert images.shape == (2, pixels, pixels)
@@ -44,13 +45,13 @@ def test_linear_fields_are_interpolated_on_any_mesh() -> None:
 
 def test_view_shows_the_mass_and_turns_with_it() -> None:
     mesh = icosphere(4)
-    weights = globe.vertex_weights(mesh.points, mesh.cells)
+    weights = views.vertex_weights(mesh.points, mesh.cells)
     assert weights.sum() == pytest.approx(1.0) and (weights > 0.0).all()
     rng = np.random.default_rng(2)
 
     def view(centres: Array) -> Array:
         mass = weights * np.exp(80.0 * (mesh.points @ centres.T - 1.0)).sum(axis=1)
-        return globe.view_direction(mesh.points, (mass / mass.sum())[None])
+        return views.view_direction(mesh.points, (mass / mass.sum())[None])
 
     for _ in range(5):
         rotation = random_rotation(3, rng)
@@ -59,14 +60,14 @@ def test_view_shows_the_mass_and_turns_with_it() -> None:
         # Three at right angles and one opposite: none may be at the rim.
         four = np.vstack([rotation, -rotation[:1]])
         assert np.abs(four @ view(four)).min() > 0.35
-    uniform = globe.view_direction(mesh.points, weights[None])
+    uniform = views.view_direction(mesh.points, weights[None])
     assert uniform @ normalize(np.array([[1.0, -1.0, 0.7]]))[0] > 0.9
 
 
 def test_rings_go_round_what_is_gathered_even_in_one_vertex() -> None:
     mesh = icosphere(5)
-    weights = globe.vertex_weights(mesh.points, mesh.cells)
-    assert globe.gathered(mesh.points, weights).shape == (0, 3)
+    weights = views.vertex_weights(mesh.points, mesh.cells)
+    assert views.gathered(mesh.points, weights).shape == (0, 3)
     rng = np.random.default_rng(8)
     rotation = random_rotation(3, rng)
     narrow = weights * np.exp(3000.0 * (mesh.points @ rotation[0] - 1.0))
@@ -75,11 +76,11 @@ def test_rings_go_round_what_is_gathered_even_in_one_vertex() -> None:
     mass = 0.5 * weights + 0.36 * narrow / narrow.sum()
     mass[vertex] += 0.1
     mass[slight] += 0.04  # 4.1 % with its share of the rest
-    centres = globe.gathered(mesh.points, mass)
+    centres = views.gathered(mesh.points, mass)
     assert centres.shape == (2, 3)
     assert centres[np.argmax(centres @ rotation[0])] @ rotation[0] > np.cos(0.01)
     assert centres[np.argmax(centres @ rotation[1])] @ mesh.points[vertex] > np.cos(0.01)
-    ring = globe.ring(centres[0])
+    ring = views.ring(centres[0])
     np.testing.assert_allclose(centres[0] @ ring, np.cos(0.1), atol=1e-14)
     np.testing.assert_allclose(np.linalg.norm(ring, axis=0), 1.0, atol=1e-14)
 
@@ -88,17 +89,17 @@ def test_rings_go_round_gathered_tokens() -> None:
     rng = np.random.default_rng(3)
     n = 20_000
     x, masses = uniform_points(n, 3, rng), np.full(n, 1.0 / n)
-    assert globe.gathered_tokens(x, masses).shape == (0, 3)
+    assert views.gathered_tokens(x, masses).shape == (0, 3)
     rotation = random_rotation(3, rng)
     x[:2000] = rotation[0]  # a point
     x[2000:4000] = normalize(rotation[1] + 0.03 * rng.standard_normal((2000, 3)))
     x[4000:4800] = rotation[2]  # 4 % and what happens to be there
-    centres = globe.gathered_tokens(x, masses)
+    centres = views.gathered_tokens(x, masses)
     assert len(centres) == 2
     np.testing.assert_allclose(np.max(centres @ rotation[:2].T, axis=0), 1.0, atol=1e-4)
     # By mass, not by number.
     masses = np.where(np.arange(n) < 4000, 1e-9, 1.0)
     masses[4000:4800] *= 100.0
-    (centre,) = globe.gathered_tokens(x, masses / masses.sum())
+    (centre,) = views.gathered_tokens(x, masses / masses.sum())
     assert centre @ rotation[2] > 1.0 - 1e-4
-    assert globe.gathered_tokens(rotation[:1], np.ones(1)) == pytest.approx(rotation[:1])
+    assert views.gathered_tokens(rotation[:1], np.ones(1)) == pytest.approx(rotation[:1])
