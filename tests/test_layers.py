@@ -36,6 +36,7 @@ ORDER = (
     "results",
     "scenes",
     "figures",
+    "paraview",
     "runs",
     "studies",
     "steady",

@@ -5,7 +5,8 @@ step appended), in three dimensions as the manifold places them for ParaView. Kn
 solvers: it takes arrays in the original vertex order of the mesh, on one process.
 
 The group ``/meanfield`` keeps the geometry and the ambient dimension, so that :func:`read` can give
-back the mesh of the run.
+back the mesh of the run; its ``log10_rho_floor`` is what ``log10_rho`` is
+where the density is zero.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
-from meanfield.results.formats.base import FieldSeries
+from meanfield.results.formats.base import LOG10_FLOOR, FieldSeries
 from meanfield.results.formats.vtkhdf.reading import (
     damaged,
     open_file,
@@ -113,7 +115,9 @@ class FieldWriter(TemporalWriter):
 
     def _create(self) -> None:
         cells = np.asarray(self._mesh.cells, dtype=np.int64)
-        about = {"geometry": self._mesh.geometry, "d": self._mesh.d}
+        about: dict[str, Any] = {"geometry": self._mesh.geometry, "d": self._mesh.d}
+        if "log10_rho" in self._names:
+            about["log10_rho_floor"] = LOG10_FLOOR  # what stands for zero, told to who opens it
         points = None if self._changing else self._points
         self._create_grid(cells, CELL_TYPES[cells.shape[1]], points, about)
         for name, components in self._names.items():
