@@ -60,9 +60,7 @@ def _said(try_it: Callable[[], str]) -> str:
 
 
 def _versions() -> Iterator[Row]:
-    import meanfield
-
-    here = Path(meanfield.__file__).parent
+    here = Path(__file__).parent.parent
     yield "meanfield", f"{_version('meanfield')} in {here}"
     yield "python", f"{platform.python_version()} ({sys.executable})"
     yield "platform", platform.platform()
