@@ -134,7 +134,8 @@ _WHERE = {
     "meanfield.analysis.wasserstein": ("wasserstein",),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.pointwise": ("DensityInTime",),
-    "meanfield.runs.simulation": ("Result", "run"),
+    "meanfield.runs.result": ("Result", "load"),
+    "meanfield.runs.simulation": ("run",),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
     "meanfield.studies.compare": ("compare",),
@@ -271,7 +272,8 @@ if TYPE_CHECKING:
     from meanfield.results.formats import read_fields
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.pointwise import DensityInTime
-    from meanfield.runs.simulation import Result, run
+    from meanfield.runs.result import Result, load
+    from meanfield.runs.simulation import run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
     from meanfield.studies.compare import compare

@@ -75,6 +75,7 @@ WATCHED = Watch(np.array([0.0, 1.0]), np.zeros(0, dtype=np.int64))
 DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "run case": (lambda b: mf.run(b, progress=False), set()),
     "DensityInTime": (mf.DensityInTime, set()),
+    "load": (mf.load, set()),
     "Case.from_toml": (mf.Case.from_toml, set()),
     "Case.from_dict": (mf.Case.from_dict, set()),
     "icosphere": (mf.icosphere, {"five"}),

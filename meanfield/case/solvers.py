@@ -42,7 +42,7 @@ _NO_TOKENS = {
 _INSERTION = ("refine", "refine_longest", "refine_mass", "refine_vertices")
 _NO_INSERTION = (
     "no vertices are inserted any more; the density between those that the flow tears apart is had "
-    'by output.mesh = "fixed", or density_at of a result'
+    'by output.mesh = "fixed", or by .at(points, t) of a result'
 )
 
 Limited = Literal["log-muscl", "bounded"]
@@ -194,8 +194,8 @@ class Lagrangian:
     are by the number of points (about half as much work again); a warning says why where there is
     no estimate: no chart, or too few points."""
     pointwise: Flag = False
-    """Steps short enough to know log rho at any point and time to 1e-6 afterwards (``density_at``),
-    about half again as many; without: to 1e-5. Not needed with output.mesh = "fixed"."""
+    """Steps short enough to know log rho at any point and time to 1e-6 afterwards (``at`` of a
+    result), about half again as many; without: to 1e-5. Not needed with output.mesh = "fixed"."""
     slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
     the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many

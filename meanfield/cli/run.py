@@ -36,7 +36,7 @@ from meanfield.errors import BrokenInvariantError, InputError
 if TYPE_CHECKING:
     from meanfield.case import Case
     from meanfield.collective import Communicator
-    from meanfield.runs.simulation import Result
+    from meanfield.runs.result import Result
 
 __all__ = ["add_to"]
 

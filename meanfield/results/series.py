@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,45 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.whole import naming, write_text
 
-__all__ = ["SAME", "Changed", "SeriesWriter", "check_columns", "read_series", "whole_rows"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = [
+    "SAME",
+    "Changed",
+    "Series",
+    "SeriesWriter",
+    "check_columns",
+    "read_series",
+    "whole_rows",
+]
+
+
+class Series(dict[str, Array]):
+    """Columns of numbers against time, (rows,) each, by their names: a dictionary.
+
+    Example:
+        >>> Series(t=np.array([0.0, 0.5]), energy=np.array([1.0, 1.2]))
+        Series of 2 rows: t, energy
+    """
+
+    def to_pandas(self) -> DataFrame:
+        """A table of pandas with the same columns, in their order; a row for each time.
+
+        Raises:
+            InputError: there is no pandas.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise InputError(
+                'to_pandas: no pandas found, expected it: pip install "meanfield[tables]"'
+            ) from None
+        return DataFrame(dict(self))
+
+    def __repr__(self) -> str:
+        rows = len(next(iter(self.values()), ()))
+        return f"Series of {rows} rows: {', '.join(self)}"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ was. Nothing is written, and the run is not gone on with.
 
 from __future__ import annotations
 
+import math
+
 from meanfield.arguments import PathLike, checked_arguments
-from meanfield.case import Case
+from meanfield.case import Case, Lagrangian
 from meanfield.collective import Alone
 from meanfield.dynamics.lagrangian import LagrangianSolver
 from meanfield.dynamics.solver import Solver
@@ -17,7 +19,7 @@ from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.folder import RunFolder
 from meanfield.runs.tracks import make_track
 
-__all__ = ["DensityInTime", "known_density"]
+__all__ = ["DensityInTime", "known_density", "known_in"]
 
 
 def known_density(solver: Solver) -> LagrangianSolver:
@@ -41,7 +43,7 @@ class DensityInTime:
         folder: of the run; its initial law is read again.
 
     Attributes:
-        end: the last time at which it is known.
+        begin, end: the first and the last time at which it is known; end = -inf: at none.
 
     Raises:
         InputError: there is no such run, no checkpoint, or a law that is in no file.
@@ -65,7 +67,7 @@ class DensityInTime:
             make_track(Case.from_toml(run.case_path), Alone(), restored=True).solver
         )
         self._solver.restore(self._solver.state_kind.from_values(values))
-        self.end = self._solver.density_until
+        self.begin, self.end = self._solver.density_from, self._solver.density_until
 
     def density_at(self, x: object, t: float | None = None) -> Array:
         """rho with respect to sigma: see ``log_density_at``."""
@@ -82,3 +84,19 @@ class DensityInTime:
             InputError: the history of the run does not tell the density, or not at this time.
         """
         return self._solver.log_density_at(x, self.end if t is None else t)
+
+
+def known_in(folder: PathLike, case: Case) -> DensityInTime | None:
+    """What the history in the folder of a run tells of its density; None where there is none.
+
+    Args:
+        folder: of the run.
+        case: that was run.
+    """
+    if not isinstance(case.solver, Lagrangian):
+        return None
+    try:
+        known = DensityInTime(folder)
+    except InputError:  # no checkpoint, or a law that cannot be read
+        return None
+    return known if known.end > -math.inf else None

@@ -15,100 +15,36 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from meanfield.analysis.columns import ADDED, RETIRED
 from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh, GivenCase, Layers, as_case
 from meanfield.collective import Alone, Communicator, everywhere, on_root, refuse_different
 from meanfield.dynamics.lagrangian import LagrangianSolver
-from meanfield.dynamics.solver import Solver, State
+from meanfield.dynamics.solver import State
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.geometry.laws import Uniform
 from meanfield.geometry.laws.recorded import RecordedLaw
-from meanfield.geometry.sphere import Array
 from meanfield.geometry.threads import share_cpus
 from meanfield.results.folder import RunFolder
-from meanfield.results.series import Changed, check_columns
+from meanfield.results.series import Changed, Series, check_columns
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observers, Watches
-from meanfield.runs.pointwise import DensityInTime, known_density
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
 from meanfield.runs.restart import Restart, before, find_restart
+from meanfield.runs.result import Live, Result
 from meanfield.runs.tracks import Track, make_track
 from meanfield.signals import act_on, stop_wishes
 from meanfield.software import load_dolfinx, load_mpi
 
-__all__ = ["Result", "run"]
+__all__ = ["run"]
 
 
 _MOST_AT_RISK = 50.0
 """Seconds between checkpoints of several ranks, at most: launchers do not pass every signal on, and
 some end their processes before these can save anything."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves behind in memory. Goes to other processes (pickle) without its solver.
-
-    Attributes:
-        t, steps: where it stopped.
-        stop_reason: "end", "stationary", "wall limit", "interrupted", "broken invariant: ...", or
-            what an observer has ended it with.
-        series: columns of the series, (rows,) each (on rank 0; empty elsewhere).
-        folder: the run folder, or None.
-        timings: seconds in "set-up", "output", "other" and what the solver counts ("field", ...).
-        warnings: what should be known about the result.
-        solver: the solver in its last state.
-        signal: number of the signal that has interrupted it, or 0.
-    """
-
-    t: float
-    steps: int
-    stop_reason: str
-    series: dict[str, Array]
-    folder: Path | None
-    timings: dict[str, float]
-    warnings: list[str]
-    solver: Solver = field(repr=False)
-    signal: int = 0
-
-    def density_at(self, x: object, t: float | None = None) -> Array:
-        """rho with respect to sigma at any point and time of a run along characteristics.
-
-        See ``LagrangianSolver.log_density_at``. By the solver, then collective; in another process,
-        which has no solver, by the folder.
-
-        Args:
-            x: (n, d) unit vectors, or points (n, gdim) of the geometry.
-            t: from the beginning to where it stopped; None: there.
-
-        Returns:
-            (n,).
-
-        Raises:
-            InputError: a run of another kind, or a time at which the density is not known.
-        """
-        if "solver" in vars(self):
-            return known_density(self.solver).density_at(x, t)
-        if self.folder is None:
-            raise InputError("density_at: the solver of this run stays in its process, and it has "
-                             "no folder: expected one of them")  # fmt: skip
-        return DensityInTime(self.folder).density_at(x, t)
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "solver"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            if name == "solver":
-                raise AttributeError("the solver of a run stays in its process: expected arrays")
-            raise AttributeError(f"a Result has no attribute '{name}'")
 
 
 @checked_arguments
@@ -169,9 +105,26 @@ def run(
             raise
     number = loop.signal or stop.number  # which came too late to stop it
     act_on(number)  # which may end the process, as it would have without this run
-    where, solver = place.path if comm.rank == 0 else None, track.solver
-    ended = (series, where, loop.timings, list(notes), solver, number)
-    return Result(solver.t, solver.step, reason, *ended)
+    ended = (reason, Series(series), loop.timings, list(notes), number)
+    return _result(case, track, place, *ended)
+
+
+def _result(
+    case: Case, track: Track, place: _Place, reason: str, series: Series, timings: dict[str, float],
+    notes: list[str], number: int,
+) -> Result:  # fmt: skip
+    """What the run leaves behind on this rank."""
+    return Result(
+        t=track.solver.t,
+        steps=track.solver.step,
+        stop_reason=reason,
+        series=series,
+        folder=place.path if track.comm.rank == 0 else None,
+        timings=timings,
+        warnings=notes,
+        signal=number,
+        live=Live(case, track, place.path is not None),
+    )
 
 
 @dataclass

@@ -32,7 +32,8 @@ from meanfield.results.comparison import (
 )
 from meanfield.results.folder import RunFolder
 from meanfield.runs.progress import Counted
-from meanfield.runs.simulation import Result, run
+from meanfield.runs.result import Result
+from meanfield.runs.simulation import run
 from meanfield.runs.tracks import token_solver
 from meanfield.studies.moments import linear_moments
 from meanfield.studies.positions import KeptSlices

@@ -113,6 +113,11 @@ class Pointwise(Solver):
         history.append(t, moments, sum_over_ranks(self.comm, own))
 
     @property
+    def density_from(self) -> float:
+        """The first time at which ``density_at`` knows the density."""
+        return self._first
+
+    @property
     def density_until(self) -> float:
         """The last time at which ``density_at`` knows the density; -inf: at none.
 

@@ -18,7 +18,14 @@ from meanfield.collective import Communicator
 from meanfield.dynamics.solver import Solver
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldFile, Format, TokenFile, format_named
+from meanfield.results.formats import (
+    FieldFile,
+    FieldSeries,
+    Format,
+    TokenFile,
+    TokenSeries,
+    format_named,
+)
 from meanfield.runs.tracks.pairs import PairRecord
 
 __all__ = ["Track"]
@@ -76,6 +83,10 @@ class Track(ABC):
     @abstractmethod
     def gathered(self) -> Callable[[], None]:
         """Gather what the field file needs of this state; gives what writes it on rank 0."""
+
+    @abstractmethod
+    def in_memory(self) -> FieldSeries | TokenSeries | None:
+        """This state as the field file would hold it, in double precision; None on other ranks."""
 
     @property
     def written_until(self) -> float | None:

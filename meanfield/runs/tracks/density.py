@@ -20,7 +20,8 @@ from meanfield.geometry.mesh import Mesh, edge_range
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldFile
+from meanfield.results.formats import FieldFile, FieldSeries
+from meanfield.results.inmemory import fields_in_memory
 from meanfield.runs.tracks.base import Track
 from meanfield.runs.tracks.pairs import degree_for
 
@@ -101,6 +102,15 @@ class _MeshTrack(Track):
                 self._file.write(t, {name: values[name] for name in self._names}, mesh)
 
         return write
+
+    def in_memory(self) -> FieldSeries | None:
+        gathered = self._gathered()
+        if self.comm.rank > 0:
+            return None
+        values, moved = gathered()
+        mesh = self._written_mesh if moved is None else moved
+        assert mesh is not None
+        return fields_in_memory(self.solver.t, values, mesh)
 
     @abstractmethod
     def _gathered(self) -> Callable[[], tuple[Mapping[str, Array], Mesh | None]]:

@@ -17,7 +17,8 @@ from meanfield.dynamics.tokensolver import TokenSolver
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import IntArray
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import TokenFile
+from meanfield.results.formats import TokenFile, TokenSeries
+from meanfield.results.inmemory import tokens_in_memory
 from meanfield.runs.tracks.base import Track
 
 __all__ = ["TokenTrack"]
@@ -79,6 +80,12 @@ class TokenTrack(Track):
                 self._file.write(t, x, labels, velocity, lengths)
 
         return write
+
+    def in_memory(self) -> TokenSeries:
+        solver, velocity = self.solver, self.solver.velocity()
+        return tokens_in_memory(
+            solver.t, solver.x.copy(), solver.weights, self._clusters(), velocity, solver.lengths
+        )
 
     def initial_notes(self) -> list[str]:
         notes, tangents = super().initial_notes(), self.solver.tangents

@@ -1,0 +1,398 @@
+"""What a run leaves behind: its series, and its densities or tokens at any output time.
+
+The same whether it comes from ``run`` or from the folder: what is in files is read from them when
+it is asked for. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield.arguments import PathLike, checked_arguments
+from meanfield.collective import on_root
+from meanfield.errors import InputError
+from meanfield.geometry.sphere import Array
+from meanfield.results.folder import RunFolder, listed
+from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.results.outputs import OutputFields, step_at
+from meanfield.results.series import Series
+from meanfield.runs.resultwords import case_words, energy_words, html_table, table_in
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pyvista import PolyData
+
+    from meanfield.case import Case
+    from meanfield.dynamics.solver import Solver
+    from meanfield.runs.pointwise import DensityInTime
+    from meanfield.runs.tracks import Track
+
+__all__ = ["Live", "Result", "load"]
+
+_NOT_ENDED = "not ended"
+"""Why a run stopped that is still running, or was killed."""
+_STAYS = (
+    "the solver of a run stays in its process: expected arrays, which .fields, .tokens(t), "
+    ".at(x, t) and .series of this result give"
+)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a result has as long as it is in the process of its run.
+
+    Attributes:
+        case: that was run.
+        track: its solver, with what is written of it.
+        on_disk: whether there is a folder, which only rank 0 reads.
+    """
+
+    case: Case
+    track: Track
+    on_disk: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """What a run leaves behind, in memory and in its folder. Goes to other processes (pickle).
+
+    From ``run`` or ``load``. Times are those of outputs; a run without a folder has its last state
+    only. On several ranks ``at`` is for all of them, and so is whatever a run without a folder
+    gives; files are read on rank 0.
+
+    Attributes:
+        t, steps: where it stopped; where its series ends, if it has not ended.
+        stop_reason: "end", "stationary", "wall limit", "interrupted", "broken invariant: ...", or
+            what an observer has ended it with; "not ended" of a run that is still running, or was
+            killed.
+        series: columns of the series, (rows,) each (on rank 0; empty elsewhere).
+        folder: the run folder, or None.
+        timings: seconds in "set-up", "output", "other" and what the solver counts ("field", ...);
+            from ``load``, of all parts of a run that was gone on with.
+        warnings: what should be known about the result.
+        signal: number of the signal that has interrupted it, or 0.
+        live: solver and case, in the process of the run.
+        recorded: the table of the case, in another process.
+
+    Example:
+        >>> import meanfield as mf
+        >>> result = mf.load("results/clustering")  # doctest: +SKIP
+        >>> result.series["energy"][-1]  # doctest: +SKIP
+        >>> result.at([[0.0, 0.0, 1.0]], t=2.0)  # doctest: +SKIP
+    """
+
+    t: float
+    steps: int
+    stop_reason: str
+    series: Series
+    folder: Path | None
+    timings: dict[str, float]
+    warnings: list[str]
+    signal: int = 0
+    live: Live | None = None
+    recorded: Mapping[str, object] | None = field(default=None)
+
+    # ---- what was run ------------------------------------------------------------------------
+
+    @property
+    def solver(self) -> Solver:
+        """The solver in its last state, in the process of the run.
+
+        Raises:
+            AttributeError: this is another process.
+        """
+        if self.live is None:
+            raise AttributeError(_STAYS)
+        return self.live.track.solver
+
+    @cached_property
+    def case(self) -> Case:
+        """What was run. A law that was made in Python is known by its name in other processes.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        from meanfield.case import Case
+
+        if self.live is not None:
+            return self.live.case
+        for recorded in (False, True):
+            try:
+                if self.recorded is not None:
+                    return Case.from_dict(self.recorded, recorded=recorded)
+                return Case.from_toml(self._run_folder("case").case_path, recorded=recorded)
+            except InputError:
+                if recorded:
+                    raise
+        raise AssertionError
+
+    def _run_folder(self, asked: str) -> RunFolder:
+        if self.folder is None:
+            where = "this run has no folder, and its solver stays in its process"
+            if self.live is not None and self.live.on_disk:
+                where = "the files of this run are read on rank 0"
+            raise InputError(
+                f"{asked}: {where}: expected a run with a folder, mf.run(case, folder)"
+            )
+        return RunFolder(self.folder)
+
+    # ---- outputs -----------------------------------------------------------------------------
+
+    def _outputs(self, asked: str) -> FieldSeries | TokenSeries:
+        """What the field file has; without a folder, what it would have of the last state."""
+        if self.live is not None and not self.live.on_disk:
+            track = self.live.track
+            made = track.in_memory()
+            found = on_root(track.comm, lambda: made)
+            assert found is not None
+            return found
+        folder = self._run_folder(asked)
+        if folder.fields_path.is_file():
+            return read_fields(folder.fields_path)
+        if folder.particles_path.is_file():
+            return read_tokens_file(folder.particles_path)
+        raise InputError(
+            f"{asked}: {folder.path} has no fields and no tokens: a run with output.fields, or one "
+            "of tokens, expected"
+        )
+
+    @property
+    def fields(self) -> OutputFields:
+        """The densities at the vertices, by output times.
+
+        Of each of its ``times`` it gives ``mesh(t)``, ``density(t)``, ``velocity(t)``,
+        ``masses(t)`` and, of any field in the file, ``read(name, t)``.
+
+        Raises:
+            InputError: a run of tokens, or one that has written no fields.
+        """
+        return self._fields("fields")
+
+    def _fields(self, asked: str) -> OutputFields:
+        found = self._outputs(asked)
+        if isinstance(found, FieldSeries):
+            return OutputFields(found)
+        raise InputError(
+            f"{asked}: found a run that follows {found.n} points and no density on a mesh: "
+            "expected that of a density; .tokens(t) tells where they are"
+        )
+
+    def _tokens(self, asked: str) -> TokenSeries:
+        found = self._outputs(asked)
+        if isinstance(found, TokenSeries):
+            return found
+        raise InputError(
+            f"{asked}: found a run of a density, that of tokens expected (solver.type = "
+            "'particles', 'layers'): .fields and .at(x, t) tell the density"
+        )
+
+    @property
+    def times(self) -> Array:
+        """Output times, (k,), increasing; of a run without a folder, that of its last state.
+
+        Raises:
+            InputError: there are no fields and no tokens.
+        """
+        return self._outputs("times").times
+
+    @checked_arguments
+    def at(self, points: object, t: float | None = None) -> Array:
+        """rho with respect to the uniform probability (uniform = 1) at any points, (m,).
+
+        Along characteristics exact at any time so far, not only at outputs: to 1e-6 in log rho
+        where steps were short enough for it (``solver.pointwise``), else to 1e-5, by following each
+        point back through the moments of the run (``DensityInTime``). Where these do not tell it
+        (few points are left, a model whose field is no function of moments, a law that is only
+        known by its name), and for all other solvers: that of an output, log rho linear in each
+        cell of the mesh (``OutputFields.at``); of a density by position, that of all positions
+        together. Collective.
+
+        Args:
+            points: (m, d) unit vectors, or points (m, gdim) of the geometry.
+            t: the time; None: that of the last output.
+
+        Raises:
+            InputError: a run of tokens, points of another shape, or a time at which the density is
+                not known: the nearest outputs are told.
+        """
+        live = self.live
+        if live is not None and self._follows_moments:
+            solver = live.track.solver
+            last = self.t if t is None else t
+            if solver.density_from <= last <= solver.density_until:  # type: ignore[attr-defined]
+                return np.asarray(solver.density_at(points, last))  # type: ignore[attr-defined]
+        if live is not None and live.track.comm.size > 1 and live.on_disk:
+            found = on_root(live.track.comm, lambda: self._fields("at").at(points, t))
+            assert found is not None
+            return found
+        if live is None and (known := self._known) is not None:
+            last = float(self.times[-1]) if t is None else t
+            if known.begin <= last <= known.end:
+                return known.density_at(points, last)
+        return self._fields("at").at(points, t)
+
+    @property
+    def _follows_moments(self) -> bool:
+        """Whether the solver in this process may know the density at any time."""
+        from meanfield.dynamics.lagrangian import LagrangianSolver
+        from meanfield.geometry.laws.recorded import RecordedLaw
+
+        live = self.live
+        assert live is not None
+        recorded = isinstance(live.case.initial, RecordedLaw)
+        return isinstance(live.track.solver, LagrangianSolver) and not recorded
+
+    @cached_property
+    def _known(self) -> DensityInTime | None:
+        """What the history in the folder tells of the density; None where there is none."""
+        from meanfield.runs.pointwise import known_in
+
+        return None if self.folder is None else known_in(self.folder, self.case)
+
+    @checked_arguments
+    def tokens(self, t: float | None = None) -> Array:
+        """Where the tokens are: unit vectors (n, d), in the order of their numbers.
+
+        Of a run of Gaussians: the points by which they are summed.
+
+        Args:
+            t: an output time; None: the last.
+
+        Raises:
+            InputError: a run of a density, or no output time.
+        """
+        found = self._tokens("tokens")
+        k = step_at(found.times, t)
+        if found.d > 3:
+            raise InputError(f"tokens: found d = {found.d}, of which the file has projections only")
+        return found.points(k)[:, : found.d]
+
+    @checked_arguments
+    def to_pyvista(self, t: float | None = None) -> PolyData:
+        """One output as PyVista has it, in three dimensions.
+
+        Args:
+            t: an output time; None: the last.
+
+        Returns:
+            Of a density its triangles or lines, with the point data ``rho``, ``log10_rho``,
+            ``mass``, ``velocity`` (as far as it was written); of tokens their points, with ``id``,
+            ``mass``, ``cluster``, ``velocity`` (of d > 3 projections).
+        """
+        from meanfield.results.grids import density_grid, token_grid
+
+        found = self._outputs("to_pyvista")
+        if isinstance(found, TokenSeries):
+            return token_grid(found, t)
+        return density_grid(OutputFields(found), t)
+
+    @checked_arguments
+    def plot(self, what: str | None = None, t: float | None = None, ax: object = None) -> Axes:
+        """Draw one output, or a column of the series against time.
+
+        Args:
+            what: "density": a curve over the angle (circle, zonal), an equal-area map of the sphere
+                (longitude against the last coordinate; on axes with a projection, such as "hammer",
+                by that); "tokens": such a map, for d = 2 their distribution over the angle, for
+                d > 3 that of their inner products; or the name of a column of the series. None: the
+                density or the tokens.
+            t: an output time; None: the last. Of a column: marked.
+            ax: matplotlib axes to draw on; None: those of a figure of its own, which a notebook
+                shows.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: there is nothing of this name, or no such output.
+        """
+        from meanfield.figures.onaxes import draw
+
+        column = what is not None and what in self.series
+        return draw(None if column else self._outputs("plot"), self.series, what, t, ax)
+
+    # ---- in words, and elsewhere -------------------------------------------------------------
+
+    @property
+    def _table(self) -> Mapping[str, object]:
+        """The case as plain data; empty where it cannot be read."""
+        if self.live is not None:
+            return self.live.case.to_dict()
+        if self.recorded is not None:
+            return self.recorded
+        return {} if self.folder is None else table_in(self.folder)
+
+    @property
+    def _words(self) -> list[tuple[str, str]]:
+        """What it is, in a few words each."""
+        stopped = f"{self.stop_reason}, at t = {self.t:.6g} after {self.steps} steps"
+        return [
+            *case_words(self._table),
+            ("stopped", stopped),
+            *energy_words(self.series),
+            ("warnings", str(len(self.warnings))),
+            ("folder", "none" if self.folder is None else str(self.folder)),
+        ]
+
+    def __repr__(self) -> str:
+        (_, title), *rows = self._words
+        lines = (f"  {name:<13} {text}" for name, text in rows if text)
+        return "\n".join([f"Result of '{title}'", *lines])
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        return html_table(self._words)
+
+    def __getstate__(self) -> dict[str, object]:
+        names = ("t", "steps", "stop_reason", "series", "folder", "timings", "warnings", "signal")
+        state: dict[str, object] = {name: getattr(self, name) for name in names}
+        table = self.recorded if self.live is None else self.live.case.to_dict()
+        return {**state, "live": None, "recorded": table}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+
+
+@checked_arguments
+def load(folder: PathLike) -> Result:
+    """What ``run`` has returned, from the folder of the run, without its solver.
+
+    Also of a run that is still running, or was killed, and of folders of earlier versions: what is
+    there. Files are read when they are asked for.
+
+    Args:
+        folder: of a run.
+
+    Raises:
+        InputError: it is no folder of a run: that of a comparison, a sweep, a branch, or of a later
+            version.
+
+    Example:
+        >>> import meanfield as mf
+        >>> mf.load("results/clustering").fields.density(t=2.0)  # doctest: +SKIP
+    """
+    run = RunFolder.open(folder)
+    record = run.read_run()
+    if kind := record.get("kind"):
+        raise InputError(f"{folder} is the folder of '{kind}', that of a run expected")
+    series = Series(run.read_series()) if run.series_path.is_file() else Series()
+    reason, timings = record.get("stop_reason"), record.get("timings")
+    last = {name: column[-1] for name, column in series.items() if len(column)}
+    t, steps = last.get("t", 0.0), last.get("step", 0.0)
+    if reason is not None:  # else these are of the part before
+        t, steps = (record.get(name, value) for name, value in (("t", t), ("steps", steps)))
+    return Result(
+        t=float(t),
+        steps=int(steps),
+        stop_reason=_NOT_ENDED if reason is None else str(reason),
+        series=series,
+        folder=Path(folder),
+        timings=dict(timings) if isinstance(timings, dict) else {},
+        warnings=[str(text) for text in listed(record, "warnings")],
+    )
