@@ -134,7 +134,11 @@ def clusters_of_tokens(x: Array, masses: Array, labels: IntArray, t: float = 0.0
 
 @checked_arguments
 def clusters_of_density(
-    mesh: Mesh, rho: Array, t: float = 0.0, counter: PeakCounter | None = None
+    mesh: Mesh,
+    rho: Array,
+    t: float = 0.0,
+    counter: PeakCounter | None = None,
+    weights: Array | None = None,
 ) -> ClusterTable:
     """The clusters of a density on a mesh that stays (``PeakCounter``).
 
@@ -143,6 +147,7 @@ def clusters_of_density(
         rho: (n,) at the vertices.
         t: time.
         counter: of this mesh, if there is one; it takes longer to make than to use.
+        weights: (n,) of its vertices (``delaunay_weights``), likewise.
 
     Raises:
         InputError: another number of values, negative ones or no numbers.
@@ -150,7 +155,8 @@ def clusters_of_density(
     rho = _values(rho, "rho", mesh.n_vertices)
     if not np.all(np.isfinite(rho) & (rho >= 0.0)):
         raise InputError("rho: expected finite numbers, 0 or more")
-    share = _shares(delaunay_weights(mesh)[2] * rho)
+    given = delaunay_weights(mesh)[2] if weights is None else weights
+    share = _shares(_values(given, "weights", mesh.n_vertices) * rho)
     basin = (PeakCounter(mesh) if counter is None else counter).basins(rho)
     with np.errstate(divide="ignore"):
         return _of_basins(mesh, np.log(rho), share, basin, t)

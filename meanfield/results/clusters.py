@@ -99,7 +99,7 @@ class ClusterReader:
             return clusters_of_moved_density(mesh, log_rho, mass, self._near, t), mass
         known = np.all(np.isfinite(log_rho) | (log_rho < 0.0))
         rho = np.exp(log_rho) if known else np.ones(len(log_rho))
-        table = clusters_of_density(self._mesh, rho, t, self._counter)
+        table = clusters_of_density(self._mesh, rho, t, self._counter, self._weights)
         return table, self._weights * rho
 
     def _log_rho(self, series: FieldSeries, k: int) -> Array:

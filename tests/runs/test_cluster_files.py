@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokencases import ANY, KINDS
 import meanfield as mf
 from meanfield.analysis.clustertable import ClusterTable
 from meanfield.errors import InputError
+from meanfield.geometry.mesh import circle
 from meanfield.geometry.sphere import Array
 from meanfield.results.clusters import (
     ClusterReader,
@@ -23,7 +25,7 @@ from meanfield.results.clusters import (
     write_clusters,
 )
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import read_fields, read_tokens_file
+from meanfield.results.formats import FieldSeries, read_fields, read_tokens_file
 
 SOLVERS: dict[str, dict[str, object]] = {
     "explicit": {},
@@ -86,6 +88,41 @@ def test_those_of_tokens(kind: str, tmp_path: Path) -> None:
     heaviest = x[label == 0].mean(axis=0)
     heaviest /= np.linalg.norm(heaviest)
     np.testing.assert_allclose(tables[-1].centre[0], heaviest, atol=1e-14)
+
+
+def vmf(mean: tuple[float, ...], concentration: float, weight: float) -> dict[str, object]:
+    law = {"type": "von-mises-fisher", "mean": list(mean), "concentration": concentration}
+    return {**law, "weight": weight}
+
+
+def test_those_of_gaussians(tmp_path: Path) -> None:
+    """Points of one Gaussian are of one cluster, whose spread is its width."""
+    parts = [vmf((-0.6, 0.0, 0.8), 300.0, 0.6), vmf((0.6, 0.0, 0.8), 200.0, 0.4)]
+    case = plain(
+        {"geometry.type": "unmeshed", "geometry.d": 3, "model.kappa": 1e-3,
+         "initial.type": "mixture", "initial.components": parts, "solver.type": "gaussians",
+         "output.figures": False, "output.precision": "float64"},
+    )  # fmt: skip
+    result = run(case, tmp_path / "run")
+    start = read_clusters(tmp_path / "run", 0.0)
+    assert start.mass == pytest.approx([0.6, 0.4], abs=1e-12)
+    # The variance of the angle is 2 / concentration, and more by this over it, nearly.
+    assert start.spread == pytest.approx([math.sqrt(2.0 / 300), math.sqrt(2.0 / 200)], rel=0.01)
+    np.testing.assert_allclose(start.centre, [[-0.6, 0.0, 0.8], [0.6, 0.0, 0.8]], atol=1e-3)
+    last = read_clusters(tmp_path / "run", 1.0)
+    assert len(last) == result.series["clusters"][-1]
+
+
+def test_those_of_characteristics_on_a_mesh_that_stays(tmp_path: Path) -> None:
+    """The file has no masses: they are those of the density at its vertices."""
+    changes = {"solver.type": "lagrangian", "geometry.level": 4, "time.end": 1.0}
+    for mesh in ("fixed", "moving"):
+        run(late({**changes, "model.beta": 4.0, "output.mesh": mesh}), tmp_path / mesh)
+    fixed, moving = (read_clusters(tmp_path / mesh, 1.0) for mesh in ("fixed", "moving"))
+    assert len(fixed) == len(moving) == 3
+    np.testing.assert_allclose(fixed.mass, moving.mass, atol=0.02)
+    np.testing.assert_allclose(fixed.centre, moving.centre, atol=0.03)
+    np.testing.assert_allclose(fixed.spread, moving.spread, rtol=0.05)
 
 
 def test_one_that_goes_on_is_written_anew_and_overwriting_deletes_it(tmp_path: Path) -> None:
@@ -161,6 +198,39 @@ def test_what_cannot_be_written_loses_no_run(
         result = run(few_tokens(), tmp_path / "run")
     assert result.stop_reason == "end"
     assert about(tmp_path / "run")["warnings"] == ["clusters.csv could not be written: no room"]
+
+
+def test_slices_by_position_have_none(tmp_path: Path) -> None:
+    case = plain(
+        {"geometry.type": "circle", "geometry.vertices": 40, "model.mask": {"type": "causal"},
+         "initial": {"type": "fourier", "cos": [0.2]}, "solver.type": "lagrangian",
+         "solver.slices": 4, "time.end": 0.5, "output.figures": False},
+    )  # fmt: skip
+    run(case, tmp_path / "run")
+    assert not (tmp_path / "run" / "clusters.csv").exists()
+    with pytest.raises(InputError, match="densities by position, one density expected"):
+        ClusterReader(read_fields(tmp_path / "run" / "fields.vtkhdf"))
+
+
+@dataclass(frozen=True)
+class OneStep(FieldSeries):
+    """A density on a mesh that stays, at one time."""
+
+    rho: Array = field(default_factory=lambda: np.zeros(0))
+
+    def _at(self, k: int) -> FieldSeries:
+        raise NotImplementedError
+
+    def _read(self, name: str, k: int | None) -> Array:
+        return self.rho
+
+
+def test_there_are_none_where_the_density_is_not_known(tmp_path: Path) -> None:
+    mesh, rho = circle(8), np.array([8.0, 0, 0, 0, 0, 0, 0, 0])
+    given = (tmp_path, np.zeros(1), {"rho": 1}, (), "circle", 2)
+    for density, count in ((rho, 1), (np.where(rho > 0.0, np.nan, rho), 0)):
+        series = OneStep(*given, mesh.manifold.in_space(mesh.points), mesh.cells, rho=density)
+        assert len(ClusterReader(series).at(0)) == count
 
 
 def test_only_a_run_has_clusters(tmp_path: Path) -> None:
