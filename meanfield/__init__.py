@@ -138,7 +138,7 @@ _WHERE = {
     "meanfield.runs.simulation": ("run",),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
-    "meanfield.studies.compare": ("compare",),
+    "meanfield.studies.comparing": ("compare",),
     "meanfield.studies.converge": ("Convergence", "converge"),
     "meanfield.studies.distance": ("distance",),
     "meanfield.studies.settings": ("Clouds",),
@@ -276,7 +276,7 @@ if TYPE_CHECKING:
     from meanfield.runs.simulation import run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
-    from meanfield.studies.compare import compare
+    from meanfield.studies.comparing import compare
     from meanfield.studies.converge import Convergence, converge
     from meanfield.studies.distance import distance
     from meanfield.studies.settings import Clouds

@@ -105,6 +105,10 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "converge resolutions": (lambda b: mf.converge(small(), "nowhere", b), set()),
     "converge against": (lambda b: mf.converge(small(), "nowhere", [2, 3, 4], against=b), set()),
     "compare": (lambda b: compare(b, Clouds([10], 2), "nowhere"), set()),
+    "compare anything": (lambda b: mf.compare(b, X, 1.0), set()),  # type: ignore[call-overload]
+    "compare points t": (lambda b: mf.compare("nowhere", X, b), set()),
+    "compare draws": (lambda b: mf.compare("nowhere", X, draws=b), set()),
+    "compare pair": (lambda b: mf.compare("nowhere", "there", time=b), set()),
     "Clouds": (lambda b: compare(small(), Clouds(b, 2), "nowhere"), {"list"}),
     "Clouds case": (lambda b: Clouds([10], 2, b), {"none"}),
     "Interaction term": (lambda b: mf.Interaction(b, 3), set()),

@@ -1,9 +1,9 @@
-"""``meanfield compare``: a density with clouds of particles, or two runs with each other."""
+"""``meanfield compare``: a density with clouds of particles or with points, or two runs."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +32,15 @@ sampling error of the reference is allowed for (column allow, over what chance m
 N is at least n R, and of less than about 0.44 n R there is none. All clouds are independent draws
 of the law in [initial]: the tokens of a file are not used, which is told.
 
-With two run folders: the distances of their densities (L1 and W2), and the differences of E and of
-the mean, at the output times that both have."""
+With the folder of a density and a file of tokens (.npy, .npz, .csv, .txt, .vtp, .vtu): W2 of these
+points to the density at --time, with the sampling floor of as many independent draws, a test of the
+moments of degree 1 to 4, and a verdict. The floor and p are those of independent points: tokens
+that have interacted are none, and may be told apart although they follow the equation.
+
+With two run folders, at the output times that both have (--time: one of them): of two densities the
+distances (L1 and W2) and the differences of E and of the mean; of tokens and a density, in either
+order, the same as of a file of tokens; of two runs of tokens W2 with that of all tokens, shuffled,
+as its floor, and tests by permutations."""
 
 _EXAMPLES = """\
 examples:
@@ -43,6 +50,8 @@ examples:
       --particles-set model.beta=4.4 -o results/power       is a wrong beta noticed?
   meanfield compare tokens.toml --particles 250 1000 --reference 16000 --times 1
   meanfield compare results/eulerian results/lagrangian     two runs of densities
+  meanfield compare results/particles results/clustering    tokens and a density, at all times
+  meanfield compare results/clustering mine.npy --time 2    a cloud of one's own
 
 exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the density broke an
 invariant, 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n"""
@@ -63,7 +72,14 @@ def add_to(verbs: Verbs) -> None:
         metavar="CASE",
         help="a TOML case file of a density or of tokens, or the folder of a run",
     )
-    add("second", metavar="DIR", nargs="?", help="the folder of a second run, to compare two runs")
+    add("second", metavar="OTHER", nargs="?", help="the folder of a second run, or a file of "
+        "tokens, to compare with the density of the run")  # fmt: skip
+    add("--time", type=float, metavar="T", help="of runs: an output time (default: all that both "
+        "have; against a file of tokens the last)")  # fmt: skip
+    add("--weights", metavar="FILE", help="weights of the tokens of a file, one for each: .npy or "
+        "text (default: those in the file, or equal ones)")  # fmt: skip
+    add("--draws", type=int, default=16, metavar="K", help="independent draws that the floor of "
+        "tokens is of (default 16)")  # fmt: skip
     add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
     add("--reference", type=int, metavar="N", help="of a case of tokens: number of those that "
@@ -100,32 +116,82 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    return _clouds(args) if args.second is None else _runs(args)
+    if args.second is None:
+        return _clouds(args)
+    if args.weights and all(Path(path).is_dir() for path in (args.case, args.second)):
+        raise InputError(
+            f"--weights {args.weights} found for two runs, whose tokens have their own"
+        )
+    return _runs(args) if Path(args.second).is_dir() else _points(args)
+
+
+def _target(args: argparse.Namespace, name: str) -> Path | None:
+    """The table that ``-o`` asks for, in its folder; None: it does not.
+
+    Raises:
+        InputError: it is there already, and may not be overwritten.
+    """
+    target = Path(args.output) / name if args.output else None
+    if target is not None and target.exists() and not args.overwrite:
+        raise InputError(f"{target} exists already: add --overwrite or choose another folder")
+    return target
+
+
+def _write(target: Path | None, write: Callable[[Path], None]) -> None:
+    """Write the table, if it is asked for, and tell where it is."""
+    if target is None:
+        return
+    from meanfield.results.folder import RunFolder
+
+    with RunFolder.claimed(target.parent, "compare"):
+        write(target)
+    say(f"\ntable  {target}")
 
 
 def _runs(args: argparse.Namespace) -> int:
-    """Two run folders: tell how far apart their densities are."""
+    """Two run folders: tell how far apart they are."""
     for path in (args.case, args.second):
         if not Path(path).is_dir():
             raise InputError(
                 f"{path}: no such folder; expected two run folders (or one case file, to compare "
                 "its density with particles)"
             )
-    target = Path(args.output) / "differences.csv" if args.output else None
-    if target is not None and target.exists() and not args.overwrite:
-        raise InputError(f"{target} exists already: add --overwrite or choose another folder")
+    target = _target(args, "differences.csv")
 
-    from meanfield.results.folder import RunFolder
-    from meanfield.studies.rundiff import compare_runs, difference_table, write_differences
+    from meanfield.studies.runpairs import compare_pair
 
-    rows = compare_runs(args.case, args.second, distances=not args.no_distances)
+    distances = not args.no_distances
+    found = compare_pair(
+        args.case, args.second, time=args.time, distances=distances, draws=args.draws
+    )
     say(f"meanfield: {args.case} against {args.second}")
-    energy = str(RunFolder.open(args.case).read_energy()["label"])
-    say("\n".join(difference_table(rows, energy)))
-    if target is not None:
-        with RunFolder.claimed(target.parent, "compare"):
-            write_differences(target, rows)
-        say(f"\ntable  {target}")
+    say("\n".join(found.lines()))
+    _write(target, found.write)
+    return 0
+
+
+def _points(args: argparse.Namespace) -> int:
+    """The folder of a density and a file of tokens."""
+    from meanfield.case.tokensolvers import TOKEN_FILES
+
+    if Path(args.second).suffix.lower() not in TOKEN_FILES:
+        raise InputError(
+            f"{args.second}: no such folder, and no file of tokens ({', '.join(TOKEN_FILES)}); "
+            "expected one of both beside a run folder"
+        )
+    if not Path(args.case).is_dir():
+        raise InputError(
+            f"{args.case}: no such folder; expected that of a run before a file of tokens"
+        )
+    target = _target(args, "points.csv")
+
+    from meanfield.studies.points import compare_points, tokens_for, write_points
+
+    x, weights = tokens_for(args.case, args.second, args.weights)
+    found = compare_points(args.case, x, args.time, weights, draws=args.draws)
+    say(f"meanfield: {found.density}\nmeanfield: {args.second}: {found.n:,} tokens")
+    say(table(found.rows()))
+    _write(target, lambda path: write_points(path, [found]))
     return 0
 
 

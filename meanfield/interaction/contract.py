@@ -341,8 +341,11 @@ class AnyInteraction(ABC):
         raise InputError(f"no sums over other tokens alone for this interaction: {self.describe()}")
 
     @abstractmethod
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
-        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law."""
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
+        """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
+
+        Of tokens with weights w, sum one, n is 1 / sum w^2.
+        """
 
     @abstractmethod
     def fastest_rate(self, degree: int) -> float:

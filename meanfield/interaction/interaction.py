@@ -386,7 +386,7 @@ class Interaction(Zonal, AnyInteraction, AnyGibbs):
         return Composite((head,), "sa", self.d, self.geometry, exclude_self=True)
 
     @checked_arguments
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
 
         A token's interaction with itself adds a bias of order 1/n, which is no disagreement.

@@ -180,7 +180,7 @@ class MovingKernel(Behind):
         """The field at a time of known moments."""
         return self.at(t).field_of_moments(moments, measure, t, comm)
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         """That of the one at a time."""
         return self.at(t).pair_energy(measure, n, t)
 

@@ -73,7 +73,7 @@ class WithoutEnergy(Behind):
     def dirac_energy(self) -> float:
         return math.nan
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         raise InputError(f"no energy for this model: {self.why_no_energy}")
 
 

@@ -246,7 +246,7 @@ class Strong(Behind):
     def excluding_self(self) -> AnyInteraction:
         return self._with(self.base.excluding_self())
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         """That of the other one, without nu; where E is no sum over pairs, E itself."""
         if self.is_linear:
             return self.field(measure, t).energy(scaled=True)

@@ -347,7 +347,7 @@ class Together(AnyInteraction):
     def excluding_self(self) -> AnyInteraction:
         return self._each([part.excluding_self() for part in self.parts])
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         pairs = zip(self._acting, self._units, strict=True)
         return sum(unit * part.ascending(part.pair_energy(measure, n, t)) for part, unit in pairs)
 

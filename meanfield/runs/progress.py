@@ -14,6 +14,7 @@ from meanfield.surroundings import is_terminal
 __all__ = ["Counted", "Progress"]
 
 _ROWS = 20  # about so many rows tell how far tasks are, where there is no bar
+_EACH = 200  # tasks that have a row each, where they are told by name
 
 
 class Progress:
@@ -86,6 +87,8 @@ class Progress:
 class Counted:
     """Tasks that are done one after the other: a bar on a terminal, some twenty rows elsewhere.
 
+    Tasks that are told by name have a row each, as long as there are no more than 200.
+
     Args:
         wanted: True: a bar, False: nothing; None: what suits where the output goes.
         total: number of tasks.
@@ -104,19 +107,30 @@ class Counted:
             total=total, initial=done, unit=unit, disable=not shown, file=sys.stderr, smoothing=0.1
         )
 
-    def update(self, number: int = 1) -> None:
-        """So many more are done."""
+    def update(self, number: int = 1, name: str = "") -> None:
+        """So many more are done; ``name``: of the task, where rows tell it."""
         self._done += number
         self._bar.update(number)
         place = self._done * _ROWS // max(self._total, 1)
-        if not self._rows or (place == self._told and self._done < self._total):
+        each = bool(name) and self._total <= _EACH
+        if not self._rows or (place == self._told and self._done < self._total and not each):
             return
         self._told = place
         spent = time.monotonic() - self._begun
         left = spent * (self._total - self._done) / (self._done - self._first)
         text = f"{self._done:,} of {self._total:,} {self._unit}s done, {spent:.0f} s"
         about = "less than 1 s" if left < 1.0 else f"about {left:.0f} s"
-        sys.stderr.write(text + (f", {about} to go\n" if left else "\n"))
+        self._write((f"{name}: " if each else "") + text + (f", {about} to go" if left else ""))
+
+    @staticmethod
+    def tell(wanted: bool | None, text: str) -> None:
+        """A row of its own, where there are rows: a task beside those that are counted is done."""
+        if sys.stderr is not None and wanted is None and not is_terminal(sys.stderr):
+            Counted._write(text)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stderr.write(text + "\n")  # one call: lines of several processes stay whole
         sys.stderr.flush()
 
     def __enter__(self) -> Counted:

@@ -114,7 +114,7 @@ def _compare(
                 run_density(settings, run_folder, progress, announce)
                 run_coarse_density(settings, run_folder, progress)
             else:
-                run_reference(settings, run_folder, announce)
+                run_reference(settings, run_folder, progress, announce)
             run_tasks(tasks, jobs, progress)
     except BaseException as error:
         run_folder.write_run(

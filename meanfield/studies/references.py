@@ -70,7 +70,7 @@ def _of_density(density: StoredDensity, k: int, n: int) -> tuple[Measure, float]
     size = usual_points(n)
     if density.slices is not None:
         whole, error = density.masses(k), _of_cells(density.mesh, density.slices, k)
-        if density.mesh.d == 2 or len(whole.weights) <= size:
+        if density.mesh.manifold.dimension == 1 or len(whole.weights) <= size:
             return whole, error
         fewer, moved = quantise(whole, max(size, n))
         return fewer, error + moved

@@ -28,6 +28,7 @@ from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
 from meanfield.runs.pointwise import DensityInTime
+from meanfield.studies.sides import common_steps
 from meanfield.whole import write_table
 
 __all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
@@ -66,7 +67,7 @@ class RunDifference:
 
 
 def compare_runs(
-    first: str | Path, second: str | Path, distances: bool = True
+    first: str | Path, second: str | Path, distances: bool = True, time: float | None = None
 ) -> list[RunDifference]:
     """Compare the densities of two run folders at all output times that both have.
 
@@ -76,6 +77,7 @@ def compare_runs(
     Args:
         first, second: folders of runs on the same geometry.
         distances: whether to compute W_2 (exact, seconds a time); nan otherwise.
+        time: one of these times; None: all of them.
 
     Raises:
         InputError: no such runs, other geometries, or no time in common.
@@ -87,12 +89,7 @@ def compare_runs(
             f"{second} is on '{two.geometry}' (d = {two.d}), {first} on '{one.geometry}' "
             f"(d = {one.d}): the same geometry expected"
         )
-    pairs = _common(one.times, two.times)
-    if not pairs:
-        raise InputError(
-            f"{first} (t = {one.times[0]:g} to {one.times[-1]:g}) and {second} "
-            f"(t = {two.times[0]:g} to {two.times[-1]:g}) have no output time in common"
-        )
+    pairs = common_steps((first, second), (one.times, two.times), time)
     nodes = _Nodes((two if one.moving and not two.moving else one).mesh)
     fewer = nodes
     if nodes.mesh.manifold.dimension == 2 and nodes.mesh.n_vertices > _MOST:
@@ -147,15 +144,6 @@ def _distance(
         return wasserstein(one, two, 2).distance, math.sqrt(sum(unseen)), True
     (one, wrong_one), (two, wrong_two) = (run.measure(k) for run, k in steps)
     return wasserstein(one, two, 2).distance, wrong_one + wrong_two, False
-
-
-def _common(one: Array, two: Array) -> list[tuple[int, int]]:
-    pairs = []
-    for i, t in enumerate(one):
-        j = int(np.argmin(np.abs(two - t)))
-        if abs(two[j] - t) <= _SAME * max(1.0, abs(t)):
-            pairs.append((i, j))
-    return pairs
 
 
 def _known(path: Path) -> DensityInTime | None:

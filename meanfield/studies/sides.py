@@ -6,6 +6,7 @@ Reads files and folders, never a live run. Knows nothing of distances.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -22,9 +23,19 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.measure import Measure
 from meanfield.results.checkpoint import load_checkpoint
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import read_fields, read_tokens_file
+from meanfield.results.formats import FieldSeries, read_fields, read_tokens_file
 
-__all__ = ["Side", "read_side", "read_sides"]
+__all__ = [
+    "Side",
+    "common_steps",
+    "density_of",
+    "has_tokens",
+    "read_side",
+    "read_sides",
+    "side_of_density",
+    "side_of_masses",
+    "step_at",
+]
 
 _SAME = 1e-9  # relative difference of times that are the same
 _EQUAL = 1e-6  # relative difference of masses that are the same: they may be stored as float32
@@ -42,6 +53,7 @@ class Side:
         words: what it is.
         tokens: whether the points are tokens, which are draws if their masses are equal.
         density: mesh and values at its vertices, of a density on a mesh that stays.
+        moved: the mesh of vertices that have moved, whose masses the points are.
     """
 
     measure: Measure
@@ -50,6 +62,7 @@ class Side:
     words: str
     tokens: bool
     density: tuple[Mesh, Array] | None = None
+    moved: Mesh | None = None
 
     @property
     def equal(self) -> bool:
@@ -112,7 +125,7 @@ def _told_dimension(path: Path) -> int | None:
         folder = RunFolder.open(path)
         if folder.fields_path.is_file():
             return read_fields(folder.fields_path).d
-        return read_tokens_file(folder.particles_path).d if _has_tokens(folder) else None
+        return read_tokens_file(folder.particles_path).d if has_tokens(folder) else None
     if path.suffix.lower() not in (".npy", ".npz") or not path.is_file():
         return None
     try:
@@ -128,7 +141,8 @@ def _told_dimension(path: Path) -> int | None:
     return widths.pop() if len(widths) == 1 else None
 
 
-def _has_tokens(folder: RunFolder) -> bool:
+def has_tokens(folder: RunFolder) -> bool:
+    """Whether the run is one of tokens, with a file of them."""
     return folder.particles_path.is_file()
 
 
@@ -152,7 +166,7 @@ def read_side(path: str | Path, d: int, time: float | None = None) -> Side:
     folder = RunFolder.open(path)
     if folder.fields_path.is_file():
         side = _density(folder, time)
-    elif _has_tokens(folder):
+    elif has_tokens(folder):
         side = _tokens(folder, time)
     else:
         raise InputError(
@@ -166,26 +180,44 @@ def read_side(path: str | Path, d: int, time: float | None = None) -> Side:
 
 def _density(folder: RunFolder, time: float | None) -> Side:
     fields = read_fields(folder.fields_path)
-    k = _step(folder, fields.times, time)
+    k = step_at(folder, fields.times, time)
     mesh, on = fields.at(k).mesh, fields.at(k).mesh.manifold
     words = f"{folder.path}: a density on {on.describe()}, t = {fields.times[k]:g}"
     if fields.moving:
-        mass = np.maximum(fields.read("mass", k), 0.0)
-        error = spread_bound(mesh, mass)
-        return Side(Measure(mesh.points, mass / mass.sum()), on, error, words, tokens=False)
-    if "rho" in fields.names:
-        rho = fields.read("rho", k)
-    elif "log10_rho" in fields.names:
-        rho = 10.0 ** np.minimum(fields.read("log10_rho", k), 300.0)
-    else:
-        raise InputError(f"{folder.path} has no density among its fields: 'rho' or 'log10_rho'")
+        return side_of_masses(mesh, fields.read("mass", k), words)
+    return side_of_density(mesh, density_of(fields, k, folder.path), words)
+
+
+def side_of_masses(mesh: Mesh, mass: Array, words: str) -> Side:
+    """The side of a density that is known by the masses (n,) of vertices that have moved."""
+    mass = np.maximum(mass, 0.0)
+    measure = Measure(mesh.points, mass / mass.sum())
+    error = spread_bound(mesh, mass)
+    return Side(measure, mesh.manifold, error, words, tokens=False, moved=mesh)
+
+
+def side_of_density(mesh: Mesh, rho: Array, words: str) -> Side:
+    """The side of a density by its values (n,) at the vertices of a mesh that stays."""
     measure, error = density_measure(mesh, rho)
-    return Side(measure, on, error, words, tokens=False, density=(mesh, rho))
+    return Side(measure, mesh.manifold, error, words, tokens=False, density=(mesh, rho))
+
+
+def density_of(fields: FieldSeries, k: int, path: Path) -> Array:
+    """rho (n,) at a step of a field file on a mesh that stays.
+
+    Raises:
+        InputError: the fields of the run at ``path`` are others.
+    """
+    if "rho" in fields.names:
+        return fields.read("rho", k)
+    if "log10_rho" in fields.names:
+        return np.asarray(10.0 ** np.minimum(fields.read("log10_rho", k), 300.0))
+    raise InputError(f"{path} has no density among its fields: 'rho' or 'log10_rho'")
 
 
 def _tokens(folder: RunFolder, time: float | None) -> Side:
     stored = read_tokens_file(folder.particles_path)
-    k = _step(folder, stored.times, time)
+    k = step_at(folder, stored.times, time)
     t, on = float(stored.times[k]), of_vectors(stored.d)
     if stored.d <= 3:
         x = stored.points(k)[:, : stored.d]
@@ -213,8 +245,12 @@ def _of_checkpoint(folder: RunFolder, d: int, t: float) -> Array:
     )
 
 
-def _step(folder: RunFolder, times: Array, time: float | None) -> int:
-    """Number of the step at a time; by default the last."""
+def step_at(folder: RunFolder, times: Array, time: float | None) -> int:
+    """Number of the output step of a run at a time; by default the last.
+
+    Raises:
+        InputError: there is none; the nearest is named.
+    """
     if not len(times):
         raise InputError(f"{folder.path} has no output yet: a run with one or more expected")
     if time is None:
@@ -226,3 +262,39 @@ def _step(folder: RunFolder, times: Array, time: float | None) -> int:
             f"{times[0]:g} to {times[-1]:g} expected (the nearest: {times[k]:g})"
         )
     return k
+
+
+def common_steps(
+    paths: Sequence[str | Path], times: Sequence[Array], time: float | None = None
+) -> list[tuple[int, int]]:
+    """Numbers of the steps of two runs at the output times that both have.
+
+    Args:
+        paths: of the two runs, for messages.
+        times: output times of each.
+        time: one of those; None: all.
+
+    Raises:
+        InputError: one has no output, or there is no such time.
+    """
+    for path, known in zip(paths, times, strict=True):
+        if not len(known):
+            raise InputError(f"{path} has no output yet: a run with one or more expected")
+    pairs = []
+    for i, t in enumerate(times[0]):
+        j = int(np.argmin(np.abs(times[1] - t)))
+        if abs(times[1][j] - t) <= _SAME * max(1.0, abs(t)):
+            pairs.append((i, j))
+    if not pairs:
+        one, two = (f"{p} (t = {t[0]:g} to {t[-1]:g})" for p, t in zip(paths, times, strict=True))
+        raise InputError(f"{one} and {two} have no output time in common")
+    if time is None:
+        return pairs
+    shared = np.array([times[0][i] for i, _ in pairs])
+    k = int(np.argmin(np.abs(shared - time)))
+    if abs(shared[k] - time) > _SAME * max(1.0, abs(time)):
+        raise InputError(
+            f"time {time:g} found, one of the {len(shared)} output times expected that both runs "
+            f"have, {shared[0]:g} to {shared[-1]:g} (the nearest: {shared[k]:g})"
+        )
+    return [pairs[k]]

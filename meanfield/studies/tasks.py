@@ -5,6 +5,7 @@ Owns what is run, measured and kept. Knows nothing of what is made of it.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -67,6 +68,7 @@ def run_density(
         )
     folder.write_run({**folder.read_run(), "warnings": result.warnings})
     stored.write(folder)
+    Counted.tell(progress, f"density done, {sum(result.timings.values()):.0f} s")
 
 
 def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | None) -> None:
@@ -81,11 +83,13 @@ def run_coarse_density(settings: Settings, folder: RunFolder, progress: bool | N
         # What a coarse mesh does not resolve is no news, and what it cannot do is no harm.
         warnings.simplefilter("ignore", MeanfieldWarning)
         try:
-            stored, _ = _run(settings, case, progress, None)
+            stored, result = _run(settings, case, progress, None)
         except InputError:
             return
     if stored is not None:
         stored.write(folder, coarse=True)
+        seconds = sum(result.timings.values())
+        Counted.tell(progress, f"density that tells the error of the other done, {seconds:.0f} s")
 
 
 def _run(
@@ -138,7 +142,10 @@ def _run(
 
 
 def run_reference(
-    settings: Settings, folder: RunFolder, announce: Callable[[], None] | None
+    settings: Settings,
+    folder: RunFolder,
+    progress: bool | None,
+    announce: Callable[[], None] | None,
 ) -> None:
     """Run the particles that others are compared with, unless that is done already."""
     if announce is not None:
@@ -148,7 +155,9 @@ def run_reference(
     n = settings.reference
     assert n is not None
     task = Task(settings, "reference", n, 0, str(folder.path))
+    begun = time.monotonic()
     cloud_of(settings.token_case(n, other=False), n, settings.times, task.seed(2)).write(folder)
+    Counted.tell(progress, f"reference of {n:,} tokens done, {time.monotonic() - begun:.0f} s")
 
 
 # ------------------------------------------------------------------ clouds and floors
@@ -168,6 +177,12 @@ class Task:
     def name(self) -> str:
         """Of its file, in the folder."""
         return cloud_file(self.kind, self.n, self.replica)
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        cloud = "cloud" if self.kind == "particles" else "floor"
+        return f"{cloud} n = {self.n}, replica {self.replica + 1} of {self.settings.replicas}"
 
     @property
     def path(self) -> Path:
@@ -253,6 +268,6 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: bool | None) -> None:
         if jobs == 1:
             for task in left:
                 task.run()
-                shown.update()
+                shown.update(name=task.words)
         else:
-            in_processes(_run_task, left, jobs, lambda *_: shown.update())
+            in_processes(_run_task, left, jobs, lambda task, _: shown.update(name=task.words))

@@ -47,7 +47,14 @@ class Transport:
     measured: int
 
 
-def transport(x: Array, reference: Reference, k: int, exponents: Sequence[int]) -> Transport:
+def transport(
+    x: Array,
+    reference: Reference,
+    k: int,
+    exponents: Sequence[int],
+    weights: Array | None = None,
+    points: tuple[Measure, float] | None = None,
+) -> Transport:
     """W_p of particles to the reference at its k-th time.
 
     Args:
@@ -55,24 +62,31 @@ def transport(x: Array, reference: Reference, k: int, exponents: Sequence[int]) 
         reference: what they are compared with.
         k: number of the time.
         exponents: p of W_p, 1 or 2.
+        weights: (n,) their masses, sum one; None: equal ones. More than ``EXACT`` particles of
+            unequal masses are always bracketed on surfaces.
+        points: what stands for the reference, and its error, if it is known for so many particles
+            (``points_for``); for many clouds of one number.
     """
     on, n, method = reference.manifold, len(x), "auto"
     y = on.coordinates(x)
-    if n > EXACT and on.dimension != 1:
+    if n > EXACT and on.dimension != 1 and weights is not None:
+        method = "bracket"
+    elif n > EXACT and on.dimension != 1:
         few = Measure.equal(_spread(y, _PROBE))
         near, _ = points_for(reference, k, _PROBE)
         if wasserstein(few, near, min(exponents), effort=_COARSE).distance > _WIDE:
             method = "bracket"
         else:
             y = _spread(y, EXACT)
-    points, error = points_for(reference, k, len(y))
+    stand, error = points or points_for(reference, k, len(y))
     effort = _COARSE if len(y) > MANY else _FINE
-    sample = Measure.equal(np.ascontiguousarray(y))
-    found = {p: wasserstein(sample, points, p, method, effort=effort) for p in exponents}
+    y = np.ascontiguousarray(y)
+    sample = Measure.equal(y) if weights is None else Measure(y, weights)
+    found = {p: wasserstein(sample, stand, p, method, effort=effort) for p in exponents}
     return Transport(
         {p: one.upper for p, one in found.items()},
         {p: one.lower for p, one in found.items()},
-        points,
+        stand,
         error,
         len(y),
     )

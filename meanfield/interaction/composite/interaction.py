@@ -283,7 +283,7 @@ class Composite(Heads):
             return super().excluding_self()
         return replace(self, exclude_self=True) if self.acting else self
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         """Scaled E of n equal tokens over pairs of different ones: its mean is E of their law.
 
         E itself where that is no sum over pairs.

@@ -162,7 +162,7 @@ class Moving(WithoutEnergy):
     def outputs(self, x: Array, weights: Array, t: float = 0.0, beside: bool = True) -> Array:
         return self.at(t).outputs(x, weights, t, beside)
 
-    def pair_energy(self, measure: Measure, n: int, t: float = 0.0) -> float:
+    def pair_energy(self, measure: Measure, n: float, t: float = 0.0) -> float:
         """That of the one at a time, where it has one."""
         return self.at(t).pair_energy(measure, n, t)
 

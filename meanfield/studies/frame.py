@@ -1,0 +1,26 @@
+"""Rows of numbers and words as a table of pandas, which is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from meanfield.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["frame_of"]
+
+
+def frame_of(rows: Iterable[Mapping[str, object]]) -> DataFrame:
+    """A table with the names of the rows as columns.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise InputError('pandas is not installed: pip install "meanfield[tables]"') from None
+    return pandas.DataFrame(list(rows))
