@@ -55,6 +55,7 @@ _WHERE = {
         "auto_solver",
     ),
     "meanfield.dynamics.blocks": ("Block",),
+    "meanfield.dynamics.dolfinxmeshes": ("density_from_dolfinx", "mesh_from_dolfinx"),
     "meanfield.dynamics.layers": ("layers",),
     "meanfield.case.pretrained.checkpoint": ("Checkpoint",),
     "meanfield.case.pretrained.option": ("Pretrained",),
@@ -69,7 +70,7 @@ _WHERE = {
         "VonMisesFisher",
         "standard_density",
     ),
-    "meanfield.geometry.mesh": ("graded", "icosphere", "read_mesh"),
+    "meanfield.geometry.mesh": ("Mesh", "graded", "icosphere", "read_mesh"),
     "meanfield.interaction.attention": ("Attention", "SelfAttention"),
     "meanfield.interaction.composite": (
         "Composite",
@@ -132,6 +133,7 @@ _WHERE = {
     "meanfield.analysis.columns": ("Column", "View"),
     "meanfield.analysis.twosample": ("kernel_distance", "two_sample"),
     "meanfield.analysis.wasserstein": ("wasserstein",),
+    "meanfield.runs.dolfinxdensity": ("density_to_dolfinx",),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.pointwise": ("DensityInTime",),
     "meanfield.runs.result": ("Result", "load"),
@@ -198,6 +200,7 @@ if TYPE_CHECKING:
     from meanfield.case.pretrained.checkpoint import Checkpoint
     from meanfield.case.pretrained.option import Pretrained
     from meanfield.dynamics.blocks import Block
+    from meanfield.dynamics.dolfinxmeshes import density_from_dolfinx, mesh_from_dolfinx
     from meanfield.dynamics.layers import layers
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
     from meanfield.geometry.laws import (
@@ -210,7 +213,7 @@ if TYPE_CHECKING:
         VonMisesFisher,
         standard_density,
     )
-    from meanfield.geometry.mesh import graded, icosphere, read_mesh
+    from meanfield.geometry.mesh import Mesh, graded, icosphere, read_mesh
     from meanfield.interaction.attention import Attention, SelfAttention
     from meanfield.interaction.composite import (
         Composite,
@@ -270,6 +273,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.together import Together
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
+    from meanfield.runs.dolfinxdensity import density_to_dolfinx
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.result import Result, load

@@ -26,6 +26,7 @@ __all__ = [
     "launched_by",
     "launched_rank",
     "number_of",
+    "private_folder",
     "unreadable_threads",
 ]
 
@@ -109,7 +110,7 @@ def keep_kernels() -> None:
         del os.environ["NUMBA_NUM_THREADS"]
     given = os.environ.get("NUMBA_CACHE_DIR")
     if not any(map(_writable, [*([Path(given)] if given else []), *_own_places()])):
-        os.environ["NUMBA_CACHE_DIR"] = _private_folder()
+        os.environ["NUMBA_CACHE_DIR"] = private_folder()
 
 
 def _own_places() -> Iterator[Path]:
@@ -130,7 +131,7 @@ def _writable(path: Path) -> bool:
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
-def _private_folder() -> str:
+def private_folder() -> str:
     """A folder for this user alone: what is loaded from it is run."""
     path = Path(tempfile.gettempdir()) / f"meanfield-{os.getuid()}"
     try:

@@ -18,6 +18,7 @@ from meanfield.case.files import digest_of, emit_toml, read_table
 from meanfield.case.gaussians import Gaussians, clusters_of
 from meanfield.case.geometry import Geometry, Unmeshed
 from meanfield.case.masks import refuse_mask, refuse_number
+from meanfield.case.memory import GivenGeometry, refuse_function
 from meanfield.case.model import Model
 from meanfield.case.normalisation import (
     TOKENS,
@@ -104,6 +105,7 @@ def _law(value: object, info: ValidationInfo) -> Law | _Table | _Given:
         raise InputError(f"initial: expected a section [initial], found {as_found(value)}")
     if isinstance(value, Law) and not isinstance(value, type):
         return value
+    refuse_function(value)
     if isinstance(value, np.ndarray | list | tuple) or callable(value):
         return _Given(value)
     raise InputError(
@@ -148,8 +150,9 @@ class Case:
     ``{model.beta:.2f}`` for it in that format. A brace that is meant is written twice: {{ or }}."""
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
     """Of every random number of the run."""
-    geometry: Geometry
-    """``Sphere``, ``Circle``, ``Zonal`` or ``MeshFile``; for tokens ``Unmeshed``, too."""
+    geometry: GivenGeometry
+    """``Sphere``, ``Circle``, ``Zonal``, ``MeshFile``; for tokens ``Unmeshed``, too. From Python a
+    ``Mesh``, too."""
     model: Model = Field(examples=[{"attention": "sa", "beta": 4.0}])
     """Who pulls whom, and the diffusion."""
     initial: Annotated[Law, PlainValidator(_law, json_schema_input_type=LawTable)] = Field(

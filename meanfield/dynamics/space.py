@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,11 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.software import load_dolfinx, load_mpi
 
-__all__ = ["P1Space", "Stars"]
+if TYPE_CHECKING:
+    from dolfinx.fem import FunctionSpace
+    from dolfinx.mesh import Mesh as DolfinxMesh
+
+__all__ = ["P1Space", "Stars", "distributed", "nodes_of", "original_numbers"]
 
 IndexArray = NDArray[np.int32]
 
@@ -67,7 +71,7 @@ class P1Space:
     Local vertices are numbered owned first, then ghosts (neighbours of owned ones).
 
     Args:
-        mesh: the mesh; only rank 0's is used, others may give None.
+        mesh: the mesh; only rank 0's is used and kept, others may give None.
         comm: a communicator of mpi4py; None means the world.
 
     Raises:
@@ -88,10 +92,11 @@ class P1Space:
         assert shared is not None
         self.geometry: str
         self.d: int
+        self.mesh: Mesh | None = mesh if self.comm.rank == 0 else None
         self.n_global: int
         self.geometry, self.d, self.n_global = shared
         self.manifold = manifold(self.geometry, self.d)
-        domain = _distribute(mesh, self.manifold, self.comm)
+        domain = distributed(mesh, self.manifold, self.comm)
         functions = fem.functionspace(domain, ("Lagrange", 1))
 
         stiffness = assemble_stiffness(functions, self.d if self.manifold.latitudes else None)
@@ -108,7 +113,7 @@ class P1Space:
         for k in range(gdim):
             local[:, k] = self.with_ghosts(x[:, k])
         self.points: Array = local
-        self.original: NDArray[np.int64] = _original_numbers(functions)[: self.n_owned]
+        self.original: NDArray[np.int64] = original_numbers(functions)[: self.n_owned]
 
         neighbour, coefficient = self._slots(stiffness)
         del stiffness
@@ -246,7 +251,8 @@ def _inverse_gram(a: Array, b: Array, c: Array) -> Array:
     return np.stack([first, np.where(plane, -b / safe, 0.0), np.where(plane, a / safe, 0.0)])
 
 
-def _distribute(mesh: Mesh | None, on: Manifold, comm: Communicator) -> Any:
+def distributed(mesh: Mesh | None, on: Manifold, comm: Communicator) -> DolfinxMesh:
+    """A mesh of rank 0 as one of DOLFINx, over the ranks. Collective."""
     import basix.ufl
     from dolfinx.mesh import GhostMode, create_cell_partitioner, create_mesh
 
@@ -279,12 +285,18 @@ def _half_interval_masses(functions: Any, d: int) -> Array:
     return vector.array
 
 
-def _original_numbers(functions: Any) -> NDArray[np.int64]:
+def original_numbers(functions: FunctionSpace) -> NDArray[np.int64]:
     """Number in the input mesh of each local dof."""
-    geometry = functions.mesh.geometry
-    nodes = geometry.dofmaps[0] if hasattr(geometry, "dofmaps") else geometry.dofmap
+    geometry, nodes = functions.mesh.geometry, nodes_of(functions.mesh)
     dofs = functions.dofmap.list
     numbers = np.full(functions.dofmap.index_map.size_local + functions.dofmap.index_map.num_ghosts,
                       -1, dtype=np.int64)  # fmt: skip
-    numbers[dofs.reshape(-1)] = geometry.input_global_indices[np.asarray(nodes).reshape(-1)]
+    numbers[dofs.reshape(-1)] = geometry.input_global_indices[nodes.reshape(-1)]
     return numbers
+
+
+def nodes_of(domain: DolfinxMesh) -> NDArray[np.int32]:
+    """Numbers of the points of each local cell, (cells, corners)."""
+    geometry = domain.geometry
+    found = geometry.dofmaps[0] if hasattr(geometry, "dofmaps") else geometry.dofmap
+    return np.asarray(found)

@@ -263,8 +263,10 @@ class RunFolder:
     # ---- writing and reading -----------------------------------------------------------------
 
     def write_case(self, case: _HasToml) -> None:
-        """Write the resolved case."""
-        write_text(self.file(CASE_FILE), f"{CASE_MARK}\n{case.to_toml()}")
+        """Write the resolved case; what it names in this folder goes with the folder."""
+        begin, here = 'file = "', f"{self.path.absolute()}{os.sep}"
+        text = case.to_toml().replace(begin + here, begin)
+        write_text(self.file(CASE_FILE), f"{CASE_MARK}\n{text}")
 
     def write_run(self, data: Mapping[str, object]) -> None:
         """Write run.json in one move: a reader sees the old file or the new one.

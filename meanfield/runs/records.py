@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
 from meanfield.analysis.columns import ADDED, RETIRED
-from meanfield.case import Case
+from meanfield.case import Case, MeshFile
+from meanfield.case.memory import MESH_FILE, from_memory
 from meanfield.case.words import record_of
 from meanfield.dynamics.solver import State
 from meanfield.errors import MeanfieldWarning
@@ -21,9 +24,24 @@ from meanfield.results.series import Changed, SeriesWriter
 from meanfield.runs.restart import ENTRY, Restart, before, identity, told
 from meanfield.runs.tracks import Track
 from meanfield.software import provenance, utc_now
-from meanfield.whole import bring_to_disk
+from meanfield.whole import bring_to_disk, whole_file
 
-__all__ = ["Records"]
+__all__ = ["Records", "in_folder"]
+
+
+def in_folder(case: Case, folder: RunFolder) -> Case:
+    """The case with a copy of its mesh in the folder, if that is from memory.
+
+    The copy has the bytes of the file that stands for it, by whose digest runs go on.
+    """
+    source = from_memory(case.geometry)
+    if source is None:
+        return case
+    target = folder.file(MESH_FILE)
+    if not target.is_file():
+        with whole_file(target) as part:
+            shutil.copyfile(source, part)
+    return replace(case, geometry=MeshFile(target.absolute()))
 
 
 class Records:
@@ -47,7 +65,8 @@ class Records:
         notes: Sequence[str],
         restart: Restart | None,
     ) -> None:
-        self.case, self.folder, self.track = case, folder, track
+        self.case = case if folder is None else in_folder(case, folder)
+        self.folder, self.track = folder, track
         self._columns, self._notes = tuple(columns), notes
         self._rows: list[dict[str, float]] = []
         self._series: SeriesWriter | None = None
@@ -56,7 +75,7 @@ class Records:
         self._saved: float | None = None  # time of the newest checkpoint
         if folder is None:
             return
-        t, self._identity = track.solver.t, identity(case)
+        t, self._identity = track.solver.t, identity(self.case)
         if restart is not None:
             # What may still be refused comes first: nothing has been written yet.
             track.open(folder, t)
