@@ -128,6 +128,7 @@ _WHERE = {
     "meanfield.interaction.strength": ("FunctionStrength", "PowerStrength"),
     "meanfield.interaction.strong": ("Strong",),
     "meanfield.interaction.together": ("Together",),
+    "meanfield.reports.report": ("report",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.analysis.columns": ("Column", "View"),
@@ -271,6 +272,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.strength import FunctionStrength, PowerStrength
     from meanfield.interaction.strong import Strong
     from meanfield.interaction.together import Together
+    from meanfield.reports.report import report
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
     from meanfield.runs.dolfinxdensity import density_to_dolfinx

@@ -104,6 +104,8 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "converge": (lambda b: mf.converge(b, "nowhere", [2, 3, 4]), set()),
     "converge resolutions": (lambda b: mf.converge(small(), "nowhere", b), set()),
     "converge against": (lambda b: mf.converge(small(), "nowhere", [2, 3, 4], against=b), set()),
+    "report": (lambda b: mf.report(b), set()),
+    "report output": (lambda b: mf.report("nowhere", b), set()),
     "compare": (lambda b: compare(b, Clouds([10], 2), "nowhere"), set()),
     "compare anything": (lambda b: mf.compare(b, X, 1.0), set()),  # type: ignore[call-overload]
     "compare points t": (lambda b: mf.compare("nowhere", X, b), set()),

@@ -40,6 +40,7 @@ ORDER = (
     "runs",
     "studies",
     "steady",
+    "reports",
     "cli",
     "__main__",
     "__init__",  # the names for users: nobody inside may use them

@@ -23,6 +23,7 @@ from meanfield.cli import (
     mesh,
     paraview,
     plot,
+    report,
     run,
     schema,
     stationary,
@@ -56,6 +57,7 @@ _VERBS = (
     info,
     plot,
     paraview,
+    report,
     sweep,
     compare,
     converge,
@@ -84,6 +86,7 @@ examples:
   meanfield run clustering.toml --dry-run            show what would be run, write nothing
   meanfield info results/clustering                  what came out, and what it took
   meanfield plot results/clustering                  draw the pictures again
+  meanfield report results/clustering                all of it as one HTML file
   meanfield sweep tokens.toml --vary model.beta=.1:9:90 --seeds 1024
                                                      an ensemble at each of 90 betas
   meanfield converge clustering.toml --levels 3 4 5 6

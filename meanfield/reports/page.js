@@ -1,0 +1,251 @@
+"use strict";
+// What moves on a report: scenes with a slider of time, and curves. The numbers are in the element
+// "data"; nothing is asked of any server.
+(function () {
+  const TYPES = { f4: Float32Array, f8: Float64Array, i4: Int32Array, i1: Int8Array };
+  const SMALL = { displaylogo: false, responsive: true };
+  const data = JSON.parse(document.getElementById("data").textContent);
+
+  function decode(stored) {
+    const text = atob(stored.bdata);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    return new TYPES[stored.dtype](bytes.buffer);
+  }
+
+  // Every step-th number from a first one on.
+  function column(values, first, step) {
+    const out = new Float32Array(values.length / step);
+    for (let i = 0; i < out.length; i++) out[i] = values[first + i * step];
+    return out;
+  }
+
+  function colours() {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(name).trim();
+    const lines = of("--lines").split(" ");
+    return { lines, ink: of("--ink"), line: of("--line"), paper: of("--paper"), faint: of("--faint") };
+  }
+
+  function failed(element, error) {
+    element.classList.add("failed");
+    element.textContent = "This browser cannot draw it: " + error.message;
+  }
+
+  // ---------------------------------------------------------------- scenes
+
+  function surface(scene) {
+    const points = decode(scene.points), cells = decode(scene.cells);
+    return {
+      type: "mesh3d",
+      x: column(points, 0, 3), y: column(points, 1, 3), z: column(points, 2, 3),
+      i: Array.from(column(cells, 0, 3)), j: Array.from(column(cells, 1, 3)),
+      k: Array.from(column(cells, 2, 3)),
+      intensity: [], colorscale: "Viridis", cmin: scene.limits[0], cmax: scene.limits[1],
+      flatshading: false, lighting: { ambient: 0.75, diffuse: 0.45, specular: 0.05 },
+      colorbar: bar(scene), hovertemplate: "log₁₀ ρ = %{intensity:.3f}<extra></extra>",
+    };
+  }
+
+  function bar(scene) {
+    return { title: { text: "log₁₀ ρ" }, thickness: 14, len: 0.8, x: 1.0, xpad: 4,
+             tickvals: scene.ticks, ticktext: scene.ticks.map((v) => String(v).replace("-", "−")) };
+  }
+
+  function curve(scene) {
+    const points = decode(scene.points);
+    return {
+      type: "scatter3d", mode: "lines", x: column(points, 0, 2), y: column(points, 1, 2), z: [],
+      line: { width: 6, color: [], colorscale: "Viridis", cmin: scene.limits[0],
+              cmax: scene.limits[1], colorbar: bar(scene) },
+      hovertemplate: "log₁₀ ρ = %{z:.3f}<extra></extra>",
+    };
+  }
+
+  function unitCircle() {
+    const x = [], y = [], z = [];
+    for (let i = 0; i <= 120; i++) {
+      x.push(Math.cos(i * Math.PI / 60)); y.push(Math.sin(i * Math.PI / 60)); z.push(0);
+    }
+    return { type: "scatter3d", mode: "lines", x: x, y: y, z: z, hoverinfo: "skip",
+             line: { width: 2, color: "#8a939c" } };
+  }
+
+  // Lines every 30 degrees, a little above the sphere.
+  function graticule(radius, color) {
+    const x = [], y = [], z = [];
+    const add = (theta, phi) => {
+      x.push(radius * Math.sin(theta) * Math.cos(phi));
+      y.push(radius * Math.sin(theta) * Math.sin(phi));
+      z.push(radius * Math.cos(theta));
+    };
+    for (let a = 1; a < 6; a++) {
+      for (let i = 0; i <= 72; i++) add(a * Math.PI / 6, i * Math.PI / 36);
+      x.push(null); y.push(null); z.push(null);
+    }
+    for (let a = 0; a < 12; a++) {
+      for (let i = 0; i <= 36; i++) add(i * Math.PI / 36, a * Math.PI / 6);
+      x.push(null); y.push(null); z.push(null);
+    }
+    return { type: "scatter3d", mode: "lines", x: x, y: y, z: z, hoverinfo: "skip",
+             line: { width: 1, color: color } };
+  }
+
+  function cloud(scene) {
+    return { type: "scatter3d", mode: "markers", x: [], y: [], z: [],
+             marker: { size: scene.size, color: [] },
+             hovertemplate: "%{x:.3f}, %{y:.3f}, %{z:.3f}<extra></extra>" };
+  }
+
+  function rings() {
+    return { type: "scatter3d", mode: "markers", x: [], y: [], z: [],
+             marker: { size: 14, symbol: "circle-open", color: "#ff4fa3", line: { width: 3 } },
+             hovertemplate: "mass gathered here<extra></extra>" };
+  }
+
+  // Numbers of trace 0 at one time, as a restyle of it.
+  function frame(scene, k) {
+    if (scene.kind === "tokens") {
+      const points = decode(scene.frames[k]), labels = decode(scene.colours[k]);
+      return { x: [column(points, 0, 3)], y: [column(points, 1, 3)], z: [column(points, 2, 3)],
+               "marker.color": [Array.from(labels, (c) => c < 0 ? "#9aa1a9" : scene.palette[c])] };
+    }
+    const values = decode(scene.frames[k]);
+    if (scene.kind === "curve") return { z: [values], "line.color": [values] };
+    if (!scene.pick) return { intensity: [values] };
+    if (!scene.picked) scene.picked = decode(scene.pick);
+    return { intensity: [Float32Array.from(scene.picked, (i) => values[i])] };
+  }
+
+  function sceneLayout(scene) {
+    const now = colours();
+    const axis = { visible: false, showspikes: false };
+    const [low, high] = scene.limits || [-1, 1];
+    const height = scene.kind === "curve"
+      ? { visible: true, showspikes: false, title: { text: "log₁₀ ρ" }, color: now.ink,
+          gridcolor: now.line, zeroline: false, showbackground: false, range: [low - 0.15, high + 0.15],
+          tickvals: scene.ticks }
+      : { ...axis, range: [-1.15, 1.15] };
+    return {
+      margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, uirevision: "kept",
+      paper_bgcolor: now.paper, font: { color: now.ink, size: 12 },
+      scene: {
+        xaxis: { ...axis, range: [-1.15, 1.15] }, yaxis: { ...axis, range: [-1.15, 1.15] },
+        zaxis: height, aspectmode: scene.kind === "curve" ? "manual" : "cube",
+        aspectratio: { x: 1, y: 1, z: scene.kind === "curve" ? 0.7 : 1 },
+        camera: { eye: scene.eye }, dragmode: "orbit", bgcolor: now.paper,
+      },
+    };
+  }
+
+  function drawScene(scene) {
+    const element = document.getElementById(scene.id);
+    const slider = document.getElementById(scene.id + "-time");
+    const shown = document.getElementById(scene.id + "-shown");
+    const button = document.getElementById(scene.id + "-play");
+    const make = { surface: surface, curve: curve, tokens: cloud };
+    const traces = [make[scene.kind](scene)];
+    if (scene.kind === "curve") traces.push(unitCircle());
+    else {
+      traces.push(rings());
+      traces.push(scene.kind === "tokens" ? graticule(1.0, "#8a939c")
+                                          : graticule(1.004, "rgba(255, 255, 255, 0.2)"));
+    }
+    const ringed = scene.kind !== "curve";
+    let wanted = null, busy = false, timer = null;
+
+    async function show(k) {
+      wanted = k;
+      if (busy) return;
+      busy = true;
+      while (wanted !== null) {
+        const now = wanted;
+        wanted = null;
+        await Plotly.restyle(element, frame(scene, now), [0]);
+        if (ringed) {
+          const at = decode(scene.rings[now]);
+          await Plotly.restyle(element, { x: [column(at, 0, 3)], y: [column(at, 1, 3)],
+                                          z: [column(at, 2, 3)] }, [1]);
+        }
+        shown.textContent = scene.labels[now];
+        slider.setAttribute("aria-valuetext", scene.labels[now]);
+        element.dataset.frame = now;
+      }
+      busy = false;
+    }
+
+    function stop() {
+      clearInterval(timer);
+      timer = null;
+      button.textContent = "Play";
+    }
+
+    function play() {
+      if (timer !== null) return stop();
+      if (Number(slider.value) >= Number(slider.max)) slider.value = 0;
+      else slider.value = Number(slider.value) + 1;
+      show(Number(slider.value));
+      button.textContent = "Pause";
+      timer = setInterval(() => {
+        if (busy) return;
+        if (Number(slider.value) >= Number(slider.max)) return stop();
+        slider.value = Number(slider.value) + 1;
+        show(Number(slider.value));
+      }, 400);
+    }
+
+    slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+    button.addEventListener("click", play);
+    return Plotly.newPlot(element, traces, sceneLayout(scene), SMALL)
+      .then(() => show(Number(slider.value)));
+  }
+
+  // ---------------------------------------------------------------- curves
+
+  function chartLayout(chart, logTime) {
+    const now = colours();
+    const axis = { color: now.faint, gridcolor: now.line, linecolor: now.line, zeroline: false,
+                   exponentformat: "power" };
+    return {
+      margin: { l: 58, r: 12, t: 30, b: 40 }, paper_bgcolor: now.paper, plot_bgcolor: now.paper,
+      font: { color: now.ink, size: 11 }, title: { text: chart.title, font: { size: 13 } },
+      showlegend: chart.lines.length > 1, hovermode: "x",
+      legend: { orientation: "h", y: -0.25 },
+      colorway: now.lines,
+      xaxis: { ...axis, title: { text: chart.xlabel, standoff: 4 },
+               type: logTime ? "log" : "linear" },
+      yaxis: { ...axis, type: chart.log ? "log" : "linear", autorange: true,
+               ...(chart.steps ? { rangemode: "tozero", dtick: chart.dtick } : {}) },
+    };
+  }
+
+  function drawChart(chart) {
+    const element = document.getElementById(chart.id);
+    const traces = chart.lines.map((line) => ({
+      type: "scatter", mode: "lines", name: line.name, x: decode(line.x), y: decode(line.y),
+      line: { width: 1.8, shape: chart.steps ? "hv" : "linear" },
+    }));
+    return Plotly.newPlot(element, traces, chartLayout(chart, false), { ...SMALL, displayModeBar: false });
+  }
+
+  const switches = Array.from(document.querySelectorAll("input.log-time"));
+  const logTime = (chart) => switches.some((s) => s.checked && s.dataset.group === chart.group);
+
+  function restyled() {
+    for (const chart of data.charts)
+      Plotly.relayout(chart.id, chartLayout(chart, logTime(chart)));
+    for (const scene of data.scenes) {
+      const { paper_bgcolor, font, scene: { bgcolor, zaxis } } = sceneLayout(scene);
+      Plotly.relayout(scene.id, { paper_bgcolor, font, "scene.bgcolor": bgcolor,
+                                  "scene.zaxis.color": zaxis.color || font.color });
+    }
+  }
+
+  for (const box of switches) box.addEventListener("change", restyled);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyled);
+
+  const guarded = (draw) => (one) =>
+    Promise.resolve().then(() => draw(one)).catch((e) => failed(document.getElementById(one.id), e));
+  Promise.all([...data.charts.map(guarded(drawChart)), ...data.scenes.map(guarded(drawScene))])
+    .then(() => { document.documentElement.dataset.drawn = "true"; });
+})();

@@ -1,0 +1,199 @@
+"""Densities and tokens in space, as ``page.js`` draws them: a slider of time, a button to play.
+
+Owns the data of a scene and the element around it. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from meanfield.figures import globe
+from meanfield.figures.reading import energy_at
+from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours, telling_steps
+from meanfield.geometry.sphere import Array
+from meanfield.reports.densities import Frames, frames_of, labels_of
+from meanfield.reports.page import Html, Page, element, encoded, joined
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import TokenSeries, read_tokens_file
+
+__all__ = ["scenes"]
+
+_TOKENS = 5_000
+_AZIMUTHS = 60
+_LATITUDES = 240
+
+
+def scenes(page: Page, run: RunFolder, most: int) -> Html:
+    """The scenes of a folder, with ``most`` times each or fewer; nothing, if it has none."""
+    made = []
+    density = frames_of(run, most)
+    if density is not None:
+        data = _surface(density) if density.is_surface else _angular(density)
+        made.append(_shown(page, data, "Density", density.labels, density.notes))
+    if run.particles_path.is_file():
+        tokens = read_tokens_file(run.particles_path)
+        if len(tokens.times):
+            steps = telling_steps(tokens.times, energy_at(run, tokens.times), most)
+            data, notes = _cloud(tokens, steps)
+            made.append(_shown(page, data, "Tokens", labels_of(tokens.times[steps]), notes))
+    return joined(made)
+
+
+def _shown(
+    page: Page,
+    data: dict[str, object],
+    title: str,
+    labels: Sequence[str],
+    notes: Sequence[str],
+) -> Html:
+    """The element of a scene, which the page then draws."""
+    name = page.name("scene")
+    page.add_scene({**data, "id": name, "labels": list(labels)})
+    last = len(labels) - 1
+    slider = element(
+        "input", type="range", id=f"{name}-time", min=0, max=last, step=1, value=last,
+        aria_label=f"{title}: time", aria_valuetext=labels[-1], disabled=last == 0,
+    )  # fmt: skip
+    button = element("button", "Play", type="button", id=f"{name}-play", disabled=last == 0)
+    output = element("output", labels[-1], id=f"{name}-shown", for_=f"{name}-time")
+    about = f"{title} in space, {labels[0]} to {labels[-1]}: turned by dragging, "
+    text = [
+        "Drag to turn, scroll or pinch to zoom.",
+        *(["The colours are the same at all times."] if title == "Density" else []),
+        *(f"{note[0].upper()}{note[1:]}." for note in notes),
+    ]
+    return joined(
+        [
+            element("h3", f"{title} in space"),
+            element("div", id=name, class_="scene", role="img",
+                    aria_label=f"{about}its time chosen by the slider below"),
+            element("div", button, slider, output, class_="controls"),
+            element("p", " ".join(text), class_="note"),
+        ]
+    )  # fmt: skip
+
+
+def _eye(front: Array, distance: float) -> dict[str, float]:
+    """Where the camera is, for a view from ``front`` that is not along the axis that points up."""
+    if abs(front[2]) > 0.9:
+        front = np.array([0.45, -0.2, math.copysign(0.87, front[2])])
+    front = distance * front / np.linalg.norm(front)
+    return {axis: float(value) for axis, value in zip("xyz", front, strict=True)}
+
+
+def _front(points: Array, masses: Array, rings: Array) -> Array:
+    """From where most is seen: of the last time its places that hold much mass, if all are on one
+    side, else as the pictures choose.
+    """
+    middle = rings.sum(axis=0)
+    length = float(np.linalg.norm(middle))
+    if length > 0.1 and float((rings @ middle).min()) > 0.2 * length:
+        return np.asarray(middle / length)
+    return globe.view_direction(points, masses)
+
+
+def _surface(frames: Frames) -> dict[str, object]:
+    weights = globe.vertex_weights(frames.points, frames.cells)
+    limits = globe.colour_range(frames.values, weights, frames.masses)
+    rings = [globe.gathered(frames.points, mass) for mass in frames.masses]
+    return {
+        **_coloured(frames.values, limits),
+        "kind": "surface",
+        "points": encoded(frames.points, "f4"),
+        "cells": encoded(frames.cells, "i4"),
+        "rings": [encoded(1.01 * centres, "f4") for centres in rings],
+        "eye": _eye(_front(frames.points, frames.masses, rings[-1]), 1.45),
+    }
+
+
+def _angular(frames: Frames) -> dict[str, object]:
+    """A density along an angle: a curve above the circle, or a surface of revolution."""
+    angle = frames.on.angles(frames.points)
+    order = np.argsort(angle)
+    low = max(math.floor(2.0 * float(frames.values.min())) / 2.0, -2.0)
+    high = min(math.ceil(2.0 * float(frames.values.max())) / 2.0, 12.0)
+    limits = (low, max(high, low + 0.5))
+    if not frames.on.closed:
+        order = order[_some(len(order), _LATITUDES)]
+        return _revolved(angle[order], frames.values[:, order], limits)
+    order = np.append(order, order[0])
+    return {
+        **_coloured(frames.values[:, order], limits),
+        "kind": "curve",
+        "points": encoded(np.column_stack([np.cos(angle[order]), np.sin(angle[order])]), "f4"),
+        "eye": {"x": 0.9, "y": -1.25, "z": 0.75},
+    }
+
+
+def _revolved(theta: Array, values: Array, limits: tuple[float, float]) -> dict[str, object]:
+    """A surface of revolution about the axis of symmetry, which points up."""
+    n, phi = len(theta), np.linspace(0.0, 2.0 * np.pi, _AZIMUTHS, endpoint=False)
+    sine = np.sin(theta)[:, None]
+    points = np.stack(
+        [sine * np.cos(phi), sine * np.sin(phi), np.broadcast_to(np.cos(theta)[:, None], sine.shape)
+         * np.ones_like(phi)], axis=2,
+    ).reshape(-1, 3)  # fmt: skip
+    here = _AZIMUTHS * np.arange(n - 1)[:, None] + np.arange(_AZIMUTHS)
+    beside = _AZIMUTHS * np.arange(n - 1)[:, None] + (np.arange(_AZIMUTHS) + 1) % _AZIMUTHS
+    corners = [here, here + _AZIMUTHS, beside, beside, here + _AZIMUTHS, beside + _AZIMUTHS]
+    cells = np.stack(corners, axis=2).reshape(-1, 3)
+    none = encoded(np.empty((0, 3)), "f4")
+    return {
+        **_coloured(values, limits),
+        "kind": "surface",
+        "points": encoded(points, "f4"),
+        "cells": encoded(cells, "i4"),
+        "pick": encoded(np.repeat(np.arange(n), _AZIMUTHS), "i4"),
+        "rings": [none] * len(values),
+        "eye": {"x": 1.1, "y": -0.6, "z": 0.8},
+    }
+
+
+def _coloured(values: Array, limits: tuple[float, float]) -> dict[str, object]:
+    """Values at all times, those below the colours cut; limits and ticks of the colours."""
+    cut = np.maximum(values, limits[0])
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*limits)
+    inside = [round(float(v), 6) for v in ticks if limits[0] - 1e-9 <= v <= limits[1] + 1e-9]
+    return {
+        "frames": [encoded(row, "f4") for row in cut],
+        "limits": list(limits),
+        "ticks": inside,
+    }
+
+
+def _some(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n places, evenly."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+
+
+def _cloud(tokens: TokenSeries, steps: Sequence[int]) -> tuple[dict[str, object], list[str]]:
+    masses = tokens.read("mass")
+    masses = masses / masses.sum()
+    colours = cluster_colours([tokens.read("cluster", k) for k in steps], masses)
+    shown = _some(tokens.n, _TOKENS)
+    clouds = [tokens.points(k) for k in steps]
+    notes = ["clusters of more than 5 % of the mass have a colour"]
+    if len(shown) < tokens.n:
+        notes.append(f"{len(shown):,} of {tokens.n:,} tokens")
+    if tokens.d > 3:
+        notes.append(f"three coordinates of {tokens.d}, in which unit vectors are inside the ball")
+        rings = [np.empty((0, 3))] * len(clouds)
+    else:
+        rings = [globe.gathered_tokens(points, masses) for points in clouds]
+    eye = {"x": 0.3, "y": -0.4, "z": 1.6}
+    if tokens.d == 3:
+        eye = _eye(_front(clouds[-1], masses[None], rings[-1]), 1.45)
+    return {
+        "kind": "tokens",
+        "size": 2.5 if len(shown) > 500 else 5,
+        "palette": list(CLUSTER_COLOURS),
+        "frames": [encoded(points[shown], "f4") for points in clouds],
+        "colours": [encoded(colour[shown], "i1") for colour in colours],
+        "rings": [encoded(1.01 * centres, "f4") for centres in rings],
+        "eye": eye,
+    }, notes
