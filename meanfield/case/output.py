@@ -15,7 +15,7 @@ from meanfield.options import Expected, Field, Flag, Number, Whole, a_list, opti
 __all__ = ["FIELDS", "Output"]
 
 FieldName = Literal["rho", "log10_rho", "velocity"]
-FormatName = Literal["vtkhdf"]  # each a module of results.formats
+FormatName = Literal["vtkhdf", "pvd"]  # each a module of results.formats
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 
 
@@ -30,7 +30,8 @@ class Output:
     ] = FIELDS
     """Any of "rho", "log10_rho", "velocity", written at the output times."""
     format: FormatName = "vtkhdf"
-    """Of the fields: "vtkhdf" is read by ParaView, VTK and pyvista."""
+    """Of the fields: "vtkhdf", one file that ParaView, VTK and pyvista read; "pvd", a list of one
+    file a step (.vtu), of which pyvista's reader also gives all times."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the fields."""
     compression: Literal["gzip", "none"] = "gzip"

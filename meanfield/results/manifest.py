@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -77,7 +78,8 @@ class Manifest:
         self._refuse_later(run)
         listed, told = run.get("files"), run.get("figures")
         if isinstance(listed, list):
-            return {name for name in listed if isinstance(name, str)}
+            names = {name for name in listed if isinstance(name, str)}
+            return names | {step for name in names for step in self._steps_of(name)}
         pictures = told if isinstance(told, list) else []
         patterns = [name + ending for name in _EARLIER for ending in ("", ".tmp")]
         found = (file for pattern in patterns for file in self._folder.glob(pattern))
@@ -85,6 +87,14 @@ class Manifest:
             *(file.relative_to(self._folder).as_posix() for file in found),
             *(f"figures/{Path(name).name}" for name in pictures if isinstance(name, str)),
         }
+
+    def _steps_of(self, name: str) -> Iterator[str]:
+        """Files of the steps of a list of them (.pvd): there are many, which nobody records."""
+        path = PurePosixPath(name)
+        if path.suffix == ".pvd" and self._holds(name):
+            for file in (self._folder / path.with_suffix("")).glob(f"{path.stem}_*.vtu"):
+                if re.fullmatch(r"_\d{6,}\.vtu", file.name.removeprefix(path.stem)):
+                    yield (path.with_suffix("") / file.name).as_posix()
 
     def delete(self, *marks: Path) -> None:
         """Delete what was made here, and what was being made when its writer was killed.
