@@ -137,7 +137,8 @@ _WHERE = {
     "meanfield.runs.dolfinxdensity": ("density_to_dolfinx",),
     "meanfield.runs.observers": ("AtOutputs", "AtTimes", "EverySteps", "Observer", "Watch"),
     "meanfield.runs.pointwise": ("DensityInTime",),
-    "meanfield.runs.result": ("Result", "load"),
+    "meanfield.runs.loading": ("load",),
+    "meanfield.runs.result": ("Result",),
     "meanfield.runs.simulation": ("run",),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
@@ -276,9 +277,10 @@ if TYPE_CHECKING:
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
     from meanfield.runs.dolfinxdensity import density_to_dolfinx
+    from meanfield.runs.loading import load
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.pointwise import DensityInTime
-    from meanfield.runs.result import Result, load
+    from meanfield.runs.result import Result
     from meanfield.runs.simulation import run
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary

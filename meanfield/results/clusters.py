@@ -29,7 +29,14 @@ from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
 from meanfield.whole import write_table
 
-__all__ = ["ClusterReader", "numbered", "read_cluster_history", "read_clusters", "write_clusters"]
+__all__ = [
+    "ClusterReader",
+    "numbered",
+    "read_cluster_history",
+    "read_clusters",
+    "with_kept_numbers",
+    "write_clusters",
+]
 
 _COLLAPSED = 1e-3  # length of a collapsed edge over the longest of the first mesh
 _LN10 = math.log(10.0)
@@ -238,3 +245,12 @@ def read_clusters(folder: PathLike, t: float) -> ClusterTable:
     mass, spread, ring = (columns[name][here] for name in ("mass", "spread", "ring"))
     number = columns["cluster"][here].astype(np.int64)
     return ClusterTable(nearest, centre, mass, spread, ring, number)
+
+
+def with_kept_numbers(table: ClusterTable, folder: PathLike) -> ClusterTable:
+    """The table with the numbers of ``clusters.csv``, where there is one with these clusters."""
+    try:
+        known = read_clusters(folder, table.t)
+    except InputError:
+        return table
+    return replace(table, number=known.number) if len(known) == len(table) else table

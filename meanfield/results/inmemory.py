@@ -99,6 +99,8 @@ def tokens_in_memory(
         "cluster": np.asarray(cluster, dtype=np.int64),
         "velocity": _in_space(velocity, frame, t),
     }
+    if d > 3:
+        changing["coordinates"] = np.asarray(x, dtype=np.float64)
     if length is not None:
         changing["length"] = np.asarray(length, dtype=np.float64)
     static = {"id": np.arange(n), "mass": np.asarray(masses, dtype=np.float64)}

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield.arguments import PathLike, checked_arguments
+from meanfield.arguments import checked_arguments
 from meanfield.collective import on_root
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.results.folder import RunFolder, listed
+from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
 from meanfield.results.outputs import OutputFields, step_at
 from meanfield.results.series import Series
@@ -28,15 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pyvista import PolyData
 
+    from meanfield.analysis.clustertable import ClusterTable
     from meanfield.case import Case
     from meanfield.dynamics.solver import Solver
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.tracks import Track
 
-__all__ = ["Live", "Result", "load"]
+__all__ = ["Live", "Result"]
 
-_NOT_ENDED = "not ended"
-"""Why a run stopped that is still running, or was killed."""
 _STAYS = (
     "the solver of a run stays in its process: expected arrays, which .fields, .tokens(t), "
     ".at(x, t) and .series of this result give"
@@ -265,13 +264,44 @@ class Result:
             t: an output time; None: the last.
 
         Raises:
-            InputError: a run of a density, or no output time.
+            InputError: a run of a density, no output time, or a file of an earlier version with
+                projections alone (d > 3).
         """
         found = self._tokens("tokens")
+        return found.coordinates(step_at(found.times, t))
+
+    @checked_arguments
+    def clusters(self, t: float | None = None) -> ClusterTable:
+        """The clusters of a density or of tokens, the heaviest first: centre, mass and spread.
+
+        As many as the column ``clusters`` counts; with the numbers that they keep in
+        ``clusters.csv``, where the run has ended and has a folder.
+
+        Args:
+            t: an output time; None: the last.
+
+        Raises:
+            InputError: no output time, a density by position, or neither a density nor coordinates
+                of tokens in the file.
+        """
+        from meanfield.results.clusters import ClusterReader, with_kept_numbers
+
+        found = self._outputs("clusters")
         k = step_at(found.times, t)
-        if found.d > 3:
-            raise InputError(f"tokens: found d = {found.d}, of which the file has projections only")
-        return found.points(k)[:, : found.d]
+        table = ClusterReader(found, self._collapsed).at(k)
+        return table if self.folder is None else with_kept_numbers(table, self.folder)
+
+    @property
+    def _collapsed(self) -> float | None:
+        """Length of an edge of a mesh that moves up to which it has collapsed; None: not told."""
+        live, about = self.live, None
+        if live is not None and not live.on_disk:
+            track = live.track
+            about = on_root(track.comm, track.about)
+        elif self.folder is not None:
+            about = RunFolder(self.folder).read_run()
+        near = None if about is None else about.get("collapsed_edge")
+        return float(near) if isinstance(near, int | float) else None
 
     @checked_arguments
     def to_pyvista(self, t: float | None = None) -> PolyData:
@@ -357,42 +387,3 @@ class Result:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-
-
-@checked_arguments
-def load(folder: PathLike) -> Result:
-    """What ``run`` has returned, from the folder of the run, without its solver.
-
-    Also of a run that is still running, or was killed, and of folders of earlier versions: what is
-    there. Files are read when they are asked for.
-
-    Args:
-        folder: of a run.
-
-    Raises:
-        InputError: it is no folder of a run: that of a comparison, a sweep, a branch, or of a later
-            version.
-
-    Example:
-        >>> import meanfield as mf
-        >>> mf.load("results/clustering").fields.density(t=2.0)  # doctest: +SKIP
-    """
-    run = RunFolder.open(folder)
-    record = run.read_run()
-    if kind := record.get("kind"):
-        raise InputError(f"{folder} is the folder of '{kind}', that of a run expected")
-    series = Series(run.read_series()) if run.series_path.is_file() else Series()
-    reason, timings = record.get("stop_reason"), record.get("timings")
-    last = {name: column[-1] for name, column in series.items() if len(column)}
-    t, steps = last.get("t", 0.0), last.get("step", 0.0)
-    if reason is not None:  # else these are of the part before
-        t, steps = (record.get(name, value) for name, value in (("t", t), ("steps", steps)))
-    return Result(
-        t=float(t),
-        steps=int(steps),
-        stop_reason=_NOT_ENDED if reason is None else str(reason),
-        series=series,
-        folder=Path(folder),
-        timings=dict(timings) if isinstance(timings, dict) else {},
-        warnings=[str(text) for text in listed(record, "warnings")],
-    )

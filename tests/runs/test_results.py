@@ -41,6 +41,7 @@ DENSITIES: dict[str, Recipe] = {
 TOKENS: dict[str, Recipe] = {
     "on S^2": few_tokens,
     "on S^1": few_tokens.but({"geometry.d": 2, "initial.type": "uniform"}),
+    "on S^4": few_tokens.but({"geometry.d": 5, "initial.type": "uniform"}),
     "layers": few_tokens.but(solver={"type": "layers", "number": 20, "layers": 4}),
 }
 
@@ -126,12 +127,32 @@ def test_tokens_are_the_same_wherever_they_are_asked_for(name: str, tmp_path: Pa
     for result in (*results, alone):
         np.testing.assert_allclose(result.tokens(), x, rtol=0.0, atol=1e-15)
         assert np.linalg.norm(result.tokens(2.0), axis=1) == pytest.approx(1.0)
-        grid = result.to_pyvista()
-        np.testing.assert_allclose(grid.points[:, : x.shape[1]], x, rtol=0.0, atol=1e-15)
+        grid, shown = result.to_pyvista(), x[:, :3]  # the file has the first axes
+        np.testing.assert_allclose(grid.points[:, : shown.shape[1]], shown, rtol=0.0, atol=1e-15)
         assert {"id", "mass", "cluster", "velocity"} <= set(grid.point_data.keys())
         assert isinstance(grid, pyvista.PolyData) and list(grid.field_data["TimeValue"]) == [2.0]
     assert list(results[1].times) == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert results[1].tokens(0.5).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "name", ["sphere", "circle", "zonal", "characteristics", "on S^2", "on S^4"]
+)
+def test_clusters_are_those_that_the_series_counts(name: str, tmp_path: Path) -> None:
+    recipe = (DENSITIES | TOKENS)[name]
+    results, alone = of(recipe(), tmp_path / "run"), run(recipe())
+    for result in (*results, alone):
+        table, d = result.clusters(), result.case.geometry.d
+        assert len(table) == result.series["clusters"][-1] > 0 and table.t == result.t
+        assert table.centre.shape == (len(table), d)
+        for part in ("centre", "mass", "spread"):
+            other = getattr(results[0].clusters(), part)
+            np.testing.assert_allclose(getattr(table, part), other, atol=1e-7)
+    (loaded,) = results[1:2]
+    kept = mf.load(tmp_path / "run").clusters(0.5 if name in TOKENS else 0.3)
+    assert len(kept.member) == len(loaded.to_pyvista().points)
+    # What is one cluster at both times has one number.
+    assert set(loaded.clusters().number) & set(kept.number)
 
 
 # ------------------------------------------------------------------ what is not there
@@ -174,6 +195,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, mf.Result]:
         ("tokens", lambda r: r.at(np.eye(3)), "^at: found a run that follows 50 points"),
         ("tokens", lambda r: r.fields, "^fields: found a run that follows 50 points"),
         ("tokens", lambda r: r.tokens(0.7), "expected: 0.5 or 1$"),
+        ("tokens", lambda r: r.clusters(0.7), "expected: 0.5 or 1$"),
         ("no folder", lambda r: r.at(np.eye(3), 0.3), "^t = 0.3 found.* expected: 1$"),
         ("elsewhere", lambda r: r.at(np.eye(3)), "^at: this run has no folder, and its solver"),
         ("elsewhere", lambda r: r.times, "^times: this run has no folder"),
