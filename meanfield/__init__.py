@@ -60,6 +60,7 @@ _WHERE = {
     "meanfield.case.pretrained.checkpoint": ("Checkpoint",),
     "meanfield.case.pretrained.option": ("Pretrained",),
     "meanfield.errors": ("BrokenInvariantError", "InputError", "MeanfieldWarning"),
+    "meanfield.films": ("Film", "film"),
     "meanfield.geometry.laws": (
         "AngularGaussian",
         "ByPosition",
@@ -140,6 +141,8 @@ _WHERE = {
     "meanfield.runs.loading": ("load",),
     "meanfield.runs.result": ("Result",),
     "meanfield.runs.simulation": ("run",),
+    "meanfield.runs.simulation": ("Result", "run"),
+    "meanfield.scenes": ("Look",),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
     "meanfield.studies.comparing": ("compare",),
@@ -205,6 +208,7 @@ if TYPE_CHECKING:
     from meanfield.dynamics.dolfinxmeshes import density_from_dolfinx, mesh_from_dolfinx
     from meanfield.dynamics.layers import layers
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
+    from meanfield.films import Film, film
     from meanfield.geometry.laws import (
         AngularGaussian,
         ByPosition,
@@ -282,6 +286,8 @@ if TYPE_CHECKING:
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.result import Result
     from meanfield.runs.simulation import run
+    from meanfield.runs.simulation import Result, run
+    from meanfield.scenes import Look
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary
     from meanfield.studies.comparing import compare

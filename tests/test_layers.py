@@ -38,6 +38,7 @@ ORDER = (
     "figures",
     "paraview",
     "runs",
+    "films",
     "studies",
     "steady",
     "reports",

@@ -44,7 +44,7 @@ TOKENS_SHOWN = 20_000
 # Pixels rendered for one of an image, either way: thinner lines, and faster than multisampling.
 _FINE = 2
 _AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
-_ABOVE, _RAISED = 1.003, 1.012  # where lines run, and rings above the tokens, in radii
+_ABOVE, _RAISED = 1.003, 1.02  # where lines run, and rings above the tokens, in radii
 _STYLES = ("light", "dark")
 _ARROWS = 500
 _LONGEST = 0.16  # of an arrow, in radii
@@ -208,7 +208,7 @@ class Stage:
         """A plain sphere, for what stands on it."""
         grid = self._pv.Icosphere(radius=1.0, nsub=4)
         points = grid.points / np.linalg.norm(grid.points, axis=1)[:, None]
-        colour = "#f6f6f6" if self.look.style == "light" else "#2a2a30"
+        colour = "#f6f6f6" if self.look.style == "light" else "#3a3a42"
         self._add("ball", self._surface(points, grid.regular_faces), color=colour)
 
     def curve(self, points: Array, values: Array) -> None:
@@ -229,7 +229,7 @@ class Stage:
         tube = line.tube(radius=_TUBE, n_sides=24)
         foot = np.linspace(0.0, 2.0 * np.pi, 361)
         floor = np.stack([np.cos(foot), np.sin(foot), np.zeros_like(foot)], axis=1)
-        self._lines("floor", [floor], self.look.ink, 1.0, 0.4)
+        self._lines("floor", [floor], "#888888", 1.0)
         self._add("curve", tube, scalars="value", **self._coloured())
 
     def tokens(self, points: Array, colours: NDArray[np.int64]) -> None:
@@ -249,7 +249,8 @@ class Stage:
         order = np.argsort(np.asarray(colours) >= 0, kind="stable")
         cloud = self._pv.PolyData(_ABOVE * np.asarray(points, dtype=np.float64)[order])
         cloud.point_data["rgb"] = _rgb(np.asarray(colours)[order])
-        side = _FINE * min(self.look.size)
+        # Over a density smaller: what is below must be seen.
+        side = _FINE * min(self.look.size) * (0.6 if "density" in self._meshes else 1.0)
         # About the same ink for few and many, but neither blots nor dots smaller than a pixel.
         size = side * min(max(0.45 / math.sqrt(len(points)), 0.006), 0.022)
         self._add(
@@ -290,7 +291,7 @@ class Stage:
         """
         colour = "white" if "density" in self._meshes else self.look.ink
         lines = [_RAISED * ring(centre).T for centre in centres]
-        self._lines("rings", lines, colour, 2.6, 0.9)
+        self._lines("rings", lines, colour, 1.8)
         filled = np.full(len(lines), -1) if colours is None else colours
         for k, name in enumerate(CLUSTER_COLOURS):
             inside = np.flatnonzero(filled == k)
@@ -308,14 +309,14 @@ class Stage:
     def graticule(self) -> None:
         """Parallels and meridians, each 30 degrees, of the third coordinate axis."""
         on_colours = "density" in self._meshes
-        colour = "white" if on_colours or self.look.style == "dark" else "#737373"
-        lines = [_ABOVE * line for line in graticule()]
-        self._lines("graticule", lines, colour, 1.4, 0.3 if on_colours else 0.4)
+        colour = "#a8a8a8" if on_colours else "#b4b4b4" if self.look.style == "light" else "#606068"
+        self._lines("graticule", [_ABOVE * line for line in graticule()], colour, 0.7)
 
-    def _lines(
-        self, name: str, lines: list[Array], colour: str, width: float, opacity: float
-    ) -> None:
-        """Lines (p, 3), some ``width`` pixels wide in an image of 600."""
+    def _lines(self, name: str, lines: list[Array], colour: str, width: float) -> None:
+        """Lines (p, 3), some ``width`` pixels wide in an image of 600.
+
+        Opaque: a line of half a pixel is half as strong; transparency costs a third of the time.
+        """
         if not lines:
             self.plotter.remove_actor(name, render=False)
             return
@@ -323,8 +324,8 @@ class Stage:
         cells = [np.r_[b - a, a:b] for a, b in itertools.pairwise(ends)]
         made = self._pv.PolyData(np.concatenate(lines), lines=np.concatenate(cells))
         self._add(
-            name, made, color=colour, opacity=opacity, lighting=False,
-            line_width=_FINE * max(width * min(self.look.size) / 600.0, 0.5),
+            name, made, color=colour, lighting=False,
+            line_width=max(_FINE * width * min(self.look.size) / 600.0, 1.0),
         )  # fmt: skip
 
     # -- images of it -----------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""What is to be seen at a moment between two outputs of a run.
+
+Owns interpolation in time. Knows nothing of how it is drawn.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.analysis.evaluate import log_density_at
+from meanfield.errors import InputError
+from meanfield.figures.slices import is_sliced
+from meanfield.figures.style import cluster_colours
+from meanfield.geometry.sphere import Array
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.scenes.views import vertex_weights
+
+__all__ = ["DensityReel", "TokenReel", "open_density", "open_tokens"]
+
+_FLOOR = -6.0  # log10 of a density that is none, for interpolation in time
+_MOST = 60  # outputs that decide on colours and viewpoint
+
+
+def _between(times: Array, t: float) -> tuple[int, int, float]:
+    """The outputs before and after a time, and how far it is from the first to the second."""
+    k = int(np.clip(np.searchsorted(times, t, side="right") - 1, 0, max(len(times) - 2, 0)))
+    later = min(k + 1, len(times) - 1)
+    if later == k:
+        return k, k, 0.0
+    return k, later, float(np.clip((t - times[k]) / (times[later] - times[k]), 0.0, 1.0))
+
+
+def some(count: int) -> list[int]:
+    """Outputs, evenly from the first to the last, of which there may be very many."""
+    return sorted(set(np.linspace(0, count - 1, min(count, _MOST)).round().astype(int).tolist()))
+
+
+@dataclass(frozen=True)
+class DensityReel:
+    """A density on one mesh at all times of a run.
+
+    Attributes:
+        fields: of the run.
+        points: places, in the coordinates of the geometry, (n, gdim).
+        cells: (m, 3) or (m, 2).
+        read: log10 of the density at an output, (n,).
+    """
+
+    fields: FieldSeries
+    points: Array
+    cells: NDArray[np.int64]
+    read: Callable[[int], Array]
+
+    @property
+    def times(self) -> Array:
+        """Of the outputs, (k,)."""
+        return self.fields.times
+
+    def at(self, t: float) -> Array:
+        """log10 of the density at a time, (n,), not below 1e-6 of the uniform one."""
+        k, later, part = _between(self.times, t)
+        return np.asarray((1.0 - part) * self.read(k) + part * self.read(later))
+
+    def weighed(self) -> tuple[Array, Array]:
+        """log10 of the density at some outputs and masses of the vertices, (k, n) each, on S^2."""
+        values = np.stack([self.read(k) for k in some(len(self.times))])
+        masses = vertex_weights(self.points, self.cells) * 10.0**values
+        return values, masses / masses.sum(axis=1, keepdims=True)
+
+
+def open_density(run: RunFolder) -> DensityReel:
+    """The density of a run.
+
+    Raises:
+        InputError: there is none, or not at two times, or one for each position.
+    """
+    fields = read_fields(run.fields_path)
+    name = next((name for name in ("log10_rho", "rho") if name in fields.names), None)
+    if name is None:
+        raise InputError(
+            f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
+            "'log10_rho' in output.fields"
+        )
+    if is_sliced(fields):
+        raise InputError(
+            f"{fields.path}: found a density for each position, expected one density to film"
+        )
+    _refuse_still(fields.times, run)
+
+    def log10(there: FieldSeries, k: int) -> Array:
+        values = there.read(name, k)
+        return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
+
+    if not fields.moving:
+        mesh = fields.mesh
+
+        @functools.lru_cache(maxsize=4)
+        def fixed(k: int) -> Array:
+            return np.maximum(log10(fields, k), _FLOOR)
+
+        return DensityReel(fields, mesh.points, mesh.cells, fixed)
+    # The places of the first output; on a curve, even ones: vertices gather where the density is.
+    points, cells = fields.mesh.points, fields.mesh.cells
+    if fields.manifold.dimension == 1:
+        points = fields.manifold.evenly(720)
+
+    @functools.lru_cache(maxsize=4)
+    def moving(k: int) -> Array:
+        there = fields.at(k)
+        log_rho = math.log(10.0) * log10(there, k)
+        found = log_density_at(there.mesh, log_rho, there.read("mass", k), points)
+        return np.maximum(found / math.log(10.0), _FLOOR)
+
+    return DensityReel(fields, points, cells, moving)
+
+
+@dataclass(frozen=True)
+class TokenReel:
+    """Tokens of a run at all times.
+
+    Attributes:
+        tokens: of the run.
+        masses: (n,), sum 1.
+        colours: numbers of the colours of all tokens at the outputs, (k, n) small integers.
+    """
+
+    tokens: TokenSeries
+    masses: Array
+    colours: NDArray[np.int64]
+
+    @property
+    def times(self) -> Array:
+        """Of the outputs, (k,)."""
+        return self.tokens.times
+
+    def at(self, t: float) -> tuple[Array, NDArray[np.int64]]:
+        """Places (n, 3) and colours (n,) at a time; of clusters, those of the output before."""
+        k, later, part = _between(self.times, t)
+        x = (1.0 - part) * self.tokens.points(k) + part * self.tokens.points(later)
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+        return x / np.maximum(length, 1e-12), self.colours[k if part < 1.0 else later]
+
+    def some_points(self) -> Array:
+        """Places at some outputs, (k n, 3)."""
+        return np.concatenate([self.tokens.points(k) for k in some(len(self.times))])
+
+
+def open_tokens(run: RunFolder) -> TokenReel:
+    """The tokens of a run.
+
+    Raises:
+        InputError: there are none, or not at two times, or they live in more than three dimensions.
+    """
+    tokens = read_tokens_file(run.particles_path)
+    if tokens.d > 3:
+        raise InputError(f"{tokens.path}: found tokens with d = {tokens.d}, expected d = 2 or 3")
+    _refuse_still(tokens.times, run)
+    masses = tokens.read("mass")
+    masses = masses / masses.sum()
+    labels = [tokens.read("cluster", k) for k in range(len(tokens.times))]
+    return TokenReel(tokens, masses, np.stack(cluster_colours(labels, masses)))
+
+
+def _refuse_still(times: Array, run: RunFolder) -> None:
+    if len(times) < 2:
+        raise InputError(f"{run.path}: found {len(times)} output times, expected two or more")

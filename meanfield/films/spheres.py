@@ -1,0 +1,142 @@
+"""Frames of what is on spheres: one view or two, rendered by scenes, and the scale of colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from numpy.typing import NDArray
+
+from meanfield.films.options import Film
+from meanfield.films.plate import Clock, EnergyStrip, Plate, headed
+from meanfield.films.reel import DensityReel, TokenReel
+from meanfield.geometry.sphere import Array
+from meanfield.results.folder import RunFolder
+from meanfield.scenes.stage import Look, Stage
+from meanfield.scenes.views import (
+    RING_MASS,
+    RING_RADIUS,
+    colour_range,
+    gathered,
+    vertex_weights,
+    view_direction,
+)
+
+__all__ = ["sphere_frames"]
+
+_OVER_DENSITY = 5  # the colour of tokens over a density: light blue is in no map of densities
+_TOP, _BOTTOM, _BAR = 0.09, 0.035, 0.13  # bands of a frame, in parts of it
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where spheres are in a frame: sides in pixels, and corners (row, column)."""
+
+    side: int
+    corners: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, size: tuple[int, int], views: int, strip: bool, bar: bool) -> _Places:
+        width, height = size
+        below = EnergyStrip.HEIGHT if strip else _BOTTOM
+        room = (1.0 - _BAR if bar else 1.0) * width
+        side = int(min(height * (1.0 - _TOP - below), room / views)) // 2 * 2
+        row = round(height * _TOP + 0.5 * (height * (1.0 - _TOP - below) - side))
+        gap = (room - views * side) / (views + 1)
+        return cls(side, tuple((row, round(gap + k * (side + gap))) for k in range(views)))
+
+
+def sphere_frames(
+    run: RunFolder,
+    density: DensityReel | None,
+    tokens: TokenReel | None,
+    film: Film,
+    times: Array,
+    size: tuple[int, int],
+) -> Iterator[NDArray[np.uint8]]:
+    """Frames (h, w, 3) at these times, of a density, of tokens, or of tokens over a density."""
+    strip = film.energy and EnergyStrip.is_for(run, times)
+    places = _Places.of(size, film.views, strip, density is not None)
+    look = replace(film.look, size=(places.side, places.side))
+    front, notes = np.array([0.0, 0.0, 1.0]), []
+    if density is not None:
+        values, masses = density.weighed()
+        if look.limits is None:
+            weights = vertex_weights(density.points, density.cells)
+            look = replace(look, limits=colour_range(values, weights, masses))
+        front = view_direction(density.points, masses)
+        notes.append(
+            f"rings: more than {100 * RING_MASS:.0f} % of the mass within {RING_RADIUS} rad"
+        )
+        notes.append(_between_note("log density", len(density.times), len(times)))
+    elif tokens is not None and tokens.tokens.d == 3:
+        places_of = tokens.some_points()
+        masses = np.tile(tokens.masses, len(places_of) // len(tokens.masses))
+        front = view_direction(places_of, (masses / masses.sum())[None])
+    if tokens is not None and density is not None:
+        notes.append(f"dots: {tokens.tokens.n} tokens")
+    if tokens is not None:
+        notes.append(_between_note("places of tokens", len(tokens.times), len(times)))
+    if look.camera is not None:
+        front = np.array(look.camera) / np.linalg.norm(look.camera)
+    plate = Plate(size, look)
+    headed(plate, run, "; ".join(filter(None, notes)))
+    clock = Clock(plate, times)
+    energy = EnergyStrip(plate, run, times) if strip else None
+    if density is not None:
+        _colour_bar(plate, look, strip)
+    with Stage(look) as stage:
+        for k, t in enumerate(times):
+            _set(stage, density, tokens, float(t))
+            clock.set(float(t))
+            if energy is not None:
+                energy.set(float(t))
+            sides = _sides(front, film, k / film.fps)
+            yield plate.frame(
+                (row, column, stage.image(toward))
+                for (row, column), toward in zip(places.corners, sides, strict=True)
+            )
+
+
+def _between_note(what: str, outputs: int, frames: int) -> str:
+    return f"{what} linear in time between {outputs} outputs" if outputs < frames else ""
+
+
+def _set(stage: Stage, density: DensityReel | None, tokens: TokenReel | None, t: float) -> None:
+    """Put on the stage what is there at a time."""
+    if density is not None:
+        values = density.at(t)
+        stage.density(density.points, density.cells, values)
+        mass = vertex_weights(density.points, density.cells) * 10.0**values
+        stage.rings(gathered(density.points, mass / mass.sum()))
+    if tokens is not None:
+        points, colours = tokens.at(t)
+        stage.tokens(points, colours if density is None else np.full(len(points), _OVER_DENSITY))
+    stage.graticule()
+
+
+def _sides(front: Array, film: Film, seconds: float) -> list[Array]:
+    """Where each view is seen from, the camera having gone round for so many seconds."""
+    angle = math.radians(film.turntable * seconds)
+    c, s = math.cos(angle), math.sin(angle)
+    toward = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ front
+    return [toward, -toward][: film.views]
+
+
+def _colour_bar(plate: Plate, look: Look, strip: bool) -> None:
+    assert look.limits is not None
+    below = EnergyStrip.HEIGHT if strip else _BOTTOM
+    height = 1.0 - _TOP - below
+    ax = plate.axes(1.0 - _BAR + 0.02, below + 0.12 * height, 0.016, 0.76 * height)
+    mapped = ScalarMappable(Normalize(*look.limits), matplotlib.colormaps[look.cmap])
+    bar = plate.figure.colorbar(mapped, cax=ax, extend="both")
+    bar.set_label(r"$\log_{10}$ density / uniform", color=look.ink)
+    bar.outline.set_edgecolor(look.ink)
+    bar.outline.set_linewidth(0.5)
+    bar.locator = matplotlib.ticker.MaxNLocator(6, steps=[1, 2, 5, 10])
+    bar.update_ticks()
