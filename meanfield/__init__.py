@@ -130,6 +130,7 @@ _WHERE = {
     "meanfield.interaction.strong": ("Strong",),
     "meanfield.interaction.together": ("Together",),
     "meanfield.reports.report": ("report",),
+    "meanfield.figures": ("PlotOptions", "plot"),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.analysis.columns": ("Column", "View"),
@@ -141,7 +142,6 @@ _WHERE = {
     "meanfield.runs.loading": ("load",),
     "meanfield.runs.result": ("Result",),
     "meanfield.runs.simulation": ("run",),
-    "meanfield.runs.simulation": ("Result", "run"),
     "meanfield.scenes": ("Look",),
     "meanfield.steady.problem": ("Problem",),
     "meanfield.steady.verbs": ("branch", "stationary"),
@@ -208,6 +208,7 @@ if TYPE_CHECKING:
     from meanfield.dynamics.dolfinxmeshes import density_from_dolfinx, mesh_from_dolfinx
     from meanfield.dynamics.layers import layers
     from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
+    from meanfield.figures import PlotOptions, plot
     from meanfield.films import Film, film
     from meanfield.geometry.laws import (
         AngularGaussian,
@@ -285,8 +286,6 @@ if TYPE_CHECKING:
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.result import Result
-    from meanfield.runs.simulation import run
-    from meanfield.runs.simulation import Result, run
     from meanfield.scenes import Look
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary

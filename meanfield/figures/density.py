@@ -13,7 +13,9 @@ from scipy.spatial import cKDTree
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.figures import globe
-from meanfield.figures.reading import energy_at, parameters_of, title_of
+from meanfield.figures.moments import steps_to_show
+from meanfield.figures.options import asked
+from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import (
     FAINT,
@@ -26,14 +28,20 @@ from meanfield.figures.style import (
     number,
     save,
     shades,
-    telling_steps,
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
 from meanfield.scenes.views import vertex_weights
 
-__all__ = ["has_density", "plot_density"]
+__all__ = [
+    "at_rest",
+    "fine_profile",
+    "has_density",
+    "log10_density",
+    "name_of_density",
+    "plot_density",
+]
 
 
 def has_density(run: RunFolder) -> bool:
@@ -41,10 +49,11 @@ def has_density(run: RunFolder) -> bool:
     if not run.fields_path.is_file():
         return False
     fields = read_fields(run.fields_path)
-    return len(fields.times) > 0 and _name_of(fields) is not None and not is_sliced(fields)
+    return len(fields.times) > 0 and name_of_density(fields) is not None and not is_sliced(fields)
 
 
-def _name_of(fields: FieldSeries) -> str | None:
+def name_of_density(fields: FieldSeries) -> str | None:
+    """The field that tells the density, "log10_rho" or "rho"; None: there is none."""
     return next((name for name in ("log10_rho", "rho") if name in fields.names), None)
 
 
@@ -65,29 +74,30 @@ def plot_density(run: RunFolder) -> Path:
     fields = read_fields(run.fields_path)
     if not len(fields.times):
         raise InputError(f"{fields.path} has no steps: the run did not get to its first output")
-    name = _name_of(fields)
+    name = name_of_density(fields)
     if name is None:
         raise InputError(
             f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
             "'log10_rho' in output.fields"
         )
-    steps = telling_steps(fields.times, energy_at(run, fields.times))
+    steps = steps_to_show(run, fields.times)
     times = [float(fields.times[k]) for k in steps]
     with drawing():
         if fields.manifold.dimension == 2:
-            figure = _draw_sphere(fields, *_at_rest(fields, name, steps), times)
+            figure = _draw_sphere(fields, *at_rest(fields, name, steps), times)
         else:
             figure = _draw_profile(fields, name, steps)
         headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("density.png"))
 
 
-def _log10(fields: FieldSeries, name: str, k: int) -> Array:
+def log10_density(fields: FieldSeries, name: str, k: int) -> Array:
+    """log10 of the density at the vertices of step ``k``, (n,), from the field of this name."""
     values = fields.read(name, k)
     return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
 
 
-def _at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array, Array]:
+def at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array, Array]:
     """log10 of the density at the vertices of the first step, and the masses there, (k, n) each.
 
     Of a mesh that moves: the P1 density where it is then, and the masses where the nearest of
@@ -95,13 +105,13 @@ def _at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Arra
     """
     weights = vertex_weights(fields.points, fields.cells)
     if not fields.moving:
-        values = np.stack([_log10(fields, name, k) for k in steps])
+        values = np.stack([log10_density(fields, name, k) for k in steps])
         masses = weights * 10.0 ** np.clip(values, -300.0, 300.0)
     else:
         tree, rows, held = cKDTree(fields.points), [], []
         for k in steps:
             there = fields.at(k)
-            log_rho = math.log(10.0) * _log10(there, name, k)
+            log_rho = math.log(10.0) * log10_density(there, name, k)
             mass = there.read("mass", k)
             found = log_density_at(there.mesh, log_rho, mass, fields.points)
             rows.append(found / math.log(10.0))
@@ -140,9 +150,9 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     lowest, high = math.inf, -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
-        points, row = there.mesh.points, _log10(there, name, k)
+        points, row = there.mesh.points, log10_density(there, name, k)
         if fields.moving:
-            points, row = _fine_profile(there, row, there.read("mass", k))
+            points, row = fine_profile(there, row, there.read("mass", k))
         row = np.clip(row, -30.0, 30.0)  # a collapsed cluster is beyond all scales
         angle, values = angle_profile(fields.manifold, points, row[None])
         t = float(fields.times[k])
@@ -151,6 +161,7 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     ax.set_yscale("log")
     # Voids fall below any bound: two decades under the uniform density tell enough.
     low, high = max(lowest, -2.0), min(high, 12.0)
+    low, high = asked().limits or (low, high)
     pad = 0.04 * max(high - low, 1.0)
     ax.set_ylim(10.0 ** (low - pad), 10.0 ** (high + pad))
     ax.set_ylabel("density relative to uniform")
@@ -158,7 +169,7 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     return figure
 
 
-def _fine_profile(fields: FieldSeries, log10_rho: Array, mass: Array) -> tuple[Array, Array]:
+def fine_profile(fields: FieldSeries, log10_rho: Array, mass: Array) -> tuple[Array, Array]:
     """A density on a mesh that has moved, at its vertices and evenly between them.
 
     Vertices gather where the density is; between clusters there may be none.

@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -24,8 +23,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meanfield.figures.byhand import ByHand
-from meanfield.figures.style import CLUSTER_MASS, percent
-from meanfield.geometry.sphere import Array
+from meanfield.figures.options import asked
+from meanfield.figures.style import CLUSTER_MASS, density_colours, percent
+from meanfield.figures.style import points as letters
+from meanfield.geometry.sphere import Array, normalize
 from meanfield.scenes.opengl import why_not
 from meanfield.scenes.stage import MARGIN, TOKENS_SHOWN, Look, Stage
 from meanfield.scenes.views import (
@@ -42,6 +43,7 @@ __all__ = [
     "Painter",
     "draw_tokens",
     "finish_disc",
+    "front_of",
     "globes",
     "label_row",
     "label_view",
@@ -51,10 +53,6 @@ __all__ = [
     "token_notes",
 ]
 
-# Perceptually uniform with rising lightness: readable in grey, too. 128 steps look as smooth as 256
-# and take a third less space.
-_CMAP = "magma"
-_COLOURS = matplotlib.colormaps[_CMAP].resampled(128)
 _PIXELS = 460  # of a rendered view: about two for one of its panel
 
 
@@ -103,7 +101,9 @@ class _Rendered:
 
     def __init__(self, norm: Normalize | None, stack: ExitStack) -> None:
         limits = None if norm is None else (float(norm.vmin), float(norm.vmax))
-        self._look = Look(cmap=_CMAP, limits=limits, size=(_PIXELS, _PIXELS))
+        style: Literal["light", "dark"] = "dark" if asked().style == "dark" else "light"
+        cmap = asked().cmap or "magma"
+        self._look = Look(cmap=cmap, limits=limits, size=(_PIXELS, _PIXELS), style=style)
         self._stack = stack
         self._stages: dict[str, Stage] = {}
 
@@ -154,10 +154,19 @@ def painter(norm: Normalize | None = None) -> Iterator[Painter]:
         norm: range of the colours of densities; None: there are only tokens.
     """
     if why_not():
-        yield ByHand(norm, _COLOURS)
+        yield ByHand(norm, density_colours(black=True))
         return
     with ExitStack() as stack:
         yield _Rendered(norm, stack)
+
+
+def front_of(points: Array, masses: Array) -> Array:
+    """Towards the viewer of the front side: as asked for, else where the mass is seen best.
+
+    ``points`` and ``masses`` are those of ``views.view_direction``.
+    """
+    camera = asked().camera
+    return view_direction(points, masses) if camera is None else normalize(np.asarray(camera))
 
 
 def painter_note() -> str:
@@ -195,9 +204,10 @@ class Densities:
     @classmethod
     def of(cls, points: Array, cells: NDArray[np.int64], values: Array, masses: Array) -> Densities:
         """Choose viewpoint, colours and rings; ``masses`` (k, n) at the vertices, rows sum to 1."""
-        norm = Normalize(*colour_range(values, vertex_weights(points, cells), masses))
+        limits = asked().limits or colour_range(values, vertex_weights(points, cells), masses)
+        norm = Normalize(*limits)
         rings = [gathered(points, mass) for mass in masses]
-        return cls(points, cells, values, view_direction(points, masses), norm, rings)
+        return cls(points, cells, values, front_of(points, masses), norm, rings)
 
     def draw(self, by: Painter, axes: Sequence[Axes] | NDArray[Any], toward: Array) -> None:
         """Draw the view from one side, each density in one of the axes."""
@@ -213,7 +223,7 @@ class Densities:
             "max" if self.values.max() > self.norm.vmax else ""
         )
         bar = figure.colorbar(
-            ScalarMappable(self.norm, _COLOURS),
+            ScalarMappable(self.norm, density_colours(black=True)),
             ax=axes,
             extend={"": "neither", "min": "min", "max": "max", "minmax": "both"}[extend],
             shrink=0.82,
@@ -275,7 +285,7 @@ def label_row(ax: Axes, text: str) -> None:
     """Write upwards left of a row of views."""
     ax.text(
         -1.1, 0.0, text, rotation=90, ha="right", va="center", multialignment="center",
-        fontsize=7.5,
+        fontsize=letters(7.5),
     )  # fmt: skip
 
 

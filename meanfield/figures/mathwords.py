@@ -30,6 +30,8 @@ def _decimal(text: str) -> str:
     """A number in letters, with a power of ten for its "e"."""
     if "e" in text:
         mantissa, exponent = text.split("e")
+        if mantissa == "1":
+            return rf"10^{{{int(exponent)}}}"
         return rf"{mantissa}\times 10^{{{int(exponent)}}}"
     return text.replace(",", "{,}")
 

@@ -11,7 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from meanfield.errors import InputError
-from meanfield.figures.reading import energy_at, parameters_of, time_scale, title_of
+from meanfield.figures.moments import steps_to_show
+from meanfield.figures.reading import parameters_of, time_scale, title_of
 from meanfield.figures.style import (
     drawing,
     footnote,
@@ -19,7 +20,6 @@ from meanfield.figures.style import (
     number,
     save,
     shades,
-    telling_steps,
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
@@ -54,7 +54,7 @@ def plot_pairs(run: RunFolder) -> Path:
         raise InputError(f"{run.pairs_path} has no rows: the run did not get to its first output")
     with drawing():
         density = table.shares / np.diff(table.edges)
-        steps = telling_steps(table.t, energy_at(run, table.t))
+        steps = steps_to_show(run, table.t)
         figure = Figure(figsize=(7.2, 3.3), layout="constrained")
         if len(table.t) > 1:
             over_time, beside = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1.0))

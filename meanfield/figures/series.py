@@ -16,7 +16,7 @@ from meanfield.figures.style import CLUSTER_COLOURS, FAINT, INK, drawing, headli
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 
-__all__ = ["has_series", "plot_series"]
+__all__ = ["has_series", "label_energy", "mark_plateaus", "plot_series"]
 
 _PLATEAU = CLUSTER_COLOURS[4]
 
@@ -57,8 +57,8 @@ def plot_series(run: RunFolder) -> Path:
 
         if energy is not None:
             first[0].plot(t, energy, color=INK, marker=marker)
-            _label_energy(first[0], run, energy)
-            _mark_plateaus(first[0], t, energy)
+            label_energy(first[0], run, energy)
+            mark_plateaus(first[0], t, energy)
         order.plot(t, series["mean_norm"], color=INK, marker=marker)
         order.set_ylabel(r"order  $|m|=|\int x\,\mathrm{d}\mu|$")
         order.set_ylim(-0.03, 1.03)
@@ -76,7 +76,8 @@ def plot_series(run: RunFolder) -> Path:
         return save(figure, run.figure("energy.png"))
 
 
-def _mark_plateaus(ax: Axes, t: Array, energy: Array) -> None:
+def mark_plateaus(ax: Axes, t: Array, energy: Array) -> None:
+    """Underlay the plateaus of an energy against time, where there are three or more."""
     found = plateaus(t, energy)
     if len(found) < 3:
         return
@@ -84,7 +85,8 @@ def _mark_plateaus(ax: Axes, t: Array, energy: Array) -> None:
     ax.hlines(heights, begins, ends, color=_PLATEAU, linewidth=4.0, alpha=0.6, zorder=0.5)
 
 
-def _label_energy(ax: Axes, run: RunFolder, values: Array) -> None:
+def label_energy(ax: Axes, run: RunFolder, values: Array) -> None:
+    """Name the axis of the energy, and mark its value for all mass at one point if it is near."""
     told = run.read_energy()
     scaled, top = "|beta|" in str(told.get("label")), told.get("dirac")
     ax.set_ylabel(r"energy  $E\,e^{-|\beta|}$" if scaled else "energy  $E$")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.figures import globe
+from meanfield.figures.moments import nearest_steps
+from meanfield.figures.options import asked
 from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
@@ -26,6 +28,7 @@ from meanfield.figures.style import (
     headline,
     number,
     plain_decades,
+    points,
     save,
     telling_steps,
 )
@@ -111,7 +114,9 @@ def draw_side_by_side(
             f"{len(times)} times, {len(densities)} densities and {len(clouds)} clouds: expected "
             "equal numbers, at least one"
         )
-    shown = telling_steps(np.asarray(times), np.arange(len(times), dtype=np.float64), 5)
+    wanted, at = asked().times, np.asarray(times, dtype=np.float64)
+    even = np.arange(len(times), dtype=np.float64)
+    shown = telling_steps(at, even, 5) if wanted is None else nearest_steps(at, wanted)
     moments = [float(times[k]) for k in shown]
     rho = np.stack([np.asarray(densities[k], dtype=np.float64) for k in shown])
     tokens = [np.asarray(clouds[k], dtype=np.float64) for k in shown]
@@ -173,7 +178,7 @@ def _profiles_side_by_side(
     angle, curves = angle_profile(on, mesh.points, rho * on.uniform_per_radian(mesh.points))
     low = on.span[0]
     edges = np.linspace(low, math.pi, _BINS + 1)
-    figure = Figure(figsize=(1.75 * len(times) + 0.8, 2.5), layout="constrained")
+    figure = Figure(figsize=(1.75 * len(times) + 1.9, 2.5), layout="constrained")
     axes = figure.subplots(1, len(times), sharey=True, squeeze=False)[0]
     least, most = math.inf, float(curves.max())
     for ax, t, curve, x in zip(axes, times, curves, angles, strict=True):
@@ -189,7 +194,7 @@ def _profiles_side_by_side(
     axes[0].set_ylim(0.5 * least, 1.5 * most)
     plain_decades(axes[0])
     axes[0].set_ylabel("mass per radian")
-    figure.supxlabel(angle_label(on), fontsize=8.5)
+    figure.supxlabel(angle_label(on), fontsize=points(8.5))
     handles = [
         Line2D([], [], color=INK, linewidth=1.1, label="density"),
         Line2D(
@@ -197,5 +202,6 @@ def _profiles_side_by_side(
             label=f"{len(tokens[0])} particles",
         ),
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside upper right", ncols=2)
+    # Beside the panels: above is the title, which takes all of the width where they are few.
+    figure.legend(handles=handles, loc="outside right upper")
     return figure

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.figures import globe
+from meanfield.figures.moments import steps_to_show
 from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     angle_axis,
@@ -22,7 +23,6 @@ from meanfield.figures.style import (
     headline,
     number,
     save,
-    telling_steps,
 )
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
@@ -63,7 +63,7 @@ def plot_slices(run: RunFolder) -> Path:
         The file made.
     """
     fields = read_fields(run.fields_path)
-    steps = telling_steps(fields.times, None)
+    steps = steps_to_show(run, fields.times)
     with drawing():
         if fields.manifold.dimension == 2:
             figure = _draw_spheres(fields, steps)

@@ -1,6 +1,7 @@
-"""What all figures share: letters, colours, scales of time, how a file is written.
+"""What all figures share: letters, colours, scales of time, how files are written.
 
-Knows nothing of what is drawn. No pyplot and no display: matplotlib's Agg draws everything.
+Knows nothing of what is drawn. No pyplot and no display: matplotlib's Agg draws what has pixels,
+its writers of PDF and SVG the rest.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
@@ -23,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from meanfield.figures.mathwords import folded, number
+from meanfield.figures.options import Style, asked, made
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.scenes.views import CLUSTER_COLOURS
@@ -37,6 +42,7 @@ __all__ = [
     "angle_label",
     "angle_profile",
     "cluster_colours",
+    "density_colours",
     "drawing",
     "footnote",
     "headline",
@@ -45,6 +51,7 @@ __all__ = [
     "number",
     "percent",
     "plain_decades",
+    "points",
     "save",
     "shades",
     "telling_steps",
@@ -53,6 +60,7 @@ __all__ = [
 _MOST_DECADES = 14  # that an axis of time names one by one
 _TITLE, _SMALL = 9.5, 7.5  # points
 _DPI = 150  # eight shaded discs stay below 300 kB
+_FINE = 300  # of the images inside PDF and SVG
 _STYLE: dict[str, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
@@ -73,10 +81,26 @@ _STYLE: dict[str, object] = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
     "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "savefig.facecolor": "auto",
+    "savefig.dpi": _FINE,
+    "axes.prop_cycle": cycler(color=["#1f3b73", "0.45"]),
+    # Letters stay letters: they can be searched, and set anew in a drawing program.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "meanfield",  # the same file for the same picture
+    "pdf.fonttype": 42,
 }
-INK = "#1f3b73"
-FAINT = "0.45"
+_LARGER = 1.3  # letters and lines of a talk
+_DARK: dict[str, object] = {
+    "axes.prop_cycle": cycler(color=["#9ec5ff", "0.65"]),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "#101014"),
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), "0.92"
+    ),
+}
+INK = "C0"
+"""Colour of curves: the first of the style."""
+FAINT = "C1"
+"""Colour of what is said in passing, and of lines to compare with: the second of the style."""
 
 CLUSTER_MASS = 0.05
 """The smallest part of the mass of a cluster that has a colour of its own."""
@@ -89,13 +113,48 @@ def drawing() -> Iterator[None]:
     shown = ("backend", "interactive", "toolbar", "webagg.", "tk.", "macosx.", "date.epoch")
     defaults = matplotlib.rcParamsDefault
     plain = {name: defaults[name] for name in defaults if not name.startswith(shown)}
-    with matplotlib.rc_context({**plain, **_STYLE}):
+    with matplotlib.rc_context({**plain, **_STYLE, **_of(asked().style)}):
         yield
 
 
+def _of(style: Style) -> dict[str, object]:
+    if style == "dark":
+        return _DARK
+    if style == "talk":
+        sizes = (key for key in _STYLE if key.endswith(("size", "width")))
+        return {key: _LARGER * cast(float, _STYLE[key]) for key in sizes}
+    return {}
+
+
+def points(size: float) -> float:
+    """A size of letters in points, in the style that is asked for."""
+    return size * (_LARGER if asked().style == "talk" else 1.0)
+
+
 def shades(count: int) -> Array:
-    """Colours for as many curves in an order, dark to light, readable on white, (count, 4)."""
-    return np.asarray(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.82, count)))
+    """Colours for as many curves in an order, readable on the background, (count, 4).
+
+    From dark to light; in the dark style from light to lighter.
+    """
+    ends = (0.35, 1.0) if asked().style == "dark" else (0.0, 0.82)
+    return np.asarray(matplotlib.colormaps["viridis"](np.linspace(*ends, count)))
+
+
+def density_colours(*, lowest: bool = True, black: bool = False) -> Colormap:
+    """Colours of densities: those asked for, or magma, of which ``black`` is the lowest or none.
+
+    ``lowest``: below their range is grey, which tells what is nearly empty.
+    """
+    named = asked().cmap
+    if (
+        named is None and not black
+    ):  # from violet on: 128 steps look as smooth as 256 and take less space
+        table = matplotlib.colormaps["magma"](np.linspace(0.12, 1.0, 128))
+        chosen: Colormap = ListedColormap(table, "magma from violet on")
+    else:
+        chosen = matplotlib.colormaps[named or "magma"].resampled(128)
+    empty = "0.3" if asked().style == "dark" else "0.82"
+    return chosen.with_extremes(under=empty) if lowest else chosen
 
 
 def cluster_colours(
@@ -154,19 +213,19 @@ def headline(figure: Figure, title: str, parameters: str = "") -> None:
         title: of the run.
         parameters: in effect, in words: see ``reading.parameters_of``.
     """
-    width = figure.get_figwidth()
+    width = _width(figure)
     # Some 14 letters to the inch, and of the smaller ones 17.
     heads = folded(title, max(int(14 * width), 20))
     lines = folded(parameters, max(int(17 * width), 24))
     if not lines:
         if heads:
-            figure.suptitle("\n".join(heads), fontsize=_TITLE)
+            figure.suptitle("\n".join(heads), fontsize=points(_TITLE))
         return
     # Letters of two sizes are no title that a layout knows: an empty one keeps the room for them.
     count = len(heads) + math.ceil(len(lines) * _SMALL / _TITLE)
-    room = figure.suptitle("\n".join([" "] * count), fontsize=_TITLE)
-    figure.add_artist(_Within(room, "\n".join(heads), True, fontsize=_TITLE))
-    figure.add_artist(_Within(room, "\n".join(lines), False, fontsize=_SMALL, color=FAINT))
+    room = figure.suptitle("\n".join([" "] * count), fontsize=points(_TITLE))
+    figure.add_artist(_Within(room, "\n".join(heads), True, fontsize=points(_TITLE)))
+    figure.add_artist(_Within(room, "\n".join(lines), False, fontsize=points(_SMALL), color=FAINT))
 
 
 class _Within(Text):
@@ -190,21 +249,49 @@ def footnote(figure: Figure, *parts: str) -> None:
     """Write what the reader must know below a figure; empty parts are left out."""
     text = "; ".join(filter(None, parts))
     if text:
-        lines = textwrap.fill(text, int(16.5 * figure.get_figwidth()))
-        figure.supxlabel(lines, fontsize=7, color=FAINT)
+        lines = textwrap.fill(text, int(16.5 * _width(figure)))
+        figure.supxlabel(lines, fontsize=points(7.0), color=FAINT)
+
+
+def _width(figure: Figure) -> float:
+    """Width that the file will have, in inches of letters of the usual size."""
+    size = asked().size
+    return (figure.get_figwidth() if size is None else size[0]) / points(1.0)
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, making the folder where needed; gives the path."""
+    """Write a figure in the formats that are asked for, making the folder where needed.
+
+    Args:
+        figure: drawn within :func:`drawing`.
+        path: of the file; its ending gives way to that of each format.
+
+    Returns:
+        The first file made.
+    """
+    wanted = asked()
     path.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.size is not None:
+        figure.set_size_inches(*wanted.size)
     figure.set_dpi(_DPI)
+    files = [path.with_suffix(f".{name}") for name in wanted.format]
+    for file in files:
+        with whole_file(file) as part:
+            if file.suffix == ".png":
+                _write_pixels(figure, part)
+            else:
+                undated = {"Date": None} if file.suffix == ".svg" else {"CreationDate": None}
+                figure.savefig(part, format=file.suffix[1:], metadata=undated)
+        made(file)
+    return files[0]
+
+
+def _write_pixels(figure: Figure, part: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     # Without the alpha channel, which is the same everywhere but costs a tenth of the size.
     image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
-    with whole_file(path) as part:
-        image.save(part, "PNG", dpi=(_DPI, _DPI))
-    return path
+    image.save(part, "PNG", dpi=(_DPI, _DPI))
 
 
 # -- times ----------------------------------------------------------------------------------------

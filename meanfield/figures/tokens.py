@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from meanfield.errors import InputError
 from meanfield.figures import globe
-from meanfield.figures.reading import case_table, energy_at, parameters_of, time_scale, title_of
+from meanfield.figures.moments import steps_to_show
+from meanfield.figures.reading import case_table, parameters_of, time_scale, title_of
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
     CLUSTER_MASS,
@@ -29,13 +30,12 @@ from meanfield.figures.style import (
     percent,
     save,
     shades,
-    telling_steps,
 )
 from meanfield.geometry.manifolds import MANIFOLDS, manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import INNER_PRODUCT_EDGES, TokenSeries, read_tokens_file
-from meanfield.scenes.views import gathered_tokens, view_direction
+from meanfield.scenes.views import gathered_tokens
 
 __all__ = ["has_tokens", "plot_tokens"]
 
@@ -75,7 +75,7 @@ def plot_tokens(run: RunFolder) -> Path:
         if tokens.d == 2:
             figure = _draw_angles(tokens, run)
         else:
-            steps = telling_steps(tokens.times, energy_at(run, tokens.times))
+            steps = steps_to_show(run, tokens.times)
             if tokens.d == 3:
                 figure = _draw_sphere_tokens(tokens, steps)
             else:
@@ -91,7 +91,7 @@ def _draw_sphere_tokens(tokens: TokenSeries, steps: Sequence[int]) -> Figure:
     clouds = [tokens.points(k) for k in steps]
     colours = cluster_colours([tokens.read("cluster", k) for k in steps], masses)
     gathered = [gathered_tokens(points, masses) for points in clouds]
-    front = view_direction(np.concatenate(clouds), np.tile(masses, len(steps))[None])
+    front = globe.front_of(np.concatenate(clouds), np.tile(masses, len(steps))[None])
     figure = globe.globes(1.55 * len(steps) + 0.45, 3.6)
     axes = figure.subplots(2, len(steps), squeeze=False)
     with globe.painter() as by:

@@ -17,7 +17,6 @@ from matplotlib.colors import to_rgb
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.errors import InputError
-from meanfield.figures import globe
 from meanfield.figures.reading import title_of
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours
@@ -25,6 +24,7 @@ from meanfield.geometry.sphere import Array, normalize
 from meanfield.paraview.body import BODY
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.scenes import views
 from meanfield.software import package_version
 from meanfield.whole import write_text
 
@@ -52,7 +52,7 @@ class _Camera:
     focus: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def table(self) -> Table:
-        up = globe.frame_towards(self.toward)[1]
+        up = views.frame_towards(self.toward)[1]
         return {
             "toward": _numbers(self.toward),
             "up": _numbers(up),
@@ -231,7 +231,7 @@ class _Step:
         if name == "rho":
             values = np.log10(np.maximum(values, 1e-300))
         if there.manifold.dimension == 2:
-            weights = globe.vertex_weights(there.points, there.cells)
+            weights = views.vertex_weights(there.points, there.cells)
         else:
             mesh = there.mesh
             parts = np.repeat(there.manifold.shares(mesh.points, mesh.cells), mesh.cells.shape[1])
@@ -263,9 +263,9 @@ class _Shown:
         if not self.moving:
             values = np.stack([step.log10_rho for step in self.steps])
             masses = np.stack([step.masses for step in self.steps])
-            return globe.colour_range(values, self.steps[0].weights, masses)
+            return views.colour_range(values, self.steps[0].weights, masses)
         ranges = [
-            globe.colour_range(s.log10_rho[None], s.weights, s.masses[None]) for s in self.steps
+            views.colour_range(s.log10_rho[None], s.weights, s.masses[None]) for s in self.steps
         ]
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
@@ -273,7 +273,7 @@ class _Shown:
         """Unit vector to the viewer who sees most of the mass."""
         points = np.concatenate([step.points for step in self.steps])
         masses = np.concatenate([step.masses for step in self.steps]) / len(self.steps)
-        return globe.view_direction(points, masses[None])
+        return views.view_direction(points, masses[None])
 
     def oblique(self, normal: Array) -> Array:
         """Unit vector to a viewer before the mass and above the plane of a curve."""
@@ -329,7 +329,7 @@ def _tokens(tokens: TokenSeries, place: Path) -> tuple[Table, _Camera]:
         return table, _Camera(np.array([0.0, 0.0, 1.0]), 1.25)
     chosen = np.unique(np.linspace(0, len(steps) - 1, _SEEN).round().astype(int))
     clouds = np.concatenate([tokens.points(int(k)) for k in chosen])
-    front = globe.view_direction(clouds, np.tile(masses / len(chosen), len(chosen))[None])
+    front = views.view_direction(clouds, np.tile(masses / len(chosen), len(chosen))[None])
     return table, _Camera(front, 1.25)
 
 

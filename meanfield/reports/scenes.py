@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from meanfield.figures import globe
 from meanfield.figures.reading import energy_at
 from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours, telling_steps
 from meanfield.geometry.sphere import Array
@@ -20,6 +19,7 @@ from meanfield.reports.densities import Frames, frames_of, labels_of
 from meanfield.reports.page import Html, Page, element, encoded, joined
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import TokenSeries, read_tokens_file
+from meanfield.scenes import views
 
 __all__ = ["scenes"]
 
@@ -94,13 +94,13 @@ def _front(points: Array, masses: Array, rings: Array) -> Array:
     length = float(np.linalg.norm(middle))
     if length > 0.1 and float((rings @ middle).min()) > 0.2 * length:
         return np.asarray(middle / length)
-    return globe.view_direction(points, masses)
+    return views.view_direction(points, masses)
 
 
 def _surface(frames: Frames) -> dict[str, object]:
-    weights = globe.vertex_weights(frames.points, frames.cells)
-    limits = globe.colour_range(frames.values, weights, frames.masses)
-    rings = [globe.gathered(frames.points, mass) for mass in frames.masses]
+    weights = views.vertex_weights(frames.points, frames.cells)
+    limits = views.colour_range(frames.values, weights, frames.masses)
+    rings = [views.gathered(frames.points, mass) for mass in frames.masses]
     return {
         **_coloured(frames.values, limits),
         "kind": "surface",
@@ -184,7 +184,7 @@ def _cloud(tokens: TokenSeries, steps: Sequence[int]) -> tuple[dict[str, object]
         notes.append(f"three coordinates of {tokens.d}, in which unit vectors are inside the ball")
         rings = [np.empty((0, 3))] * len(clouds)
     else:
-        rings = [globe.gathered_tokens(points, masses) for points in clouds]
+        rings = [views.gathered_tokens(points, masses) for points in clouds]
     eye = {"x": 0.3, "y": -0.4, "z": 1.6}
     if tokens.d == 3:
         eye = _eye(_front(clouds[-1], masses[None], rings[-1]), 1.45)

@@ -192,7 +192,10 @@ class Stage:
         return np.maximum(values, self.limits[0] - 0.5)
 
     def _coloured(self) -> dict[str, object]:
-        return {"cmap": self.look.cmap, "clim": self.limits, "show_scalar_bar": False}
+        return {
+            "cmap": self.look.cmap, "clim": self.limits, "show_scalar_bar": False,
+            "below_color": "#d1d1d1" if self.look.style == "light" else "#4d4d4d",
+        }  # fmt: skip
 
     def _add(self, name: str, mesh: pyvista.PolyData, **looks: object) -> pyvista.Actor:
         """Put a mesh in place of what had this name; lit softly, unless ``lighting`` is False."""

@@ -7,6 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meanfield.dynamics.parts import FEWEST
 from meanfield.errors import MeanfieldWarning
@@ -14,6 +15,9 @@ from meanfield.results.comparison import comparison_record, write_csv, write_row
 from meanfield.results.folder import RunFolder
 from meanfield.software import utc_now
 from meanfield.studies.evaluate import HIDDEN, Comparison, is_hidden
+
+if TYPE_CHECKING:
+    from meanfield.figures import PlotOptions
 
 __all__ = ["draw", "summary", "write"]
 
@@ -35,7 +39,7 @@ def write(found: Comparison, folder: RunFolder, figures: bool) -> None:
             warnings.warn(text, MeanfieldWarning, stacklevel=1)
 
 
-def draw(path: str | Path) -> list[Path]:
+def draw(path: str | Path, wanted: PlotOptions | None = None) -> list[Path]:
     """Draw the figures of a finished comparison (again) from its folder. Needs no DOLFINx.
 
     Raises:
@@ -46,7 +50,7 @@ def draw(path: str | Path) -> list[Path]:
     folder = RunFolder.open(path)
     with RunFolder.claimed(path, "plot"):
         about = comparison_record(folder)
-        made = make_figures(folder)
+        made = make_figures(folder, wanted)
         folder.write_run({**about, "figures": [figure.name for figure in made]})
     return made
 

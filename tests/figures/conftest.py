@@ -18,30 +18,22 @@ if TYPE_CHECKING:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collects the figures at the moment they are saved."""
-    from meanfield.figures import (
-        centres,
-        density,
-        distances,
-        pairs,
-        series,
-        side_by_side,
-        style,
-        sweepbands,
-        sweepmap,
-        sweepplane,
-        sweepslopes,
-        tokens,
-    )
+    import sys
+
+    import meanfield.figures  # noqa: F401  (all of them are loaded with it)
+    from meanfield.figures import style
 
     collected: list[Figure] = []
+    save = style.save
 
     def collect(figure: Figure, path: Path) -> Path:
         collected.append(figure)
-        return style.save(figure, path)
+        return save(figure, path)
 
-    sweeps = (sweepbands, sweepmap, sweepplane, sweepslopes)
-    for module in (centres, density, distances, pairs, series, side_by_side, tokens, *sweeps):
-        monkeypatch.setattr(module, "save", collect)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("meanfield.figures.") and getattr(module, "save", None) is style.save:
+            if module is not style:
+                monkeypatch.setattr(module, "save", collect)
     return collected
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from drawnruns import COLUMNS, MESHES, assert_texts_do_not_overlap, density, make_run, shown
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.typing import NDArray
 from parameters import slow_but
 from PIL import Image
@@ -23,71 +23,11 @@ from meanfield.figures.density import plot_density
 from meanfield.figures.series import plot_series
 from meanfield.figures.style import CLUSTER_COLOURS
 from meanfield.figures.tokens import plot_tokens
-from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
+from meanfield.geometry.mesh import Mesh, icosphere
 from meanfield.geometry.sphere import Array, normalize, uniform_points
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats.vtkhdf.fields import FieldWriter
 from meanfield.results.formats.vtkhdf.tokens import TokenWriter
 from meanfield.scenes import views
-
-CENTRES = normalize(np.array([[0.0, 0.0, 1.0], [1.0, 0.3, -0.2], [-1.0, 1.0, -0.5]]))
-COLUMNS = ("t", "energy_scaled", "mean_norm", "clusters")
-
-
-class _Case:
-    def __init__(self, title: str, beta: float = 4.0, outputs: str = "{ every = 1.0 }") -> None:
-        self.text = (
-            f"title = '{title}'\n[model]\nattention = \"sa\"\nbeta = {beta}\n"
-            f"[time]\noutputs = {outputs}\n"
-        )
-
-    def to_toml(self) -> str:
-        return self.text
-
-
-def density(mesh: Mesh, t: float) -> Array:
-    """Three clusters that sharpen from k = 4 at t = 0 to k = 400 at t = 12, and a background."""
-    k = 4.0 * 100.0 ** (t / 12.0)
-    x = mesh.embedded()
-    if mesh.geometry == "sphere":
-        k = k * np.array([1.0, 1.5, 1.2])
-        clusters = 2.0 * k * np.exp(k * (x @ CENTRES.T - 1.0)) / (1.0 - np.exp(-2.0 * k))
-        return np.asarray(clusters @ np.array([0.25, 0.35, 0.2]) + 0.2 / k[0])
-    if mesh.geometry == "zonal":
-        return np.asarray(np.exp(k * (x[:, -1] - 1.0)) * k + 0.3 / k)
-    return np.asarray(np.exp(k * (x @ np.array([-0.8, 0.6]) - 1.0)) * np.sqrt(k) + 0.1 / k)
-
-
-def make_run(
-    path: Path,
-    mesh: Mesh | None,
-    *,
-    title: str = "Three clusters",
-    times: tuple[float, ...] = (0, 1, 2, 3, 4, 6, 8, 10, 12),
-    rho: Callable[[Mesh, float], Array] = density,
-    names: tuple[str, ...] = ("rho", "log10_rho"),
-    outputs: str = "{ every = 1.0 }",
-) -> RunFolder:
-    run = RunFolder.create(path)
-    run.write_case(_Case(title, outputs=outputs))
-    run.write_run({"meanfield": "0"})
-    with run.series(COLUMNS) as series:
-        for t in np.linspace(0.0, 12.0, 61):
-            energy = 0.02 + 0.1 / (1.0 + np.exp(6.0 - t))
-            row = (t, energy, np.tanh(0.1 + t / 6.0), 3.0 - t // 5)
-            series.write(dict(zip(COLUMNS, row, strict=True)))
-    if mesh is not None:
-        with FieldWriter(run.fields_path, mesh, names=dict.fromkeys(names, 1)) as writer:
-            for t in times:
-                values = rho(mesh, t)
-                with np.errstate(divide="ignore"):
-                    both = {"rho": values, "log10_rho": np.log10(values), "other": values}
-                writer.write(t, {name: both[name] for name in names})
-    return run
-
-
-MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval(150, 8)}
-
 
 # -- files and looks ------------------------------------------------------------------------------
 
@@ -96,7 +36,8 @@ MESHES = {"sphere": icosphere(4), "circle": circle(200), "zonal": zonal_interval
 def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str) -> None:
     run = make_run(tmp_path / "run", MESHES[geometry])
     made = make_figures(run.path)
-    assert made == [run.figures_dir / "energy.png", run.figures_dir / "density.png"]
+    names = ["energy.png", "density.png", *(["density-map.png"] if geometry == "sphere" else [])]
+    assert made == [run.figures_dir / name for name in names]
     for path in made:
         assert path.stat().st_size < 300_000
         with Image.open(path) as image:
@@ -104,7 +45,7 @@ def test_both_figures_are_made_small_and_not_blank(tmp_path: Path, geometry: str
             pixels = np.asarray(image)
         assert (pixels[:, [0, -1]] == 255).all(), "something reaches the edge"
         inked = (pixels < 250).any(axis=2).mean()
-        assert inked > (0.3 if geometry == "sphere" and path.stem == "density" else 0.01)
+        assert inked > (0.3 if geometry == "sphere" and path.stem != "energy" else 0.01)
 
 
 @pytest.mark.parametrize("geometry", slow_but([1], list(MESHES)))
@@ -117,38 +58,10 @@ def test_no_text_overlaps_another_or_leaves_the_figure(
     )
     run = make_run(tmp_path / "run", MESHES[geometry], title=title)
     make_figures(run)
-    assert len(figures) == 2
+    assert len(figures) == (3 if geometry == "sphere" else 2)
     for figure in figures:
         assert_texts_do_not_overlap(figure)
         assert sum(text.get_text().startswith(r"A title with \$") for text in shown(figure)) == 1
-
-
-def assert_texts_do_not_overlap(figure: Figure) -> None:
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown(figure)]
-    assert len(boxes) > 6
-    width, height = figure.canvas.get_width_height()
-    for i, (name, box) in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, name
-        for other_name, other in boxes[:i]:
-            assert not box.overlaps(other), (name, other_name)
-
-
-def shown(figure: Figure) -> Iterator[Text]:
-    """Every text that a figure draws."""
-    texts = [*figure.texts, *(one for one in figure.artists if isinstance(one, Text))]
-    for ax in figure.axes:
-        texts += [ax.title, *ax.texts]
-        if ax.get_legend() is not None:
-            texts += ax.get_legend().get_texts()
-        if ax.axison:
-            for axis in (ax.xaxis, ax.yaxis):
-                low, high = sorted(axis.get_view_interval())
-                texts.append(axis.label)
-                for tick in axis.get_major_ticks():
-                    if low <= tick.get_loc() <= high:
-                        texts += [tick.label1, tick.label2]
-    yield from (text for text in texts if text.get_visible() and text.get_text().strip())
 
 
 def test_no_display_no_pyplot_and_no_trace_in_the_settings(
@@ -162,7 +75,7 @@ def test_no_display_no_pyplot_and_no_trace_in_the_settings(
         "import sys; from meanfield.figures import make_figures; "
         f"made = make_figures({str(run.path)!r}); "
         # pyvista loads pyplot for its colour maps.
-        "assert len(made) == 2 and not sys.modules['matplotlib.pyplot'].get_fignums()"
+        "assert len(made) == 3 and not sys.modules['matplotlib.pyplot'].get_fignums()"
     )
     done = start(*python("-c", code), DISPLAY="", WAYLAND_DISPLAY="", MPLBACKEND="TkAgg").finish()
     assert done.code == 0, done.said
@@ -275,9 +188,9 @@ def test_rho_alone_serves_as_well(tmp_path: Path, figures: list[Figure], by_hand
 def test_the_panels_are_those_times(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_run(tmp_path / "run", MESHES["circle"])
     plot_density(run)
-    # E = 0.02 + 0.1 / (1 + e^(6 - t)): a third of the way at 5.3, two thirds at 6.7.
+    # Two clusters become one at 10; E = 0.02 + 0.1 / (1 + e^(6 - t)) is in the middle at 6.
     labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert labels == ["$t = 0$", "$t = 6$", "$t = 8$", "$t = 12$"]
+    assert labels == ["$t = 0$", "$t = 6$", "$t = 10$", "$t = 12$"]
 
 
 # -- circle, zonal, series ------------------------------------------------------------------------
@@ -326,7 +239,9 @@ def test_without_an_energy_there_are_the_other_curves(
     run.write_run({"meanfield": "0", "energy": None, "convexity": None})
     rows = [line.split(",") for line in run.series_path.read_text("utf-8").splitlines()]
     run.series_path.write_text("".join(f"{','.join([t, *rest])}\n" for t, _, *rest in rows))
-    assert [path.name for path in make_figures(run)] == ["energy.png", "density.png"]
+    assert [path.name for path in make_figures(run)] == [
+        "energy.png", "density.png", "density-map.png",
+    ]  # fmt: skip
     order, clusters = figures[0].axes
     series = run.read_series()
     for ax, name in ((order, "mean_norm"), (clusters, "clusters")):
@@ -563,7 +478,9 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 def test_a_run_that_stopped_at_once_has_its_first_state_drawn(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", MESHES["sphere"], times=(0.0,))
     run.series_path.write_text(",".join(COLUMNS) + "\n0,0.02,0.1,0\n")
-    assert [path.name for path in make_figures(run)] == ["energy.png", "density.png"]
+    assert [path.name for path in make_figures(run)] == [
+        "energy.png", "density.png", "density-map.png",
+    ]  # fmt: skip
 
 
 def test_plateaus_of_the_energy_are_underlaid(tmp_path: Path, figures: list[Figure]) -> None:

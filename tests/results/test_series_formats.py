@@ -205,7 +205,7 @@ def test_tokens_are_gone_on_with(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(back.read("cluster", 2), tokens.at(3.0)[1])
 
 
-# -- what VTK reads of a list ------------------------------------------------------------------------------
+# -- what VTK reads of a list --------------------------------------------------------------------
 
 
 @each_mesh

@@ -1,0 +1,122 @@
+"""What may be asked of pictures: which ones, of which times, how they look, and as what files.
+
+Options are asked for once, around the drawing (:func:`asking`); a figure reads those that concern
+it (:func:`asked`), and ``style`` those of looks and files. Knows no figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Literal
+
+import matplotlib
+from pydantic import BeforeValidator
+
+from meanfield.errors import InputError, suggest
+from meanfield.options import Expected, Numbers, Text, a_list, options
+
+__all__ = ["FileFormat", "PlotOptions", "Projection", "Style", "asked", "asking", "made"]
+
+Projection = Literal["globe", "mollweide", "equal-area", "flat"]
+FileFormat = Literal["png", "pdf", "svg"]
+Style = Literal["paper", "talk", "dark"]
+
+_INCHES = (1.0, 60.0)  # of a side: below, no letter fits; above, no memory
+
+
+@options("plot", kw_only=True)
+class PlotOptions:
+    """What is asked of pictures; what is left out is chosen by the figure.
+
+    Example:
+        >>> PlotOptions(times=[0, 10], projection="mollweide", format=["pdf", "svg"]).times
+        (0.0, 10.0)
+    """
+
+    times: Numbers | None = None
+    """Times to be shown, of each the nearest output; None: where something happens."""
+    what: Annotated[
+        tuple[Text, ...], BeforeValidator(a_list), Expected('a list such as ["velocity"]')
+    ] = ()
+    """Names of figures, such as "log-density" or "velocity"; none: the usual ones."""
+    projection: Projection | None = None
+    """Of the sphere: "globe", two views; "equal-area" (Hammer's) and "mollweide", maps on which
+    equal areas are equal; "flat", latitude over longitude."""
+    cmap: Text | None = None
+    """Name of a colour map of matplotlib, of densities."""
+    limits: Numbers | None = None
+    """Lowest and highest log10 of the density that colours and axes tell apart."""
+    camera: Numbers | None = None
+    """Vector of three numbers that points to the viewer: what a map has in its middle."""
+    format: Annotated[
+        tuple[FileFormat, ...], BeforeValidator(a_list), Expected('a list such as ["png"]')
+    ] = ("png",)
+    """Of the files: "png", "pdf", "svg"."""
+    size: Numbers | None = None
+    """Width and height of each picture in inches (of png: 150 pixels each)."""
+    style: Style = "paper"
+    """Of letters and lines: "paper"; "talk", larger and thicker; "dark", light on black."""
+    output: Text | None = None
+    """Folder of the files; None: ``figures`` in the folder of the run."""
+
+    def __post_init__(self) -> None:
+        if self.times is not None and not self.times:
+            raise InputError("times: the list is empty, expected at least one time")
+        if not self.format:
+            raise InputError("format: the list is empty, expected png, pdf or svg")
+        if self.cmap is not None and self.cmap not in matplotlib.colormaps:
+            names = [name for name in matplotlib.colormaps if not name.endswith("_r")]
+            raise InputError(
+                f"cmap: expected a colour map of matplotlib such as 'magma', found '{self.cmap}'"
+                + suggest(self.cmap, names)
+            )
+        if self.limits is not None and not (
+            len(self.limits) == 2 and self.limits[0] < self.limits[1]
+        ):
+            raise InputError(
+                f"limits: expected the lowest and the highest log10 of the density, found "
+                f"{list(self.limits)}"
+            )
+        if self.camera is not None and not (
+            len(self.camera) == 3 and math.hypot(*self.camera) > 0.0
+        ):
+            raise InputError(
+                "camera: expected three numbers that point to the viewer, such as 1 0 0, found "
+                f"{list(self.camera)}"
+            )
+        low, high = _INCHES
+        if self.size is not None and not (
+            len(self.size) == 2 and all(low <= side <= high for side in self.size)
+        ):
+            raise InputError(
+                f"size: expected width and height in inches, {low:g} to {high:g} each, found "
+                f"{list(self.size)}"
+            )
+
+
+_ASKED: ContextVar[tuple[PlotOptions, list[Path]]] = ContextVar("asked of pictures")
+
+
+@contextmanager
+def asking(wanted: PlotOptions) -> Iterator[list[Path]]:
+    """Let figures that are drawn within know what is asked; gives the files made so far."""
+    files: list[Path] = []
+    token = _ASKED.set((wanted, files))
+    try:
+        yield files
+    finally:
+        _ASKED.reset(token)
+
+
+def asked() -> PlotOptions:
+    """What is asked; nothing, where nobody asked."""
+    return _ASKED.get((PlotOptions(), []))[0]
+
+
+def made(path: Path) -> None:
+    """Tell that a file was made."""
+    _ASKED.get((PlotOptions(), []))[1].append(path)
