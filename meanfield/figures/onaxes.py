@@ -99,14 +99,16 @@ def _axes_of(ax: object) -> Iterator[Axes]:
         return
     if ax is not None:
         raise InputError(f"ax: found {as_found(ax)}, expected axes of matplotlib, or None")
-    with drawing():
-        if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
-            from matplotlib import pyplot
+    looks = {"figsize": _SIZE, "layout": "constrained", "facecolor": "white"}
+    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+        from matplotlib import pyplot
 
-            figure = pyplot.figure(figsize=_SIZE, layout="constrained")
-        else:
-            figure = Figure(figsize=_SIZE, layout="constrained")
-            FigureCanvasAgg(figure)
+        # Outside of the style: a notebook sets what shows its figures when the first one is made.
+        figure = pyplot.figure(**looks)
+    else:
+        figure = Figure(**looks)
+        FigureCanvasAgg(figure)
+    with drawing():
         yield figure.subplots()
 
 
