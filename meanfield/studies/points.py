@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = [
+    "CAUTION",
     "LEVEL",
     "PointsComparison",
     "compare_points",
@@ -51,6 +52,11 @@ __all__ = [
 
 LEVEL = 0.05
 """Largest p-value that tells a cloud from the density."""
+CAUTION = (
+    "p and floor are those of independent draws; tokens that have interacted are none, and may "
+    "differ although they follow the equation: `meanfield compare CASE` does without"
+)
+"""What should be known of tokens of a run."""
 
 _BEYOND = 1e-4  # chance of a draw beyond what is too far, whatever the moments (Student's t)
 _WORTH = 2.0  # least ratio for that
@@ -235,7 +241,7 @@ def _verdict(test: SampleMoments, ratio: float, distance: float, floors: Array) 
     times = f"W2 is {ratio:.3g} times the floor"
     if why := _silence(test):
         return f"differs: {times}" if far else f"no verdict: {why}"
-    p = f"p = {_number(test.p_value)} for the moments of degree 1 to {int(test.degrees.max())}"
+    p = f"p = {_number(test.p_value)} for independent draws with its low moments"
     if test.p_value <= LEVEL:
         return f"differs: {p}, {times}"
     if far:

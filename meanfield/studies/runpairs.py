@@ -27,7 +27,7 @@ from meanfield.studies.densities import density_at
 from meanfield.studies.distance import distance_between
 from meanfield.studies.frame import frame_of
 from meanfield.studies.numbers import checked_integer
-from meanfield.studies.points import PointsComparison, held_against, points_table
+from meanfield.studies.points import CAUTION, PointsComparison, held_against, points_table
 from meanfield.studies.rundiff import RunDifference, compare_runs, difference_table
 from meanfield.studies.sides import Side, common_steps, has_tokens, read_side
 from meanfield.whole import write_table
@@ -97,7 +97,7 @@ class RunsComparison:
             return difference_table(densities, self.label)
         points = [row for row in self.rows if isinstance(row, PointsComparison)]
         if points:
-            return points_table(points, self.label)
+            return [*points_table(points, self.label), CAUTION]
         return _tokens_table([r for r in self.rows if isinstance(r, TokensDifference)], self.label)
 
     def table(self) -> list[dict[str, float]]:

@@ -16,8 +16,8 @@ from meanfield.interaction.measure import Measure
 
 @pytest.fixture(autouse=True)
 def fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """p-values in steps of 1/200: as valid, and five times as fast."""
-    monkeypatch.setattr("meanfield.analysis.samplemoments._SAMPLES", 199)
+    """p-values in steps of 1/500: as valid, and twice as fast."""
+    monkeypatch.setattr("meanfield.analysis.samplemoments._SAMPLES", 499)
 
 
 MESHES = {"sphere": icosphere(3), "circle": circle(128), "zonal": zonal_interval(65, 5)}
@@ -35,7 +35,7 @@ def law_of(mesh: Mesh, rho: Array, other: bool = False) -> MomentLaw:
     return MomentLaw.of(density_measure(mesh, rho, refine=4)[0], mesh.manifold, masses)
 
 
-def p_values(law: MomentLaw, mesh: Mesh, rho: Array, w: Array, number: int = 200) -> Array:
+def p_values(law: MomentLaw, mesh: Mesh, rho: Array, w: Array, number: int = 100) -> Array:
     rng = np.random.default_rng(0)
     draws = (sample_density(mesh, rho, len(w), rng) for _ in range(number))
     return np.array([law.test(law.on.coordinates(x), w).p_value for x in draws])
@@ -49,7 +49,7 @@ def test_p_is_uniform_for_draws(name: str, weighted: bool) -> None:
     w = np.random.default_rng(7).exponential(size=200) if weighted else np.ones(200)
     p = p_values(law_of(mesh, rho), mesh, rho, w / w.sum())
     assert stats.kstest(p, "uniform").pvalue > 0.01
-    assert 0.01 <= np.mean(p <= 0.05) <= 0.11
+    assert 0.0 < np.mean(p <= 0.05) <= 0.12
 
 
 @pytest.mark.parametrize("name", MESHES)

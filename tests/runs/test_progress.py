@@ -18,6 +18,7 @@ from cases import run, small
 from processes import HANG
 
 import meanfield as mf
+from meanfield.runs.progress import Counted
 
 
 def test_rows_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +61,23 @@ def in_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object])
     reader.join(HANG)
     os.close(master)
     return b"".join(parts).decode("utf-8")
+
+
+def test_tasks_that_are_told_by_name_have_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with Counted(None, 60, 0, "cloud") as shown:
+        for k in range(60):
+            shown.update(name=f"cloud {k}")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"cloud {k}" for k in range(60)]
+    assert lines[-1].startswith("cloud 59: 60 of 60 clouds done, ")
+    with Counted(None, 1_000, 0, "cloud") as shown:
+        for k in range(1_000):
+            shown.update(name=f"cloud {k}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 20 and lines[-1].startswith("1,000 of 1,000 clouds done, ")
+    Counted.tell(None, "density done")
+    Counted.tell(False, "silent")
+    assert capsys.readouterr().err == "density done\n"
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,17 @@ def test_from_the_command_line(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert all(path.stat().st_size > 10_000 for path in drawn)
 
 
+def test_a_line_for_each_task(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--particles", "20", "--replicas", "2", "--times", "0.25", "--no-distances")
+    assert say("small.toml", *words) == 0
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    told = [line for line in lines if "done" in line or "replica" in line or "cloud" in line]
+    assert told == [
+        "density done", "density that tells the error of the other done",
+        "cloud n = 20", "cloud n = 20",
+    ]  # fmt: skip
+
+
 def test_other_particles_from_the_command_line(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
