@@ -131,6 +131,7 @@ _WHERE = {
     "meanfield.interaction.together": ("Together",),
     "meanfield.reports.report": ("report",),
     "meanfield.figures": ("PlotOptions", "plot"),
+    "meanfield.results.exporting": ("export",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
     "meanfield.analysis.columns": ("Column", "View"),
@@ -279,6 +280,7 @@ if TYPE_CHECKING:
     from meanfield.interaction.strong import Strong
     from meanfield.interaction.together import Together
     from meanfield.reports.report import report
+    from meanfield.results.exporting import export
     from meanfield.results.folder import RunFolder
     from meanfield.results.formats import read_fields
     from meanfield.runs.dolfinxdensity import density_to_dolfinx
