@@ -34,6 +34,7 @@ from meanfield.geometry.mesh import (
     zonal_interval,
 )
 from meanfield.interaction.batched import BatchedModel
+from meanfield.paraview import write_state
 from meanfield.studies.compare import compare
 from meanfield.studies.settings import Clouds
 
@@ -96,6 +97,7 @@ DOORS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "PlotOptions times": (lambda b: mf.PlotOptions(times=b), {"none", "list"}),
     "PlotOptions size": (lambda b: mf.PlotOptions(size=b), {"none", "list"}),
     "export": (lambda b: mf.export(b, "npz"), set()),
+    "write_state": (lambda b: write_state(b), set()),
     "export to": (lambda b: mf.export("nowhere", b), set()),
     "export times": (lambda b: mf.export("nowhere", "npz", times=b), {"none", "list"}),
     "RunFolder.open": (mf.RunFolder.open, set()),

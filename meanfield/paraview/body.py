@@ -104,7 +104,7 @@ def show_density(view):
     ColorBy(display, ("POINTS", "log10_rho"))
     density_colours(lut)
     # A colour means the same number everywhere: little shade.
-    display.Ambient, display.Diffuse, display.Specular = 0.45, 0.6, 0.0
+    display.Ambient, display.Diffuse, display.Specular = 0.75, 0.3, 0.0
     scale = bar(lut, view, "log10 of the density\n(uniform = 0)", "Lower Right Corner")
     scale.UseCustomLabels, scale.CustomLabels = 1, DENSITY["labels"]
     display.SetScalarBarVisibility(view, True)
