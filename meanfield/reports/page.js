@@ -3,6 +3,7 @@
 // "data"; nothing is asked of any server.
 (function () {
   const TYPES = { f4: Float32Array, f8: Float64Array, i4: Int32Array, i1: Int8Array };
+  const MOST_SCENES = 6;
   const SMALL = { displaylogo: false, responsive: true };
   const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -138,7 +139,7 @@
     };
   }
 
-  function drawScene(scene) {
+  function setUp(scene) {
     const element = document.getElementById(scene.id);
     const slider = document.getElementById(scene.id + "-time");
     const shown = document.getElementById(scene.id + "-shown");
@@ -152,26 +153,36 @@
                                           : graticule(1.004, "rgba(255, 255, 255, 0.2)"));
     }
     const ringed = scene.kind !== "curve";
-    let wanted = null, busy = false, timer = null;
+    let wanted = null, busy = false, timer = null, drawn = false;
 
+    async function step(k) {
+      await Plotly.restyle(element, frame(scene, k), [0]);
+      if (ringed) {
+        const at = decode(scene.rings[k]);
+        await Plotly.restyle(element, { x: [column(at, 0, 3)], y: [column(at, 1, 3)],
+                                        z: [column(at, 2, 3)] }, [1]);
+      }
+      shown.textContent = scene.labels[k];
+      slider.setAttribute("aria-valuetext", scene.labels[k]);
+      if (drawn) element.dataset.frame = k;
+    }
+
+    // The last time that was asked for, however long a step takes.
     async function show(k) {
       wanted = k;
-      if (busy) return;
+      if (busy || !drawn) return;
       busy = true;
-      while (wanted !== null) {
-        const now = wanted;
-        wanted = null;
-        await Plotly.restyle(element, frame(scene, now), [0]);
-        if (ringed) {
-          const at = decode(scene.rings[now]);
-          await Plotly.restyle(element, { x: [column(at, 0, 3)], y: [column(at, 1, 3)],
-                                          z: [column(at, 2, 3)] }, [1]);
+      try {
+        while (wanted !== null && drawn) {
+          const now = wanted;
+          wanted = null;
+          await step(now);
         }
-        shown.textContent = scene.labels[now];
-        slider.setAttribute("aria-valuetext", scene.labels[now]);
-        element.dataset.frame = now;
+      } catch (error) {
+        if (drawn) throw error; // else it was cleared meanwhile
+      } finally {
+        busy = false;
       }
-      busy = false;
     }
 
     function stop() {
@@ -196,8 +207,46 @@
 
     slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
     button.addEventListener("click", play);
-    return Plotly.newPlot(element, traces, sceneLayout(scene), SMALL)
-      .then(() => show(Number(slider.value)));
+    return {
+      element: element,
+      draw: async () => {
+        await Plotly.newPlot(element, traces, sceneLayout(scene), SMALL);
+        drawn = true;
+        await show(Number(slider.value));
+      },
+      clear: () => {
+        stop();
+        drawn = false;
+        Plotly.purge(element);
+        delete element.dataset.frame;
+      },
+    };
+  }
+
+  // A browser draws in some sixteen places at a time and no more: of many scenes those are drawn
+  // that are in sight, and of the others the last ones that were.
+  function drawScenes(scenes) {
+    const made = scenes.map(setUp);
+    const draw = (one) => one.draw().catch((e) => failed(one.element, e));
+    if (made.length <= MOST_SCENES) return Promise.all(made.map(draw));
+    const drawn = [];
+    const watch = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const one = made.find((other) => other.element === entry.target);
+        one.inSight = entry.isIntersecting;
+        if (!one.inSight || drawn.includes(one)) continue;
+        drawn.push(one);
+        draw(one);
+      }
+      for (const one of drawn.slice()) {
+        if (drawn.length <= MOST_SCENES) break;
+        if (one.inSight) continue;
+        drawn.splice(drawn.indexOf(one), 1);
+        one.clear();
+      }
+    }, { rootMargin: "300px" });
+    for (const one of made) watch.observe(one.element);
+    return Promise.resolve();
   }
 
   // ---------------------------------------------------------------- curves
@@ -235,6 +284,7 @@
     for (const chart of data.charts)
       Plotly.relayout(chart.id, chartLayout(chart, logTime(chart)));
     for (const scene of data.scenes) {
+      if (!document.getElementById(scene.id).layout) continue;
       const { paper_bgcolor, font, scene: { bgcolor, zaxis } } = sceneLayout(scene);
       Plotly.relayout(scene.id, { paper_bgcolor, font, "scene.bgcolor": bgcolor,
                                   "scene.zaxis.color": zaxis.color || font.color });
@@ -246,6 +296,6 @@
 
   const guarded = (draw) => (one) =>
     Promise.resolve().then(() => draw(one)).catch((e) => failed(document.getElementById(one.id), e));
-  Promise.all([...data.charts.map(guarded(drawChart)), ...data.scenes.map(guarded(drawScene))])
+  Promise.all([...data.charts.map(guarded(drawChart)), drawScenes(data.scenes)])
     .then(() => { document.documentElement.dataset.drawn = "true"; });
 })();

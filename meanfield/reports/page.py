@@ -37,6 +37,7 @@ __all__ = [
 MARK = "meanfield report"
 """What the page tells as its generator: by it a report knows the file of an earlier one."""
 
+_NO_SCRIPT = "Curves and scenes need JavaScript; pictures and tables do not."
 _VOID = {"meta", "link", "img", "input", "br", "hr"}
 
 
@@ -191,6 +192,7 @@ class Page:
             ).replace("<", "\\u003c")
             scripts = joined(
                 [
+                    element("noscript", element("p", _NO_SCRIPT, class_="stopped")),
                     element("script", Html(data), type="application/json", id="data"),
                     element("script", Html(_plotly())),
                     element("script", Html(here.joinpath("page.js").read_text("utf-8"))),

@@ -161,8 +161,8 @@ def _section(page: Page, run: RunFolder, frames: int) -> Html:
             facts(run),
             shown,
             subtitled("Against time", _safely(lambda: charts(page, run))),
-            subtitled("Tables", _safely(lambda: tables(run))),
             subtitled("Pictures", _pictures(run)),
+            subtitled("Tables", _safely(lambda: tables(run))),
         ]
     )
 

@@ -6,15 +6,17 @@ Owns which there are and which of their columns matter most. Knows nothing of ho
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from meanfield.reports.page import Html, element, joined, plain_table
+from meanfield.reports.page import Html, element, joined, numeral, plain_table
 from meanfield.results.folder import RunFolder
 
 __all__ = ["read_table", "tables"]
 
-_ROWS = 60
+_ROWS, _MOST_ROWS = 16, 400
+_COORDINATES = 4
 _TABLES = (
     ("compare.csv", "Particles against the density",
      ("t", "n", "replicas", "w2", "w2_low", "w2_high", "floor_w2", "ratio_w2", "w1", "floor_w1",
@@ -66,27 +68,41 @@ def _shown(path: Path, caption: str, columns: Sequence[str]) -> Html:
     if len(rows) == 1 and len(head) > 6:  # one state with many numbers: below each other
         return plain_table(caption, list(zip(head, rows[0], strict=True)))
     if path.name == _CLUSTERS and "t" in head:
+        head, rows = _with_centres(head, rows)
         k = head.index("t")
         last = [row for row in rows if row[k] == rows[-1][k]]
         more = _all("at all times", head, rows, path) if len(last) < len(rows) else Html()
         return joined([plain_table(f"{caption} {_LAST}", last, head), more])
-    first = [name for name in columns if name in head]
-    if not first or len(first) == len(head):
-        return _cut(caption, head, rows, path)
+    first = [name for name in columns if name in head] or head
     places = [head.index(name) for name in first]
-    short = [[row[k] for k in places] for row in rows]
-    more = _all("all columns", head, rows, path)
-    return joined([_cut(caption, first, short, path), more])
+    short = [[row[k] for k in places] for row in rows[:_ROWS]]
+    shown = plain_table(caption, short, first)
+    if len(first) == len(head) and len(rows) <= _ROWS:
+        return shown
+    return joined([shown, _all("all of it", head, rows, path)])
 
 
-def _cut(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]], path: Path) -> Html:
-    note = ""
-    if len(rows) > _ROWS:
-        note = f"The first {_ROWS} of {len(rows):,} rows; all are in {path.name}."
-    return plain_table(caption, rows[:_ROWS], head, note)
+def _with_centres(
+    head: Sequence[str], rows: Sequence[Sequence[object]]
+) -> tuple[list[str], list[list[object]]]:
+    """Coordinates x1, x2, ... in one column, the first few of many."""
+    places = [k for k, name in enumerate(head) if re.fullmatch(r"x\d+", name)]
+    if not places:
+        return list(head), [list(row) for row in rows]
+    others = [k for k in range(len(head)) if k not in places]
+    more = ", …" if len(places) > _COORDINATES else ""
+    out: list[list[object]] = []
+    for row in rows:
+        told = ", ".join(numeral(row[k], 3) for k in places[:_COORDINATES])
+        out.append([*(row[k] for k in others), f"({told}{more})"])
+    return [*(head[k] for k in others), "centre"], out
 
 
 def _all(what: str, head: Sequence[str], rows: Sequence[Sequence[object]], path: Path) -> Html:
-    """A table that is opened on wish."""
-    inner = _cut(f"{path.name}, {what}", head, rows, path)
-    return element("details", element("summary", f"{path.name}, {what}"), inner)
+    """A table that is opened on wish; its first rows, if there are very many."""
+    note = ""
+    if len(rows) > _MOST_ROWS:
+        note = f"The first {_MOST_ROWS} of {len(rows):,} rows."
+    title = f"{path.name}, {what}"
+    inner = plain_table(title, rows[:_MOST_ROWS], head, note)
+    return element("details", element("summary", f"{title} ({len(rows):,} rows)"), inner)

@@ -143,3 +143,20 @@ def test_a_page_fits_a_telephone_by_day_and_by_night(page: Path, scheme: str) ->
         assert scene.shape[1] <= 390 and colours(scene) > 100
         corner = scene[-6:-2, 4:8].reshape(-1, 3).mean(axis=0)
         assert (corner < 60).all() if scheme == "dark" else (corner > 230).all()
+
+
+@pytest.mark.slow
+def test_many_scenes_are_drawn_as_they_come_into_sight(made: Path, tmp_path: Path) -> None:
+    assert not WHY_NOT, WHY_NOT
+    folders = [Path(shutil.copytree(made / "tokens", tmp_path / f"n{k}")) for k in range(9)]
+    drawn = "return Array.from(document.querySelectorAll('.scene[data-frame]'), (e) => e.id)"
+    with browser() as opened:
+        opened.open(mf.report(folders, tmp_path / "many.html", frames=2))
+        all_of_them = names(opened)
+        for name in (all_of_them[0], *all_of_them, all_of_them[0]):
+            opened.run(f"document.getElementById('{name}').scrollIntoView({{block: 'center'}})")
+            opened.until(lambda name=name: name in opened.run(drawn), f"{name} is drawn")  # type: ignore[misc]
+            assert len(opened.run(drawn)) <= 8
+        move(opened, all_of_them[0], 0)
+        assert colours(still(opened, f"#{all_of_them[0]}")) > 100
+        assert opened.messages() == []

@@ -180,14 +180,26 @@ def test_pictures_are_drawn_elsewhere_where_there_are_none(runs: Path) -> None:
     assert "Tokens at several times" in alts and len(alts) >= 2
 
 
-def test_tables_that_verbs_leave(runs: Path) -> None:
-    rows = "\n".join(f"{t},{c},{0.5 / c},{0.1 * t}" for t in (0.0, 1.0) for c in (1, 2))
-    (runs / "sphere" / "clusters.csv").write_text(f"t,cluster,mass,spread\n{rows}\n1.0,3", "utf-8")
+def test_clusters_at_the_last_time_and_at_all(runs: Path) -> None:
+    rows = "\n".join(f"{t},{c},{0.5 / c},{0.1 * t},0,0.6,-0.8" for t in (0.0, 1.0) for c in (1, 2))
+    text = f"t,cluster,mass,spread,ring,x1,x2\n{rows}\n1.0,3"  # and half a row
+    (runs / "sphere" / "clusters.csv").write_text(text, "utf-8")
     read = Read(mf.report(runs / "sphere"))
     assert "Clusters at the last time" in read.texts["caption"]
-    bodies = [text for text in read.texts["tbody"] if text in ("110.50.1120.250.1",)]
-    assert bodies, read.texts["tbody"]
-    assert "clusters.csv, at all times" in read.texts["summary"]
+    last = ["110.50.10(0.6, −0.8)", "120.250.10(0.6, −0.8)"]  # t, cluster, mass, spread, ring
+    assert "".join(last) in read.texts["tbody"]
+    assert "clusters.csv, at all times (4 rows)" in read.texts["summary"]
+    assert any("tclustermassspreadringcentre" in text for text in read.texts["thead"])
+
+
+def test_long_tables_are_opened_on_wish(runs: Path) -> None:
+    rows = "\n".join(f"{k},0.5" for k in range(40))
+    (runs / "sphere" / "branch.csv").write_text(f"kappa,<b>\n{rows}\n", "utf-8")
+    read = Read(mf.report(runs / "sphere"))
+    assert "branch.csv, all of it (40 rows)" in read.texts["summary"]
+    assert any(text == "kappa<b>" for text in read.texts["thead"]) and "b" not in read.texts
+    lengths = [text.count("0.5") for text in read.texts["tbody"]]
+    assert 16 in lengths and 40 in lengths
 
 
 # ------------------------------------------------------------------ runs without an end

@@ -50,7 +50,10 @@ class Browser:
         for log in ("browser", "performance"):  # of the first page of the browser itself
             self.driver.get_log(log)
         self.driver.get(path.resolve().as_uri())
-        self.wait("return document.documentElement.dataset.drawn === 'true'")
+        self.wait(
+            "return document.readyState === 'complete' && (!document.getElementById('data')"
+            " || document.documentElement.dataset.drawn === 'true')"
+        )
 
     def run(self, script: str, *values: object) -> Any:
         """What a script in the page returns."""
