@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
-from meanfield.figures import globe
 from meanfield.figures.reading import energy_at
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import telling_steps
@@ -24,6 +23,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.comparison import StoredDensity
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.scenes import views
 
 __all__ = ["Frames", "frames_of"]
 
@@ -114,7 +114,7 @@ def _on_sphere(
     notes: tuple[str, ...] = (),
 ) -> Frames:
     """A density at the vertices of a fixed mesh of the sphere, thinned if it is a fine one."""
-    masses = globe.vertex_weights(points, cells) * 10.0 ** np.clip(values, -300.0, 300.0)
+    masses = views.vertex_weights(points, cells) * 10.0 ** np.clip(values, -300.0, 300.0)
     masses /= masses.sum(axis=1, keepdims=True)
     if len(points) > _MOST:
         shown = icosphere(LEVEL)
