@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
@@ -102,7 +103,10 @@ class ByHand:
 def _rings(ax: Axes, frame: Array, centres: Array, colour: str) -> None:
     for centre in centres:
         line = visible(frame @ ring(centre))
-        ax.plot(line[0], line[1], color=colour, linewidth=0.7, alpha=0.9, zorder=3)
+        # With a dark rim: what is ringed may be bright, and around it is light grey.
+        rim = [withStroke(linewidth=1.8, foreground="0.2", alpha=0.8)] if colour == "white" else []
+        ax.plot(line[0], line[1], color=colour, linewidth=0.7, alpha=0.9, zorder=3,
+            path_effects=rim)  # fmt: skip
 
 
 def hemisphere_images(points: Array, values: Array, frame: Array, pixels: int = 300) -> Array:

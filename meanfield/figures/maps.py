@@ -151,7 +151,8 @@ class Maps:
         A narrow cluster has a dot in the last colour of its map, since it may be in no pixel.
         """
         dark = [withStroke(linewidth=2.0, foreground="black", alpha=0.6)]
-        light = [withStroke(linewidth=1.6, foreground="white", alpha=0.85)]
+        ink, halo = ("white", "black") if asked().style == "dark" else ("black", "white")
+        light = [withStroke(linewidth=1.6, foreground=halo, alpha=0.85)]
         taken = [tuple(self.on.places(one.centre[None], self.frame)[0]) for one in gathered]
         for one in gathered:
             ring = self.on.line(ring_round(one.centre).T, self.frame)
@@ -165,7 +166,7 @@ class Maps:
             if place is not None:
                 taken.append(place)
                 ax.text(
-                    *place, percent(one.mass), fontsize=letters(7.0), color="black", ha="center",
+                    *place, percent(one.mass), fontsize=letters(7.0), color=ink, ha="center",
                     va="center", zorder=5, path_effects=light,
                 )  # fmt: skip
 

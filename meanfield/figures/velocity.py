@@ -39,6 +39,7 @@ from meanfield.scenes.views import spread_points
 __all__ = ["has_velocity", "plot_velocity"]
 
 _ARROWS = 320  # on the whole sphere
+_NEAR = 0.15  # radians from a place of an arrow to the vertex that has it
 _LENGTH = 0.24  # of the longest arrow, where the map keeps lengths
 
 
@@ -68,17 +69,20 @@ def plot_velocity(run: RunFolder) -> Path:
 
 
 def _draw_maps(fields: FieldSeries, steps: Sequence[int]) -> Figure:
-    at, moved = spread_points(_ARROWS), []
+    even, moved = spread_points(_ARROWS), []
     for k in steps:
         there = fields.at(k)
-        moved.append(there.read("velocity", k)[cKDTree(there.points).query(at)[1]])
+        away, nearest = cKDTree(there.points).query(even)
+        # Where a mesh has left, its velocity is not known.
+        nearest = np.unique(nearest[away < _NEAR])
+        moved.append((there.points[nearest], there.read("velocity", k)[nearest]))
     name = name_of_density(fields)
     assert name is not None
     _, masses = at_rest(fields, name, steps)
     shown = Maps.of(fields.points, masses.mean(axis=0))
-    fastest = max(float(np.linalg.norm(v, axis=1).max()) for v in moved)
+    fastest = max(float(np.linalg.norm(v, axis=1).max()) for _, v in moved)
     figure, axes = panels(len(steps), bar=False)
-    for ax, v, k in zip(axes, moved, steps, strict=True):
+    for ax, (at, v), k in zip(axes, moved, steps, strict=True):
         _draw_arrows(ax, shown, at, v, fastest)
         shown.finish(ax, float(fields.times[k]), FAINT)
     footnote(

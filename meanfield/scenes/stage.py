@@ -45,6 +45,7 @@ TOKENS_SHOWN = 20_000
 _FINE = 2
 _AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
 _ABOVE, _RAISED = 1.003, 1.02  # where lines run, and rings above the tokens, in radii
+_BELOW_RINGS = 1.017
 _STYLES = ("light", "dark")
 _ARROWS = 500
 _LONGEST = 0.16  # of an arrow, in radii
@@ -292,9 +293,12 @@ class Stage:
             centres: unit vectors, (c, 3).
             colours: of what is inside, (c,): which of ``CLUSTER_COLOURS``; -1 or None: not filled.
         """
-        colour = "white" if "density" in self._meshes else self.look.ink
+        on_colours = "density" in self._meshes
         lines = [_RAISED * ring(centre).T for centre in centres]
-        self._lines("rings", lines, colour, 1.8)
+        # With a dark rim: what is ringed may be bright, and around it is light grey.
+        rims = [line / _RAISED * _BELOW_RINGS for line in lines] if on_colours else []
+        self._lines("rims", rims, "#303030", 3.6)
+        self._lines("rings", lines, "white" if on_colours else self.look.ink, 1.8)
         filled = np.full(len(lines), -1) if colours is None else colours
         for k, name in enumerate(CLUSTER_COLOURS):
             inside = np.flatnonzero(filled == k)

@@ -12,6 +12,7 @@ from fakeruns import Calls
 
 from meanfield import cli
 from meanfield.case import Case
+from meanfield.figures.options import PlotOptions
 from meanfield.results.folder import RunFolder
 
 
@@ -61,10 +62,24 @@ def test_plot_draws_and_names_the_pictures(
     folder.write_case(Case.from_toml("small.toml"))
     folder.write_run({"meanfield": "0.1.0"})
     figures = types.ModuleType("meanfield.figures")
-    given: list[Path] = []
-    figures.make_figures = lambda path: given.append(path) or [Path("a.png"), Path("b.png")]  # type: ignore[attr-defined]
+    given: list[tuple[Path, PlotOptions]] = []
+
+    def draw(path: Path, wanted: PlotOptions) -> list[Path]:
+        given.append((path, wanted))
+        return [Path("a.png"), Path("b.png")]
+
+    figures.PlotOptions = PlotOptions  # type: ignore[attr-defined]
+    figures.make_figures = draw  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "meanfield.figures", figures)
     monkeypatch.setattr("meanfield.figures", figures, raising=False)
     assert cli.main(["plot", "run"]) == 0
-    assert given == [Path("run")]
+    assert given == [(Path("run"), PlotOptions())]
     assert capsys.readouterr().out.split() == ["a.png", "b.png"]
+    words = "plot run --times 1 2.5 --what energy --limits -2 3 --camera 0 0 1 --format pdf svg"
+    assert cli.main([*words.split(), "--size", "4", "3", "--style", "talk", "-o", "out"]) == 0
+    assert given[1][1] == PlotOptions(
+        times=(1, 2.5), what=("energy",), limits=(-2, 3), camera=(0, 0, 1), format=("pdf", "svg"),
+        size=(4, 3), style="talk", output="out",
+    )  # fmt: skip
+    assert cli.main(["plot", "run", "--style", "tlak"]) == 2
+    assert "found 'tlak' (did you mean 'talk'?)" in capsys.readouterr().err
