@@ -14,6 +14,7 @@ import matplotlib.patches
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -134,8 +135,8 @@ class Maps:
 
     def finish(self, ax: Axes, t: float, lines: str) -> None:
         """Graticule in a colour, border, and the time above."""
-        for line in self.on.graticule():
-            ax.plot(line[:, 0], line[:, 1], color=lines, linewidth=0.4, alpha=0.3, zorder=1.5)
+        net = list(self.on.graticule())
+        ax.add_collection(LineCollection(net, colors=lines, linewidths=0.4, alpha=0.3, zorder=1.5))
         border = self.on.border()
         ax.plot(border[:, 0], border[:, 1], color="0.45", linewidth=0.6, zorder=4)
         a, b = self.on.half

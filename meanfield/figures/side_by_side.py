@@ -203,5 +203,5 @@ def _profiles_side_by_side(
         ),
     ]  # fmt: skip
     # Beside the panels: above is the title, which takes all of the width where they are few.
-    figure.legend(handles=handles, loc="outside right upper")
+    figure.legend(handles=handles, loc="outside right center")
     return figure

@@ -291,3 +291,25 @@ def test_of_many_times_five_are_shown(tmp_path: Path, figures: list[Figure]) -> 
     assert titles == [f"$t = {t}$" for t in (0, 2, 4, 6, 8)]
     with pytest.raises(ValueError, match="9 times, 9 densities and 8 clouds"):
         draw_side_by_side(tmp_path / "side.png", mesh, times, np.ones((9, 50)), [x] * 8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("mesh", [circle(60), zonal_interval(60, 4)])
+def test_the_legend_is_not_on_the_title(
+    tmp_path: Path, mesh: Mesh, count: int, figures: list[Figure]
+) -> None:
+    """Boxes of all texts, legend and title among them, at few panels and many."""
+    times = [0.0, 0.5, 1.0, 2.0, 3.5][:count]
+    rng = np.random.default_rng(0)
+    clouds = [uniform_points(300, mesh.d, rng) for _ in times]
+    title = "Axially symmetric on S^3, attention without a softmax"
+    path = draw_side_by_side(
+        tmp_path / "sides.png", mesh, times, [np.ones(mesh.n_vertices)] * count, clouds, title=title
+    )
+    lines = figures[0].get_suptitle()
+    assert lines.replace("\n", " ") == title
+    assert_fit_to_print(figures[0], path, lines)
+    (legend,) = figures[0].legends
+    renderer = figures[0].canvas.get_renderer()  # type: ignore[attr-defined]
+    box = legend.get_window_extent(renderer)
+    assert not any(box.overlaps(ax.get_tightbbox(renderer)) for ax in figures[0].axes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from drawnruns import MESHES, make_run
 from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
 from meanfield.figures import PlotOptions, plot
 from meanfield.figures.innerproducts import shares
@@ -84,7 +85,7 @@ def test_velocity_along_the_circle_is_that_of_the_angle(
 def test_arrows_of_a_rotation_follow_the_parallels(tmp_path: Path, figures: list[Figure]) -> None:
     options = PlotOptions(projection="flat")
     plot(_with_velocity(tmp_path / "run", icosphere(4), 0.5), "velocity", options)
-    (arrows,) = figures[0].axes[0].collections
+    arrows = next(part for part in figures[0].axes[0].collections if isinstance(part, Quiver))
     u, v, xy = np.asarray(arrows.U), np.asarray(arrows.V), np.asarray(arrows.get_offsets())
     assert len(u) > 200 and (u > 0.0).all()
     assert np.abs(v).max() < 1e-3 * u.max()

@@ -54,7 +54,7 @@ def test_run_json(finished: Finished) -> None:
     assert data["energy_violations"] == 0 and data["largest_energy_violation"] == 0.0
     assert data["warnings"] == finished.result.warnings == []
     assert not [w for w in finished.warned if issubclass(w.category, mf.MeanfieldWarning)]
-    assert data["figures"] == ["energy.png", "density.png"]
+    assert data["figures"] == ["energy.png", "density.png", "density-map.png"]
     mesh = data["mesh"]
     assert (mesh["vertices"], mesh["cells"]) == (642, 1280)
     assert 0.1 < mesh["h_min"] < mesh["h_max"] < 0.2
@@ -84,7 +84,7 @@ def test_the_log_tells_the_story(finished: Finished) -> None:
 
 
 def test_figures_are_pictures(finished: Finished) -> None:
-    for name in ("energy.png", "density.png"):
+    for name in ("energy.png", "density.png", "density-map.png"):
         path = finished.folder / "figures" / name
         assert path.stat().st_size > 10_000
         with Image.open(path) as picture:
