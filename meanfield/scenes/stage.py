@@ -153,6 +153,7 @@ class Stage:
         light = pyvista.Light(position=(-0.35, 0.45, 1.0), light_type="camera light")
         self.plotter.add_light(light)
         self._meshes: dict[str, pyvista.PolyData] = {}
+        self._cells: NDArray[np.int64] = np.zeros((0, 3), dtype=np.int64)
 
     # -- what stands in it ------------------------------------------------------------------------
 
@@ -166,19 +167,28 @@ class Stage:
         """
         values = self._in_reach(log10_rho)
         known = self._meshes.get("density")
-        if known is not None and known.n_points == len(points) and known.n_cells == len(cells):
+        if (
+            known is not None
+            and known.n_points == len(points)
+            and np.array_equal(self._cells, cells)
+        ):
             known.points[:] = points
             known.point_data["normals"][:] = points
             known.point_data["value"][:] = values
             known.point_data["value"].VTKObject.Modified()
             known.Modified()
             return
+        self._cells = np.array(cells)
         mesh = self._surface(points, cells)
         mesh.point_data["value"] = values
-        self._add("density", mesh, scalars="value", **self._coloured())
+        self._add("density", mesh, scalars="value", culling="back", **self._coloured())
 
     def _surface(self, points: Array, cells: NDArray[np.int64]) -> pyvista.PolyData:
-        mesh = self._pv.PolyData.from_regular_faces(np.array(points, dtype=np.float64), cells)
+        # All triangles face outwards: those of the far side are left out, a third of the time.
+        a, b, c = (points[cells[:, k]] for k in range(3))
+        inwards = np.einsum("ij,ij->i", np.cross(b - a, c - a), a + b + c) < 0.0
+        turned = np.where(inwards[:, None], cells[:, ::-1], cells)
+        mesh = self._pv.PolyData.from_regular_faces(np.array(points, dtype=np.float64), turned)
         # The surface is the sphere, whatever the triangles: a vertex is its own normal.
         mesh.point_data["normals"] = np.array(points, dtype=np.float64)
         mesh.point_data.active_normals_name = "normals"

@@ -64,6 +64,17 @@ def test_shading_stays_soft(stage: Stage, mesh: Mesh) -> None:
     assert np.all(image[~inside & (np.hypot(*np.meshgrid(x, x)) > 1.02)] == 1.0)
 
 
+def test_triangles_may_be_turned_either_way(stage: Stage, mesh: Mesh) -> None:
+    up = np.array([0.0, 0.0, 1.0])
+    stage.density(mesh.points, mesh.cells, mesh.points[:, 0])
+    image = stage.image(up)
+    mixed = mesh.cells.copy()
+    mixed[::2] = mixed[::2, ::-1]
+    with Stage(stage.look) as other:
+        other.density(mesh.points, mixed, mesh.points[:, 0])
+        assert np.abs(other.image(up).astype(int) - image).max() < 3
+
+
 def test_values_change_in_place(stage: Stage, mesh: Mesh) -> None:
     up = np.array([0.0, 0.0, 1.0])
     stage.density(mesh.points, mesh.cells, np.zeros(mesh.n_vertices))
@@ -92,7 +103,7 @@ def test_tokens_have_the_colours_of_their_clusters(stage: Stage) -> None:
     wanted = np.array([int(views.CLUSTER_COLOURS[1][k : k + 2], 16) for k in (1, 3, 5)])
     north, south = stage.image(np.array([0.0, 0.0, 1.0])), stage.image(np.array([0.0, 0.0, -1.0]))
     red = [np.mean(image[:, :, 0].astype(int) - image[:, :, 2] > 60) for image in (north, south)]
-    assert red[0] > 0.1 and red[1] < 0.01
+    assert red[0] > 0.05 and red[1] < 0.01
     nearest = np.abs(north.astype(int) - wanted).sum(axis=2).min()
     assert nearest < 30
 
