@@ -11,16 +11,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from meanfield.analysis.clustertable import ClusterTable
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 from meanfield.figures.style import (
     CLUSTER_COLOURS,
+    CLUSTER_MASS,
     FAINT,
     INK,
     angle_axis,
@@ -29,10 +32,12 @@ from meanfield.figures.style import (
     cluster_colours,
     drawing,
     number,
+    percent,
     plain_decades,
 )
 from meanfield.geometry.manifolds import of_vectors
 from meanfield.geometry.sphere import Array
+from meanfield.results.clusters import ClusterReader
 from meanfield.results.formats import INNER_PRODUCT_EDGES, FieldSeries, TokenSeries
 from meanfield.results.outputs import OutputFields, slices_at, step_at
 
@@ -42,7 +47,10 @@ _SIZE = (5.4, 3.3)  # inches
 _LONGITUDES, _HEIGHTS = 360, 180  # pixels of a map
 _FINE = 720  # angles of a curve on half a circle
 _BINS = 72  # of angles
-_DECADES = (-2.0, 3.0)  # log10 of the densities that are told apart
+_DECADES = (-1.0, 3.0)  # log10 of the densities that are told apart
+_EMPTY = "0.8"  # grey: emptier than the colours tell
+_NARROW = 0.1  # radians, of the spread of a cluster
+_RING = CLUSTER_COLOURS[0]
 _DENSITY = "density relative to uniform"
 
 
@@ -52,6 +60,7 @@ def draw(
     what: str | None,
     t: float | None,
     ax: object,
+    near: float | None = None,
 ) -> Axes:
     """Draw one output, or a column of a series, on given axes (None: of a new figure).
 
@@ -61,6 +70,7 @@ def draw(
         what: "density", "tokens" or the name of a column; None: whatever ``outputs`` is.
         t: an output time (None: the last); of a column, a time to mark.
         ax: axes of matplotlib, or None.
+        near: length up to which an edge of a mesh that moves has collapsed, see ``ClusterReader``.
 
     Raises:
         InputError: there is nothing of this name, no such output, or these are no axes.
@@ -79,7 +89,7 @@ def draw(
     step_at(outputs.times, t)  # before there is a figure
     with _axes_of(ax) as axes:
         if isinstance(outputs, FieldSeries):
-            _density_on(axes, OutputFields(outputs), t)
+            _density_on(axes, OutputFields(outputs), t, near)
         else:
             _tokens_on(axes, outputs, t)
     return axes
@@ -122,12 +132,14 @@ def _column_on(ax: Axes, series: Mapping[str, Array], name: str, t: float | None
     ax.set_ylabel(name)
 
 
-def _density_on(ax: Axes, fields: OutputFields, t: float | None) -> None:
+def _density_on(ax: Axes, fields: OutputFields, t: float | None, near: float | None) -> None:
     """The density at an output time: a curve over the angle, or a map of the sphere."""
     k = fields.step(t)
     shown = float(fields.times[k])
     if fields.manifold.dimension == 2:
         _map_density(ax, fields, shown)
+        if not fields.sliced:
+            _ring_clusters(ax, ClusterReader(fields.series, near).at(k))
     else:
         _draw_profile(ax, fields, shown)
     ax.set_title(f"$t = {number(shown)}$")
@@ -212,12 +224,25 @@ def _map_density(ax: Axes, fields: OutputFields, t: float) -> None:
     top = min(max(float(np.nanmax(values)), 0.1), _DECADES[1])
     low = max(min(float(np.nanmin(values)), -0.1), _DECADES[0])
     rows = sides if _is_plain(ax) else np.arcsin(sides)
+    colours = matplotlib.colormaps["magma"].with_extremes(under=_EMPTY)
     image = ax.pcolormesh(
-        edges, rows, values, cmap="magma", vmin=low, vmax=top, rasterized=True, shading="flat"
+        edges, rows, values, cmap=colours, vmin=low, vmax=top, rasterized=True, shading="flat"
     )
     bar = ax.figure.colorbar(image, ax=ax, extend="both", aspect=24, pad=0.02)
     bar.set_label(rf"$\log_{{10}}$ {_DENSITY}")
     _label_map(ax)
+
+
+def _ring_clusters(ax: Axes, clusters: ClusterTable) -> None:
+    """Rings, with parts of the mass, round clusters that are hardly seen otherwise."""
+    narrow = (clusters.spread < _NARROW) & (clusters.mass > CLUSTER_MASS)
+    for centre, mass in zip(clusters.centre[narrow], clusters.mass[narrow], strict=True):
+        height = float(np.clip(centre[2], -1.0, 1.0))
+        place = (math.atan2(centre[1], centre[0]), height if _is_plain(ax) else math.asin(height))
+        ax.plot(*place, "o", markersize=9.0, markerfacecolor="none", markeredgecolor=_RING)
+        ax.annotate(
+            percent(float(mass)), place, xytext=(7, 4), textcoords="offset points", color=_RING
+        )
 
 
 def _vertices(fields: OutputFields, t: float) -> tuple[Array, Array]:

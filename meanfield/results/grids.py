@@ -37,11 +37,12 @@ def density_grid(fields: OutputFields, t: float | None = None) -> PolyData:
         grid = PolyData(there.points, lines=lines.ravel())
     for name in fields.names:
         grid.point_data[name] = there.read(name, k)
-    grid.point_data["rho"] = fields.density(t)
-    if "log10_rho" not in fields.names:
-        log10_rho = fields.log_density(t) / np.log(10.0)
-        grid.point_data["log10_rho"] = np.maximum(log10_rho, LOG10_FLOOR)
-    grid.point_data["mass"] = fields.masses(t)
+    if fields.has_density:
+        grid.point_data["rho"] = fields.density(t)
+        if "log10_rho" not in fields.names:
+            log10_rho = fields.log_density(t) / np.log(10.0)
+            grid.point_data["log10_rho"] = np.maximum(log10_rho, LOG10_FLOOR)
+        grid.point_data["mass"] = fields.masses(t)
     grid.field_data["TimeValue"] = [fields.times[k]]
     return grid
 

@@ -106,6 +106,11 @@ class OutputFields:
         """Whether it is a density by position."""
         return "position" in self.series.names
 
+    @property
+    def has_density(self) -> bool:
+        """Whether a density was written: with the velocity alone there is none."""
+        return bool({"rho", "log10_rho"} & set(self.series.names))
+
     def step(self, t: float | None) -> int:
         """Number of the step at an output time, see ``step_at``."""
         return step_at(self.times, t)

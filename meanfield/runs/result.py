@@ -258,6 +258,7 @@ class Result:
     def tokens(self, t: float | None = None) -> Array:
         """Where the tokens are: unit vectors (n, d), in the order of their numbers.
 
+        In the precision of the file (``output.precision``).
         Of a run of Gaussians: the points by which they are summed.
 
         Args:
@@ -329,7 +330,8 @@ class Result:
         Args:
             what: "density": a curve over the angle (circle, zonal), an equal-area map of the sphere
                 (longitude against the last coordinate; on axes with a projection, such as "hammer",
-                by that); "tokens": such a map, for d = 2 their distribution over the angle, for
+                by that; grey where it is emptier than the colours tell, rings round narrow
+                clusters); "tokens": such a map, for d = 2 their distribution over the angle, for
                 d > 3 that of their inner products; or the name of a column of the series. None: the
                 density or the tokens.
             t: an output time; None: the last. Of a column: marked.
@@ -344,8 +346,9 @@ class Result:
         """
         from meanfield.figures.onaxes import draw
 
-        column = what is not None and what in self.series
-        return draw(None if column else self._outputs("plot"), self.series, what, t, ax)
+        if what is not None and what in self.series:
+            return draw(None, self.series, what, t, ax)
+        return draw(self._outputs("plot"), self.series, what, t, ax, self._collapsed)
 
     # ---- in words, and elsewhere -------------------------------------------------------------
 

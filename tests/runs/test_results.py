@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 import pytest
 import pyvista
-from cases import CIRCLE, ZONAL, Recipe, few_tokens, run, same_series, small
+from cases import CIRCLE, ZONAL, Recipe, few_tokens, original, run, same_series, small
 from matplotlib.figure import Figure
 from processes import Job, python
 
@@ -209,6 +209,30 @@ def test_one_line_says_what_is_missing(
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("name", ["rho", "log10_rho", "velocity"])
+def test_fields_of_one_name(name: str, tmp_path: Path) -> None:
+    result = run(double(CIRCLE, output__fields=[name]), tmp_path / "run")
+    grid, whole = result.to_pyvista(0.3), run(double(CIRCLE), tmp_path / "whole")
+    if name == "velocity":
+        assert set(grid.point_data.keys()) == {"velocity"}
+        with pytest.raises(mf.InputError, match="no density among the fields of"):
+            result.at(np.eye(2))
+        return
+    assert set(grid.point_data.keys()) == {"rho", "log10_rho", "mass"}
+    for part in ("rho", "log10_rho", "mass"):
+        np.testing.assert_allclose(grid[part], whole.to_pyvista(0.3)[part], rtol=1e-9, atol=1e-12)
+    with pytest.raises(mf.InputError, match="no field 'velocity'"):
+        result.fields.velocity()
+
+
+def test_masses_are_those_of_the_solver() -> None:
+    result = run(double())
+    solver = result.solver
+    np.testing.assert_allclose(
+        result.fields.masses(), original(result, solver.weights * solver.rho), rtol=1e-9
+    )
+
+
 def test_times_are_the_same_to_a_billionth(runs: dict[str, mf.Result]) -> None:
     fields = runs["density"].fields
     np.testing.assert_array_equal(fields.density(0.3 * (1.0 + 5e-10)), fields.density(0.3))
@@ -327,6 +351,19 @@ def test_pictures_show_what_there_is(runs: dict[str, mf.Result]) -> None:
     assert dict(matplotlib.rcParams) == settings
 
 
+def test_clusters_that_have_collapsed_are_ringed() -> None:
+    result = run(small(time={"end": 8.0}, solver__type="lagrangian"))
+    table, ax = result.clusters(), result.plot()
+    narrow = table.spread < 0.1
+    assert len(ax.lines) == np.count_nonzero(narrow) >= 2
+    for line, centre in zip(ax.lines, table.centre[narrow], strict=True):
+        ((x,), (y,)) = line.get_data()
+        assert (x, y) == pytest.approx((np.arctan2(centre[1], centre[0]), centre[2]))
+    assert [text.get_text()[:2] for text in ax.texts] == [
+        f"{100 * m:.0f}" for m in table.mass[narrow]
+    ]
+
+
 def test_pictures_on_axes_of_a_user(runs: dict[str, mf.Result]) -> None:
     figure = Figure()
     plain, projected = figure.add_subplot(121), figure.add_subplot(122, projection="hammer")
@@ -356,14 +393,16 @@ def test_inner_products_of_many_dimensions() -> None:
     assert values @ np.diff(edges) == pytest.approx(1.0)
 
 
-def test_no_pyplot_where_there_was_none(runs: dict[str, mf.Result], start: Start) -> None:
+def test_no_pyplot_where_there_was_none(
+    runs: dict[str, mf.Result], start: Start, tmp_path: Path
+) -> None:
     code = (
         "import sys, meanfield as mf; "
         f"result = mf.load({str(runs['density'].folder)!r}); "
-        "heavy = {'numba', 'dolfinx', 'matplotlib', 'pyvista'} & set(sys.modules); "
         "ax = result.plot(); assert 'matplotlib.pyplot' not in sys.modules; "
         "ax.figure.savefig('here.png'); import matplotlib.pyplot as plt; "
         "ax = result.plot('energy'); assert plt.gcf() is ax.figure and len(plt.get_fignums()) == 1"
     )
-    done = start(*python("-c", code), DISPLAY="", MPLBACKEND="Agg").finish()
+    done = start(*python("-c", code), cwd=tmp_path, DISPLAY="", MPLBACKEND="Agg").finish()
     assert done.code == 0, done.said
+    assert (tmp_path / "here.png").stat().st_size > 10_000
