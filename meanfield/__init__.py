@@ -65,10 +65,15 @@ _WHERE = {
         "AngularGaussian",
         "ByPosition",
         "Cap",
+        "Fourier",
+        "FunctionDensity",
+        "Gegenbauer",
+        "Harmonic",
         "Mixture",
         "PoissonKernel",
         "Uniform",
         "VonMisesFisher",
+        "density_law",
         "standard_density",
     ),
     "meanfield.geometry.mesh": ("Mesh", "graded", "icosphere", "read_mesh"),
@@ -171,7 +176,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)
 
 
 if TYPE_CHECKING:
@@ -215,10 +220,15 @@ if TYPE_CHECKING:
         AngularGaussian,
         ByPosition,
         Cap,
+        Fourier,
+        FunctionDensity,
+        Gegenbauer,
+        Harmonic,
         Mixture,
         PoissonKernel,
         Uniform,
         VonMisesFisher,
+        density_law,
         standard_density,
     )
     from meanfield.geometry.mesh import Mesh, graded, icosphere, read_mesh

@@ -17,6 +17,13 @@ class InputError(ValueError):
     """Something the user gave cannot be used: says what was found and what was expected.
 
     In one line, whatever it is: arrays and other things that are shown may have several.
+
+    Example:
+        >>> try:
+        ...     mf.Sphere(level=-1)
+        ... except mf.InputError as error:
+        ...     print(error)
+        geometry.level: expected a whole number from 0 to 10, found -1
     """
 
     def __str__(self) -> str:
@@ -24,7 +31,13 @@ class InputError(ValueError):
 
 
 class BrokenInvariantError(RuntimeError):
-    """A computed state lost what the scheme guarantees (NaN, lost mass, negative density)."""
+    """A computed state lost what the scheme guarantees (NaN, lost mass, negative density).
+
+    Example:
+        >>> def refuse(solver):
+        ...     if solver.t > 0.5:
+        ...         raise mf.BrokenInvariantError('too late')
+    """
 
 
 class OtherRankError(RuntimeError):
@@ -32,7 +45,12 @@ class OtherRankError(RuntimeError):
 
 
 class MeanfieldWarning(UserWarning):
-    """A result is usable but something about it should be known; also recorded in the run."""
+    """A result is usable but something about it should be known; also recorded in the run.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter('ignore', mf.MeanfieldWarning)
+    """
 
 
 def suggest(name: str, valid: Iterable[str]) -> str:

@@ -83,6 +83,11 @@ def kernel_distance(
 
     Raises:
         InputError: a measure that is none, different dimensions, an unknown statistic.
+
+    Example:
+        >>> a = mf.Measure.equal(np.eye(3))
+        >>> mf.kernel_distance(a, a)
+        0.0
     """
     x, w, width = _pooled(a, b, statistic, width)
     return float(np.sqrt(_energies(x, w[:, None], width)[0]))
@@ -111,6 +116,12 @@ def two_sample(
     Raises:
         InputError: measures that are none or not of equal weights, different dimensions, more than
             50 000 points, an unknown statistic.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> a, b = (mf.Measure.equal(mf.Uniform(3).sample(50, rng)) for _ in range(2))
+        >>> bool(mf.two_sample(a, b, permutations=99).p_value > 0.01)
+        True
     """
     if permutations < 1:
         raise InputError(f"permutations = {permutations} found, at least 1 expected")

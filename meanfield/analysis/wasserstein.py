@@ -197,18 +197,18 @@ def wasserstein(
     Args:
         a: points (n, d), unit vectors, or (n, 1) colatitudes of an axially symmetric measure;
             weights with the sum one.
-        b: likewise, in the same coordinates.
-        p: 1 or 2.
+        b, p: likewise, in the same coordinates; 1 or 2.
         method: see the table of the module; "auto" takes "meridian" for colatitudes, "circle" for
-            d = 2, "exact" for up to four million pairs, "columns" up to 2.5e10 and "bracket"
-            beyond.
-        plan: whether to return the coupling.
-        effort: limits of memory and time, and the accuracy of those that have one.
+            d = 2, "exact" for up to 4e6 pairs, "columns" up to 2.5e10, "bracket" beyond.
+        plan, effort: whether to return the coupling; limits of memory and time, and accuracy.
 
     Raises:
         InputError: a measure that is none (see `checked_measure`), different dimensions, a method
             that does not fit, or a memory need above the limit (found before anything is made).
         RuntimeError: if POT fails or warns.
+
+    >>> round(mf.wasserstein(*(mf.Measure.equal(e) for e in np.eye(3)[:2, None])).distance, 6)
+    1.570796
     """
     _check(p, method)
     x, wa, rows = checked_measure(a, "first measure")

@@ -30,6 +30,11 @@ def auto_solver(geometry: Geometry, model: Model, time: Time) -> Density:
       e^{beta(1 - cos angle)} (attention). ``Lagrangian``, whose clusters collapse to points;
       ``Implicit`` where they do not narrow (W concave on average: repulsion, V beta < 0), which
       comes to rest, and for singular kernels.
+
+    Example:
+        >>> model = mf.Model(attention='sa', beta=4.0, kappa=0.1)
+        >>> mf.auto_solver(mf.Sphere(4), model, mf.Time(end=1.0)).type
+        'implicit'
     """
     if model.diffuses:
         return Implicit()

@@ -143,6 +143,8 @@ class Case:
 
     Raises:
         InputError: for anything out of type or range, or parts that do not fit together.
+
+    >>> mf.Case.from_toml('clustering.toml').heading  # doctest: +SKIP
     """
 
     title: Annotated[Text, BeforeValidator(_one_line)] = "Mean-field self-attention"

@@ -89,6 +89,10 @@ class Gaussians:
     For small kappa, where clusters are too narrow for a mesh. Exact where the field is affine
     within a cluster; the column ``nonaffine`` tells how far it is from that, and a warning when the
     variances of a cluster sum to more than 0.1.
+
+    Example:
+        >>> mf.Gaussians().method
+        'dop853'
     """
 
     method: Pair = "dop853"

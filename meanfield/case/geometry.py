@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+from meanfield.case.geometrybase import Named
 from meanfield.case.grading import (
     MAX_VERTICES,
     Factor,
     check_grading,
-    edge_length,
     finer,
     vertices_words,
     with_grading,
@@ -62,54 +62,14 @@ def _level(value: object) -> object:
     return value
 
 
-class _Named:
-    """What all of them have."""
-
-    resolution: ClassVar[str] = ""
-    """The key that tells how fine it is; "": none does."""
-    factor: Factor | None = None
-
-    @property
-    def manifold(self) -> Manifold:
-        """The coordinates of its points."""
-        raise NotImplementedError
-
-    @property
-    def vertex_count(self) -> int:
-        """Number of mesh vertices."""
-        raise NotImplementedError
-
-    @property
-    def edge(self) -> float:
-        """Length of its edges in radians, about: where it is finest, if it is graded."""
-        return edge_length(self.manifold, self.vertex_count) / finer(self.factor)
-
-    def at(self, resolution: int) -> Geometry | None:
-        """The same at another value of the key ``resolution``; None: no key tells it."""
-        return None
-
-    def resolving(self, edge: float) -> str:
-        """The least of that key with edges of this length or less: "level = 5"; "": none."""
-        return ""
-
-    def words(self) -> str:
-        """A few words on its mesh."""
-        graded = "" if self.factor is None else f", graded by {self.factor:g}"
-        return f"{self.manifold.describe()}, {self.vertex_count:,} vertices{graded}"
-
-    def coarser(self) -> Geometry | None:
-        """The same with half the resolution; None: there is none, or too little is left."""
-        return None
-
-    @property
-    def kind(self) -> str:
-        """Name of the manifold: what ``Mesh.geometry`` will be."""
-        return self.manifold.name
-
-
 @options("geometry")
-class Sphere(_Named):
-    """S^2, meshed by a divided icosahedron."""
+class Sphere(Named):
+    """S^2, meshed by a divided icosahedron.
+
+    Example:
+        >>> mf.Sphere(5).vertex_count
+        10242
+    """
 
     level: Annotated[Whole, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
     """Divisions of the icosahedron: 10 * 4^level + 2 vertices."""
@@ -161,8 +121,13 @@ class Sphere(_Named):
 
 
 @options("geometry")
-class Circle(_Named):
-    """S^1 with equally spaced vertices."""
+class Circle(Named):
+    """S^1 with equally spaced vertices.
+
+    Example:
+        >>> mf.Circle(400).d
+        2
+    """
 
     vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
     """Number of vertices."""
@@ -212,8 +177,13 @@ class Circle(_Named):
 
 
 @options("geometry")
-class Zonal(_Named):
-    """Measures on S^{d-1} that are symmetric about the axis e_d: theta in [0, pi], d >= 2."""
+class Zonal(Named):
+    """Measures on S^{d-1} that are symmetric about the axis e_d: theta in [0, pi], d >= 2.
+
+    Example:
+        >>> mf.Zonal(d=8, vertices=400).kind
+        'zonal'
+    """
 
     d: Whole = Field(ge=2, le=1000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""
@@ -279,8 +249,12 @@ def _read_mesh_cached(path: str, modified: int) -> Mesh:
 
 
 @options("geometry")
-class MeshFile(_Named):
-    """A mesh file of any of the geometries, also the fields.vtkhdf of a run."""
+class MeshFile(Named):
+    """A mesh file of any of the geometries, also the fields.vtkhdf of a run.
+
+    Example:
+        >>> mf.MeshFile('sphere.msh').vertex_count  # doctest: +SKIP
+    """
 
     file: Annotated[InputFile, Expected("the name of a mesh file")] = Field(examples=["sphere.msh"])
     """The file; found from the folder of the case file, stored as an absolute path."""
@@ -351,8 +325,13 @@ else:
 
 
 @options("geometry")
-class Unmeshed(_Named):
-    """S^{d-1} without a mesh, any d >= 2: for solvers of tokens."""
+class Unmeshed(Named):
+    """S^{d-1} without a mesh, any d >= 2: for solvers of tokens.
+
+    Example:
+        >>> mf.Unmeshed(d=128).manifold.symbol
+        'S^127'
+    """
 
     d: Whole = Field(ge=2, le=100_000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""

@@ -69,6 +69,12 @@ class Head:
     A matrix is a list of rows (from Python also an array), the name of a file, that of an ensemble,
     or a table that says more of the last two. Each of them, and beta, may be in time: a table such
     as { times = [0.0, 1.0], values = [4.0, 9.0] } (``meanfield help in_time``).
+
+    Example:
+        >>> head = mf.Head(beta=4.0, V=np.diag([1.0, 1.0, -1.0]))
+        >>> model = mf.Model(attention='sa', heads=(head,))
+        >>> len(model.heads)
+        1
     """
 
     beta: _Beta | None = Field(default=None, examples=[4.0])
@@ -222,7 +228,13 @@ def head_matrices(
 
 @options("model.drift", kw_only=True)
 class Drift:
-    """A linear drift: P_x(M x) is added to the velocity."""
+    """A linear drift: P_x(M x) is added to the velocity.
+
+    Example:
+        >>> drift = mf.Drift(matrix=np.diag([0.0, 0.0, 1.0]))
+        >>> mf.Model(attention='sa', beta=1.0, drift=drift).describe()
+        'sa, beta = 1, V = +I, linear drift'
+    """
 
     matrix: MatrixInTime = Field(examples=[[[0.0, -1.0], [1.0, 0.0]]])
     """M, (d, d), given as those of heads are, also in time."""

@@ -40,6 +40,10 @@ class Layers:
     step, a normalisation of the model or a sublayer, layers as they are built, of outputs A of
     attention as they are: x <- N(residual x + step A(x)), and as ``model.normalisation`` says.
     Output times, and the end, are then at ends of layers; likewise with noise.
+
+    Example:
+        >>> mf.Layers(number=64, layers=20).layers
+        20
     """
 
     number: Count = Field(default=None, examples=[1000])

@@ -198,6 +198,10 @@ class Rope:
     """Rotary positions: scores <R_i Q x_i, R_j K x_j>, R_i turns pairs of coordinates by i theta.
 
     The last one of an odd number of rows of Q and K is left alone.
+
+    Example:
+        >>> mf.Rope(base=10_000.0).base
+        10000.0
     """
 
     base: Annotated[Number, Field(gt=0.0, le=1e12)] | None = Field(default=None, examples=[1e4])

@@ -103,8 +103,10 @@ class Model:
 
     With an exponent m in ``diffusion`` the right-hand side is (kappa/m) Laplace(rho^m).
     Attention in its short form, with V = value * I; or by heads with any matrices; or any zonal
-    kernel, alone or beside heads. A linear drift, a perceptron, a potential may be added, or stand
-    alone.
+    kernel, alone or beside heads. A drift, a perceptron, a potential may be added, or stand alone.
+
+    >>> mf.Model(attention='sa', beta=4.0).describe()
+    'sa, beta = 4, V = +I'
     """
 
     attention: Attention | None = Field(default=None, examples=["sa"])

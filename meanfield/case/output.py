@@ -21,7 +21,12 @@ FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 
 @options("output", kw_only=True)
 class Output:
-    """What the run folder holds beside the series."""
+    """What the run folder holds beside the series.
+
+    Example:
+        >>> mf.Output(figures=False).format
+        'vtkhdf'
+    """
 
     fields: Annotated[
         tuple[FieldName, ...],

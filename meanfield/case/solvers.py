@@ -69,6 +69,10 @@ class Eulerian:
 
     With diffusion of an exponent of 1 or more (``model.diffusion``) in steps of the order of h^2:
     for short runs.
+
+    Example:
+        >>> mf.Eulerian().type
+        'eulerian'
     """
 
     scheme: Literal[Limited, "upwind"] = "log-muscl"
@@ -117,7 +121,12 @@ class Eulerian:
 
 @options("solver", kw_only=True)
 class Implicit:
-    """Finite elements on a fixed mesh, implicit in time: any diffusion, any step."""
+    """Finite elements on a fixed mesh, implicit in time: any diffusion, any step.
+
+    Example:
+        >>> mf.Implicit().type
+        'implicit'
+    """
 
     scheme: Literal[Limited, "fitted"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth, also where drift dominates, no new maxima at
@@ -160,7 +169,12 @@ class Implicit:
 
 @options("solver", kw_only=True)
 class Lagrangian:
-    """Characteristics (kappa = 0): points follow the flow, with their mass."""
+    """Characteristics (kappa = 0): points follow the flow, with their mass.
+
+    Example:
+        >>> mf.Lagrangian(pointwise=True).pointwise
+        True
+    """
 
     method: Pair = "dop853"
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""

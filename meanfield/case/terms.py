@@ -135,7 +135,13 @@ MAX_EXPONENT = 20.0  # densities of 1e15 have powers then that are doubles
 
 @options("model.diffusion", kw_only=True)
 class Diffusion:
-    """Diffusion (kappa/m) Laplace rho^m of a density: of H(rho) = (rho^m - rho)/(m(m - 1))."""
+    """Diffusion (kappa/m) Laplace rho^m of a density: of H(rho) = (rho^m - rho)/(m(m - 1)).
+
+    Example:
+        >>> porous = mf.Diffusion(exponent=2.0)
+        >>> mf.Model(attention='sa', beta=1.0, kappa=0.2, diffusion=porous).exponent
+        2.0
+    """
 
     exponent: Number = Field(default=1.0, gt=0.0, le=MAX_EXPONENT)
     """m: 1 is linear diffusion, H = rho log rho; above 1 supports spread at finite speed (porous
@@ -149,7 +155,13 @@ class Diffusion:
 
 @options("model.perceptron", kw_only=True)
 class Perceptron:
-    """A perceptron: P_x(W sigma(B x + b)) is added to the velocity."""
+    """A perceptron: P_x(W sigma(B x + b)) is added to the velocity.
+
+    Example:
+        >>> part = mf.Perceptron(W=[[4.0], [0.0], [0.0]], B=[[1.0, 0.0, 0.0]], activation='tanh')
+        >>> mf.Model(attention='sa', beta=1.0, perceptron=part).describe()
+        'sa, beta = 1, V = +I, perceptron'
+    """
 
     W: MatrixInTime = Field(examples=[[[1.0], [0.0], [0.0]]])
     """(d, k), given as matrices of heads are, also in time (as B and b)."""

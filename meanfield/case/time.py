@@ -32,7 +32,12 @@ MAX_OUTPUTS = 100_000
 
 @options("time.outputs")
 class Every:
-    """Outputs at 0, every, 2 every, ... and at the end."""
+    """Outputs at 0, every, 2 every, ... and at the end.
+
+    Example:
+        >>> mf.Time(end=1.0, outputs=mf.Every(0.5)).output_times()
+        (0.0, 0.5, 1.0)
+    """
 
     every: Number = Field(gt=0.0, examples=[1.0])
     """Time between outputs."""
@@ -55,7 +60,12 @@ class Every:
 
 @options("time.outputs.geometric", kw_only=True)
 class Geometric:
-    """Outputs at 0 and at ``number`` times from ``first`` to the end, each a fixed factor later."""
+    """Outputs at 0 and at ``number`` times from ``first`` to the end, each a fixed factor later.
+
+    Example:
+        >>> len(mf.Time(end=1e3, outputs=mf.Geometric(first=0.1, number=5)).output_times())
+        6
+    """
 
     first: Number = Field(gt=0.0, examples=[0.01])
     """The first output after 0."""
@@ -151,7 +161,12 @@ Schedule = Annotated[
 
 @options("time", kw_only=True)
 class Time:
-    """How long to run and when to write."""
+    """How long to run and when to write.
+
+    Example:
+        >>> mf.Time(end=1.0, outputs=mf.Every(0.25)).output_times()
+        (0.0, 0.25, 0.5, 0.75, 1.0)
+    """
 
     end: Number = Field(gt=0.0, examples=[12.0])
     """Simulated time at which the run ends."""

@@ -144,7 +144,12 @@ def suits_tokens(solver: TokenOptions, geometry: Geometry, model: Model) -> None
 
 @options("solver", kw_only=True)
 class Particles:
-    """n tokens that follow the flow (kappa = 0) or diffuse in it (kappa > 0)."""
+    """n tokens that follow the flow (kappa = 0) or diffuse in it (kappa > 0).
+
+    Example:
+        >>> mf.Particles(number=1000).tokens
+        'iid'
+    """
 
     number: Count = Field(default=None, examples=[1000])
     """How many; may be left out for a file."""

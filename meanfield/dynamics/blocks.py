@@ -105,6 +105,10 @@ class Block:
 
     Raises:
         InputError: numbers out of their range, a gain, or tangential outputs with other schemes.
+
+    Example:
+        >>> mf.Block(residual=1.0, step=0.5).step
+        0.5
     """
 
     scheme: Normalisation = field(default_factory=Post)

@@ -275,6 +275,12 @@ def layers(
 
     Raises:
         InputError: fewer than one layer, or what ``LayerSolver`` refuses.
+
+    Example:
+        >>> attention = mf.Attention('sa', beta=4.0, d=3)
+        >>> x = mf.Uniform(3).sample(100, np.random.default_rng(0))
+        >>> mf.layers(attention, x, 10).shape
+        (11, 100, 3)
     """
     if depth < 1:
         raise InputError(f"{depth} layers found, at least 1 expected")

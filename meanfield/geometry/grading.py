@@ -40,6 +40,11 @@ def graded(mesh: Mesh, factor: float, centre: ArrayLike | None = None) -> Mesh:
 
     Raises:
         InputError: no such factor or centre.
+
+    Example:
+        >>> mesh = mf.graded(mf.icosphere(2), 3.0, (0.0, 0.0, 1.0))
+        >>> mesh.n_vertices
+        162
     """
     s, on = checked_factor(factor), mesh.manifold
     if on.latitudes:

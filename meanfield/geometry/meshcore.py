@@ -49,6 +49,12 @@ class Mesh:
         points: (n, 3) or (n, 2) unit vectors; for "zonal" (n, 1) angles theta in [0, pi].
         cells: (m, 3) triangles, counterclockwise seen from outside, or (m, 2) intervals,
             counterclockwise on the circle and with rising theta on the zonal interval.
+
+    Example:
+        >>> points = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> mesh = mf.Mesh('circle', 2, points, np.array([[0, 1], [1, 2], [2, 3], [3, 0]]))
+        >>> mesh.n_vertices, mesh.n_cells
+        (4, 4)
     """
 
     geometry: str

@@ -69,6 +69,9 @@ def read_mesh(path: str | Path, on_notice: Notice | None = None, project: bool =
 
     Raises:
         InputError: if the file cannot be read or is no such mesh.
+
+    Example:
+        >>> mesh = mf.read_mesh('sphere.msh')  # doctest: +SKIP
     """
     path = Path(path)
     notify = _warn if on_notice is None else on_notice

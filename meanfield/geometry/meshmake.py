@@ -119,7 +119,12 @@ def _refine(
 
 @checked_arguments
 def icosphere(level: int) -> Mesh:
-    """Icosahedral mesh of S^2 with 10 4^level + 2 vertices (see `icosphere_hierarchy`)."""
+    """Icosahedral mesh of S^2 with 10 4^level + 2 vertices (see `icosphere_hierarchy`).
+
+    Example:
+        >>> mf.icosphere(2).points.shape
+        (162, 3)
+    """
     return icosphere_hierarchy(level)[-1]
 
 

@@ -46,6 +46,10 @@ class SelfAttention:
 
     Raises:
         InputError: a parameter out of its range.
+
+    Example:
+        >>> mf.SelfAttention('usa', 4.0).describe()
+        'usa, beta = 4, V = +I'
     """
 
     model: Model
@@ -141,6 +145,12 @@ def Attention(  # an Interaction, named as what it is
 
     Raises:
         InputError: a parameter out of its range, or harmonics asked for where there are none.
+
+    Example:
+        >>> attention = mf.Attention('sa', beta=4.0, d=3)
+        >>> x = mf.Uniform(3).sample(100, np.random.default_rng(0))
+        >>> attention.field(mf.Measure.equal(x)).velocity(x).shape
+        (100, 3)
     """
     return Interaction(SelfAttention(model, beta, value), d, geometry, method, accuracy, dark)
 

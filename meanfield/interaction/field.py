@@ -36,6 +36,12 @@ class Field(AnyField):
     transforms lose Z in their noise, so that it is summed directly (log link). Points are arrays
     (n, gdim), on the geometry to 1e-6 (else ``InputError``; they are moved onto it), or what
     ``Interaction.locate`` has made of points that are known to be good.
+
+    Example:
+        >>> x = mf.Uniform(3).sample(100, np.random.default_rng(0))
+        >>> field = mf.Attention('sa', beta=4.0, d=3).field(mf.Measure.equal(x))
+        >>> field.velocity(x).shape
+        (100, 3)
     """
 
     def __init__(

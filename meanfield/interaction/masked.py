@@ -136,6 +136,11 @@ class Masked(OneSided):
 
     Raises:
         InputError: another kind of attention, harmonics, or rotary positions of other heads.
+
+    Example:
+        >>> whole = mf.Model(attention='sa', heads=(mf.Head(beta=4.0),)).on(mf.Unmeshed(d=3))
+        >>> mf.Masked(whole, mf.Causal()).describe()
+        'sa, 1 head, |A| = 4; causal'
     """
 
     whole: Composite | Moving

@@ -56,6 +56,11 @@ class MovingKernel(Behind):
     Raises:
         InputError: a number that the kernel does not have, or out of its range at a time that is
             looked at: some, of a table all.
+
+    Example:
+        >>> beta = mf.WaveInTime(np.array(4.0), np.array(1.0), 2.0)
+        >>> mf.MovingKernel(mf.Exponential(beta=4.0), {'beta': beta}, d=3).describe()
+        'exponential, strength = 1, beta in time'
     """
 
     kernel: Kernel

@@ -74,7 +74,12 @@ class Strength(ABC):
 
 @options("model.strength", kw_only=True)
 class PowerStrength(Strength):
-    """nu = factor |m|^exponent."""
+    """nu = factor |m|^exponent.
+
+    Example:
+        >>> mf.PowerStrength(exponent=1.0).describe()
+        'strength |m|^1'
+    """
 
     exponent: Number = Field(default=1.0, ge=0.0, le=100.0)
     """Its power."""
@@ -92,7 +97,12 @@ class PowerStrength(Strength):
 
 @options("model.strength", kw_only=True)
 class FunctionStrength(Strength):
-    """nu from Python, or from a Python file, which is run (``--trust``): take only your own."""
+    """nu from Python, or from a Python file, which is run (``--trust``): take only your own.
+
+    Example:
+        >>> mf.FunctionStrength(function=lambda r: 1.0 + r).describe()
+        'strength by a function of |m|'
+    """
 
     function: Annotated[
         Callable[[Array], Array] | None,

@@ -117,6 +117,11 @@ class Strong(Behind):
     Attributes:
         base: the other one.
         strength: nu, >= 0.
+
+    Example:
+        >>> base = mf.Attention('usa', beta=1.0, d=3)
+        >>> mf.Strong(base, mf.PowerStrength(exponent=1.0)).d
+        3
     """
 
     base: AnyInteraction

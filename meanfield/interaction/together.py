@@ -42,6 +42,11 @@ class Together(AnyInteraction):
 
     Raises:
         InputError: no parts, or of different geometries.
+
+    Example:
+        >>> parts = (mf.Attention('sa', beta=1.0, d=3), mf.Attention('usa', beta=4.0, d=3))
+        >>> mf.Together(parts).d
+        3
     """
 
     parts: tuple[AnyInteraction, ...]

@@ -52,7 +52,11 @@ def listed(record: Mapping[str, object], name: str) -> list[object]:
 
 
 class RunFolder:
-    """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one)."""
+    """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one).
+
+    Example:
+        >>> mf.RunFolder.open('results/clustering').read_series()['energy']  # doctest: +SKIP
+    """
 
     @checked_arguments
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -55,7 +55,12 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class AtOutputs(Schedule):
-    """At the output times of the case, the start and the end included."""
+    """At the output times of the case, the start and the end included.
+
+    Example:
+        >>> mf.AtOutputs().due(t=1.0, step=3, output=True)
+        True
+    """
 
     def due(self, t: float, step: int, output: bool) -> bool:
         return output
@@ -67,6 +72,10 @@ class EverySteps(Schedule):
 
     Args:
         steps: 1 or more.
+
+    Example:
+        >>> mf.EverySteps(5).due(t=1.0, step=10, output=False)
+        True
     """
 
     steps: int = 1
@@ -87,6 +96,10 @@ class AtTimes(Schedule):
 
     Args:
         times: finite; those before the start or after the end are not met.
+
+    Example:
+        >>> mf.AtTimes([0.5, 0.25]).times
+        (0.25, 0.5)
     """
 
     times: tuple[float, ...]
@@ -130,6 +143,11 @@ class Observer:
 
     Attributes:
         columns: to be added to the series; their names must be new ones, and the same on all ranks.
+
+    Example:
+        >>> class Enough(mf.Observer):
+        ...     def handle(self, view):
+        ...         return 'enough' if view.t > 0.5 else None
     """
 
     columns: Sequence[Column | Family] = ()
@@ -170,6 +188,9 @@ class Watch:
     Attributes:
         observer: an ``Observer``, or any function of the solver.
         when: ``AtOutputs()``, ``EverySteps(n)``, ``AtTimes([...])``, or several, joined by ``|``.
+
+    Example:
+        >>> watch = mf.Watch(lambda solver: print(solver.t), mf.EverySteps(5))
     """
 
     observer: Observer | Callable[[Solver], object]

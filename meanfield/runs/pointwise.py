@@ -47,6 +47,9 @@ class DensityInTime:
 
     Raises:
         InputError: there is no such run, no checkpoint, or a law that is in no file.
+
+    Example:
+        >>> mf.DensityInTime('results/metastable').density_at([[1.0, 0.0]], 10.0)  # doctest: +SKIP
     """
 
     @checked_arguments

@@ -70,16 +70,16 @@ def run(
         case: what to run: a case, the path of its file, or its table.
         folder: where to leave the results; None keeps the series in memory only.
         overwrite: replace the run in the folder.
-        resume: go on from the folder's checkpoint; only the title, the times and the figures of
-            the case may differ from before.
+        resume: go on from its checkpoint; only title, times and figures of the case may differ.
         progress: a progress bar; None shows one on a terminal and plain rows elsewhere.
-        observers: who else looks at the run: ``Watch(who, when)``, or a function of the solver or
-            an ``Observer``, which are then called at the output times.
+        observers: ``Watch(who, when)``; a function of the solver or an ``Observer``: at outputs.
         comm: an mpi4py communicator; None means the world.
         announce: called on every rank when nothing can be refused any more, before the first step.
 
     Raises:
         InputError: on every rank, before anything is written, if the case cannot be run.
+
+    >>> mf.run("clustering.toml", "results/first").stop_reason  # doctest: +SKIP
     """
     begun = time.perf_counter()
     comm = _world() if comm is None else comm

@@ -50,6 +50,16 @@ class Problem:
         table: the resolved tables, as they go into case.toml.
         symmetry: of branches: see ``symmetry.symmetry_named``.
         secondary: whether branches that leave others are followed, too.
+
+    Example:
+        >>> problem = mf.Problem.of({
+        ...     'geometry': {'type': 'zonal', 'd': 3, 'vertices': 50},
+        ...     'model': {'attention': 'usa', 'beta': 4.0, 'kappa': 1.0},
+        ...     'initial': {'type': 'uniform'},
+        ...     'time': {'end': 1.0},
+        ... })
+        >>> problem.manifold.name
+        'zonal'
     """
 
     title: str

@@ -155,6 +155,8 @@ def stationary(
     Raises:
         InputError: what cannot be done, before anything is written.
         BrokenInvariantError: no convergence.
+
+    >>> found = mf.stationary('noise.toml', 'results/noise')  # doctest: +SKIP
     """
     problem = Problem.of(problem)
     equation, kind = problem.equation(), problem.manifold.name
@@ -322,9 +324,8 @@ def branch(
     """Follow the stationary states of a case through an interval of a parameter, and write them.
 
     Done in zonal geometry. On the circle or the sphere the state at ``start`` is found in full and
-    continued in the symmetry about its axis. With another symmetry (``Problem.with_symmetry``)
-    branches begin where the uniform state loses its stability to it. See also
-    ``Problem.with_secondary``.
+    continued in the symmetry about its axis. With another one (``Problem.with_symmetry``) branches
+    begin where the uniform state loses its stability to it. See also ``Problem.with_secondary``.
 
     The folder gets branch.csv (a row for each point, written as they come), events.csv, branch.npz
     (with the moments), figures/, case.toml and run.json.
@@ -337,8 +338,9 @@ def branch(
 
     Raises:
         InputError: what cannot be done, before anything is written.
-        BrokenInvariantError: a state was not found; the points so far are in the folder.
-        KeyboardInterrupt: Ctrl-C; likewise.
+        BrokenInvariantError, KeyboardInterrupt: the points so far are in the folder.
+
+    >>> found = mf.branch('hysteresis.toml', 'kappa', 1.4, 1.7, 'branch')  # doctest: +SKIP
     """
     problem = Problem.of(problem).over(parameter, start, end)
     equation = _first_equation(problem, parameter, start, end)

@@ -66,15 +66,15 @@ def compare(
             of the energy distance and MMD. For p twice their own sampling error is allowed for; in
             d > 3 moments are those of degree 1 and 2.
         clouds: the particles, and when and how to compare.
-        folder: for the results.
-        jobs: processes; each takes one core.
+        folder, jobs: for the results; processes, of one core each.
         overwrite, progress, announce: as for ``simulation.run``.
-        resume: go on with the comparison in the folder. What is finished is kept; more numbers of
-            particles and other replicas may be asked for, nothing else.
+        resume: go on in the folder; more numbers and other replicas may be asked for, nothing else.
 
     Raises:
         InputError: what cannot be compared, before anything is written.
         KeyboardInterrupt: Ctrl-C; it can be resumed. SIGTERM, SIGHUP and SIGQUIT end the process.
+
+    >>> mf.compare(case, mf.Clouds([250, 1000], 8), "results/compare")  # doctest: +SKIP
     """
     settings = settle(case, as_begun(clouds, folder) if resume else clouds)
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")

@@ -95,6 +95,10 @@ class Convergence:
         table: errors and orders.
         folder: where the files are.
         warnings: of the runs, each once, after those that it is of: "level = 3, 4: ...".
+
+    Example:
+        >>> found = mf.converge('clustering.toml', 'results/converge', [3, 4, 5])  # doctest: +SKIP
+        >>> found.table.fitted('l1').value  # doctest: +SKIP
     """
 
     table: ConvergenceTable
@@ -191,6 +195,9 @@ def converge(
         InputError: what cannot be run, before anything is written.
         BrokenInvariantError: a run has broken an invariant.
         KeyboardInterrupt: Ctrl-C; it can be resumed. SIGTERM, SIGHUP and SIGQUIT end the process.
+
+    Example:
+        >>> found = mf.converge('clustering.toml', 'results/converge', [3, 4, 5])  # doctest: +SKIP
     """
     plan = convergence_plan(case, resolutions, against)
     if any(isinstance(one.solver, FixedMesh) for one in plan.cases.values()):

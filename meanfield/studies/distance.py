@@ -80,6 +80,9 @@ def distance(
     Raises:
         InputError: what cannot be read or held against each other; more than 20 000 points in
             d > 4. Of more than 100 000 on S^2 and S^3 W_p is bounded ("bracket").
+
+    Example:
+        >>> mf.distance('first.npy', 'second.npy').transport.distance  # doctest: +SKIP
     """
     _check_tests(tests)
     one, two = read_sides(first, second, d, time)

@@ -55,6 +55,10 @@ class Clouds:
             R replicas. By default N = points + R n for the largest n (without distances 2 R n);
             fewer points will do, down to N = 2 R n (without distances N = 2 n). For a verdict N is
             to be at least n R: see ``Comparison.rows``.
+
+    Example:
+        >>> mf.Clouds([250, 1000], 8).exponents
+        (2,)
     """
 
     numbers: Sequence[int]

@@ -32,6 +32,11 @@ class Column:
         may_be_infinite: whether a state may have an infinite value of it.
         may_be_missing: whether a state may have none, told as nan: what hangs on the row before
             has none in the first row.
+
+    Example:
+        >>> column = mf.Column('height', '1', 'Last of the mean.', lambda view: view.mean[-1])
+        >>> column.name
+        'height'
     """
 
     name: str

@@ -64,6 +64,11 @@ class View(ABC):
             that have them), "gaussians" (``variances``, ``nonaffine``).
         previous: the row before in the series; None: there is none.
         directions: how many coordinates the mean is given in; the second moments likewise.
+
+    Example:
+        >>> class Shown(mf.Observer):
+        ...     def handle(self, view):
+        ...         print(view.t, view.mean, view.clusters)
     """
 
     solver: Solver

@@ -43,6 +43,9 @@ class Checkpoint:
     Raises:
         InputError: no such folder, an unknown family or activation, a tensor that is missing or of
             another shape.
+
+    Example:
+        >>> mf.Checkpoint('gpt2').describe()  # doctest: +SKIP
     """
 
     @checked_arguments

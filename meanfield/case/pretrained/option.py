@@ -27,6 +27,9 @@ class Pretrained:
     As a flow on the sphere, x' = P_x C (A_l(x) + F_l(x))/sqrt(d) for l <= t < l + 1, with softmax
     attention A_l of all heads, perceptrons F_l, shifts and gains of layer norms folded in, which
     take the mean away (C); or, with ``exact``, the network as it is.
+
+    Example:
+        >>> mf.Model(pretrained=mf.Pretrained(folder='gpt2'))  # doctest: +SKIP
     """
 
     folder: InputFile = Field(examples=["bert-base-uncased"])

@@ -10,9 +10,9 @@ NumPy and SciPy only.
 
 from meanfield.geometry.laws.base import Law
 from meanfield.geometry.laws.byposition import ByPosition, law_at
+from meanfield.geometry.laws.cap import Cap
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
-    Cap,
     PoissonKernel,
     Uniform,
     VonMisesFisher,

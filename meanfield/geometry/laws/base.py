@@ -30,6 +30,7 @@ __all__ = [
     "as_points",
     "check_dimension",
     "direction",
+    "in_numbers",
     "lowest_on_interval",
     "off_axis",
     "real",
@@ -272,3 +273,8 @@ def lowest_on_interval(
         if polished.fun < value:
             place, value = float(polished.x), float(polished.fun)
     return place, value
+
+
+def in_numbers(v: Sequence[float] | Array) -> str:
+    """A vector in words."""
+    return "(" + ", ".join(f"{float(a):.6g}" for a in v) + ")"

@@ -29,6 +29,11 @@ class ByPosition:
 
     Raises:
         InputError: if dimensions differ, or one is itself by position.
+
+    Example:
+        >>> law = mf.ByPosition(mf.VonMisesFisher((0, 0, 1), 4.0), mf.Uniform(3))
+        >>> law.d
+        3
     """
 
     first: Annotated[Law, *_PART]

@@ -60,6 +60,11 @@ class FunctionDensity:
     Raises:
         InputError: if the function fails, returns negative or non-finite values, has no mass,
             cannot be integrated, exceeds the bound, or is not zonal although declared so.
+
+    Example:
+        >>> law = mf.FunctionDensity(lambda x: 1.0 + x[:, 2] ** 2, 3)
+        >>> law.density([[0.0, 0.0, 1.0]]).round(6)
+        array([1.5])
     """
 
     function: Function

@@ -37,6 +37,11 @@ class Mixture:
     Raises:
         InputError: if dimensions differ, lengths differ, a law is one by position, or the weights
             cannot be used.
+
+    Example:
+        >>> law = mf.Mixture((mf.VonMisesFisher((0, 0, 1), 4.0), mf.Uniform(3)), (0.5, 0.5))
+        >>> law.density([[0.0, 0.0, 1.0]]).round(3)
+        array([4.501])
     """
 
     components: Annotated[
@@ -121,6 +126,11 @@ def standard_density() -> Mixture:
 
     Reference values for its evolution are known to 9 digits (sa, beta = 4: at T = 1 the energy is
     0.0250797550271 e^4).
+
+    Example:
+        >>> law = mf.standard_density()
+        >>> law.d, len(law.components)
+        (3, 4)
     """
     return Mixture(
         components=(

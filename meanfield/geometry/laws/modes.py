@@ -65,6 +65,10 @@ class Gegenbauer:
 
     Raises:
         InputError: if the density is negative somewhere.
+
+    Example:
+        >>> mf.Gegenbauer(8, (0.3, 0.25)).density([[0.0] * 7 + [1.0]]).round(3)
+        array([1.55])
     """
 
     d: Dimension
@@ -151,6 +155,10 @@ class Fourier:
 
     Raises:
         InputError: if the density is negative somewhere.
+
+    Example:
+        >>> mf.Fourier(cos=(0.5,)).density([[1.0, 0.0], [-1.0, 0.0]])
+        array([1.5, 0.5])
     """
 
     cos: Amplitudes = ()
@@ -226,6 +234,10 @@ class Harmonic:
 
     Raises:
         InputError: if a mode does not exist or the density is negative somewhere.
+
+    Example:
+        >>> mf.Harmonic(((1, 0, 0.5),)).density([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]).round(3)
+        array([1.5, 0.5])
     """
 
     modes: Annotated[

@@ -17,9 +17,9 @@ import numpy as np
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws.base import Law, check_dimension, real, vector
 from meanfield.geometry.laws.byposition import ByPosition
+from meanfield.geometry.laws.cap import Cap
 from meanfield.geometry.laws.closed import (
     AngularGaussian,
-    Cap,
     PoissonKernel,
     Uniform,
     VonMisesFisher,

@@ -383,6 +383,12 @@ def density_law(mesh: Mesh, values: object) -> TabulatedDensity | TabulatedProfi
 
     Raises:
         InputError: values that are no density.
+
+    Example:
+        >>> mesh = mf.icosphere(2)
+        >>> law = mf.density_law(mesh, 1.0 + mesh.points[:, 2])
+        >>> law.density([[0.0, 0.0, 1.0]]).round(2)
+        array([2.])
     """
     rho = _check_values(values, mesh.n_vertices)
     if mesh.manifold.latitudes:

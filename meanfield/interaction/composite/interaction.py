@@ -31,7 +31,13 @@ __all__ = ["Composite"]
 @checked_fields
 @dataclass(frozen=True, eq=False)
 class Composite(Heads):
-    """A sum of heads and of drifts, on one geometry; attributes of ``Heads``."""
+    """A sum of heads and of drifts, on one geometry; attributes of ``Heads``.
+
+    Example:
+        >>> composite = mf.Model(attention='sa', heads=(mf.Head(beta=4.0),)).on(mf.Unmeshed(d=3))
+        >>> type(composite).__name__, composite.describe()
+        ('Composite', 'sa, 1 head, |A| = 4')
+    """
 
     @cached_property
     def kind(self) -> Kind:

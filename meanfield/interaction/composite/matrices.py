@@ -49,6 +49,10 @@ class HeadMatrices:
 
     Raises:
         InputError: no square matrices of one size with finite entries.
+
+    Example:
+        >>> mf.HeadMatrices(4.0 * np.eye(3), np.eye(3)).A.shape
+        (3, 3)
     """
 
     A: Array

@@ -50,6 +50,11 @@ class Moving(WithoutEnergy):
 
     Raises:
         InputError: matrices of another size, or too large.
+
+    Example:
+        >>> head = mf.Head(beta=1.0, K=mf.WaveInTime(np.eye(3), np.eye(3), 2.0))
+        >>> mf.Model(attention='sa', heads=(head,)).on(mf.Unmeshed(d=3)).describe()
+        'sa, 1 head, |A| <= 2; in time'
     """
 
     heads: tuple[HeadMatrices | MovingHead, ...]

@@ -55,6 +55,10 @@ class MovingHead:
 
     Raises:
         InputError: no square matrices of one size.
+
+    Example:
+        >>> mf.MovingHead(mf.WaveInTime(np.eye(3), np.eye(3), 2.0), np.eye(3)).V.shape
+        (3, 3)
     """
 
     @checked_arguments
@@ -93,6 +97,10 @@ class MovingDrift:
 
     Attributes:
         d: dimension.
+
+    Example:
+        >>> wave = mf.WaveInTime(np.zeros((3, 3)), np.eye(3), 2.0)
+        >>> part = mf.MovingDrift((wave,), mf.LinearDrift)
     """
 
     @checked_arguments

@@ -33,6 +33,10 @@ class ChargePotential(Potential):
     Within ``core`` of it U goes on straight in <at, x>, without a kink: in d = 3 with the logarithm
     that of a charge spread evenly over this cap. Where the charge is at a vertex, half the distance
     to the next ones makes U there its mean over the vertex's own cell.
+
+    Example:
+        >>> mf.ChargePotential(at=[0.0, 0.0, 1.0], strength=0.25).strength
+        0.25
     """
 
     at: Direction = Field(examples=[[0.0, 0.0, 1.0]])

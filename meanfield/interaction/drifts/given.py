@@ -186,6 +186,10 @@ class FunctionPotential(Potential):
 
     Without its gradient, velocities are those of its harmonics: in d = 2 and 3, and where it hangs
     on the last coordinate alone.
+
+    Example:
+        >>> mf.FunctionPotential(function=lambda x: x[:, 2]).strength
+        1.0
     """
 
     function: Annotated[
@@ -237,7 +241,11 @@ class FunctionPotential(Potential):
 
 @options("model.potential", kw_only=True)
 class MeshPotential(Potential):
-    """U by values at the vertices of a mesh, or at other points: harmonics that fit them best."""
+    """U by values at the vertices of a mesh, or at other points: harmonics that fit them best.
+
+    Example:
+        >>> mf.MeshPotential(path='potential.vtu', array='U')  # doctest: +SKIP
+    """
 
     path: Annotated[InputFile, Expected("the name of a file with values at points")] = Field(
         examples=["potential.vtu"]

@@ -22,6 +22,10 @@ class LinearDrift(Drift):
 
     Raises:
         InputError: no square matrix of finite numbers.
+
+    Example:
+        >>> mf.LinearDrift(np.diag([0.0, 0.0, 1.0])).M.shape
+        (3, 3)
     """
 
     M: Array

@@ -47,7 +47,12 @@ __all__ = [
 
 @options("model.potential", kw_only=True)
 class LinearPotential(Potential):
-    """U = -strength <h, x>: a field h, such as a magnetic one."""
+    """U = -strength <h, x>: a field h, such as a magnetic one.
+
+    Example:
+        >>> mf.LinearPotential(field=[0.0, 0.0, 0.1]).strength
+        1.0
+    """
 
     field: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """h, d numbers."""
@@ -63,7 +68,12 @@ class LinearPotential(Potential):
 
 @options("model.potential", kw_only=True)
 class CapPotential(Potential):
-    """U = -(strength/2) (<axis, x>)_+^2: attraction to a direction from its own half only."""
+    """U = -(strength/2) (<axis, x>)_+^2: attraction to a direction from its own half only.
+
+    Example:
+        >>> mf.Model(potential=mf.CapPotential(axis=[0.0, 0.0, 1.0])).potential.strength
+        1.0
+    """
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
@@ -79,7 +89,12 @@ class CapPotential(Potential):
 
 @options("model.potential", kw_only=True)
 class BumpPotential(Potential):
-    """U = -strength sum_k e^{concentration (<c_k, x> - 1)}: wells at centres."""
+    """U = -strength sum_k e^{concentration (<c_k, x> - 1)}: wells at centres.
+
+    Example:
+        >>> mf.Model(potential=mf.BumpPotential(centres=[[0.0, 0.0, 1.0]])).describe()
+        'potential'
+    """
 
     centres: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
     """Directions, each d numbers of any length."""
@@ -105,7 +120,12 @@ class BumpPotential(Potential):
 
 @options("model.potential", kw_only=True)
 class HarmonicPotential(Potential):
-    """U = -strength sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta))."""
+    """U = -strength sum_l c_l P_l(<axis, x>), P_l(1) = 1 (d = 2: cos(l theta)).
+
+    Example:
+        >>> mf.HarmonicPotential(axis=[0.0, 0.0, 1.0], coefficients=[0.0, 1.0]).strength
+        1.0
+    """
 
     axis: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """A direction, d numbers of any length."""
@@ -161,7 +181,12 @@ UNITS: dict[str, Activation] = {
 
 @options("model.potential", kw_only=True)
 class UnitsPotential(Potential):
-    """U = -(strength/2) sum_j omega_j phi(<a_j, x> + c_j): the energy of a layer of units."""
+    """U = -(strength/2) sum_j omega_j phi(<a_j, x> + c_j): the energy of a layer of units.
+
+    Example:
+        >>> mf.UnitsPotential(directions=[[0.0, 0.0, 1.0]], weights=[1.0]).function
+        'squared-relu'
+    """
 
     directions: Directions = Field(examples=[[[0.0, 0.0, 1.0]]])
     """a_j, each d numbers, of any length."""

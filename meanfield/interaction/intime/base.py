@@ -39,6 +39,11 @@ class InTime(ABC):
     Attributes:
         shape: of its values; () of a number.
         largest: a bound on |value| over all times: absolute value, length, 2-norm of a matrix.
+
+    Example:
+        >>> wave = mf.WaveInTime(np.eye(2), np.eye(2), 1.0)
+        >>> isinstance(wave, mf.InTime)
+        True
     """
 
     shape: tuple[int, ...]

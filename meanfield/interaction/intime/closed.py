@@ -40,6 +40,10 @@ class WaveInTime(InTime):
 
     Raises:
         InputError: shapes that differ, or numbers out of their ranges.
+
+    Example:
+        >>> mf.WaveInTime(np.array([1.0]), np.array([0.5]), 4.0).at(1.0)
+        array([1.])
     """
 
     @checked_arguments
@@ -85,6 +89,10 @@ class FunctionInTime(InTime):
 
     Values are checked when they are asked for; an ``InputError`` tells the time. In two processes
     functions count as the same if they have the same values at a few times.
+
+    Example:
+        >>> mf.FunctionInTime(lambda t: np.array([np.exp(-t)]), (1,), 1.0).at(0.0)
+        array([1.])
     """
 
     @checked_arguments
@@ -124,6 +132,11 @@ class Combined(InTime):
         function: makes the array of the parts.
         shape: of the array.
         largest: a bound on |value|: absolute value, length, 2-norm of a matrix.
+
+    Example:
+        >>> wave = mf.WaveInTime(np.eye(2), np.eye(2), 1.0)
+        >>> mf.Combined((wave, np.eye(2)), lambda a, b: a @ b, (2, 2), 2.0).at(0.0).shape
+        (2, 2)
     """
 
     @checked_arguments

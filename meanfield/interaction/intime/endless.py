@@ -39,6 +39,10 @@ class EndlessPath(InTime):
 
     Raises:
         InputError: numbers out of their ranges, or a ``mean`` that is not symmetric.
+
+    Example:
+        >>> mf.EndlessPath(np.eye(3), rate=1.0, variance=2.0, seed=1).at(0.0).shape
+        (3, 3)
     """
 
     @checked_arguments

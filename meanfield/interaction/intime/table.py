@@ -31,6 +31,10 @@ class TableInTime(InTime):
 
     Raises:
         InputError: times that do not rise, another number of values, what is not finite.
+
+    Example:
+        >>> mf.TableInTime(np.array([0.0, 1.0]), np.array([[1.0], [2.0]]), 'linear').at(0.5)
+        array([1.5])
     """
 
     @checked_arguments
@@ -136,6 +140,10 @@ def ornstein_uhlenbeck(
 
     Raises:
         InputError: numbers out of their ranges, or a ``mean`` that is not symmetric.
+
+    >>> path = mf.ornstein_uhlenbeck(np.zeros(2), 1.0, 1.0, seed=0, until=1.0, step=0.1)
+    >>> path.at(0.5).shape
+    (2,)
     """
     centre = finite(mean, "mean")
     for name, value, least in (("rate", rate, "> 0"), ("step", step, "> 0")):

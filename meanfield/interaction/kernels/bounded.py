@@ -17,7 +17,12 @@ __all__ = ["BoundedConfidence"]
 
 @options("model.interaction", kw_only=True)
 class BoundedConfidence(Kernel):
-    """W = width log(1 + e^{(t - c)/width}): (t - c)_+, smoothed; W' = 1/(1 + e^{(c - t)/width})."""
+    """W = width log(1 + e^{(t - c)/width}): (t - c)_+, smoothed; W' = 1/(1 + e^{(c - t)/width}).
+
+    Example:
+        >>> mf.BoundedConfidence(c=0.7, width=0.05).describe()
+        'bounded-confidence, c = 0.7, width = 0.05'
+    """
 
     c: Number = Field(ge=-1.0, le=1.0, examples=[0.7])
     """Cosine of the angle of confidence."""

@@ -53,6 +53,10 @@ class Exponential(Kernel):
     """W = e^{beta t}, lam_l = Gamma(d/2) (2/beta)^{d/2-1} I_{l+d/2-1}(beta), scaled by e^{-|beta|}.
 
     Its unit is beta: (W - lam_0)/beta tends to t as beta -> 0.
+
+    Example:
+        >>> mf.Exponential(beta=4.0).describe()
+        'exponential, beta = 4'
     """
 
     beta: Annotated[Number, Expected(f"a finite number with |beta| <= {BETA_MAX:g}")] = Field(

@@ -38,6 +38,11 @@ class FunctionKernel(Kernel):
     Derivatives (sums over pairs: tokens) are taken by differences of sixth order between the
     breaks: some twelve digits of W', nine of W'', where W is smooth. Fields of densities come from
     the series and need none.
+
+    Example:
+        >>> kernel = mf.FunctionKernel(function=lambda t: np.exp(t))
+        >>> mf.Model(interaction=kernel).describe()
+        'function'
     """
 
     function: Annotated[

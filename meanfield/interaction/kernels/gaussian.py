@@ -20,6 +20,10 @@ class Gaussian(Kernel):
 
     At theta = pi its slope does not vanish (e^{-pi^2/(2 width^2)}): a kink at the antipode, which
     for a width up to 0.35 or so is below round-off.
+
+    Example:
+        >>> mf.Gaussian(width=0.35).describe()
+        'gaussian, width = 0.35'
     """
 
     width: Number = Field(ge=0.005, le=10.0, examples=[0.5])

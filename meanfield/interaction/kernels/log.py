@@ -17,7 +17,12 @@ __all__ = ["Log"]
 
 @options("model.interaction", kw_only=True)
 class Log(Kernel):
-    """W = -log |x - y|; repulsive, the usual gas, with a negative strength."""
+    """W = -log |x - y|; repulsive, the usual gas, with a negative strength.
+
+    Example:
+        >>> mf.Log(strength=-1.0).describe()
+        'log, strength = -1'
+    """
 
     type: Literal["log"] = "log"
 

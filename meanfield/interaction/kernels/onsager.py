@@ -16,7 +16,12 @@ __all__ = ["Onsager"]
 
 @options("model.interaction", kw_only=True)
 class Onsager(Kernel):
-    """W = -(1 - t^2)^s = -sin^{2s} of the angle."""
+    """W = -(1 - t^2)^s = -sin^{2s} of the angle.
+
+    Example:
+        >>> mf.Onsager().describe()
+        'onsager, s = 0.5'
+    """
 
     s: Number = Field(default=0.5, gt=0.0, le=1.0)
     """Exponent."""

@@ -31,7 +31,12 @@ def _coefficients(k: int, degree: int, d: int) -> Array:
 
 @options("model.interaction", kw_only=True)
 class Power(Kernel):
-    """W = t^k; k = 1: the Kuramoto (d = 2) and the linear, conformal flow."""
+    """W = t^k; k = 1: the Kuramoto (d = 2) and the linear, conformal flow.
+
+    Example:
+        >>> mf.Power(k=2).describe()
+        'power, k = 2'
+    """
 
     k: Whole = Field(ge=1, le=64, examples=[2])
     """Exponent."""
@@ -62,7 +67,12 @@ class Power(Kernel):
 
 @options("model.interaction", kw_only=True)
 class MaierSaupe(Kernel):
-    """W = t^2."""
+    """W = t^2.
+
+    Example:
+        >>> mf.MaierSaupe().describe()
+        'maier-saupe'
+    """
 
     type: Literal["maier-saupe"] = "maier-saupe"
 

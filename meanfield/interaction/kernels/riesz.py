@@ -17,7 +17,12 @@ __all__ = ["Riesz"]
 
 @options("model.interaction", kw_only=True)
 class Riesz(Kernel):
-    """W = |x - y|^{-s}; d = 3, s = 1: Coulomb, repulsive with a negative strength."""
+    """W = |x - y|^{-s}; d = 3, s = 1: Coulomb, repulsive with a negative strength.
+
+    Example:
+        >>> mf.Riesz(s=0.5, strength=-1.0).describe()
+        'riesz, s = 0.5, strength = -1'
+    """
 
     s: Number = Field(gt=0.0, le=1000.0, examples=[0.5])
     """Exponent, below d - 1, where energies are finite."""

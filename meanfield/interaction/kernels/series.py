@@ -24,6 +24,10 @@ class Series(Kernel):
 
     One of the two lists is given; they differ by the dimension of the space of harmonics,
     b_l = lam_l dim(H_l).
+
+    Example:
+        >>> mf.Series(legendre=(0.0, 1.0, 1.5)).describe()
+        'series, degrees up to 2'
     """
 
     coefficients: Coefficients | None = None

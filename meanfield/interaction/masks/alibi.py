@@ -25,6 +25,10 @@ class Alibi(Mask):
 
     Raises:
         InputError: a slope that is negative or no number.
+
+    Example:
+        >>> mf.Alibi(0.5).causal
+        True
     """
 
     slope: float

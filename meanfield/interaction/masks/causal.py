@@ -13,7 +13,15 @@ __all__ = ["Causal"]
 
 @dataclass(frozen=True)
 class Causal(Mask):
-    """j <= i."""
+    """j <= i.
+
+    Example:
+        >>> model = mf.Model(attention='sa', beta=4.0, mask={'type': 'causal'})  # in a case
+        >>> model.describe()
+        'sa, beta = 4, V = +I, causal'
+        >>> mf.Causal().describe()
+        'causal'
+    """
 
     def seen(self, n: int) -> Seen:
         order = np.arange(n)

@@ -25,6 +25,10 @@ class GivenMask(Mask):
 
     Raises:
         InputError: no such matrix.
+
+    Example:
+        >>> mf.GivenMask(np.tril(np.ones((3, 3)))).matrix.shape
+        (3, 3)
     """
 
     matrix: Array

@@ -23,6 +23,10 @@ class Padding(Mask):
 
     Raises:
         InputError: no token is seen.
+
+    Example:
+        >>> mf.Padding(10).length
+        10
     """
 
     length: int

@@ -42,6 +42,10 @@ class Sequences(_Blocks):
 
     Raises:
         InputError: a length below 1, or none.
+
+    Example:
+        >>> mf.Sequences((3, 4)).lengths
+        (3, 4)
     """
 
     lengths: tuple[int, ...] | int
@@ -90,6 +94,10 @@ class RandomSequences(_Blocks):
 
     Raises:
         InputError: numbers out of their range.
+
+    Example:
+        >>> mf.RandomSequences(5, 10, seed=1).low
+        5
     """
 
     low: int

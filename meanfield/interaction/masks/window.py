@@ -24,6 +24,10 @@ class Window(Mask):
 
     Raises:
         InputError: a negative width.
+
+    Example:
+        >>> mf.Window(8, causal=True).describe()
+        'causal window of 8'
     """
 
     width: int

@@ -92,6 +92,9 @@ class Network(WithoutEnergy):
         perceptron: whether perceptrons are added.
         norms: whether layer norms are folded in; else x' = P (A_l(x) + F_l(x)) of the matrices and
             their shifts as they are.
+
+    Example:
+        >>> network = mf.Network(mf.Checkpoint('gpt2').transformer())  # doctest: +SKIP
     """
 
     transformer: Transformer

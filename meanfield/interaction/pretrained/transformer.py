@@ -31,6 +31,9 @@ class Transformer:
         name: a few words.
         again: what the tokens that the first layer takes have been normalised by from its second
             time on, where layers repeat; None: as at first.
+
+    Example:
+        >>> transformer = mf.Checkpoint('gpt2').transformer()  # doctest: +SKIP
     """
 
     d: int

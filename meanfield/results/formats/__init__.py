@@ -57,6 +57,10 @@ def read_fields(path: str | Path) -> FieldSeries:
 
     Raises:
         InputError: if there is no such file or no run wrote it.
+
+    Example:
+        >>> fields = mf.read_fields('results/clustering/fields.vtkhdf')  # doctest: +SKIP
+        >>> fields.read('rho', -1)  # doctest: +SKIP
     """
     return format_of(Path(path)).read_fields(Path(path))
 

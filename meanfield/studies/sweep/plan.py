@@ -47,6 +47,10 @@ class SweepOptions:
         changes: of the case, "model.beta=9" and the like, as for ``Case.from_toml``.
         progress: a bar; None: on a terminal.
         announce: called when nothing can be refused any more.
+
+    Example:
+        >>> mf.SweepOptions(jobs=2).kernel
+        'auto'
     """
 
     jobs: int = 1

@@ -40,6 +40,10 @@ class SweepResult:
         table: statistics at all points.
         failures: realisations that have failed, in order.
         folder: where the files are.
+
+    Example:
+        >>> found = mf.sweep('zoom.toml', {'model.beta': [1, 4]}, 'map', seeds=64)  # doctest: +SKIP
+        >>> found.table.half  # doctest: +SKIP
     """
 
     table: SweepTable
@@ -85,6 +89,17 @@ def sweep(
     Raises:
         InputError: what cannot be run, before anything is written; it names the point.
         KeyboardInterrupt: Ctrl-C; it can be resumed. SIGTERM, SIGHUP and SIGQUIT end the process.
+
+    Example:
+        >>> case = mf.Case(
+        ...     geometry=mf.Unmeshed(d=3),
+        ...     model=mf.Model(attention='sa', beta=1.0),
+        ...     initial=mf.Uniform(3),
+        ...     solver=mf.Particles(number=8),
+        ...     time=mf.Time(end=1.0),
+        ... )
+        >>> found = mf.sweep(case, {'model.beta': [1, 4]}, 'map', seeds=4)  # doctest: +SKIP
+        >>> found.table.columns['mean_norm'].mean.shape  # doctest: +SKIP
     """
     plan = make_plan(case, vary, seeds, options or SweepOptions())
     if resume:
