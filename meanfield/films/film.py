@@ -20,7 +20,7 @@ from meanfield.films.writing import ending_of, film_file
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.runs.progress import Counted
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 
 __all__ = ["film"]
 

@@ -28,6 +28,10 @@ class Film:
         views: spheres beside each other: 2 show both sides, 1 what faces the camera.
         turntable: degrees a second by which the camera goes round the third axis.
         energy: whether the energy runs along below.
+
+    Example:
+        >>> film = mf.Film(frames=100, fps=20.0, look=mf.Look(cmap="viridis"))
+        >>> mf.film("results/clustering", "clusters.mp4", film)  # doctest: +SKIP
     """
 
     frames: int = 240

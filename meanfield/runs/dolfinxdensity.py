@@ -21,7 +21,7 @@ from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 from meanfield.runs.tracks.density import LOG_MOST
 from meanfield.software import load_dolfinx, load_mpi
 

@@ -71,6 +71,10 @@ class Look:
         camera: vector towards the viewer, of any length but 0; None: chosen by who makes images.
         size: width and height of an image, in pixels.
         style: "light" or "dark": the background, and the lines on it.
+
+    Example:
+        >>> mf.Look(cmap="viridis", limits=(-2.0, 2.0), style="dark").background
+        '#202028'
     """
 
     cmap: str = "magma"

@@ -13,7 +13,7 @@ from meanfield.case import Case
 from meanfield.checks import as_found
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 from meanfield.studies.compare import compare as compare_clouds
 from meanfield.studies.evaluate import Comparison
 from meanfield.studies.points import PointsComparison, compare_points

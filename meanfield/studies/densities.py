@@ -29,7 +29,7 @@ from meanfield.results.comparison import StoredDensity, StoredSlices
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
 from meanfield.runs.pointwise import DensityInTime
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 from meanfield.studies.sides import (
     Side,
     density_of,

@@ -28,7 +28,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.comparison import Reference
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 from meanfield.studies.densities import DensityAt, density_at
 from meanfield.studies.frame import frame_of
 from meanfield.studies.numbers import EXACT, MANY, checked_integer

@@ -22,7 +22,7 @@ from meanfield.errors import InputError
 from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields, read_tokens_file
-from meanfield.runs.simulation import Result
+from meanfield.runs.result import Result
 from meanfield.studies.densities import density_at
 from meanfield.studies.distance import distance_between
 from meanfield.studies.frame import frame_of
