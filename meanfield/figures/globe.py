@@ -27,8 +27,9 @@ from meanfield.figures.options import asked
 from meanfield.figures.style import CLUSTER_MASS, density_colours, percent
 from meanfield.figures.style import points as letters
 from meanfield.geometry.sphere import Array, normalize
+from meanfield.scenes.look import Look
 from meanfield.scenes.opengl import why_not
-from meanfield.scenes.stage import MARGIN, TOKENS_SHOWN, Look, Stage
+from meanfield.scenes.stage import MARGIN, TOKENS_SHOWN, Stage
 from meanfield.scenes.views import (
     RING_MASS,
     RING_RADIUS,

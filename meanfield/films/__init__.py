@@ -1,7 +1,8 @@
 """Films of runs: frames between the stored outputs, written as MP4 or GIF.
 
-``options`` is what can be asked for, ``reel`` what is at a moment, ``plate`` a frame and what moves
-in it, ``spheres`` and ``curves`` the two kinds of films, ``writing`` the files, ``film`` all of it.
+``options`` is what can be asked for, ``plate`` a frame and what moves in it, ``spheres`` and
+``curves`` the two kinds of films, ``writing`` the files, ``film`` all of it. What is at a moment
+between two outputs is in ``figures.reel``.
 """
 
 from __future__ import annotations

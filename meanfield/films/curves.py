@@ -10,10 +10,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from meanfield.figures.reel import DensityReel, some
 from meanfield.figures.style import angle_axis, angle_label, angle_profile
 from meanfield.films.options import Film
 from meanfield.films.plate import Clock, EnergyStrip, Plate, headed
-from meanfield.films.reel import DensityReel, some
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.errors import InputError
+from meanfield.figures.reel import DensityReel, TokenReel, open_density, open_tokens
 from meanfield.figures.style import drawing
 from meanfield.films.curves import curve_frames
 from meanfield.films.options import Film
-from meanfield.films.reel import DensityReel, TokenReel, open_density, open_tokens
 from meanfield.films.spheres import sphere_frames
 from meanfield.films.writing import ending_of, film_file
 from meanfield.geometry.sphere import Array

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from meanfield.arguments import checked_fields
 from meanfield.errors import InputError
-from meanfield.scenes.stage import Look
+from meanfield.scenes.look import Look
 
 __all__ = ["Film"]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from meanfield.figures.reading import energy_at, time_scale, title_of
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.scenes.stage import Look
+from meanfield.scenes.look import Look
 
 __all__ = ["Clock", "EnergyStrip", "Plate", "headed"]
 

@@ -12,12 +12,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from meanfield.figures.reel import DensityReel, TokenReel
 from meanfield.films.options import Film
 from meanfield.films.plate import Clock, EnergyStrip, Plate, headed
-from meanfield.films.reel import DensityReel, TokenReel
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.scenes.stage import Look, Stage
+from meanfield.scenes import Look, Stage
 from meanfield.scenes.views import (
     RING_MASS,
     RING_RADIUS,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from meanfield.dynamics.solver import Solver
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.tracks import Track
+    from meanfield.scenes import Look
 
 __all__ = ["Live", "Result"]
 
@@ -349,6 +350,13 @@ class Result:
         if what is not None and what in self.series:
             return draw(None, self.series, what, t, ax)
         return draw(self._outputs("plot"), self.series, what, t, ax, self._collapsed)
+
+    @checked_arguments
+    def view(self, t: float | None = None, look: Look | None = None, backend: str = "") -> object:
+        """Show an output as a scene to turn and zoom: see ``figures.view``."""
+        from meanfield.figures.view import view
+
+        return view(self._outputs("view"), t, look, backend)
 
     # ---- in words, and elsewhere -------------------------------------------------------------
 

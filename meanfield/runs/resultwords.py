@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
+from meanfield.case.titles import resolved_title
+from meanfield.errors import InputError
 from meanfield.results.folder import RunFolder
 from meanfield.results.series import Series
 
@@ -27,7 +30,10 @@ def table_in(folder: Path) -> Mapping[str, object]:
 
 def case_words(table: Mapping[str, object]) -> Iterator[Row]:
     """Title, geometry, model and solver of a case, by its table."""
-    yield "title", str(table.get("title", ""))
+    title = str(table.get("title", ""))
+    with suppress(InputError):  # of a folder from before titles had keys
+        title = resolved_title(title, table)
+    yield "title", title
     for name in ("geometry", "model", "solver"):
         yield name, _in_words(table.get(name))
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -19,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from meanfield.arguments import checked_fields
-from meanfield.errors import InputError, suggest
+from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.scenes.look import Look
 from meanfield.scenes.opengl import off_screen, why_not
 from meanfield.scenes.views import (
     CLUSTER_COLOURS,
@@ -34,7 +32,7 @@ from meanfield.scenes.views import (
 if TYPE_CHECKING:
     import pyvista
 
-__all__ = ["MARGIN", "TOKENS_SHOWN", "Look", "Stage"]
+__all__ = ["MARGIN", "TOKENS_SHOWN", "Stage"]
 
 MARGIN = 1.03
 """Half of the shorter side of an image, in radii of the sphere."""
@@ -46,78 +44,10 @@ _FINE = 2
 _AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
 _ABOVE, _RAISED = 1.003, 1.02  # where lines run, and rings above the tokens, in radii
 _BELOW_RINGS = 1.017
-_STYLES = ("light", "dark")
 _ARROWS = 500
 _LONGEST = 0.16  # of an arrow, in radii
 _TUBE = 0.035
 _HEIGHT = 0.9  # of a curve over the circle, from the lower to the upper limit
-
-
-def _finite(values: tuple[object, ...], count: int) -> bool:
-    return len(values) == count and all(
-        isinstance(value, numbers.Real) and math.isfinite(value) for value in values
-    )
-
-
-@checked_fields
-@dataclass(frozen=True)
-class Look:
-    """How scenes look.
-
-    Attributes:
-        cmap: name of a colour map of matplotlib.
-        limits: of the colours, in log10 of the density relative to uniform; None: those of what is
-            shown first.
-        camera: vector towards the viewer, of any length but 0; None: chosen by who makes images.
-        size: width and height of an image, in pixels.
-        style: "light" or "dark": the background, and the lines on it.
-
-    Example:
-        >>> mf.Look(cmap="viridis", limits=(-2.0, 2.0), style="dark").background
-        '#202028'
-    """
-
-    cmap: str = "magma"
-    limits: tuple[float, float] | None = None
-    camera: tuple[float, float, float] | None = None
-    size: tuple[int, int] = (600, 600)
-    style: Literal["light", "dark"] = "light"
-
-    def __post_init__(self) -> None:
-        import matplotlib
-
-        if self.cmap not in matplotlib.colormaps:
-            near = suggest(self.cmap, matplotlib.colormaps)
-            raise InputError(f"cmap: found '{self.cmap}', expected a name of matplotlib's{near}")
-        if self.limits is not None and not (
-            _finite(self.limits, 2) and self.limits[0] < self.limits[1]
-        ):
-            raise InputError(
-                f"limits: found {self.limits}, expected two finite numbers, the smaller one first"
-            )
-        if self.camera is not None and not (_finite(self.camera, 3) and any(self.camera)):
-            raise InputError(
-                f"camera: found {self.camera}, expected three finite numbers that are not all 0"
-            )
-        if not (_finite(self.size, 2) and all(16 <= n <= 8192 and n == int(n) for n in self.size)):
-            raise InputError(
-                f"size: found {self.size}, expected two whole numbers of pixels from 16 to 8192"
-            )
-        if self.style not in _STYLES:
-            raise InputError(
-                f"style: found '{self.style}', expected 'light' or 'dark'"
-                + suggest(self.style, _STYLES)
-            )
-
-    @property
-    def ink(self) -> str:
-        """The colour of text and lines on the background."""
-        return "#222222" if self.style == "light" else "#e8e8e8"
-
-    @property
-    def background(self) -> str:
-        """The colour behind the scene."""
-        return "white" if self.style == "light" else "#202028"
 
 
 class Stage:
@@ -128,12 +58,14 @@ class Stage:
 
     Args:
         look: how it looks.
+        seen: "image": by images of it; "notebook": by whoever turns it there; "screen": in a window
+            (on a screen that is there).
 
     Raises:
         InputError: nothing is rendered on this machine; says why.
     """
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, seen: Literal["image", "notebook", "screen"] = "image") -> None:
         reason = why_not()
         if reason:
             raise InputError(f"no scene in three dimensions: {reason}")
@@ -144,16 +76,19 @@ class Stage:
         self.limits = look.limits
         # A theme of its own: scenes look the same whatever a user has set for theirs.
         theme = pyvista.themes.DocumentTheme()
+        self._fine = _FINE if seen == "image" else 1
         with off_screen():
             self.plotter: pyvista.Plotter = pyvista.Plotter(
-                off_screen=True,
-                window_size=[_FINE * pixels for pixels in look.size],
+                off_screen=seen != "screen",
+                notebook=seen == "notebook",
+                window_size=[self._fine * pixels for pixels in look.size],
                 lighting="none",
                 theme=theme,
             )
         self.plotter.set_background(look.background)
         self.plotter.enable_parallel_projection()
-        self.plotter.disable_anti_aliasing()  # images are rendered finer, and reduced
+        if seen == "image":
+            self.plotter.disable_anti_aliasing()  # images are rendered finer, and reduced
         light = pyvista.Light(position=(-0.35, 0.45, 1.0), light_type="camera light")
         self.plotter.add_light(light)
         self._meshes: dict[str, pyvista.PolyData] = {}
@@ -268,7 +203,7 @@ class Stage:
         cloud = self._pv.PolyData(_ABOVE * np.asarray(points, dtype=np.float64)[order])
         cloud.point_data["rgb"] = _rgb(np.asarray(colours)[order])
         # Over a density smaller: what is below must be seen.
-        side = _FINE * min(self.look.size) * (0.6 if "density" in self._meshes else 1.0)
+        side = self._fine * min(self.look.size) * (0.6 if "density" in self._meshes else 1.0)
         # About the same ink for few and many, but neither blots nor dots smaller than a pixel.
         size = side * min(max(0.45 / math.sqrt(len(points)), 0.006), 0.022)
         self._add(
@@ -361,6 +296,15 @@ class Stage:
             toward: unit vector towards the viewer; None: the camera of the look, else an oblique
                 view.
         """
+        self.aim(toward)
+        self.plotter.render()  # a screenshot alone is of what was rendered last
+        shown = self.plotter.screenshot(None, return_img=True)
+        assert shown is not None
+        fine = Image.fromarray(np.ascontiguousarray(shown[:, :, :3]))
+        return np.asarray(fine.reduce(_FINE))
+
+    def aim(self, toward: Array | None = None) -> None:
+        """Look at the scene from one side: see ``image``."""
         if toward is None:
             toward = np.array(self.look.camera or (1.0, -1.0, 0.7))
         toward = np.asarray(toward, dtype=np.float64) / np.linalg.norm(toward)
@@ -375,11 +319,6 @@ class Stage:
         room = MARGIN + (0.5 * _HEIGHT if "curve" in self._meshes else 0.0)
         camera.parallel_scale = room * max(height / width, 1.0)
         camera.clipping_range = (2.0, 8.0)
-        self.plotter.render()  # a screenshot alone is of what was rendered last
-        shown = self.plotter.screenshot(None, return_img=True)
-        assert shown is not None
-        fine = Image.fromarray(np.ascontiguousarray(shown[:, :, :3]))
-        return np.asarray(fine.reduce(_FINE))
 
     def close(self) -> None:
         """Let go of the window; a second call does nothing."""

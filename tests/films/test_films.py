@@ -13,8 +13,8 @@ import pytest
 
 import meanfield as mf
 from meanfield.errors import InputError
+from meanfield.figures.reel import open_density, open_tokens
 from meanfield.films import Film, film
-from meanfield.films.reel import open_density, open_tokens
 from meanfield.geometry.mesh import Mesh, circle, icosphere
 from meanfield.geometry.sphere import Array, normalize
 from meanfield.results.folder import RunFolder

@@ -22,7 +22,15 @@ from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
 from meanfield.scenes.views import vertex_weights
 
-__all__ = ["DensityReel", "TokenReel", "open_density", "open_tokens"]
+__all__ = [
+    "DensityReel",
+    "TokenReel",
+    "density_reel",
+    "open_density",
+    "open_tokens",
+    "some",
+    "token_reel",
+]
 
 _FLOOR = -6.0  # log10 of a density that is none, for interpolation in time
 _MOST = 60  # outputs that decide on colours and viewpoint
@@ -82,6 +90,16 @@ def open_density(run: RunFolder) -> DensityReel:
         InputError: there is none, or not at two times, or one for each position.
     """
     fields = read_fields(run.fields_path)
+    _refuse_still(fields.times, run)
+    return density_reel(fields)
+
+
+def density_reel(fields: FieldSeries) -> DensityReel:
+    """The density that these fields hold.
+
+    Raises:
+        InputError: there is none, or one for each position.
+    """
     name = next((name for name in ("log10_rho", "rho") if name in fields.names), None)
     if name is None:
         raise InputError(
@@ -89,10 +107,7 @@ def open_density(run: RunFolder) -> DensityReel:
             "'log10_rho' in output.fields"
         )
     if is_sliced(fields):
-        raise InputError(
-            f"{fields.path}: found a density for each position, expected one density to film"
-        )
-    _refuse_still(fields.times, run)
+        raise InputError(f"{fields.path}: found a density for each position, expected one density")
 
     def log10(there: FieldSeries, k: int) -> Array:
         values = there.read(name, k)
@@ -159,9 +174,18 @@ def open_tokens(run: RunFolder) -> TokenReel:
         InputError: there are none, or not at two times, or they live in more than three dimensions.
     """
     tokens = read_tokens_file(run.particles_path)
+    _refuse_still(tokens.times, run)
+    return token_reel(tokens)
+
+
+def token_reel(tokens: TokenSeries) -> TokenReel:
+    """Tokens of this file.
+
+    Raises:
+        InputError: they live in more than three dimensions.
+    """
     if tokens.d > 3:
         raise InputError(f"{tokens.path}: found tokens with d = {tokens.d}, expected d = 2 or 3")
-    _refuse_still(tokens.times, run)
     masses = tokens.read("mass")
     masses = masses / masses.sum()
     labels = [tokens.read("cluster", k) for k in range(len(tokens.times))]
