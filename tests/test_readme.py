@@ -1,0 +1,30 @@
+"""The README says each thing once, and names what there is."""
+
+from __future__ import annotations
+
+import pytest
+from processes import ROOT
+
+README = (ROOT / "README.md").read_text("utf-8")
+SAME = 60
+"""So many letters in a row that stand in two lines are no chance."""
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_nothing_is_said_twice(name: str) -> None:
+    """As after a merge that kept both versions of a line."""
+    seen: dict[str, int] = {}
+    twice = []
+    for number, line in enumerate((ROOT / name).read_text("utf-8").splitlines(), 1):
+        pieces = {line[k : k + SAME] for k in range(len(line) - SAME + 1)}
+        twice += [(seen[piece], number, piece) for piece in pieces if piece in seen][:1]
+        seen.update(dict.fromkeys(pieces, number))
+    assert twice == []
+
+
+def test_titles_stand_after_an_empty_line() -> None:
+    lines = README.splitlines()
+    inside = False  # a block of code, where # begins a comment
+    for before, line in zip(lines, lines[1:], strict=False):
+        inside ^= before.startswith("```")
+        assert inside or not line.startswith("#") or not before, line
