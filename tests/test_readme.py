@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 from processes import ROOT
 
@@ -28,3 +31,24 @@ def test_titles_stand_after_an_empty_line() -> None:
     for before, line in zip(lines, lines[1:], strict=False):
         inside ^= before.startswith("```")
         assert inside or not line.startswith("#") or not before, line
+
+
+def test_each_extra_and_each_way_to_look_is_told() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    install = README.partition("\n## Install\n")[2].partition("\n## ")[0]
+    for extra in project["optional-dependencies"]:
+        assert f"`{extra}`" in install, extra
+    for name in (
+        "mf.film",
+        ".view(",
+        "--print-completion",
+        "scripts/env --kernel",
+        "meanfield doctor",
+    ):
+        assert name in README, name
+
+
+def test_files_that_are_named_are_there() -> None:
+    named = re.findall(r"\]\(((?!https?:|#)[^)#]+)", README)
+    assert "docs/notebooks/first.ipynb" in named
+    assert [name for name in named if not (ROOT / name).exists()] == []
