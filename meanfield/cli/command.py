@@ -32,6 +32,7 @@ from meanfield.cli import (
     sweep,
     warm_up,
 )
+from meanfield.cli.layout import Layout
 from meanfield.cli.parser import Parser, Verbs
 from meanfield.cli.speech import (
     EXIT_INPUT,
@@ -90,7 +91,10 @@ examples:
   meanfield run clustering.toml --dry-run            show what would be run, write nothing
   meanfield info results/clustering                  what came out, and what it took
   meanfield plot results/clustering                  draw the pictures again
+  meanfield film results/clustering                  the density as it moves, an MP4
   meanfield report results/clustering                all of it as one HTML file
+  meanfield paraview results/clustering              a script by which ParaView opens it
+  meanfield export results/clustering --to npz       its arrays for other programs
   meanfield sweep tokens.toml --vary model.beta=.1:9:90 --seeds 1024
                                                      an ensemble at each of 90 betas
   meanfield converge clustering.toml --levels 3 4 5 6
@@ -100,6 +104,7 @@ examples:
                                                      a bifurcation diagram
   meanfield mesh inspect sphere.msh                  is this mesh good enough?
   meanfield help solver.rtol                         what a key of a case file means
+  meanfield doctor                                   what is installed, and works here
   mpirun -n 4 meanfield run clustering.toml          on four processes
 
 `meanfield VERB --help` explains one verb."""
@@ -140,7 +145,7 @@ def _parser() -> Parser:
         prog="meanfield",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Layout,
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -12,10 +12,10 @@ __all__ = ["add_to"]
 _DESCRIPTION = """\
 Write the fields or tokens of a run in a form that other programs read:
 
-  pvd    a list of VTK's XML files, one a step     ParaView, pyvista (all times)
-  xdmf   XML with the arrays in HDF5               ParaView, meshio
-  npz    arrays by name, with a README             NumPy
-  csv    a row for each vertex at each time        anything; of more than 1e6 rows a file a step
+  pvd    a list of VTK's XML files, one a step: for ParaView, pyvista (all times)
+  xdmf   XML with the arrays in HDF5: for ParaView, meshio
+  npz    arrays by name, with a README: for NumPy
+  csv    a row for each vertex at each time: for anything; of more than 1e6 rows a file a step
 
 Numbers are as in the file of the run, in double precision."""
 

@@ -6,10 +6,12 @@ Knows no verb, and nothing of what they do.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from meanfield.cli.layout import Layout, columns
 from meanfield.cli.speech import say
 from meanfield.errors import InputError, suggest
 
@@ -46,6 +48,13 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(rest)}{near}")
         return found, rest
 
+    def format_help(self) -> str:
+        """The help; its usage is moved to the left where it is too long for what is right."""
+        usage, gap, rest = super().format_help().partition("\n\n")
+        if max(map(len, usage.splitlines())) > columns():
+            usage = "\n".join(re.sub(r"^ +", "    ", line) for line in usage.splitlines())
+        return usage + gap + rest
+
     def print_help(self, file: object = None) -> None:
         """Say the help, as everything else; never to a file."""
         say(self.format_help().rstrip())
@@ -73,17 +82,15 @@ class Verbs:
             name: the word.
             act: what it does; None: other words follow, which do something.
             help: its line in the list of verbs.
-            description, epilog: what its own help begins and ends with; with examples at its end,
-                all of it is laid out by hand.
+            description, epilog: what its own help begins and ends with, see ``layout``.
             every_rank: whether it does something on other processes than the first.
         """
-        layout = argparse.RawDescriptionHelpFormatter if epilog else argparse.HelpFormatter
         parser = self._group.add_parser(
             name,
             help=help,
             description=description,
             epilog=epilog,
-            formatter_class=layout,
+            formatter_class=Layout,
             # Abbreviated options would break scripts on the day a second option starts alike.
             allow_abbrev=False,
         )

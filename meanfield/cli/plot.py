@@ -16,9 +16,8 @@ names. Times are chosen where something happens: first and last, right before an
 merges of clusters, and between them where the energy has moved most."""
 
 _EXAMPLES = """\
-figures of a run:
-  series globes log-density density velocity clusters energy power pairs spacetime tokens slices
-  centres; of a comparison: distances rates side-by-side
+figures of a run: series globes log-density density velocity clusters energy power pairs spacetime
+tokens slices centres; of a comparison: distances rates side-by-side
 
 examples:
   meanfield plot results/clustering
