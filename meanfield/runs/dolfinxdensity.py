@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +10,17 @@ import numpy as np
 
 from meanfield.arguments import checked_arguments
 from meanfield.checks import as_found
-from meanfield.collective import Communicator, on_root
+from meanfield.collective import Alone, Communicator, on_root
 from meanfield.dynamics.density import DensitySolver
 from meanfield.dynamics.dolfinxmeshes import function_on
-from meanfield.dynamics.lagrangian import LagrangianSolver
+from meanfield.dynamics.lagrangian import LagrangianSolver, SlicedSolver
 from meanfield.dynamics.solver import Solver
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields
+from meanfield.results.outputs import OutputFields
 from meanfield.runs.result import Result
 from meanfield.runs.tracks.density import LOG_MOST
 from meanfield.software import load_dolfinx, load_mpi
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["density_to_dolfinx"]
 
-_SAME = 1e-9  # by which a time may be off that of an output, relative
+_SLICED = "found densities by position, whose meshes lie on one another: one density expected"
 
 
 @checked_arguments
@@ -56,13 +56,15 @@ def density_to_dolfinx(
     Args:
         run: the result of a run, its solver, or its folder.
         t: an output time of the folder; None: where the run stopped, or the last output.
-        comm: over which the mesh is distributed; None: the world.
+        comm: over which the mesh is distributed. Of a run in this process it is that of the run,
+            and no other; from a folder, None means the world.
 
     Returns:
         The function, called "rho". Characteristics have moved their mesh: it is where it is then.
 
     Raises:
-        InputError: on every rank: there is no density on a mesh, or none at that time.
+        InputError: on every rank: there is no density on a mesh (one by position has several), or
+            none at that time; or ``comm`` is not that of the run.
 
     Example:
         >>> import meanfield as mf
@@ -77,8 +79,8 @@ def density_to_dolfinx(
         (162, 3)
     """
     load_dolfinx()
-    comm = load_mpi().COMM_WORLD if comm is None else comm
     solver = run if isinstance(run, Solver) else getattr(run, "solver", None)
+    comm = _chosen(comm, solver.comm if isinstance(solver, Solver) else None)
     if isinstance(solver, Solver) and (t is None or t == solver.t):
         mesh, rho = _of_solver(solver)
     else:
@@ -87,8 +89,25 @@ def density_to_dolfinx(
     return function_on(mesh, rho, comm)
 
 
+def _chosen(comm: Communicator | None, own: Communicator | None) -> Communicator:
+    """The communicator of mpi4py to distribute over; ``own``: that of a run in this process."""
+    mpi = load_mpi()
+    given, own = (mpi.COMM_SELF if isinstance(one, Alone) else one for one in (comm, own))
+    if own is None or given is None:
+        found: Communicator = given or own or mpi.COMM_WORLD
+        return found
+    if mpi.Comm.Compare(given, own) not in (mpi.IDENT, mpi.CONGRUENT):
+        raise InputError(
+            f"comm: found one of {given.size} ranks, expected that of the run, of {own.size} ranks "
+            "(None): other ranks do not have its density"
+        )
+    return own
+
+
 def _of_solver(solver: Solver) -> tuple[Mesh | None, Array | None]:
     """Its mesh and density on rank 0. Collective."""
+    if isinstance(solver, SlicedSolver):
+        raise InputError(f"run: {_SLICED}")
     if isinstance(solver, LagrangianSolver):
         log_rho = np.minimum(solver.log_density(), LOG_MOST["float64"])
         return solver.moved_mesh(), np.exp(log_rho)
@@ -109,16 +128,7 @@ def _of_folder(run: object, t: float | None) -> tuple[Mesh, Array]:
     folder = RunFolder.open(Path(where))
     if not folder.fields_path.is_file():
         raise InputError(f"{folder.path} has no fields: the run of a density on a mesh expected")
-    fields = read_fields(folder.fields_path)
-    name = next((name for name in ("rho", "log10_rho") if name in fields.names), None)
-    if name is None or not len(fields.times):
-        raise InputError(f"{fields.path} has no density: expected 'rho' in output.fields")
-    k = len(fields.times) - 1 if t is None else int(np.argmin(np.abs(fields.times - t)))
-    if t is not None and not abs(fields.times[k] - t) <= _SAME * max(abs(t), 1.0):
-        raise InputError(
-            f"t: found {t:g}, expected an output time of {folder.path}: the nearest is "
-            f"{fields.times[k]:g}"
-        )
-    there = fields.at(k)
-    values = there.read(name, k)
-    return there.mesh, values if name == "rho" else np.exp(math.log(10.0) * values)
+    fields = OutputFields(read_fields(folder.fields_path))
+    if fields.sliced:
+        raise InputError(f"{folder.fields_path}: {_SLICED}")
+    return fields.mesh(t), fields.density(t)

@@ -84,6 +84,50 @@ def test_any_number_of_ranks(tmp_path: Path, name: str) -> None:
     same_series(series[0], series[2], 1e-10)
 
 
+APART = """
+import numpy as np
+import meanfield as mf
+from meanfield.software import load_mpi
+
+mpi = load_mpi()
+rank = mpi.COMM_WORLD.rank
+case = mf.Case(
+    geometry=mf.Circle(vertices=20), model=mf.Model(attention="sa", beta=1.0),
+    initial=mf.Fourier(cos=(0.1 + 0.5 * rank,)), time=mf.Time(end=0.1),
+)
+result = mf.run(case, progress=False, comm=mpi.COMM_SELF)
+rho = mf.density_to_dolfinx(result)
+assert rho.function_space.mesh.comm.size == 1
+assert abs(rho.x.array.max() - result.solver.rho.max()) < 1e-12
+for run in (result, result.solver):
+    try:
+        mf.density_to_dolfinx(run, comm=mpi.COMM_WORLD)
+    except mf.InputError as error:
+        assert "comm: found one of 2 ranks, expected that of the run" in str(error), error
+    else:
+        raise AssertionError
+"""
+
+
+@needs_launcher
+@pytest.mark.mpi
+def test_each_rank_has_the_density_of_its_own_run(tmp_path: Path) -> None:
+    (tmp_path / "apart.py").write_text(APART, "utf-8")
+    ended = Job(ranks(2, "apart.py"), cwd=tmp_path).finish()
+    assert ended.code == 0, ended.said
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.MeanfieldWarning")
+def test_densities_by_position_are_refused(tmp_path: Path) -> None:
+    case = case_on(mf.Sphere(level=1), mf.standard_density()).to_dict()
+    case["solver"] = {"type": "lagrangian", "slices": 2, "start": "mesh"}
+    case["model"] = {"attention": "sa", "beta": 1.0, "mask": {"type": "causal"}}
+    result = mf.run(mf.Case.from_dict(case), tmp_path / "run", progress=False)
+    for run in (result, result.solver, tmp_path / "run"):
+        with pytest.raises(mf.InputError, match="densities by position, .* one density expected"):
+            mf.density_to_dolfinx(run)
+
+
 def test_flat_cells_have_less_area_than_the_sphere() -> None:
     load_dolfinx()
     import ufl
@@ -180,7 +224,7 @@ def test_what_is_no_density_or_mesh_is_refused(tmp_path: Path) -> None:
         case_on(mf.Sphere(level=1), sphere)
 
     result = mf.run(case_on(mf.Sphere(level=1), mf.Uniform(3)), tmp_path / "run", progress=False)
-    with pytest.raises(mf.InputError, match=r"t: found 0\.11, expected an output time .* is 0"):
+    with pytest.raises(mf.InputError, match=r"t = 0\.11 found, the time of an output expected: 0 "):
         mf.density_to_dolfinx(result, 0.11)
     alone = mf.run(case_on(mf.Sphere(level=1), mf.Uniform(3)), progress=False)
     with pytest.raises(mf.InputError, match="this run has no folder"):
