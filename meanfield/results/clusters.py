@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from meanfield.whole import write_table
 
 __all__ = [
     "ClusterReader",
+    "cluster_history",
+    "collapsed_edge",
     "numbered",
     "read_cluster_history",
     "read_clusters",
@@ -109,6 +111,11 @@ class ClusterReader:
         table = clusters_of_density(self._mesh, rho, t, self._counter, self._weights)
         return table, self._weights * rho
 
+    def kept(self, count: int | None = None) -> Iterator[ClusterTable]:
+        """The tables of the first steps (None: all) with the numbers that clusters keep."""
+        steps = range(len(self.series.times) if count is None else count)
+        return numbered(self.with_masses(k) for k in steps)
+
     def _log_rho(self, series: FieldSeries, k: int) -> Array:
         values = series.read(self._name, k)
         if self._name == "log10_rho":
@@ -166,16 +173,14 @@ def write_clusters(run: RunFolder) -> Path | None:
     if not (run.particles_path.is_file() or run.fields_path.is_file()):
         return None
     series = _series_of(run)
-    steps = range(len(series.times))
     try:
-        reader = ClusterReader(series, _near(run))
-        if isinstance(series, TokenSeries) and len(steps):
+        reader = ClusterReader(series, collapsed_edge(run.read_run()))
+        if isinstance(series, TokenSeries) and len(series.times):
             series.coordinates(0)
     except InputError:
         return None
-    tables = numbered(reader.with_masses(k) for k in steps)
     path = run.file(run.clusters_path.name)
-    rows = (row for table in tables for row in zip(*table.columns().values(), strict=True))
+    rows = (row for table in reader.kept() for row in zip(*table.columns().values(), strict=True))
     write_table(path, ClusterTable.names(series.d), rows)
     return path
 
@@ -187,9 +192,9 @@ def _series_of(run: RunFolder) -> FieldSeries | TokenSeries:
     return read_fields(run.fields_path)
 
 
-def _near(run: RunFolder) -> float | None:
-    """What run.json tells of collapsed edges."""
-    told = run.read_run().get("collapsed_edge")
+def collapsed_edge(about: Mapping[str, object] | None) -> float | None:
+    """What the record of a run tells of the edges that have collapsed."""
+    told = None if about is None else about.get("collapsed_edge")
     return float(told) if isinstance(told, int | float) else None
 
 
@@ -229,10 +234,12 @@ def read_clusters(folder: PathLike, t: float) -> ClusterTable:
         t: time; round-off is no matter.
 
     Raises:
-        InputError: as ``read_cluster_history``, or no output time: the nearest one is named.
+        InputError: as ``read_cluster_history``, or no output time: the nearest one is named; or the
+            table ends before, where the run has gone on.
     """
-    columns = read_cluster_history(folder)
-    times = _series_of(RunFolder.open(folder)).times
+    columns, run = read_cluster_history(folder), RunFolder.open(folder)
+    series = _series_of(run)
+    times = series.times
     nearest = float(times[np.argmin(np.abs(times - t))]) if len(times) else math.nan
     if not math.isclose(t, nearest, rel_tol=1e-9, abs_tol=1e-12):
         raise InputError(
@@ -240,6 +247,13 @@ def read_clusters(folder: PathLike, t: float) -> ClusterTable:
             f"nearest is {nearest:.17g}"
         )
     here = columns["t"] == nearest
+    if not here.any():
+        k = int(np.argmin(np.abs(times - t)))
+        if found := len(ClusterReader(series, collapsed_edge(run.read_run())).at(k)):
+            raise InputError(
+                f"{run.clusters_path} has no cluster at t = {nearest:g}, expected the {found} of "
+                "the field file: the run has gone on since it was written"
+            )
     names = ClusterTable.names(len(columns) - len(ClusterTable.names(0)))
     centre = np.stack([columns[name][here] for name in names if name[0] == "x"], axis=1)
     mass, spread, ring = (columns[name][here] for name in ("mass", "spread", "ring"))
@@ -247,10 +261,30 @@ def read_clusters(folder: PathLike, t: float) -> ClusterTable:
     return ClusterTable(nearest, centre, mass, spread, ring, number)
 
 
-def with_kept_numbers(table: ClusterTable, folder: PathLike) -> ClusterTable:
-    """The table with the numbers of ``clusters.csv``, where there is one with these clusters."""
+def with_kept_numbers(reader: ClusterReader, k: int, folder: PathLike) -> ClusterTable:
+    """The clusters at a step with the numbers of ``clusters.csv``, or those that it will have."""
+    table = reader.at(k)
     try:
         known = read_clusters(folder, table.t)
-    except InputError:
-        return table
-    return replace(table, number=known.number) if len(known) == len(table) else table
+    except InputError:  # none yet, or one that ends before
+        known = table
+    if known is table or len(known) != len(table):
+        *_, known = reader.kept(k + 1)
+    return replace(table, number=known.number)
+
+
+def cluster_history(reader: ClusterReader, folder: PathLike | None) -> dict[str, Array]:
+    """The columns of ``clusters.csv`` up to the last step, also where it is not written yet."""
+    times = reader.series.times
+    if folder is not None and len(times):
+        try:
+            read_clusters(folder, float(times[-1]))
+            return read_cluster_history(folder)
+        except InputError:  # made anew below
+            pass
+    names = ClusterTable.names(reader.series.d)
+    tables = [table.columns() for table in reader.kept()]
+    return {
+        name: np.concatenate([np.zeros(0), *(np.asarray(table[name]) for table in tables)])
+        for name in names
+    }

@@ -18,9 +18,10 @@ from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.mesh import Mesh, delaunay_weights
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
-from meanfield.results.formats import FieldSeries
+from meanfield.results.folder import RunFolder
+from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
 
-__all__ = ["OutputFields", "places_on", "slices_at", "step_at"]
+__all__ = ["OutputFields", "outputs_in", "places_on", "slices_at", "step_at"]
 
 _SAME = 1e-9  # relative difference of times that are the same
 _LARGEST_LOG = 700.0  # of a density that is a double
@@ -47,6 +48,26 @@ def step_at(times: Array, t: float | None, what: str = "t") -> int:
         return k
     nearest = " or ".join(f"{times[j]:.10g}" for j in sorted(np.argsort(off, kind="stable")[:2]))
     raise InputError(f"{what} = {t:.10g} found, the time of an output expected: {nearest}")
+
+
+def outputs_in(folder: RunFolder, asked: str) -> FieldSeries | TokenSeries:
+    """What the field or particle file of a run holds.
+
+    Args:
+        folder: of the run.
+        asked: what is asked for, for messages.
+
+    Raises:
+        InputError: it has none, or one that cannot be read.
+    """
+    if folder.fields_path.is_file():
+        return read_fields(folder.fields_path)
+    if folder.particles_path.is_file():
+        return read_tokens_file(folder.particles_path)
+    raise InputError(
+        f"{asked}: {folder.path} has no fields and no tokens: a run with output.fields, or one "
+        "of tokens, expected"
+    )
 
 
 def places_on(on: Manifold, x: object) -> Array:

@@ -80,6 +80,8 @@ class Records:
             # What may still be refused comes first: nothing has been written yet.
             track.open(folder, t)
             folder.take_checkpoint(restart.path)
+            if folder.clusters_path.name in folder.files():
+                folder.clusters_path.unlink(missing_ok=True)  # it ends before what comes
             self._saved = t
             self._before = before(folder, restart)
             self._about = {**self._before, "resumed": [*listed(self._before, "resumed"), utc_now()]}

@@ -19,9 +19,10 @@ from meanfield.collective import on_root
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
-from meanfield.results.outputs import OutputFields, step_at
+from meanfield.results.formats import FieldSeries, TokenSeries
+from meanfield.results.outputs import OutputFields, outputs_in, step_at
 from meanfield.results.series import Series
+from meanfield.runs.live import Live
 from meanfield.runs.resultwords import case_words, energy_words, html_table, table_in
 
 if TYPE_CHECKING:
@@ -31,31 +32,16 @@ if TYPE_CHECKING:
     from meanfield.analysis.clustertable import ClusterTable
     from meanfield.case import Case
     from meanfield.dynamics.solver import Solver
+    from meanfield.results.clusters import ClusterReader
     from meanfield.runs.pointwise import DensityInTime
-    from meanfield.runs.tracks import Track
     from meanfield.scenes import Look
 
-__all__ = ["Live", "Result"]
+__all__ = ["Result"]
 
 _STAYS = (
     "the solver of a run stays in its process: expected arrays, which .fields, .tokens(t), "
     ".at(x, t) and .series of this result give"
 )
-
-
-@dataclass(frozen=True)
-class Live:
-    """What a result has as long as it is in the process of its run.
-
-    Attributes:
-        case: that was run.
-        track: its solver, with what is written of it.
-        on_disk: whether there is a folder, which only rank 0 reads.
-    """
-
-    case: Case
-    track: Track
-    on_disk: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,11 +120,14 @@ class Result:
 
     def _run_folder(self, asked: str) -> RunFolder:
         if self.folder is None:
-            where = "this run has no folder, and its solver stays in its process"
-            if self.live is not None and self.live.on_disk:
-                where = "the files of this run are read on rank 0"
+            if self.live is not None and self.live.where is not None:
+                raise InputError(
+                    f"{asked}: the files of this run are read on rank 0: call it there, or "
+                    f"mf.load('{self.live.where}')"
+                )
             raise InputError(
-                f"{asked}: {where}: expected a run with a folder, mf.run(case, folder)"
+                f"{asked}: this run has no folder, and its solver stays in its process: expected a "
+                "run with a folder, mf.run(case, folder)"
             )
         return RunFolder(self.folder)
 
@@ -152,15 +141,7 @@ class Result:
             found = on_root(track.comm, lambda: made)
             assert found is not None
             return found
-        folder = self._run_folder(asked)
-        if folder.fields_path.is_file():
-            return read_fields(folder.fields_path)
-        if folder.particles_path.is_file():
-            return read_tokens_file(folder.particles_path)
-        raise InputError(
-            f"{asked}: {folder.path} has no fields and no tokens: a run with output.fields, or one "
-            "of tokens, expected"
-        )
+        return outputs_in(self._run_folder(asked), asked)
 
     @property
     def fields(self) -> OutputFields:
@@ -276,8 +257,8 @@ class Result:
     def clusters(self, t: float | None = None) -> ClusterTable:
         """The clusters of a density or of tokens, the heaviest first: centre, mass and spread.
 
-        As many as the column ``clusters`` counts; with the numbers that they keep in
-        ``clusters.csv``, where the run has ended and has a folder.
+        As many as the column ``clusters`` counts; with the numbers that they keep from output to
+        output, as in ``clusters.csv``, where the run has a folder.
 
         Args:
             t: an output time; None: the last.
@@ -286,24 +267,38 @@ class Result:
             InputError: no output time, a density by position, or neither a density nor coordinates
                 of tokens in the file.
         """
-        from meanfield.results.clusters import ClusterReader, with_kept_numbers
+        from meanfield.results.clusters import with_kept_numbers
 
-        found = self._outputs("clusters")
-        k = step_at(found.times, t)
-        table = ClusterReader(found, self._collapsed).at(k)
-        return table if self.folder is None else with_kept_numbers(table, self.folder)
+        reader = self._cluster_reader("clusters")
+        k = step_at(reader.series.times, t)
+        return reader.at(k) if self.folder is None else with_kept_numbers(reader, k, self.folder)
+
+    def cluster_history(self) -> Series:
+        """The clusters at all output times, a row each: t, cluster, mass, spread, ring, x1, ...
+
+        ``cluster`` is the number that each keeps. From ``clusters.csv``; of a run that goes on, or
+        has no folder, made of what there is.
+
+        Raises:
+            InputError: as ``clusters``.
+        """
+        from meanfield.results.clusters import cluster_history
+
+        return Series(cluster_history(self._cluster_reader("cluster_history"), self.folder))
+
+    def _cluster_reader(self, asked: str) -> ClusterReader:
+        from meanfield.results.clusters import ClusterReader
+
+        return ClusterReader(self._outputs(asked), self._collapsed)
 
     @property
     def _collapsed(self) -> float | None:
         """Length of an edge of a mesh that moves up to which it has collapsed; None: not told."""
-        live, about = self.live, None
-        if live is not None and not live.on_disk:
-            track = live.track
-            about = on_root(track.comm, track.about)
-        elif self.folder is not None:
-            about = RunFolder(self.folder).read_run()
-        near = None if about is None else about.get("collapsed_edge")
-        return float(near) if isinstance(near, int | float) else None
+        from meanfield.results.clusters import collapsed_edge
+
+        if self.live is not None and not self.live.on_disk:
+            return collapsed_edge(on_root(self.live.track.comm, self.live.track.about))
+        return None if self.folder is None else collapsed_edge(RunFolder(self.folder).read_run())
 
     @checked_arguments
     def to_pyvista(self, t: float | None = None) -> PolyData:
@@ -373,12 +368,13 @@ class Result:
     def _words(self) -> list[tuple[str, str]]:
         """What it is, in a few words each."""
         stopped = f"{self.stop_reason}, at t = {self.t:.6g} after {self.steps} steps"
+        folder = self.folder if self.live is None else self.live.where
         return [
             *case_words(self._table),
             ("stopped", stopped),
             *energy_words(self.series),
             ("warnings", str(len(self.warnings))),
-            ("folder", "none" if self.folder is None else str(self.folder)),
+            ("folder", "none" if folder is None else str(folder)),
         ]
 
     def __repr__(self) -> str:

@@ -29,12 +29,13 @@ from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.threads import share_cpus
 from meanfield.results.folder import RunFolder
 from meanfield.results.series import Changed, Series, check_columns
+from meanfield.runs.live import Live
 from meanfield.runs.loop import Loop
 from meanfield.runs.observers import Observers, Watches
 from meanfield.runs.progress import Progress
 from meanfield.runs.records import Records
 from meanfield.runs.restart import Restart, before, find_restart
-from meanfield.runs.result import Live, Result
+from meanfield.runs.result import Result
 from meanfield.runs.tracks import Track, make_track
 from meanfield.signals import act_on, stop_wishes
 from meanfield.software import load_dolfinx, load_mpi
@@ -123,7 +124,7 @@ def _result(
         timings=timings,
         warnings=notes,
         signal=number,
-        live=Live(case, track, place.path is not None),
+        live=Live(case, track, place.path),
     )
 
 

@@ -139,6 +139,41 @@ def test_one_that_goes_on_is_written_anew_and_overwriting_deletes_it(tmp_path: P
     assert not list((tmp_path / "parts").iterdir())
 
 
+def test_one_that_ends_before_is_no_empty_table(tmp_path: Path) -> None:
+    case = few_tokens({**ANY, "time.end": 2.0})
+    run(case, tmp_path / "whole")
+    whole, last = mf.load(tmp_path / "whole"), read_clusters(tmp_path / "whole", 2.0)
+    history = whole.cluster_history()
+    path = tmp_path / "whole" / "clusters.csv"
+    path.write_text("".join(
+        line for line in path.read_text("utf-8").splitlines(keepends=True)
+        if line[0] == "t" or float(line.split(",")[0]) <= 1.0
+    ), "utf-8")  # fmt: skip
+    with pytest.raises(InputError, match=r"no cluster at t = 2, expected the \d+ of the field"):
+        read_clusters(tmp_path / "whole", 2.0)
+    np.testing.assert_array_equal(whole.clusters(2.0).number, last.number)
+    again = whole.cluster_history()
+    assert list(again) == list(history) and set(again["t"]) == set(whole.times)
+    for name, column in again.items():
+        np.testing.assert_allclose(column, history[name], rtol=1e-12)
+    np.testing.assert_array_equal(again.to_pandas()["cluster"], history["cluster"])
+
+
+def test_it_goes_when_a_run_goes_on(tmp_path: Path) -> None:
+    run(few_tokens({**ANY, "time.end": 1.0}), tmp_path / "run")
+
+    def dies(solver: Any) -> None:
+        raise RuntimeError("killed")
+
+    later = few_tokens({**ANY, "time.end": 2.0})
+    with pytest.raises(RuntimeError, match="killed"):
+        watch = mf.Watch(dies, mf.AtTimes((1.5,)))
+        run(later, tmp_path / "run", resume=True, observers=[watch])
+    assert not (tmp_path / "run" / "clusters.csv").exists()
+    result = mf.load(tmp_path / "run")
+    assert result.times[-1] > 0.9 and set(result.cluster_history()["t"]) == set(result.times)
+
+
 def test_its_columns(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     run(few_tokens(KINDS["circle"]), tmp_path / "run")

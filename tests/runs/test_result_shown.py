@@ -48,9 +48,9 @@ import numpy as np
 import meanfield as mf
 case = mf.Case.from_toml("case.toml")
 x = np.eye(3)
-found = {}
+found, results = {}, {}
 for name, folder in (("disk", "out"), ("memory", None)):
-    result = mf.run(case, folder, progress=False)
+    result = results[name] = mf.run(case, folder, progress=False)
     found[name] = [list(result.at(x)), None if folder is None else list(result.at(x, 0.3))]
     if folder is None:
         found["masses"] = float(result.fields.masses().sum())
@@ -59,6 +59,7 @@ for name, folder in (("disk", "out"), ("memory", None)):
             result.fields
         except mf.InputError as error:
             found["refused"] = str(error)
+found["words"] = repr(results["disk"])
 with open(f"rank{result.solver.comm.rank}.json", "w") as file:
     json.dump(found, file)
 """
@@ -77,7 +78,10 @@ def test_two_ranks_ask_together(tmp_path: Path, start: Start, solver: str) -> No
     one, two = (json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1))
     assert one["disk"] == two["disk"] and one["memory"] == two["memory"]
     assert one["masses"] == two["masses"] == pytest.approx(1.0)
-    assert two["refused"].startswith("fields: the files of this run are read on rank 0")
+    assert two["refused"] == (
+        "fields: the files of this run are read on rank 0: call it there, or mf.load('out')"
+    )
+    assert all("folder        out" in told["words"] for told in (one, two))
     loaded = mf.load(tmp_path / "out")
     for t, values in ((None, one["disk"][0]), (0.3, one["disk"][1]), (None, one["memory"][0])):
         np.testing.assert_allclose(loaded.at(np.eye(3), t), values, rtol=1e-9)
