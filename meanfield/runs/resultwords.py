@@ -16,6 +16,7 @@ from meanfield.results.series import Series
 __all__ = ["case_words", "energy_words", "html_table", "table_in"]
 
 _MOST = 90  # letters of a section of the case
+_SIZED = (str, list, tuple, dict)
 
 Row = tuple[str, str]
 
@@ -57,7 +58,7 @@ def _in_words(section: object) -> str:
         return ""
     parts = [str(section["type"])] if "type" in section else []
     for name, value in section.items():
-        if name == "type" or value in ("", [], {}, False):
+        if name == "type" or value is False or (isinstance(value, _SIZED) and not value):
             continue
         if isinstance(value, Mapping):
             value = value.get("type", "...")

@@ -305,6 +305,7 @@ def test_in_a_few_words(runs: dict[str, mf.Result]) -> None:
     assert text.startswith("Result of 'Small'\n") and 6 <= len(text.splitlines()) <= 9
     for word in ("sphere, level = 2", "beta = 4", "eulerian", "end, at t = 1 after", "warnings"):
         assert word in text
+    assert "kappa = 0" in text  # what is 0 is not nothing
     energy = runs["density"].series["energy_scaled"]
     assert f"{energy[0]:.6g} at first, {energy[-1]:.6g} at last" in text
     assert repr(runs["elsewhere"]).splitlines()[:-1] == text.splitlines()[:-1]
