@@ -21,7 +21,9 @@ def load(folder: PathLike) -> Result:
     """What ``run`` has returned, from the folder of the run, without its solver.
 
     Also of a run that is still running, or was killed, and of folders of earlier versions: what is
-    there. Files are read when they are asked for.
+    there. ``t``, ``steps``, ``stop_reason``, ``series``, ``timings`` and ``warnings`` are those of
+    this moment and stay so; ``times``, ``fields``, ``tokens``, ``clusters`` and pictures are read
+    when they are asked for. Of a run that goes on, load again to have all of one moment.
 
     Args:
         folder: of a run.
