@@ -139,6 +139,7 @@ _WHERE = {
     "meanfield.results.exporting": ("export",),
     "meanfield.results.formats": ("read_fields",),
     "meanfield.results.folder": ("RunFolder",),
+    "meanfield.analysis.clustertable": ("ClusterTable",),
     "meanfield.analysis.columns": ("Column", "View"),
     "meanfield.analysis.twosample": ("kernel_distance", "two_sample"),
     "meanfield.analysis.wasserstein": ("wasserstein",),
@@ -180,6 +181,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from meanfield.analysis.clustertable import ClusterTable
     from meanfield.analysis.columns import Column, View
     from meanfield.analysis.twosample import kernel_distance, two_sample
     from meanfield.analysis.wasserstein import wasserstein
@@ -298,6 +300,7 @@ if TYPE_CHECKING:
     from meanfield.runs.observers import AtOutputs, AtTimes, EverySteps, Observer, Watch
     from meanfield.runs.pointwise import DensityInTime
     from meanfield.runs.result import Result
+    from meanfield.runs.simulation import run
     from meanfield.scenes import Look
     from meanfield.steady.problem import Problem
     from meanfield.steady.verbs import branch, stationary

@@ -37,13 +37,15 @@ CLUSTER_MASS = 0.01
 
 _ROUND_OFF = 1e-12  # of a sum of masses
 _NOWHERE = 1e-9  # length of a mean from which on it has a direction
+_ROWS = 5  # clusters that are told in words
+_COORDINATES = 4  # of a centre, likewise
 
 
 def _nothing() -> IntArray:
     return np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClusterTable:
     """The clusters at one time, the heaviest first; of equal ones that of the lowest number.
 
@@ -65,6 +67,17 @@ class ClusterTable:
             from time to time.
         member: (n,) row in this table of each token or vertex, -1: in none; (0,) where the table
             was read from a file.
+
+    Example:
+        >>> case = mf.Case(
+        ...     geometry=mf.Unmeshed(d=3),
+        ...     model=mf.Model(attention="sa", beta=1.0),
+        ...     initial=mf.VonMisesFisher(mean=[0.0, 0.0, 1.0], concentration=1e12),
+        ...     solver=mf.Particles(number=8),
+        ...     time=mf.Time(end=0.1),
+        ... )
+        >>> mf.run(case, progress=False).clusters().mass
+        array([1.])
     """
 
     t: float
@@ -77,6 +90,30 @@ class ClusterTable:
 
     def __len__(self) -> int:
         return len(self.mass)
+
+    def __repr__(self) -> str:
+        count = len(self)
+        lines = [f"{count} cluster{'s' * (count != 1)} at t = {self.t:.6g}"]
+        for row in range(min(count, _ROWS)):
+            ring = f", a ring of radius {self.ring[row]:.3g}" * bool(self.ring[row])
+            lines.append(
+                f"  {self.number[row]}: mass {self.mass[row]:.4g}, spread {self.spread[row]:.3g}, "
+                f"at {_place(self.centre[row])}{ring}"
+            )
+        if count > _ROWS:
+            lines.append(f"  and {count - _ROWS} more")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows, with all its rows."""
+        columns = self.columns()
+        head = "".join(f"<th>{name}</th>" for name in columns)
+        rows = (
+            "".join(f"<td>{value:.6g}</td>" for value in row)
+            for row in zip(*columns.values(), strict=True)
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><tr>{head}</tr>{body}</table>"
 
     @staticmethod
     def names(d: int) -> tuple[str, ...]:
@@ -181,6 +218,12 @@ def clusters_of_moved_density(
     log_rho = _values(log_rho, "log_rho", mesh.n_vertices)
     share = _shares(_values(mass, "mass", mesh.n_vertices))
     return _of_basins(mesh, log_rho, share, moved_basins(mesh, log_rho, share, near), t)
+
+
+def _place(x: Array) -> str:
+    """The first coordinates of a point, in words."""
+    words = [f"{value:.3f}" for value in x[:_COORDINATES]]
+    return f"({', '.join([*words, '...'] if len(x) > _COORDINATES else words)})"
 
 
 def _values(given: object, name: str, n: int) -> Array:

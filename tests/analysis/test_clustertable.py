@@ -207,6 +207,16 @@ def test_as_a_frame_of_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
         table.to_pandas()
 
 
+def test_in_words() -> None:
+    table = clusters_of_tokens(np.eye(7), np.arange(1.0, 8.0) / 28.0, np.arange(7), 3.0)
+    first, one, *_, last = repr(table).splitlines()
+    assert first == "7 clusters at t = 3" and last == "  and 2 more"
+    assert one == "  1: mass 0.25, spread 0, at (0.000, 0.000, 0.000, 0.000, ...)"
+    assert table._repr_html_().count("<tr>") == 8 and "<th>x7</th>" in table._repr_html_()
+    nothing = clusters_of_tokens(np.eye(200), np.full(200, 0.005), np.arange(200))
+    assert repr(nothing) == "0 clusters at t = 0"
+
+
 def test_what_is_no_state_is_refused() -> None:
     x, masses, labels = np.eye(3), np.full(3, 1.0 / 3.0), np.arange(3)
     for given, what in (
