@@ -124,7 +124,7 @@ def test_densities_by_position_are_refused(tmp_path: Path) -> None:
     case["model"] = {"attention": "sa", "beta": 1.0, "mask": {"type": "causal"}}
     result = mf.run(mf.Case.from_dict(case), tmp_path / "run", progress=False)
     for run in (result, result.solver, tmp_path / "run"):
-        with pytest.raises(mf.InputError, match="densities by position, .* one density expected"):
+        with pytest.raises(mf.InputError, match=r"densities by position, .* one density expected"):
             mf.density_to_dolfinx(run)
 
 
