@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
 from meanfield.cli.speech import announce, ranks, say, study_ended
@@ -14,6 +15,8 @@ from meanfield.cli.words import case_words
 from meanfield.errors import BrokenInvariantError, InputError
 
 __all__ = ["add_to"]
+
+T = TypeVar("T")
 
 _DESCRIPTION = """\
 With a case: run its density and clouds of particles from the same law, and compare them: the
@@ -57,6 +60,28 @@ exit codes: 0 done (whatever the verdict), 2 this cannot be compared, 3 the dens
 invariant, 4 the disk is full or the like, 130 interrupted, 128 + n ended by signal n"""
 
 
+_KINDS = {
+    "case": "a case",
+    "file": "a run and a file of tokens",
+    "densities": "two runs of densities",
+    "runs": "two runs",
+}
+_CASE = ("case",)
+_OF: dict[str, tuple[str, ...]] = {
+    "time": ("file", "densities", "runs"),
+    "weights": ("file",),
+    "draws": ("file", "runs"),
+    "no_distances": ("case", "densities"),
+    **dict.fromkeys(
+        ["particles", "reference", "replicas", "times", "p", "set", "particles_set", "jobs"], _CASE
+    ),
+    "resume": _CASE,
+}
+"""Of what each option is; those that are not here, of all."""
+_NEAR = {"time": ("times",), "times": ("time",), "draws": ("replicas",), "replicas": ("draws",)}
+_FLAG = {"no_distances": "--no-distances", "particles_set": "--particles-set"}
+
+
 def add_to(verbs: Verbs) -> None:
     """Add the verb."""
     parser = verbs.add(
@@ -78,13 +103,13 @@ def add_to(verbs: Verbs) -> None:
         "have; against a file of tokens the last)")  # fmt: skip
     add("--weights", metavar="FILE", help="weights of the tokens of a file, one for each: .npy or "
         "text (default: those in the file, or equal ones)")  # fmt: skip
-    add("--draws", type=int, default=16, metavar="K", help="independent draws that the floor of "
+    add("--draws", type=int, metavar="K", help="independent draws that the floor of "
         "tokens is of (default 16)")  # fmt: skip
-    add("--particles", type=int, nargs="+", default=[250, 1000, 4000], metavar="N",
+    add("--particles", type=int, nargs="+", metavar="N",
         help="numbers of particles (default 250 1000 4000)")  # fmt: skip
     add("--reference", type=int, metavar="N", help="of a case of tokens: number of those that "
         "stand for the limit (default: R n and the points of distances, or 2 R n)")  # fmt: skip
-    add("--replicas", type=int, default=8, metavar="R", help="clouds for each number (default 8)")
+    add("--replicas", type=int, metavar="R", help="clouds for each number (default 8)")
     add("--times", type=float, nargs="+", metavar="T", help="when to compare (0 is added; default: "
         "five of the case's output times)")  # fmt: skip
     distances = parser.add_mutually_exclusive_group()
@@ -100,7 +125,7 @@ def add_to(verbs: Verbs) -> None:
     add("--particles-set", action="append", default=[], metavar="KEY=VALUE",
         help="change one value for the particles only (a test of power)")  # fmt: skip
     add_output(parser, "folder (default: results/<CASE>-compare)")
-    add("-j", "--jobs", type=int, default=1, metavar="J", help="processes, one core each "
+    add("-j", "--jobs", type=int, metavar="J", help="processes, one core each "
         "(default 1)")  # fmt: skip
     again = parser.add_mutually_exclusive_group()
     again.add_argument(
@@ -117,12 +142,38 @@ def add_to(verbs: Verbs) -> None:
 
 def _compare(args: argparse.Namespace) -> int:
     if args.second is None:
+        _refuse_others(args, "case")
         return _clouds(args)
-    if args.weights and all(Path(path).is_dir() for path in (args.case, args.second)):
-        raise InputError(
-            f"--weights {args.weights} found for two runs, whose tokens have their own"
-        )
-    return _runs(args) if Path(args.second).is_dir() else _points(args)
+    if not Path(args.second).is_dir():
+        _refuse_others(args, "file")
+        return _points(args)
+    _refuse_others(args, "densities" if _densities(args.case, args.second) else "runs")
+    return _runs(args)
+
+
+def _densities(*paths: str) -> bool:
+    from meanfield.results.folder import RunFolder
+
+    return all(RunFolder(Path(path)).fields_path.is_file() for path in paths)
+
+
+def _refuse_others(args: argparse.Namespace, kind: str) -> None:
+    """Refuse options that mean nothing for what is compared, with what does.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, kinds in _OF.items():
+        if getattr(args, name) not in (None, [], False) and kind not in kinds:
+            near = next((_FLAG.get(to, f"--{to}") for to in _NEAR.get(name, ()) if kind in _OF[to]),
+                        None)  # fmt: skip
+            there = f", {near} expected" if near else ", where it means nothing: leave it out"
+            flag = _FLAG.get(name, f"--{name}")
+            raise InputError(f"{flag} found for {_KINDS[kind]}{there}; see `meanfield compare -h`")
+
+
+def _or(given: T | None, default: T) -> T:
+    return default if given is None else given
 
 
 def _target(args: argparse.Namespace, name: str) -> Path | None:
@@ -162,7 +213,7 @@ def _runs(args: argparse.Namespace) -> int:
 
     distances = not args.no_distances
     found = compare_pair(
-        args.case, args.second, time=args.time, distances=distances, draws=args.draws
+        args.case, args.second, time=args.time, distances=distances, draws=_or(args.draws, 16)
     )
     say(f"meanfield: {args.case} against {args.second}")
     say("\n".join(found.lines()))
@@ -188,7 +239,7 @@ def _points(args: argparse.Namespace) -> int:
     from meanfield.studies.points import compare_points, tokens_for, write_points
 
     x, weights = tokens_for(args.case, args.second, args.weights)
-    found = compare_points(args.case, x, args.time, weights, draws=args.draws)
+    found = compare_points(args.case, x, args.time, weights, draws=_or(args.draws, 16))
     say(f"meanfield: {found.density}\nmeanfield: {args.second}: {found.n:,} tokens")
     say(table(found.rows()))
     _write(target, lambda path: write_points(path, [found]))
@@ -218,7 +269,8 @@ def _clouds(args: argparse.Namespace) -> int:
     from meanfield.studies.settings import Clouds, as_begun, settle
 
     exponents = () if args.no_distances else args.p or (2,)
-    clouds = Clouds(args.particles, args.replicas, other, args.times, exponents, args.reference)
+    numbers, replicas = _or(args.particles, [250, 1000, 4000]), _or(args.replicas, 8)
+    clouds = Clouds(numbers, replicas, other, args.times, exponents, args.reference)
     clouds = as_begun(clouds, folder) if args.resume else clouds
     words, total = case_words(case), settle(case, clouds).reference
     if isinstance(case.solver, Particles):
@@ -231,7 +283,7 @@ def _clouds(args: argparse.Namespace) -> int:
             case,
             clouds,
             folder,
-            jobs=args.jobs,
+            jobs=_or(args.jobs, 1),
             overwrite=args.overwrite,
             resume=args.resume,
             progress=args.progress,

@@ -207,6 +207,14 @@ def test_from_the_command_line(
         (["circle", "x.npy", "--weights", "x.npy"], "weights of shape (5, 2) found"),
         (["circle", "three.npy"], "an array of shape (5, 3) found, n rows of d = 2"),
         (["circle", "flat", "--weights", "x.npy"], "found for two runs"),
+        (["circle", "x.npy", "--times", "1"], "--times found for a run and a file of tokens, --ti"),
+        (["circle", "x.npy", "--time", "1", "--particles", "30"], "--particles found for a run"),
+        (["circle", "x.npy", "--replicas", "3"], "--draws expected"),
+        (["circle", "x.npy", "--no-distances"], "--no-distances found for a run and a file"),
+        (["circle", "flat", "--draws", "3"], "--draws found for two runs of densities"),
+        (["circle", "flat", "--set", "model.beta=3"], "--set found for two runs of densities"),
+        (["case.toml", "--time", "1"], "--time found for a case, --times expected"),
+        (["case.toml", "--draws", "3"], "--draws found for a case, --replicas expected"),
     ],
 )
 def test_files_that_are_refused(
