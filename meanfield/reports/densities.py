@@ -20,6 +20,7 @@ from meanfield.figures.style import telling_steps
 from meanfield.geometry.manifolds import Latitudes, Manifold, of_vectors
 from meanfield.geometry.mesh import Mesh, icosphere
 from meanfield.geometry.sphere import Array
+from meanfield.reports.rings import Rings, rings_of
 from meanfield.results.comparison import StoredDensity
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
@@ -45,6 +46,9 @@ class Frames:
         values: log10 of it (uniform = 1), (k, n), at least -300.
         masses: at the vertices, (k, n), rows sum to one.
         notes: what the reader must know.
+        rings: of a surface, round what is narrow, at each time.
+        limits: of the colours of a surface.
+        moving: whether the mesh was another one at each time.
     """
 
     on: Manifold
@@ -54,6 +58,9 @@ class Frames:
     values: Array
     masses: Array
     notes: tuple[str, ...] = ()
+    rings: tuple[Rings, ...] = ()
+    limits: tuple[float, float] = (-2.0, 2.0)
+    moving: bool = False
 
     @property
     def is_surface(self) -> bool:
@@ -116,6 +123,8 @@ def _on_sphere(
     """A density at the vertices of a fixed mesh of the sphere, thinned if it is a fine one."""
     masses = views.vertex_weights(points, cells) * 10.0 ** np.clip(values, -300.0, 300.0)
     masses /= masses.sum(axis=1, keepdims=True)
+    rings = tuple(rings_of(points, mass) for mass in masses)
+    limits = views.colour_range(values, views.vertex_weights(points, cells), masses)
     if len(points) > _MOST:
         shown = icosphere(LEVEL)
         place = cKDTree(shown.points).query(points)[1]
@@ -123,7 +132,7 @@ def _on_sphere(
         values = values[:, cKDTree(points).query(shown.points)[1]]
         notes = (*notes, _thinned(len(points)))
         points, cells = shown.points, shown.cells
-    return Frames(on, points, cells, labels, values, masses, notes)
+    return Frames(on, points, cells, labels, values, masses, notes, rings, limits)
 
 
 def _thinned(vertices: int) -> str:
@@ -149,7 +158,10 @@ def _along(
 
 
 def _moving(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, ...]) -> Frames:
-    """A density on a mesh that moves, read on one that stays."""
+    """A density on a mesh that moves, read on one that stays.
+
+    Rings and limits are those of its own points and masses: what has collapsed is between places.
+    """
     on = fields.manifold
     base = fields.mesh
     if on.dimension == 2 and base.n_vertices > _MOST:
@@ -157,6 +169,7 @@ def _moving(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, 
     elif on.dimension == 1:
         base = _even(on)
     tree, rows, held = cKDTree(base.points), [], []
+    rings, ranges = [], []
     for k in steps:
         there = fields.at(k)
         log10_rho, mass, mesh = _log10(there, name, k), there.read("mass", k), there.mesh
@@ -167,11 +180,24 @@ def _moving(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, 
             np.maximum.at(row, place, log10_rho)
         rows.append(np.maximum(row, _LOWEST))
         held.append(np.bincount(place, mass, minlength=base.n_vertices))
-    masses = np.stack(held)
+        if on.dimension == 2:
+            share, areas = mass / mass.sum(), views.vertex_weights(mesh.points, mesh.cells)
+            rings.append(rings_of(mesh.points, share))
+            ranges.append(views.colour_range(log10_rho[None], areas, share[None]))
+    masses, values = np.stack(held), np.stack(rows)
     masses /= masses.sum(axis=1, keepdims=True)
     notes = (*notes, "the mesh moves with the flow: read at places that stay")
     labels = labels_of(fields.times[steps])
-    return Frames(on, base.points, base.cells, labels, np.stack(rows), masses, notes)
+    limits = _joint(ranges, values)
+    rest = notes, tuple(rings), limits, True
+    return Frames(on, base.points, base.cells, labels, values, masses, *rest)
+
+
+def _joint(ranges: list[tuple[float, float]], values: Array) -> tuple[float, float]:
+    """One range of colours for all times, which ends where nothing shown is above it."""
+    low = min((low for low, _ in ranges), default=-2.0)
+    high = min(max((high for _, high in ranges), default=2.0), math.ceil(2.0 * values.max()) / 2.0)
+    return low, max(high, low + 0.5)
 
 
 def _even(on: Manifold) -> Mesh:

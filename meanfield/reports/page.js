@@ -4,6 +4,7 @@
 (function () {
   const TYPES = { f4: Float32Array, f8: Float64Array, i4: Int32Array, i1: Int8Array };
   const MOST_SCENES = 6;
+  const RING = "#ff4fa3", RADIUS = 0.1, RAISED = 1.02;
   const SMALL = { displaylogo: false, responsive: true };
   const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -81,11 +82,11 @@
       z.push(radius * Math.cos(theta));
     };
     for (let a = 1; a < 6; a++) {
-      for (let i = 0; i <= 72; i++) add(a * Math.PI / 6, i * Math.PI / 36);
+      for (let i = 0; i <= 144; i++) add(a * Math.PI / 6, i * Math.PI / 72);
       x.push(null); y.push(null); z.push(null);
     }
     for (let a = 0; a < 12; a++) {
-      for (let i = 0; i <= 36; i++) add(i * Math.PI / 36, a * Math.PI / 6);
+      for (let i = 0; i <= 72; i++) add(i * Math.PI / 72, a * Math.PI / 6);
       x.push(null); y.push(null); z.push(null);
     }
     return { type: "scatter3d", mode: "lines", x: x, y: y, z: z, hoverinfo: "skip",
@@ -99,9 +100,34 @@
   }
 
   function rings() {
+    return { type: "scatter3d", mode: "lines", x: [], y: [], z: [], text: [],
+             line: { width: 5, color: RING }, hovertemplate: "%{text}<extra></extra>" };
+  }
+
+  function dots() {
     return { type: "scatter3d", mode: "markers", x: [], y: [], z: [],
-             marker: { size: 14, symbol: "circle-open", color: "#ff4fa3", line: { width: 3 } },
-             hovertemplate: "mass gathered here<extra></extra>" };
+             marker: { size: 5, color: RING }, hoverinfo: "skip" };
+  }
+
+  // Circles round centres, a little above the sphere: no part of them is behind it.
+  function circles(scene, k) {
+    const centres = decode(scene.rings[k]), masses = decode(scene.ringed[k]);
+    const x = [], y = [], z = [], text = [];
+    for (let c = 0; c < masses.length; c++) {
+      const [a, b, e] = centres.subarray(3 * c, 3 * c + 3);
+      const flat = Math.hypot(a, b);
+      const right = flat > 1e-6 ? [-b / flat, a / flat, 0] : [1, 0, 0];
+      const up = [b * right[2] - e * right[1], e * right[0] - a * right[2], a * right[1] - b * right[0]];
+      for (let i = 0; i <= 60; i++) {
+        const s = i * Math.PI / 30;
+        const at = [a, b, e].map((v, m) => RAISED * (Math.cos(RADIUS) * v
+          + Math.sin(RADIUS) * (Math.cos(s) * right[m] + Math.sin(s) * up[m])));
+        x.push(at[0]); y.push(at[1]); z.push(at[2]);
+        text.push((100 * masses[c]).toFixed(0) + " % of the mass inside");
+      }
+      x.push(null); y.push(null); z.push(null); text.push("");
+    }
+    return { x: [x], y: [y], z: [z], text: [text] };
   }
 
   // Numbers of trace 0 at one time, as a restyle of it.
@@ -150,7 +176,8 @@
     else {
       traces.push(rings());
       traces.push(scene.kind === "tokens" ? graticule(1.0, "#8a939c")
-                                          : graticule(1.004, "rgba(255, 255, 255, 0.2)"));
+                                          : graticule(1.004 + scene.lift, "rgba(255, 255, 255, 0.2)"));
+      if (scene.dots) traces.push(dots());
     }
     const ringed = scene.kind !== "curve";
     let wanted = null, busy = false, timer = null, drawn = false;
@@ -158,9 +185,12 @@
     async function step(k) {
       await Plotly.restyle(element, frame(scene, k), [0]);
       if (ringed) {
-        const at = decode(scene.rings[k]);
-        await Plotly.restyle(element, { x: [column(at, 0, 3)], y: [column(at, 1, 3)],
-                                        z: [column(at, 2, 3)] }, [1]);
+        await Plotly.restyle(element, circles(scene, k), [1]);
+        if (scene.dots) {
+          const at = decode(scene.dots[k]).map((v) => RAISED * v);
+          await Plotly.restyle(element, { x: [column(at, 0, 3)], y: [column(at, 1, 3)],
+                                          z: [column(at, 2, 3)] }, [3]);
+        }
       }
       shown.textContent = scene.labels[k];
       slider.setAttribute("aria-valuetext", scene.labels[k]);

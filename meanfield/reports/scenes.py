@@ -17,6 +17,7 @@ from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours, telling_st
 from meanfield.geometry.sphere import Array
 from meanfield.reports.densities import Frames, frames_of, labels_of
 from meanfield.reports.page import Html, Page, element, encoded, joined
+from meanfield.reports.rings import NO_RINGS, Rings, front, rings_at
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import TokenSeries, read_tokens_file
 from meanfield.scenes import views
@@ -26,6 +27,7 @@ __all__ = ["scenes"]
 _TOKENS = 5_000
 _AZIMUTHS = 60
 _LATITUDES = 240
+_STEEP = 0.87  # the most of the third coordinate of where the camera is
 
 
 def scenes(page: Page, run: RunFolder, most: int) -> Html:
@@ -78,36 +80,37 @@ def _shown(
     )  # fmt: skip
 
 
-def _eye(front: Array, distance: float) -> dict[str, float]:
-    """Where the camera is, for a view from ``front`` that is not along the axis that points up."""
-    if abs(front[2]) > 0.9:
-        front = np.array([0.45, -0.2, math.copysign(0.87, front[2])])
-    front = distance * front / np.linalg.norm(front)
-    return {axis: float(value) for axis, value in zip("xyz", front, strict=True)}
-
-
-def _front(points: Array, masses: Array, rings: Array) -> Array:
-    """From where most is seen: of the last time its places that hold much mass, if all are on one
-    side, else as the pictures choose.
-    """
-    middle = rings.sum(axis=0)
-    length = float(np.linalg.norm(middle))
-    if length > 0.1 and float((rings @ middle).min()) > 0.2 * length:
-        return np.asarray(middle / length)
-    return views.view_direction(points, masses)
+def _eye(toward: Array, distance: float) -> dict[str, float]:
+    """Where the camera is, for a view from ``toward`` that is not along the axis that points up."""
+    if abs(toward[2]) > _STEEP:
+        flat = toward[:2] if np.linalg.norm(toward[:2]) > 1e-3 else np.array([0.9, -0.4])
+        flat = math.sqrt(1.0 - _STEEP**2) * flat / np.linalg.norm(flat)
+        toward = np.array([*flat, math.copysign(_STEEP, toward[2])])
+    toward = distance * toward / np.linalg.norm(toward)
+    return {axis: float(value) for axis, value in zip("xyz", toward, strict=True)}
 
 
 def _surface(frames: Frames) -> dict[str, object]:
-    weights = views.vertex_weights(frames.points, frames.cells)
-    limits = views.colour_range(frames.values, weights, frames.masses)
-    rings = [views.gathered(frames.points, mass) for mass in frames.masses]
+    a, b = frames.points[frames.cells[:, 0]], frames.points[frames.cells[:, 1]]
+    eye = front(frames.points, frames.masses, frames.rings[-1])
+    dots = [rings.centres[rings.narrow & frames.moving] for rings in frames.rings]
     return {
-        **_coloured(frames.values, limits),
+        **_coloured(frames.values, frames.limits),
+        **_ringed(frames.rings),
         "kind": "surface",
         "points": encoded(frames.points, "f4"),
         "cells": encoded(frames.cells, "i4"),
-        "rings": [encoded(1.01 * centres, "f4") for centres in rings],
-        "eye": _eye(_front(frames.points, frames.masses, rings[-1]), 1.45),
+        "dots": [encoded(centres, "f4") for centres in dots],
+        "lift": float(((a - b) ** 2).sum(axis=1).max()) / 8.0,  # of the sphere above its cells
+        "eye": _eye(eye, 1.45),
+    }
+
+
+def _ringed(rings: Sequence[Rings]) -> dict[str, object]:
+    """Rings at all times, with the mass inside of each."""
+    return {
+        "rings": [encoded(one.centres, "f4") for one in rings],
+        "ringed": [encoded(one.masses, "f4") for one in rings],
     }
 
 
@@ -142,14 +145,14 @@ def _revolved(theta: Array, values: Array, limits: tuple[float, float]) -> dict[
     beside = _AZIMUTHS * np.arange(n - 1)[:, None] + (np.arange(_AZIMUTHS) + 1) % _AZIMUTHS
     corners = [here, here + _AZIMUTHS, beside, beside, here + _AZIMUTHS, beside + _AZIMUTHS]
     cells = np.stack(corners, axis=2).reshape(-1, 3)
-    none = encoded(np.empty((0, 3)), "f4")
     return {
         **_coloured(values, limits),
         "kind": "surface",
         "points": encoded(points, "f4"),
         "cells": encoded(cells, "i4"),
         "pick": encoded(np.repeat(np.arange(n), _AZIMUTHS), "i4"),
-        "rings": [none] * len(values),
+        **_ringed([NO_RINGS] * len(values)),
+        "lift": (2.0 * math.pi / _AZIMUTHS) ** 2 / 8.0,
         "eye": {"x": 1.1, "y": -0.6, "z": 0.8},
     }
 
@@ -182,18 +185,20 @@ def _cloud(tokens: TokenSeries, steps: Sequence[int]) -> tuple[dict[str, object]
         notes.append(f"{len(shown):,} of {tokens.n:,} tokens")
     if tokens.d > 3:
         notes.append(f"three coordinates of {tokens.d}, in which unit vectors are inside the ball")
-        rings = [np.empty((0, 3))] * len(clouds)
+        rings = [NO_RINGS] * len(clouds)
     else:
-        rings = [views.gathered_tokens(points, masses) for points in clouds]
+        centres = (views.gathered_tokens(points, masses) for points in clouds)
+        rings = [rings_at(c, x, masses) for c, x in zip(centres, clouds, strict=True)]
     eye = {"x": 0.3, "y": -0.4, "z": 1.6}
     if tokens.d == 3:
-        eye = _eye(_front(clouds[-1], masses[None], rings[-1]), 1.45)
+        eye = _eye(front(clouds[-1], masses[None], rings[-1]), 1.45)
     return {
         "kind": "tokens",
         "size": 2.5 if len(shown) > 500 else 5,
         "palette": list(CLUSTER_COLOURS),
         "frames": [encoded(points[shown], "f4") for points in clouds],
         "colours": [encoded(colour[shown], "i1") for colour in colours],
-        "rings": [encoded(1.01 * centres, "f4") for centres in rings],
+        **_ringed(rings),
+        "lift": 0.0,
         "eye": eye,
     }, notes
