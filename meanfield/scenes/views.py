@@ -6,10 +6,13 @@ nothing of how pictures are drawn.
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from meanfield.geometry.sphere import Array, normalize
@@ -23,6 +26,7 @@ __all__ = [
     "gathered",
     "gathered_tokens",
     "graticule",
+    "narrow",
     "ring",
     "spread_points",
     "vertex_weights",
@@ -36,6 +40,12 @@ yellow (too light on white)."""
 # What is ringed on the sphere: a cluster narrower than the mesh is a dot of a few pixels.
 RING_RADIUS = 0.1
 RING_MASS = 0.05
+# Peaks are those of the mass within this radius, what is nearer counting more: with it two equal
+# ones that are farther apart than the radius of a ring have less mass between them than at each.
+_PEAK_RADIUS = RING_RADIUS / math.sqrt(2.0)
+_VALLEY = 0.9  # of the lower of two peaks: what lies between them, if they are two
+_BOX = 0.02  # radians
+_NARROW = 0.02  # radians: what is gathered in less is a dot
 
 
 def vertex_weights(points: Array, cells: NDArray[np.int64]) -> Array:
@@ -110,32 +120,134 @@ def graticule(step: float = 30.0) -> list[Array]:
 def gathered(points: Array, mass: Array) -> Array:
     """Centres (c, 3) of the places that hold much mass, which may be too small to be seen.
 
-    Around the vertex that holds most: if there is enough within the radius of a ring, its centre
-    counts, and the mass within two radii is spent. Then the next vertex, and so on.
+    A place is a peak of the mass smoothed over less than a ring, and its centre that of the mass
+    around the peak: neither hangs on the sizes of cells. It counts if enough is within a ring, less
+    what the rings of higher peaks hold, and if it is not the flank of one of them. Two points that
+    are a little farther apart than the radius of a ring are two places.
+
+    Args:
+        points: unit vectors, (n, 3): vertices or tokens.
+        mass: of each, (n,), sum 1.
     """
-    tree = cKDTree(points)
-    left = mass.copy()
+    boxes = _boxes()
+    smooth = boxes.smoother @ np.bincount(boxes.of(points), mass, minlength=len(boxes.centres))
+    # Where a ring holds enough, a fifth of it at least is within reach of the peak.
+    high = np.flatnonzero(smooth > 0.1 * RING_MASS)
+    highest = high[np.argsort(-smooth[high], kind="stable")]
+    left, lower = mass.copy(), np.zeros(len(smooth), dtype=bool)
     centres: list[Array] = []
-    for _ in range(3 * math.ceil(1.0 / RING_MASS)):
-        top = points[np.argmax(left)]
-        inside = tree.query_ball_point(top, 2.0 * math.sin(0.5 * RING_RADIUS))
+    for box in highest:
+        if lower[box]:
+            continue
+        start = boxes.centres[box]
+        around = boxes.around(start)
+        lower[around] = True
+        if smooth[box] < smooth[around].max():
+            continue
+        centre = _centre_near(start, points, mass)
+        if any(_is_flank(centre, other, boxes, smooth) for other in centres):
+            continue
+        inside = points @ centre > math.cos(RING_RADIUS)
         if left[inside].sum() > RING_MASS:
-            centre = left[inside] @ points[inside]
-            centres.append(centre / np.linalg.norm(centre))
-        left[tree.query_ball_point(top, 2.0 * math.sin(RING_RADIUS))] = 0.0
+            centres.append(centre)
+            left[inside] = 0.0
     return np.reshape(centres, (-1, 3))
 
 
 def gathered_tokens(points: Array, masses: Array) -> Array:
     """As :func:`gathered`, for tokens (n, 3) of any number with masses (n,)."""
-    # Tokens have no density of their own to look for peaks in: gather them to places a quarter of
-    # a ring apart, each where its own tokens are.
-    places = spread_points(20_000)
-    where = cKDTree(places).query(points)[1]
-    mass = np.bincount(where, masses, minlength=len(places))
-    sums = np.stack([np.bincount(where, masses * c, minlength=len(places)) for c in points.T], 1)
-    held = np.linalg.norm(sums, axis=1) > 0.0
-    return gathered(normalize(sums[held]), mass[held])
+    return gathered(points, masses)
+
+
+def narrow(points: Array, mass: Array, centres: Array) -> NDArray[np.bool_]:
+    """Which of these centres (c, 3) of rings hold their mass in less than a pixel or two, (c,)."""
+    found = np.zeros(len(centres), dtype=bool)
+    for k, centre in enumerate(centres):
+        inside = points @ centre > math.cos(RING_RADIUS)
+        # The square of a small angle is that of its chord.
+        squares = np.sum((points[inside] - centre) ** 2, axis=1)
+        found[k] = mass[inside] @ squares < _NARROW**2 * mass[inside].sum()
+    return found
+
+
+def _is_flank(centre: Array, higher: Array, boxes: _Boxes, smooth: Array) -> bool:
+    """Whether a peak is in the ring of a higher one, or no valley is between them."""
+    cosine = float(centre @ higher)
+    if cosine > math.cos(RING_RADIUS):
+        return True
+    if cosine < math.cos(3.0 * RING_RADIUS):
+        return False
+    part = np.linspace(0.0, 1.0, 13)[:, None]
+    between = smooth[boxes.of(normalize((1.0 - part) * centre + part * higher))]
+    return bool(between.min() > _VALLEY * between[0])
+
+
+def _centre_near(start: Array, points: Array, mass: Array) -> Array:
+    """The centre of the mass around it, (3,), which is a peak (mean shift)."""
+    near = points @ start > math.cos(2.0 * RING_RADIUS)
+    points, mass = points[near], mass[near]
+    centre = start
+    for _ in range(20):
+        inside = points @ centre > math.cos(_PEAK_RADIUS)
+        moved = mass[inside] @ points[inside]
+        length = float(np.linalg.norm(moved))
+        if length == 0.0:
+            break
+        before, centre = centre, moved / length
+        if np.linalg.norm(centre - before) < 1e-4:
+            break
+    return centre
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """Small parts of the sphere, in rows of equal latitudes: which holds a point is soon found.
+
+    Attributes:
+        centres: unit vectors, (b, 3).
+        first: the number of the first box of each row, and of all, (r + 1,).
+        smoother: (b, b); the mass around each box, what is nearer counting more.
+        tree: of the centres.
+    """
+
+    centres: Array
+    first: NDArray[np.int64]
+    smoother: csr_array
+    tree: cKDTree
+
+    def of(self, points: Array) -> NDArray[np.int64]:
+        """Numbers of the boxes that hold these points (n, 3), (n,)."""
+        rows = len(self.first) - 1
+        colatitude = np.arccos(np.clip(points[:, 2], -1.0, 1.0))
+        row = np.minimum((colatitude * (rows / math.pi)).astype(np.int64), rows - 1)
+        count = self.first[row + 1] - self.first[row]
+        turn = (np.arctan2(points[:, 1], points[:, 0]) / (2.0 * math.pi)) % 1.0
+        return np.asarray(self.first[row] + np.minimum((turn * count).astype(np.int64), count - 1))
+
+    def around(self, place: Array) -> list[int]:
+        """Boxes that are not a place of their own beside one there."""
+        found: list[int] = self.tree.query_ball_point(place, RING_RADIUS - _BOX)
+        return found
+
+
+@functools.cache
+def _boxes() -> _Boxes:
+    rows = round(math.pi / _BOX)
+    middle = (np.arange(rows) + 0.5) * (math.pi / rows)
+    counts = np.maximum(np.round(2.0 * math.pi * np.sin(middle) / _BOX).astype(np.int64), 1)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    colatitude = np.repeat(middle, counts)
+    angle = 2.0 * math.pi * (np.arange(first[-1]) - np.repeat(first[:-1], counts) + 0.5)
+    angle /= np.repeat(counts, counts)
+    r = np.sin(colatitude)
+    centres = np.stack([r * np.cos(angle), r * np.sin(angle), np.cos(colatitude)], axis=1)
+    tree = cKDTree(centres)
+    pairs = tree.query_pairs(_PEAK_RADIUS, output_type="ndarray")
+    a, b = np.concatenate([pairs, pairs[:, ::-1], np.arange(len(centres))[:, None] * [1, 1]]).T
+    squares = np.sum((centres[a] - centres[b]) ** 2, axis=1)
+    shape = (len(centres), len(centres))
+    smoother = csr_array((1.0 - squares / _PEAK_RADIUS**2, (a, b)), shape=shape)
+    return _Boxes(centres, first, smoother, tree)
 
 
 def ring(centre: Array) -> Array:

@@ -103,3 +103,45 @@ def test_rings_go_round_gathered_tokens() -> None:
     (centre,) = views.gathered_tokens(x, masses / masses.sum())
     assert centre @ rotation[2] > 1.0 - 1e-4
     assert views.gathered_tokens(rotation[:1], np.ones(1)) == pytest.approx(rotation[:1])
+
+
+def test_rings_are_on_the_peaks_whatever_the_cells() -> None:
+    """The heaviest vertex is one of a large cell: it is beside the peak."""
+    rng = np.random.default_rng(4)
+    peak = random_rotation(3, rng)[0]
+    x = uniform_points(2000, 3, rng)
+    fine = normalize(peak + 0.06 * rng.standard_normal((6000, 3)))
+    density = np.concatenate([np.zeros(2000), np.exp(2500.0 * (fine @ peak - 1.0))])
+    far = np.flatnonzero(np.abs(x @ peak - np.cos(0.09)) < 2e-3)[0]
+    mass = 0.4 * density / density.sum()
+    mass[:2000] += 0.55 / 2000
+    mass[far] += 0.05  # more than any vertex of the peak
+    assert np.argmax(mass) == far
+    centres = views.gathered(np.concatenate([x, fine]), mass)
+    assert centres.shape == (1, 3)
+    assert centres[0] @ peak > np.cos(0.015)
+
+
+@pytest.mark.parametrize("apart", [0.12, 0.13, 0.2])
+def test_a_cluster_beside_a_bigger_one_has_its_own_ring(apart: float) -> None:
+    two = np.array([[0.0, 0.0, 1.0], [np.sin(apart), 0.0, np.cos(apart)]])
+    x = np.concatenate(
+        [np.repeat(two, [240, 210], axis=0), uniform_points(550, 3, np.random.default_rng(1))]
+    )
+    found = views.gathered_tokens(x, np.full(1000, 1e-3))
+    assert len(found) == 2
+    assert np.arccos(np.clip(found @ two.T, -1.0, 1.0)).min(axis=1).max() < 0.01
+    for centre in found:  # as the footnote says
+        assert np.mean(x @ centre > np.cos(views.RING_RADIUS)) > views.RING_MASS
+
+
+def test_a_wide_bump_has_one_ring() -> None:
+    for level in (5, 6):
+        mesh = icosphere(level)
+        weights = views.vertex_weights(mesh.points, mesh.cells)
+        for width in (0.05, 0.1, 0.2):
+            peak = normalize(np.array([0.3, 0.5, 0.8]))
+            mass = weights * np.exp((mesh.points @ peak - 1.0) / width**2)
+            centres = views.gathered(mesh.points, mass / mass.sum())
+            assert centres.shape == (1, 3)
+            assert centres[0] @ peak > np.cos(0.03)
