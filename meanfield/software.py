@@ -30,6 +30,7 @@ __all__ = [
     "load_h5py",
     "load_matplotlib",
     "load_mpi",
+    "load_pyvista",
     "mpi_pool",
     "package_version",
     "provenance",
@@ -194,6 +195,21 @@ def load_matplotlib() -> None:
             del sys.modules[name]  # half loaded
         with hidden("MPLBACKEND"):
             import matplotlib  # noqa: F401
+
+
+def load_pyvista() -> ModuleType:
+    """Import pyvista, which takes a second: when it is asked for.
+
+    Raises:
+        InputError: it is not installed, or VTK is not.
+    """
+    try:
+        import pyvista
+    except ImportError as error:
+        raise InputError(
+            f"{error.name or 'pyvista'} is not installed, expected it: pip install pyvista"
+        ) from None
+    return pyvista
 
 
 def _transports(root: Path = Path("/")) -> str | None:

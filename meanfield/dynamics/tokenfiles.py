@@ -19,6 +19,7 @@ from meanfield.dynamics.tokencolumns import Columns, columns_of, layout_of, weig
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.points import ON_SPHERE, unit_vectors
 from meanfield.geometry.sphere import Array
+from meanfield.software import load_pyvista
 
 __all__ = ["TokenTable", "read_tokens", "read_vectors"]
 
@@ -198,8 +199,7 @@ def _with_weights(x: Array, taken: str, beside: Mapping[str, object]) -> _Found:
 
 
 def _from_vtk(path: Path, d: int) -> _Found:
-    import pyvista  # here, since it takes a second and nothing else needs it
-
+    pyvista = load_pyvista()
     with pyvista.VtkErrorCatcher(raise_errors=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a damaged file may come as a warning and no points
         data = pyvista.read(path)

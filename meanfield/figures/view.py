@@ -27,6 +27,7 @@ from meanfield.results.formats import FieldSeries, TokenSeries
 from meanfield.results.outputs import step_at
 from meanfield.scenes import Look, Stage
 from meanfield.scenes.views import colour_range, gathered, vertex_weights, view_direction
+from meanfield.software import load_pyvista
 
 __all__ = ["BACKENDS", "view"]
 
@@ -263,8 +264,7 @@ def _has_screen() -> bool:
 
 def _told() -> str:
     """What PyVista was told to show scenes with; "html" where it has its default."""
-    import pyvista
-
+    pyvista = load_pyvista()
     set_to = str(pyvista.global_theme.jupyter_backend)
     default = str(pyvista.themes.Theme().jupyter_backend)
     return "html" if set_to == default else set_to

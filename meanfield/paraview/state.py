@@ -84,8 +84,8 @@ def write_state(
         The file made.
 
     Raises:
-        InputError: a folder has nothing to show; the file is there already; somebody else is
-            writing in the folder.
+        InputError: a folder has nothing to show; the file is no .py, or there already; somebody
+            else is writing in the folder.
     """
     run = RunFolder.open(folder)
     beside = None if tokens is None else RunFolder.open(tokens)
@@ -93,6 +93,11 @@ def write_state(
     within = path.resolve().parent == run.path.resolve()
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected a file to write, such as {STATE_FILE}")
+    if path.suffix != ".py":
+        raise InputError(
+            f"output: found {path}, expected a name that ends in .py, such as {STATE_FILE}: "
+            "ParaView takes no other for a script"
+        )
     if path.name == "paraview.py":
         raise InputError(
             f"{path} would hide ParaView's own module of that name from Python: give another "

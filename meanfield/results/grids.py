@@ -12,6 +12,7 @@ import numpy as np
 
 from meanfield.results.formats import LOG10_FLOOR, TokenSeries
 from meanfield.results.outputs import OutputFields, step_at
+from meanfield.software import load_pyvista
 
 if TYPE_CHECKING:
     from pyvista import PolyData
@@ -25,16 +26,18 @@ def density_grid(fields: OutputFields, t: float | None = None) -> PolyData:
     Args:
         fields: of the run.
         t: an output time; None: the last. It is field data, "TimeValue".
-    """
-    from pyvista import PolyData
 
+    Raises:
+        InputError: pyvista is not installed, or no such output.
+    """
+    pyvista = load_pyvista()
     k = fields.step(t)
     there = fields.series.at(k)
     if there.cells.shape[1] == 3:
-        grid = PolyData.from_regular_faces(there.points, there.cells)
+        grid = pyvista.PolyData.from_regular_faces(there.points, there.cells)
     else:
         lines = np.insert(there.cells, 0, there.cells.shape[1], axis=1)
-        grid = PolyData(there.points, lines=lines.ravel())
+        grid = pyvista.PolyData(there.points, lines=lines.ravel())
     for name in fields.names:
         grid.point_data[name] = there.read(name, k)
     if fields.has_density:
@@ -55,11 +58,13 @@ def token_grid(tokens: TokenSeries, t: float | None = None) -> PolyData:
     Args:
         tokens: of the run.
         t: an output time; None: the last. It is field data, "TimeValue".
-    """
-    from pyvista import PolyData
 
+    Raises:
+        InputError: pyvista is not installed, or no such output.
+    """
+    pyvista = load_pyvista()
     k = step_at(tokens.times, t)
-    grid = PolyData(tokens.points(k))
+    grid = pyvista.PolyData(tokens.points(k))
     for name in (*tokens.names, *tokens.static):
         grid.point_data[name] = tokens.read(name, k)
     grid.field_data["TimeValue"] = [tokens.times[k]]

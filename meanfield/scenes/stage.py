@@ -28,6 +28,7 @@ from meanfield.scenes.views import (
     ring,
     spread_points,
 )
+from meanfield.software import load_pyvista
 
 if TYPE_CHECKING:
     import pyvista
@@ -69,8 +70,7 @@ class Stage:
         reason = why_not()
         if reason:
             raise InputError(f"no scene in three dimensions: {reason}")
-        import pyvista
-
+        pyvista = load_pyvista()
         self._pv = pyvista
         self.look = look
         self.limits = look.limits

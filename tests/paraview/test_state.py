@@ -148,6 +148,10 @@ def test_the_script_calls_what_it_has(tmp_path: Path) -> None:
 BAD = {
     "no run": (lambda run: (run.path / "nowhere",), "there is no folder"),
     "a folder": (lambda run: (run.path, run.path.parent), "is a folder, expected a file"),
+    "no .py": (
+        lambda run: (run.path, run.path.parent / "x.txt"),
+        "expected a name that ends",
+    ),
     "hides": (lambda run: (run.path, run.path.parent / "paraview.py"), "own module of that name"),
     "no place": (lambda run: (run.path, run.path / "x" / "y.py"), "there is no folder"),
     "type": (lambda run: (5,), "folder: found 5, expected a path"),

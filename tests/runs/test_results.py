@@ -331,6 +331,15 @@ def test_a_table_of_pandas(runs: dict[str, mf.Result], monkeypatch: pytest.Monke
         series.to_pandas()
 
 
+@pytest.mark.parametrize("which", ["density", "tokens"])
+def test_without_pyvista_a_line_says_so(
+    which: str, runs: dict[str, mf.Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvista", None)
+    with pytest.raises(mf.InputError, match=r"pyvista is not installed.* pip install pyvista"):
+        runs[which].to_pyvista()
+
+
 def test_pictures_show_what_there_is(runs: dict[str, mf.Result]) -> None:
     density = runs["density"]
     settings = dict(matplotlib.rcParams)
