@@ -12,8 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 # Names that conda-forge has for packages of PyPI; None: comes with another one.
-ELSEWHERE = {"matplotlib": "matplotlib-base", "llvmlite": None}
-EXTRAS = ("film", "report", "tables")
+ELSEWHERE = {"matplotlib": "matplotlib-base", "llvmlite": None, "meanfield": None}
+EXTRAS = ("film", "report", "notebook", "tables", "completion", "dev")
+NOTEBOOK = {"trame", "trame-vtk", "trame-vuetify", "ipywidgets"}
+"""What pyvista[jupyter] brings; extras there are none of elsewhere."""
 
 
 def wanted() -> dict[str, str]:
@@ -42,8 +44,14 @@ def test_lists_of_other_package_managers_are_complete(path: str) -> None:
         listed = {name: versions.strip() for name, versions in lines}
     for name, versions in wanted().items():
         assert listed.get(name) == versions, name
+    everywhere = re.findall(r"^(?:  - )?([\w-]+)", text, re.M)
+    assert set(everywhere) >= NOTEBOOK
     # One build of MPI for everything that is linked with it.
     assert text.count("mpi_openmpi*") == 2
+
+
+def test_the_extras_are_all_of_them() -> None:
+    assert {*EXTRAS, "all", "dolfinx", "h5py"} == set(PROJECT["project"]["optional-dependencies"])
 
 
 def test_the_source_archive_names_what_is_there() -> None:
