@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 
@@ -28,7 +29,7 @@ def test_nothing_is_said_twice(name: str) -> None:
 def test_titles_stand_after_an_empty_line() -> None:
     lines = README.splitlines()
     inside = False  # a block of code, where # begins a comment
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         inside ^= before.startswith("```")
         assert inside or not line.startswith("#") or not before, line
 
