@@ -70,15 +70,14 @@ class Stage:
         reason = why_not()
         if reason:
             raise InputError(f"no scene in three dimensions: {reason}")
-        pyvista = load_pyvista()
-        self._pv = pyvista
+        self._pv = load_pyvista()
         self.look = look
         self.limits = look.limits
         # A theme of its own: scenes look the same whatever a user has set for theirs.
-        theme = pyvista.themes.DocumentTheme()
+        theme = self._pv.themes.DocumentTheme()
         self._fine = _FINE if seen == "image" else 1
         with off_screen():
-            self.plotter: pyvista.Plotter = pyvista.Plotter(
+            self.plotter: pyvista.Plotter = self._pv.Plotter(
                 off_screen=seen != "screen",
                 notebook=seen == "notebook",
                 window_size=[self._fine * pixels for pixels in look.size],
@@ -89,7 +88,7 @@ class Stage:
         self.plotter.enable_parallel_projection()
         if seen == "image":
             self.plotter.disable_anti_aliasing()  # images are rendered finer, and reduced
-        light = pyvista.Light(position=(-0.35, 0.45, 1.0), light_type="camera light")
+        light = self._pv.Light(position=(-0.35, 0.45, 1.0), light_type="camera light")
         self.plotter.add_light(light)
         self._meshes: dict[str, pyvista.PolyData] = {}
         self._cells: NDArray[np.int64] = np.zeros((0, 3), dtype=np.int64)
