@@ -84,8 +84,8 @@ def write_state(
         The file made.
 
     Raises:
-        InputError: a folder has nothing to show; the file is no .py, or there already; somebody
-            else is writing in the folder.
+        InputError: a folder has nothing to show; tokens on another sphere, or with a density on
+            latitudes; the file is no .py, or there already; somebody else is writing in the folder.
     """
     run = RunFolder.open(folder)
     beside = None if tokens is None else RunFolder.open(tokens)
@@ -120,7 +120,10 @@ def state_script(run: RunFolder, place: Path, beside: RunFolder | None = None) -
     """The text of the script, for the folder ``place``; ``beside``: see ``write_state``."""
     density = tokens = None
     if run.fields_path.is_file():
-        density, camera = _density(read_fields(run.fields_path), place)
+        fields = read_fields(run.fields_path)
+        if beside is not None and beside.particles_path.is_file():
+            _refuse_apart(fields, read_tokens_file(beside.particles_path))
+        density, camera = _density(fields, place)
     elif beside is not None:
         raise InputError(f"{run.path} has no density, beside which to show tokens of {beside.path}")
     holder = beside or run
@@ -142,6 +145,20 @@ def state_script(run: RunFolder, place: Path, beside: RunFolder | None = None) -
     }
     named = (f"{name} = {pprint.pformat(value, width=96)}" for name, value in tables.items())
     return f"{_head(title_of(run) or run.path.name)}\n" + "\n".join(named) + "\n" + BODY
+
+
+def _refuse_apart(fields: FieldSeries, tokens: TokenSeries) -> None:
+    """Refuse tokens of another sphere, and of one of which the density has a curve alone."""
+    if fields.manifold.latitudes:
+        raise InputError(
+            f"{tokens.path}: tokens found for a density on latitudes ({fields.path}), which is "
+            "drawn as one curve; expected one on the sphere or the circle"
+        )
+    if tokens.d != fields.d:
+        raise InputError(
+            f"{tokens.path}: tokens in d = {tokens.d} found, d = {fields.d} expected, as "
+            f"{fields.path} has"
+        )
 
 
 def _head(title: str) -> str:

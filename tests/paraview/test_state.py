@@ -210,3 +210,14 @@ def test_paraview_draws_it(tmp_path: Path, geometry: str) -> None:
     assert image.shape == (300 * 240, 3)
     assert len(np.unique(image, axis=0)) > 500  # colours, on white
     assert np.mean(np.all(image == 255, axis=1)) > 0.2
+
+
+def test_tokens_of_another_sphere_are_not_beside_a_density(tmp_path: Path) -> None:
+    sphere = folder_of_fields(tmp_path / "sphere", icosphere(0))
+    for d in (2, 8):
+        tokens = folder_of_tokens(tmp_path / str(d), Tokens(20, d))
+        with pytest.raises(mf.InputError, match=f"tokens in d = {d} found, d = 3 expected"):
+            write_state(sphere.path, tokens=tokens.path)
+    zonal = folder_of_fields(tmp_path / "zonal", zonal_interval(17, 8))
+    with pytest.raises(mf.InputError, match="tokens found for a density on latitudes"):
+        write_state(zonal.path, tokens=tmp_path / "8")
