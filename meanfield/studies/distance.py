@@ -69,8 +69,8 @@ def distance(
 
     Args:
         first, second: a file of tokens, or the folder of a run.
-        time: output time of runs; None: the last of each. Two files have none. In d > 3 the tokens
-            of a run are known at the times of its checkpoints only, the last one among them.
+        time: output time of runs; None: the last of each. Two files have none. Tokens in d > 3 of a
+            run with output.coordinates = false are known at the times of its checkpoints only.
         p: of W_p, 1 or 2.
         tests: "energy", "mmd", both or none.
         d: dimension, where neither side tells it; 3 by default.

@@ -219,8 +219,8 @@ def _tokens(folder: RunFolder, time: float | None) -> Side:
     stored = read_tokens_file(folder.particles_path)
     k = step_at(folder, stored.times, time)
     t, on = float(stored.times[k]), of_vectors(stored.d)
-    if stored.d <= 3:
-        x = stored.points(k)[:, : stored.d]
+    if stored.d <= 3 or "coordinates" in stored.names:
+        x = stored.coordinates(k)
     else:
         x = _of_checkpoint(folder, stored.d, t)
     # Which may be in single precision: lengths are 1 to 1e-7 only.
@@ -230,7 +230,7 @@ def _tokens(folder: RunFolder, time: float | None) -> Side:
 
 
 def _of_checkpoint(folder: RunFolder, d: int, t: float) -> Array:
-    """All coordinates of the tokens of a run in d > 3, of which the file has three."""
+    """All coordinates of the tokens of a run in d > 3 whose file has three of them alone."""
     times = []
     for path in folder.checkpoint_paths:
         if path.is_file():

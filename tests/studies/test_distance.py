@@ -206,14 +206,23 @@ def test_a_density_on_latitudes_and_tokens_of_r8(tmp_path: Path) -> None:
 
 
 @needs_dolfinx
-def test_tokens_in_many_dimensions_are_those_of_checkpoints(tmp_path: Path) -> None:
-    case = small_tokens(
+@pytest.mark.parametrize("form", ["vtkhdf", "pvd"])
+def test_tokens_in_many_dimensions_are_known_at_all_times(form: str, tmp_path: Path) -> None:
+    """Particle files keep all coordinates; of a run that was told not to, the checkpoints do."""
+    case = small_tokens.but(
         geometry__d=6, initial={"type": "uniform"}, solver__number=60, time__end=0.5,
-        time__outputs=[0.1, 0.3], output__figures=False,
+        time__outputs=[0.1, 0.3], output__figures=False, output__format=form,
     )  # fmt: skip
-    result = run(case, tmp_path / "r")
-    assert result.stop_reason == "end"
-    side = read_side(tmp_path / "r", 6)
+    result = run(case(), tmp_path / "r")
+    for t in (0.0, 0.1, 0.5):
+        side = read_side(tmp_path / "r", 6, t)
+        np.testing.assert_allclose(side.measure.points, result.tokens(t), atol=1e-7)
+    found = mf.distance(tmp_path / "r", tmp_path / "r", time=0.3, tests=())
+    assert found.transport.distance < 1e-6
+    (row,) = mf.compare(tmp_path / "r", tmp_path / "r", t=0.1, draws=2).rows
+    assert row.t == 0.1
+    run(case(output__coordinates=False), tmp_path / "few")
+    side = read_side(tmp_path / "few", 6)
     assert np.asarray(side.measure.points).shape == (60, 6) and side.words.endswith("t = 0.5")
     with pytest.raises(mf.InputError, match=r"has 3 of 6 coordinates; expected the time of a"):
-        read_side(tmp_path / "r", 6, 0.1)
+        read_side(tmp_path / "few", 6, 0.1)
