@@ -42,7 +42,7 @@ _RANK = 1e-3  # smallest eigenvalue of C that counts, over the largest: others h
 _NORMAL = 0.05  # difference of the variance of T from that of chi^2, relative, that is no matter
 _SAMPLES, _MOST = 999, 5_000  # of the law of T elsewhere; points up to which it is sampled
 _WIDE = 2.0  # variance of T, over that of chi^2, beyond which its law is not known without
-_HIDDEN = 3.0  # size of the shift, over that of chance, beyond which it would hide most differences
+_HIDDEN = 1.0  # shift, over what T is by chance, beyond which it would hide most differences
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SampleMoments:
         freedom: r, which T is on average.
         few: whether the points are fewer than r (the effective number of those with weights), or
             the law of T is not known.
-        hidden: whether what the mesh may be wrong by would hide most differences.
+        hidden: whether what the mesh may be wrong by would hide most differences: shift > r.
         shift: lambda, by which it may be wrong.
         differences: (k,) a - m, of each moment.
         degrees: (k,) of the moments.
@@ -145,7 +145,7 @@ class MomentLaw:
             statistic=t,
             freedom=r,
             few=1.0 / second < r or (not sampled and scale > _WIDE),
-            hidden=shift > _HIDDEN**2 * r,
+            hidden=shift > _HIDDEN * r,
             shift=shift,
             differences=found,
             degrees=self.degrees,

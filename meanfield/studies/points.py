@@ -54,7 +54,8 @@ LEVEL = 0.05
 """Largest p-value that tells a cloud from the density."""
 CAUTION = (
     "p and floor are those of independent draws; tokens that have interacted are none, and may "
-    "differ although they follow the equation: `meanfield compare CASE` does without"
+    "fluctuate more although they follow the equation: a small p alone is no verdict, which "
+    "`meanfield compare CASE` gives, with replicas"
 )
 """What should be known of tokens of a run."""
 
@@ -80,9 +81,10 @@ class PointsComparison:
         quadrature: bound of what w2 and floor are both wrong by: points stand for the density.
         statistic: T of the moments of degree 1 to 4, ``freedom`` on average for independent draws.
         freedom: the degrees of freedom.
+        shift: of T, by what the mesh may be wrong by; p allows for it.
         p_value: of the moments, for independent draws; nan: no verdict.
         energy: scaled E of the points (over pairs of different ones) minus that of the density; nan
-            where there is none.
+            where there is none, and for colatitudes, which do not tell it.
         energy_spread: standard deviation of this over independent draws; nan for more than 20 000
             points.
         verdict: "agrees: ...", "differs: ..." or "no verdict: ...", with the reason.
@@ -99,6 +101,7 @@ class PointsComparison:
     quadrature: float
     statistic: float
     freedom: int
+    shift: float
     p_value: float
     energy: float
     energy_spread: float
@@ -120,8 +123,8 @@ class PointsComparison:
             ("floor", f"{self.floor.value:.4g}, {low:.4g} to {high:.4g} (95 % interval of the mean "
              f"of {len(self.floors)} draws)"),
             ("ratio", f"{self.ratio:.3g}"),
-            ("moments", f"T = {self.statistic:.4g} of {self.freedom} degrees of freedom, p = "
-             f"{_number(self.p_value)}"),
+            ("moments", f"T = {self.statistic:.4g} of {self.freedom} degrees of freedom, the mesh "
+             f"allows for {self.shift:.3g}, p = {_number(self.p_value)}"),
         ]  # fmt: skip
         if not math.isnan(self.energy):
             spread = math.isnan(self.energy_spread)
@@ -165,9 +168,9 @@ def compare_points(
         density: what ``run`` has returned, or the folder of a run: eulerian, implicit, or
             lagrangian, whose history tells the density at any time.
         points: (n, d) unit vectors; arrays, lists and tensors, also in single precision. Against a
-            density on latitudes also colatitudes (n, 1), and only these count.
+            density on latitudes also colatitudes (n, 1) or (n,), and only these count.
         t: an output time; None: the last one.
-        weights: (n,) >= 0, in any unit; None: equal ones.
+        weights: (n,) >= 0, in any unit, 2 or more positive; None: equal ones.
         draws: of the floor, 2 or more.
         seed: of these.
 
@@ -180,14 +183,30 @@ def compare_points(
     """
     draws = checked_integer("draws", draws, 2, 10_000, "the floor is a mean with an interval")
     held = density_at(density, t)
-    x = _checked_points(points, held)
-    return held_against(held, x, _checked_weights(weights, len(x)), draws=draws, seed=seed)
+    x, whole = _checked_points(points, held)
+    w = _checked_weights(weights, len(x))
+    return held_against(held, x, w, draws=draws, seed=seed, whole=whole)
 
 
 def held_against(
-    held: DensityAt, x: Array, weights: Array | None, *, draws: int = 16, seed: int = 0
+    held: DensityAt,
+    x: Array,
+    weights: Array | None,
+    *,
+    draws: int = 16,
+    seed: int = 0,
+    whole: bool = True,
+    interacted: bool = False,
 ) -> PointsComparison:
-    """The same of points (n, d) that are good, with weights of sum one (None: equal ones)."""
+    """The same of points (n, d) that are good, with weights of sum one (None: equal ones).
+
+    Args:
+        held: the density.
+        x, weights: the points.
+        draws, seed: of the floor.
+        whole: whether the points are known, not their colatitudes alone.
+        interacted: whether they are tokens that have: p alone does not tell that they differ.
+    """
     w = np.full(len(x), 1.0 / len(x)) if weights is None else weights
     reference: Reference = held.stored
     few = len(x) <= EXACT or held.side.on.dimension == 1
@@ -195,7 +214,7 @@ def held_against(
     found = transport(x, reference, 0, (2,), weights, points)
     rng = np.random.default_rng(seed)
     floors, energies = np.empty(draws), np.full(draws, np.nan)
-    own = held.energy_of(x, w)
+    own = held.energy_of(x, w) if whole else math.nan
     for r in range(draws):
         y = held.side.draws(len(x), rng)
         floors[r] = transport(y, reference, 0, (2,), weights, points).upper[2]
@@ -205,6 +224,9 @@ def held_against(
     distance, floor = found.upper[2], mean_with_interval(floors)
     ratio = distance / floor.value if floor.value > 0.0 else math.nan
     p_value = math.nan if _silence(test) else test.p_value
+    # Masses that have moved stand for a density that is anywhere in their cells.
+    sure = distance if held.side.moved is None else distance - 2.0 * found.error
+    far = ratio > _WORTH and sure > _farthest(floors)
     return PointsComparison(
         t=held.t,
         n=len(x),
@@ -215,37 +237,53 @@ def held_against(
         quadrature=found.error,
         statistic=test.statistic,
         freedom=test.freedom,
+        shift=test.shift,
         p_value=p_value,
         energy=own - held.energy,
         energy_spread=float(energies.std(ddof=1)),
-        verdict=_verdict(test, ratio, distance, floors),
+        verdict=_verdict(test, len(x), ratio, far, interacted),
         density=held.side.words,
         label=held.label,
         floors=floors,
     )
 
 
-def _silence(test: SampleMoments) -> str:
+def _silence(test: SampleMoments, n: int = 0) -> str:
     """Why p cannot be relied on; empty: it can."""
     if test.few:
         return "n too small for the moments of this density"
     if test.hidden and test.p_value > LEVEL:
-        return "what the mesh is wrong by would hide most differences between so many points"
+        most = int(n * test.freedom / test.shift)
+        return (
+            f"what the mesh is wrong by (T up to {test.shift:.3g}, {test.freedom} by chance) would "
+            f"hide most differences: a finer mesh expected, or up to {most} points"
+        )
     return ""
 
 
-def _verdict(test: SampleMoments, ratio: float, distance: float, floors: Array) -> str:
+def _farthest(floors: Array) -> float:
+    """What W_2 of independent draws is beyond with a small chance only."""
     spread = float(floors.std(ddof=1)) * math.sqrt(1.0 + 1.0 / len(floors))
-    most = float(floors.mean()) + spread * float(stats.t.isf(_BEYOND, len(floors) - 1))
-    far = ratio > _WORTH and distance > most
+    return float(floors.mean()) + spread * float(stats.t.isf(_BEYOND, len(floors) - 1))
+
+
+def _verdict(test: SampleMoments, n: int, ratio: float, far: bool, interacted: bool) -> str:
     times = f"W2 is {ratio:.3g} times the floor"
-    if why := _silence(test):
+    if why := _silence(test, n):
         return f"differs: {times}" if far else f"no verdict: {why}"
     p = f"p = {_number(test.p_value)} for independent draws with its low moments"
-    if test.p_value <= LEVEL:
+    if test.shift >= 0.1 * test.freedom:
+        p += f" (the mesh allows for {test.shift:.3g} of T)"
+    if test.p_value <= LEVEL and not interacted:
         return f"differs: {p}, {times}"
     if far:
-        return f"differs: {times}, farther than all draws, although {p}"
+        although = "" if test.p_value <= LEVEL else "although "
+        return f"differs: {times}, farther than all draws, {although}{p}"
+    if test.p_value <= LEVEL:
+        return (
+            f"no verdict: {times}, and {p} only: tokens that interact fluctuate more; `meanfield "
+            "compare CASE`, with replicas, gives one"
+        )
     return f"agrees: {p}, {times}"
 
 
@@ -258,19 +296,24 @@ def _number(p: float) -> str:
 # ------------------------------------------------------------------ what is given
 
 
-def _checked_points(points: object, held: DensityAt) -> Array:
-    """Unit vectors (n, d) in double precision; of colatitudes any with these."""
+def _checked_points(points: object, held: DensityAt) -> tuple[Array, bool]:
+    """Unit vectors (n, d) in double precision, and whether they were given; else colatitudes."""
     on, d = held.side.on, held.side.on.d
-    shape = np.shape(points) if isinstance(points, np.ndarray) else ()
-    if on.latitudes and shape[1:] == (1,):
-        theta = on.checked(points, "points")[:, 0]
-        x = np.zeros((len(theta), d))
-        x[:, 0], x[:, -1] = np.sin(theta), np.cos(theta)
-    else:
-        x = unit_vectors(points, d, "points")
-    if len(x) < 2:
-        raise InputError(f"points: {len(x)} found, 2 or more expected")
-    return np.ascontiguousarray(x)
+    whole = True
+    if on.latitudes:
+        expected = f"(n, {d}) unit vectors, or colatitudes (n, 1) or (n,)"
+        x = real_array(points, "points", expected)
+        if x.ndim not in (1, 2) or (x.ndim == 2 and x.shape[1] not in (1, d)):
+            raise InputError(f"points: points of shape {x.shape} found, {expected} expected")
+        whole = x.ndim == 2 and x.shape[1] == d
+        if not whole:
+            theta = on.checked(x.reshape(-1, 1), "points")[:, 0]
+            points = np.zeros((len(theta), d))
+            points[:, 0], points[:, -1] = np.sin(theta), np.cos(theta)
+    found = unit_vectors(points, d, "points")
+    if len(found) < 2:
+        raise InputError(f"points: {len(found)} found, 2 or more expected")
+    return np.ascontiguousarray(found), whole
 
 
 def _checked_weights(weights: object, n: int) -> Array | None:
@@ -285,16 +328,18 @@ def _checked_weights(weights: object, n: int) -> Array | None:
     refuse_rows(~(np.isfinite(w) & (w >= 0.0)), w, "weights: weight", "finite, >= 0 expected")
     if not np.any(w > 0.0):
         raise InputError("weights that are all 0 found, a positive sum expected")
+    if np.count_nonzero(w) < 2 or float(w.sum()) ** 2 <= (1.0 + 1e-9) * float(w @ w):
+        raise InputError("weights of one point alone found, 2 or more that are positive expected")
     return None if np.ptp(w) <= _EQUAL * w.max() else np.asarray(w / w.sum())
 
 
 def tokens_for(
-    density: str | Path, path: str | Path, weights: str | Path | None = None
+    density: Result | str | Path, path: str | Path, weights: str | Path | None = None
 ) -> tuple[Array, Array | None]:
     """Points (n, d) of a file, to compare with the density of a run, and their weights.
 
     Args:
-        density: the folder of the run, which tells d.
+        density: the run, or its folder, which tells d.
         path: a file of tokens (``dynamics.tokenfiles``).
         weights: a file of one number for each: .npy, or text with a number a line; None: those in
             the file of tokens, or equal ones.
@@ -302,11 +347,7 @@ def tokens_for(
     Raises:
         InputError: what cannot be read.
     """
-    folder = RunFolder.open(density)
-    if not folder.fields_path.is_file():
-        raise InputError(f"{density} has no density ({folder.fields_path.name}): the run of one "
-                         "expected before a file of tokens")  # fmt: skip
-    table = read_tokens(path, read_fields(folder.fields_path).d)
+    table = read_tokens(path, _dimension(density))
     if weights is None:
         return table.x, table.weights
     try:
@@ -318,6 +359,20 @@ def tokens_for(
     except (OSError, ValueError, EOFError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{weights} cannot be read: {said}") from None
+
+
+def _dimension(density: Result | str | Path) -> int:
+    if isinstance(density, Result):
+        if density.folder is None:
+            return density.case.geometry.d
+        density = density.folder
+    folder = RunFolder.open(density)
+    if not folder.fields_path.is_file():
+        raise InputError(
+            f"{density} has no density ({folder.fields_path.name}): the run of one expected beside "
+            "a file of tokens (`meanfield distance` holds tokens against tokens)"
+        )
+    return read_fields(folder.fields_path).d
 
 
 # ------------------------------------------------------------------ tables

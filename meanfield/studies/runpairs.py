@@ -197,7 +197,8 @@ def _against(
     held = density_at(density.path, t)
     side = read_side(tokens.path, held.side.on.d, t)
     x, w = np.ascontiguousarray(side.measure.points), side.measure.weights
-    return held_against(held, x, None if side.equal else w, draws=draws, seed=seed)
+    masses = None if side.equal else w
+    return held_against(held, x, masses, draws=draws, seed=seed, interacted=t > 0.0)
 
 
 def _apart(folders: Sequence[RunFolder], t: float, draws: int, seed: int) -> TokensDifference:

@@ -86,6 +86,9 @@ def test_what_the_mesh_is_wrong_by_is_allowed_for() -> None:
     allowed = law_of(mesh, rho, other=True).test(x, w)
     assert allowed.p_value > 0.05 and allowed.hidden and allowed.shift > 100.0
     assert not law_of(mesh, rho, other=True).test(x[:100], np.full(100, 0.01)).hidden
+    # As much as chance makes, and T of nothing is likely.
+    n = int(3.0 * allowed.freedom / allowed.shift * len(x))
+    assert law_of(mesh, rho, other=True).test(x[:n], np.full(n, 1.0 / n)).hidden
 
 
 def test_few_points_have_no_verdict() -> None:
