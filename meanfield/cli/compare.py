@@ -35,15 +35,16 @@ sampling error of the reference is allowed for (column allow, over what chance m
 N is at least n R, and of less than about 0.44 n R there is none. All clouds are independent draws
 of the law in [initial]: the tokens of a file are not used, which is told.
 
-With the folder of a density and a file of tokens (.npy, .npz, .csv, .txt, .vtp, .vtu): W2 of these
-points to the density at --time, with the sampling floor of as many independent draws, a test of the
-moments of degree 1 to 4, and a verdict. The floor and p are those of independent points: tokens
-that have interacted are none, and may be told apart although they follow the equation.
+With the folder of a density and a file of tokens (.npy, .npz, .csv, .txt, .vtp, .vtu), in either
+order: W2 of these points to the density at --time, with the sampling floor of as many independent
+draws, a test of the moments of degree 1 to 4, and a verdict. The floor and p are those of
+independent points: tokens that have interacted are none, and may be told apart although they follow
+the equation. No verdict is given where what the mesh is wrong by would hide differences.
 
 With two run folders, at the output times that both have (--time: one of them): of two densities the
 distances (L1 and W2) and the differences of E and of the mean; of tokens and a density, in either
-order, the same as of a file of tokens; of two runs of tokens W2 with that of all tokens, shuffled,
-as its floor, and tests by permutations."""
+order, the same as of a file of tokens, but at t > 0 they differ by W2 only, not by p; of two runs
+of tokens W2 with that of all tokens, shuffled, as its floor, and tests by permutations."""
 
 _EXAMPLES = """\
 examples:
@@ -144,11 +145,19 @@ def _compare(args: argparse.Namespace) -> int:
     if args.second is None:
         _refuse_others(args, "case")
         return _clouds(args)
+    if _is_file(args.case) and not _is_file(args.second):
+        args.case, args.second = args.second, args.case
     if not Path(args.second).is_dir():
         _refuse_others(args, "file")
         return _points(args)
     _refuse_others(args, "densities" if _densities(args.case, args.second) else "runs")
     return _runs(args)
+
+
+def _is_file(path: str) -> bool:
+    from meanfield.case.tokensolvers import TOKEN_FILES
+
+    return Path(path).suffix.lower() in TOKEN_FILES and not Path(path).is_dir()
 
 
 def _densities(*paths: str) -> bool:
@@ -225,14 +234,19 @@ def _points(args: argparse.Namespace) -> int:
     """The folder of a density and a file of tokens."""
     from meanfield.case.tokensolvers import TOKEN_FILES
 
-    if Path(args.second).suffix.lower() not in TOKEN_FILES:
+    if _is_file(args.case):
+        raise InputError(
+            f"two files of tokens found, the run of a density expected beside one: `meanfield "
+            f"distance {args.case} {args.second}` holds tokens against tokens"
+        )
+    if not _is_file(args.second):
         raise InputError(
             f"{args.second}: no such folder, and no file of tokens ({', '.join(TOKEN_FILES)}); "
             "expected one of both beside a run folder"
         )
     if not Path(args.case).is_dir():
         raise InputError(
-            f"{args.case}: no such folder; expected that of a run before a file of tokens"
+            f"{args.case}: no such folder; expected that of a run beside a file of tokens"
         )
     target = _target(args, "points.csv")
 

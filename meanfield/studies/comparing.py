@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, overload
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.case import Case
+from meanfield.case.tokensolvers import TOKEN_FILES
 from meanfield.checks import as_found
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.runs.result import Result
 from meanfield.studies.compare import compare as compare_clouds
 from meanfield.studies.evaluate import Comparison
-from meanfield.studies.points import PointsComparison, compare_points
+from meanfield.studies.points import PointsComparison, compare_points, tokens_for
 from meanfield.studies.runpairs import RunsComparison, compare_pair
 from meanfield.studies.settings import Clouds
 
@@ -53,6 +55,7 @@ def compare(
     second: Run,
     *,
     time: float | None = None,
+    t: float | None = None,
     distances: bool = True,
     draws: int = 16,
     seed: int = 0,
@@ -60,10 +63,22 @@ def compare(
 @overload
 def compare(
     density: Run,
+    points: str | Path,
+    t: float | None = None,
+    weights: Weights = None,
+    *,
+    time: float | None = None,
+    draws: int = 16,
+    seed: int = 0,
+) -> PointsComparison | RunsComparison: ...
+@overload
+def compare(
+    density: Run,
     points: Numbers,
     t: float | None = None,
     weights: Weights = None,
     *,
+    time: float | None = None,
     draws: int = 16,
     seed: int = 0,
 ) -> PointsComparison: ...
@@ -73,14 +88,17 @@ def compare(*given: object, **options: object) -> Compared:
     ``compare(case, clouds, folder, ...)`` runs a density and clouds of particles from the same law,
     with replicas: see ``studies.compare.compare``.
 
-    ``compare(density, points, t, weights=None)`` holds a cloud of one's own against the density of
-    a run, a ``Result`` or its folder: W_2 with its sampling floor, a test of moments, a verdict, as
-    a ``PointsComparison``. The floor and p are those of independent draws, which tokens that have
-    interacted are not: see ``studies.points.compare_points``.
+    ``compare(density, points, t, weights=None)`` holds a cloud of one's own, an array or a file of
+    tokens, against the density of a run, a ``Result`` or its folder: W_2 with its sampling floor, a
+    test of moments, a verdict, as a ``PointsComparison``. The floor and p are those of independent
+    draws, which tokens that have interacted are not: see ``studies.points.compare_points``.
 
     ``compare(first, second)`` holds two runs against each other at the output times that both have:
     two densities, tokens and a density in either order, or two runs of tokens, as a
-    ``RunsComparison``: see ``studies.runpairs.compare_pair``.
+    ``RunsComparison``: see ``studies.runpairs.compare_pair``. ``t`` and ``time`` are the same.
+
+    Raises:
+        InputError: what cannot be compared, or arguments of another comparison.
 
     Example:
         >>> result = mf.run("clustering.toml", "results/clustering")  # doctest: +SKIP
@@ -88,9 +106,21 @@ def compare(*given: object, **options: object) -> Compared:
         >>> found.w2, found.floor.value, found.p_value, found.verdict  # doctest: +SKIP
         >>> mf.compare("results/particles", "results/clustering")  # doctest: +SKIP
     """
-    first = given[0] if given else _one_of(options, "case", "density", "first")
-    second = given[1] if len(given) > 1 else _one_of(options, "clouds", "points", "second")
-    return _chosen(first, second)(*given, **options)
+    first, second, *rest = [*given, None, None][: max(len(given), 2)]
+    first = first if given else _taken(options, "case", "density", "first")
+    second = second if len(given) > 1 else _taken(options, "clouds", "points", "second")
+    if second is None and not isinstance(first, Case):
+        raise InputError(
+            f"compare: found {as_found(first)} alone, expected a second argument: points, or a "
+            "run, beside a run; Clouds and a folder beside a case"
+        )
+    if not isinstance(first, Case) and not isinstance(second, Clouds):
+        first, second, options = _with_file(first, second, options, len(rest) > 1)
+    chosen = _chosen(first, second)
+    if chosen is not compare_clouds:
+        rest, options = _timed(chosen, rest, options)
+    _refuse_unknown(chosen, (first, second, *rest), options)
+    return chosen(first, second, *rest, **options)
 
 
 def _chosen(first: object, second: object) -> Callable[..., Compared]:
@@ -105,5 +135,58 @@ def _chosen(first: object, second: object) -> Callable[..., Compared]:
     return compare_pair if isinstance(second, Result | str | Path) else compare_points
 
 
-def _one_of(options: dict[str, object], *names: str) -> object:
-    return next((options[name] for name in names if name in options), None)
+def _is_file(one: object) -> bool:
+    return (
+        isinstance(one, str | Path)
+        and Path(one).suffix.lower() in TOKEN_FILES
+        and not Path(one).is_dir()
+    )
+
+
+def _with_file(
+    first: object, second: object, options: dict[str, object], weighted: bool
+) -> tuple[object, object, dict[str, object]]:
+    """A file of tokens by what it holds, after the run; weights that are given count."""
+    if _is_file(first) and _is_file(second):
+        raise InputError(
+            f"compare: two files of tokens found, {first} and {second}, the run of a density "
+            "expected beside one; mf.distance holds tokens against tokens"
+        )
+    if _is_file(first):
+        first, second = second, first
+    if not isinstance(first, Result | str | Path) or not isinstance(second, str | Path):
+        return first, second, options
+    if not _is_file(second):
+        return first, second, options
+    x, weights = tokens_for(first, second)
+    return first, x, options if weighted else {"weights": weights} | options
+
+
+def _timed(
+    chosen: Callable[..., Compared], rest: list[object], options: dict[str, object]
+) -> tuple[list[object], dict[str, object]]:
+    """The time by the name that it has there."""
+    name, other = ("time", "t") if chosen is compare_pair else ("t", "time")
+    if name in options and other in options:
+        raise InputError("compare: t and time found, which are the same: one of them expected")
+    options = {name if key == other else key: value for key, value in options.items()}
+    if chosen is compare_pair and len(rest) == 1 and name not in options:
+        return [], {**options, name: rest[0]}
+    return rest, options
+
+
+def _refuse_unknown(
+    chosen: Callable[..., Compared], given: Sequence[object], options: dict[str, object]
+) -> None:
+    known = inspect.signature(chosen)
+    try:
+        known.bind(*given, **options)
+    except TypeError as error:
+        raise InputError(
+            f"compare: {error}; expected compare({', '.join(known.parameters)})"
+        ) from None
+
+
+def _taken(options: dict[str, object], *names: str) -> object:
+    """The argument by one of its names, which is taken out."""
+    return next((options.pop(name) for name in names if name in options), None)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CIRCLE, ZONAL, plain, run
+from processes import needs_dolfinx
 from scipy import stats
 
 import meanfield as mf
 from meanfield import cli
 from meanfield.geometry.sphere import Array
 from meanfield.studies.densities import density_at
-from meanfield.studies.points import compare_points, held_against
+from meanfield.studies.points import PointsComparison, compare_points, held_against
 
 circle = plain.but(
     {**CIRCLE, "solver.type": "lagrangian", "geometry.vertices": 200, "initial.cos": [0.3, 0.2]},
@@ -69,6 +70,14 @@ def test_points_at_a_pole(name: str, runs: Path) -> None:
         assert abs(found.w2 - known) <= found.quadrature < 1e-2
         by_angle = compare_points(runs / name, np.zeros((50, 1)), draws=2)
         assert by_angle.w2 == found.w2 and by_angle.statistic == found.statistic
+        # Which do not tell the energy of vectors.
+        assert math.isnan(by_angle.energy) and not math.isnan(found.energy)
+        for angles in (np.zeros(50), np.zeros((50, 1)).tolist(), np.zeros((50, 1), "f4")):
+            assert compare_points(runs / name, angles, draws=2).row() == pytest.approx(
+                by_angle.row(), nan_ok=True
+            )
+        with pytest.raises(mf.InputError, match=r"\(n, 3\) unit vectors, or colatitudes \(n, 1\)"):
+            compare_points(runs / name, np.eye(2))
 
 
 def test_draws_of_the_density_agree(runs: Path) -> None:
@@ -92,6 +101,42 @@ def test_draws_of_another_density_differ(runs: Path) -> None:
     found = compare_points(runs / "circle", samples(runs / "other", 8_000), 1.0, draws=4)
     assert found.p_value < 1e-3 and found.verdict.startswith("differs: p = less than 0.001")
     assert found.ratio > 1.5 and abs(found.energy) > 5.0 * found.energy_spread
+
+
+def test_a_small_p_of_tokens_that_interacted_is_no_verdict(runs: Path) -> None:
+    held, x = density_at(runs / "circle", 1.0), samples(runs / "circle", 2_000)
+    x = x @ turned(np.array([0.18, 0.18 + 0.5 * np.pi]))  # all of them by an angle
+    drawn, told = (held_against(held, x, None, draws=8, interacted=k) for k in (False, True))
+    assert drawn.ratio < 2.0 and drawn.p_value == told.p_value < 0.05
+    assert drawn.verdict.startswith("differs: p = ")
+    assert told.verdict.startswith("no verdict: W2 is ") and "with replicas" in told.verdict
+    pole = np.tile([-1.0, 0.0], (500, 1))
+    far = held_against(held, pole, None, draws=8, interacted=True)
+    assert far.verdict.startswith("differs: W2 is ")
+
+
+def test_masses_that_moved_allow_for_what_they_hide(runs: Path, tmp_path: Path) -> None:
+    """Without the history: right draws, however many, are not told from coarse masses."""
+    coarse = circle(geometry__vertices=24, time__end=2.0)
+    run(coarse, tmp_path / "coarse")
+    exact = density_at(tmp_path / "coarse", 2.0)
+    for path in (tmp_path / "coarse").glob("checkpoint*"):
+        path.unlink()
+    held = density_at(tmp_path / "coarse", 2.0)
+    assert held.side.moved is not None and exact.side.moved is None
+    law = held.moments
+    wrong = np.linalg.norm(law.mean - exact.moments.mean)
+    assert 0.0 < wrong < 3.0 * np.linalg.norm(law.error)
+    x = exact.side.draws(1_000_000, np.random.default_rng(0))
+    found = law.test(x, np.full(len(x), 1.0 / len(x)))
+    assert found.hidden and found.statistic > 2.0 * found.freedom and found.p_value > 0.05
+    few = held_against(held, x[:2_000], None, draws=2)
+    assert not few.verdict.startswith("differs")
+    assert few.shift == pytest.approx(found.shift / 500.0)
+    assert f"the mesh allows for {few.shift:.3g}" in dict(few.rows())["moments"]
+    silent = held_against(held, x[:200_000], None, draws=2)
+    assert silent.verdict.startswith("no verdict: what the mesh is wrong by (T up to ")
+    assert math.isnan(silent.p_value)
 
 
 def test_characteristics_are_known_at_any_time(runs: Path) -> None:
@@ -144,6 +189,56 @@ def test_a_live_run_without_a_folder_is_at_its_end(runs: Path) -> None:
     assert found.p_value == pytest.approx(stored.p_value, abs=1e-3)
     with pytest.raises(mf.InputError, match=r"t = 0.5 found, 1 expected, where the run stopped"):
         compare_points(live, x, 0.5)
+    assert found.energy == pytest.approx(stored.energy, rel=1e-6)
+
+
+@needs_dolfinx
+@pytest.mark.parametrize("solver", ["eulerian", "implicit"])
+def test_a_live_run_on_a_mesh_that_stays(solver: str, runs: Path, tmp_path: Path) -> None:
+    case = circle(solver__type=solver, time__end=0.2, time__outputs=[])
+    x = samples(runs / "circle", 200, 0.2)
+    found = compare_points(run(case), x, draws=3)
+    stored = compare_points(run(case, tmp_path / "run"), x, draws=3)
+    assert found.row() == pytest.approx(stored.row(), rel=1e-6)
+
+
+# ---------------------------------------------------------------------- as mf.compare takes it
+
+
+def test_times_and_files_by_any_name(runs: Path, tmp_path: Path) -> None:
+    folder, x = runs / "circle", samples(runs / "circle", 60)
+    w = np.arange(1.0, 61.0)
+    np.savez(tmp_path / "x.npz", x=x, weights=w)
+    known = mf.compare(folder, x, 1.0, w, draws=2).row()
+    for found in (
+        mf.compare(folder, x, time=1.0, weights=w, draws=2),
+        mf.compare(density=folder, points=x, t=1.0, weights=w, draws=2),
+        mf.compare(folder, tmp_path / "x.npz", t=1.0, draws=2),
+        mf.compare(mf.load(folder), str(tmp_path / "x.npz"), 1.0, draws=2),
+        mf.compare(tmp_path / "x.npz", folder, time=1.0, draws=2),
+    ):
+        assert isinstance(found, PointsComparison) and found.row() == known
+    assert mf.compare(folder, tmp_path / "x.npz", 1.0, np.ones(60), draws=2).effective > 59.0
+    pair = mf.compare(folder, runs / "other", t=1.0, distances=False).rows
+    assert pair == mf.compare(folder, runs / "other", time=1.0, distances=False).rows
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ([], {}, "found nothing alone, expected a second argument"),
+        (["run"], {}, "found the text 'run' alone, expected a second argument"),
+        (["run", np.eye(2)], {"t": 1.0, "time": 1.0}, "t and time found, which are the same"),
+        (["run", np.eye(2)], {"tim": 1.0}, r"'tim'; expected compare\(density, points, t, weights"),
+        (["run", "other"], {"weights": [1.0]}, r"'weights'; expected compare\(first, second, time"),
+        (["a.npy", "b.npy"], {}, "two files of tokens found, a.npy and b.npy"),
+    ],
+)
+def test_other_arguments_are_refused(
+    given: list[object], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(mf.InputError, match=message):
+        mf.compare(*given, **options)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +250,7 @@ def test_a_live_run_without_a_folder_is_at_its_end(runs: Path) -> None:
         ({"weights": [1.0]}, r"weights of shape \(1,\) found, one number >= 0 for each of 2"),
         ({"weights": [1.0, -1.0]}, "weights: weight 1 is -1.0"),
         ({"weights": [0.0, 0.0]}, "weights that are all 0"),
+        ({"weights": [0.0, 3.0]}, "weights of one point alone found, 2 or more"),
         ({"t": 1.7}, r"time 1.7 found, one of its 3 output times from 0 to 1 expected"),
         ({"t": float("inf")}, "t = inf found"),
         ({"draws": 1}, "draws = 1 found, 2 to 10000 expected"),
@@ -187,6 +283,9 @@ def test_from_the_command_line(
     with open(tmp_path / "out" / "points.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert {k: float(v) for k, v in row.items()} == pytest.approx(known.row(), nan_ok=True)
+    turned_round = [words[0], words[2], words[1], *words[3:]]
+    assert cli.main([*turned_round, "--draws", "3"]) == 0
+    assert f"{known.ratio:.3g}\n" in capsys.readouterr().out
     assert cli.main([*words, "--weights", str(tmp_path / "w.txt"), "--draws", "2"]) == 0
     assert " 120, effective 90.4\n" in capsys.readouterr().out
     # Points of another law are no failure.
@@ -201,12 +300,13 @@ def test_from_the_command_line(
     [
         (["circle", "x.nix"], "x.nix: no such folder, and no file of tokens (.npy"),
         (["circle", "missing.npy"], "token file missing.npy does not exist"),
-        (["case.toml", "x.npy"], "case.toml: no such folder; expected that of a run before"),
+        (["case.toml", "x.npy"], "case.toml: no such folder; expected that of a run beside"),
         (["circle", "x.npy", "--time", "7"], "time 7 found, one of its 3 output times"),
         (["circle", "x.npy", "--weights", "w.npy"], "w.npy: no such file, expected weights"),
         (["circle", "x.npy", "--weights", "x.npy"], "weights of shape (5, 2) found"),
         (["circle", "three.npy"], "an array of shape (5, 3) found, n rows of d = 2"),
         (["circle", "flat", "--weights", "x.npy"], "found for two runs"),
+        (["x.npy", "x.npy"], "`meanfield distance x.npy x.npy` holds tokens against tokens"),
         (["circle", "x.npy", "--times", "1"], "--times found for a run and a file of tokens, --ti"),
         (["circle", "x.npy", "--time", "1", "--particles", "30"], "--particles found for a run"),
         (["circle", "x.npy", "--replicas", "3"], "--draws expected"),
