@@ -39,7 +39,8 @@ def add_to(verbs: Verbs) -> None:
         "-o",
         "--output",
         metavar="FILE.py",
-        help="the file to make (default: open_in_paraview.py in DIR)",
+        help="the file to make (default: open_in_paraview.py in DIR; of a run that goes on: "
+        "elsewhere)",
     )
     add("--tokens", metavar="DIR2", help="a run of tokens, to be shown with the density of DIR")
     add("--overwrite", action="store_true", help="replace FILE.py if it is there")

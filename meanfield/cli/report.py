@@ -25,7 +25,7 @@ def add_to(verbs: Verbs) -> None:
         description="Write one HTML file that needs no network: case, versions, invariants,\n"
         "curves, tables, pictures, and the density and the tokens in space with a\n"
         "slider of time. Several folders are also told side by side. Of a run that\n"
-        "goes on or was killed: what there is. Needs no DOLFINx.",
+        "was killed: what there is; of one that goes on, too, with -o. Needs no DOLFINx.",
         epilog=_EXAMPLES,
     )
     add = parser.add_argument

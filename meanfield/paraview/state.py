@@ -111,7 +111,7 @@ def write_state(
     if not within:
         write_text(path, text)
         return path
-    with RunFolder.claimed(run.path, "paraview"):
+    with RunFolder.claimed(run.path, "paraview", "FILE"):
         write_text(run.file(path.name), text)
     return path
 

@@ -50,7 +50,8 @@ def report(
     """Write what is in folders of runs (or of other verbs) as one HTML file that works offline.
 
     The case, where it came from, what the scheme kept, curves, pictures, tables, and the density
-    and tokens in space with a slider of time. Of a run that goes on or was killed: what there is.
+    and tokens in space with a slider of time. Of a run that was killed: what there is; of one that
+    goes on, too, in a file outside of its folder.
 
     Args:
         folders: one, or several, which are then also told side by side.
@@ -83,7 +84,7 @@ def report(
     path = runs[0].path / _NAME if output is None else Path(output)
     _refuse(path, overwrite)
     owner = next((run for run in runs if path.resolve().is_relative_to(run.path.resolve())), None)
-    claim = nullcontext() if owner is None else RunFolder.claimed(owner.path, "report")
+    claim = nullcontext() if owner is None else RunFolder.claimed(owner.path, "report", "FILE")
     with claim:
         text = _page(runs, title, frames if scene else 0)
         if owner is not None:

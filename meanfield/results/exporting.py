@@ -82,9 +82,9 @@ def export(
     inside = out.resolve().is_relative_to(folder.path.resolve())
     with ExitStack() as claims:
         if inside:
-            claims.enter_context(RunFolder.claimed(folder.path, "export"))
+            claims.enter_context(RunFolder.claimed(folder.path, "export", "FOLDER"))
         _refuse_existing(out, names, overwrite)
-        claims.enter_context(RunFolder.claimed(out, "export"))
+        claims.enter_context(RunFolder.claimed(out, "export", "FOLDER"))
         if inside:
             below = out.resolve().relative_to(folder.path.resolve())
             folder.add(*((below / name).as_posix() for name in _recorded(names)))

@@ -181,7 +181,7 @@ class RunFolder:
 
     @staticmethod
     @contextmanager
-    def claimed(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    def claimed(path: str | os.PathLike[str], what: str, elsewhere: str = "") -> Iterator[None]:
         """Let nobody else write in a folder while this lasts; for who reads it that is no matter.
 
         To be entered before anything is read there of which what is written depends. The folder is
@@ -190,12 +190,14 @@ class RunFolder:
         Args:
             path: the folder.
             what: who is writing, as others are told: "run".
+            elsewhere: what the option -o takes, where what is written may go elsewhere: "FILE".
 
         Raises:
             InputError: somebody else is writing there, or nobody can.
         """
         _refuse_place(Path(path))
-        with locked(Path(path), what):
+        instead = elsewhere and f"write elsewhere with -o {elsewhere}"
+        with locked(Path(path), what, instead):
             yield
 
     @classmethod

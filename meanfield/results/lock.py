@@ -44,7 +44,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str, instead: str = "") -> Iterator[None]:
     """Keep other writers out of a folder, in this process, in others and on other machines.
 
     The lock is ``flock``'s: it is gone when its owner is, however that ended; on NFS it holds for
@@ -54,6 +54,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     Args:
         folder: the folder; it and its parents may be missing.
         what: who is writing, as others are told: "run".
+        instead: what may be done where somebody else is writing, besides to wait.
 
     Raises:
         InputError: somebody else is writing: says who, where and since when; or nothing can be
@@ -65,7 +66,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         return
     made = _made(folder)
     try:
-        file = _taken(folder, what)
+        file = _taken(folder, what, instead)
         _held[place] = me
         try:
             yield
@@ -93,7 +94,7 @@ def _made(folder: Path) -> list[Path]:
     return missing
 
 
-def _taken(folder: Path, what: str) -> int:
+def _taken(folder: Path, what: str, instead: str) -> int:
     """Take the lock; gives its open file."""
     path = folder / LOCK_FILE
     while True:
@@ -112,9 +113,8 @@ def _taken(folder: Path, what: str) -> int:
         except BlockingIOError:
             owner = _owner(file)
             os.close(file)
-            raise InputError(
-                f"{owner} is writing in the folder {folder}: wait for its end, or stop it"
-            ) from None
+            advice = f"wait for its end, or stop it{instead and f', or {instead}'}"
+            raise InputError(f"{owner} is writing in the folder {folder}: {advice}") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(file)

@@ -260,6 +260,8 @@ def test_no_file_is_replaced_unasked(runs: Path) -> None:
 def test_it_waits_for_nobody_who_writes_in_the_folder(runs: Path) -> None:
     import threading
 
+    from meanfield.paraview import write_state
+
     entered, leave = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -271,8 +273,14 @@ def test_it_waits_for_nobody_who_writes_in_the_folder(runs: Path) -> None:
     other.start()
     try:
         assert entered.wait(60)
-        with pytest.raises(mf.InputError, match="is writing in the folder"):
-            mf.report(runs / "tokens")
+        for refused, where in (
+            (lambda: mf.report(runs / "tokens"), "FILE"),
+            (lambda: write_state(runs / "tokens"), "FILE"),
+            (lambda: mf.export(runs / "tokens", "npz"), "FOLDER"),
+        ):
+            said = f"is writing in the folder .*, or write elsewhere with -o {where}$"
+            with pytest.raises(mf.InputError, match=said):
+                refused()
         assert mf.report(runs / "tokens", runs / "beside.html").is_file()
     finally:
         leave.set()
