@@ -70,9 +70,15 @@ def _shown(path: Path, caption: str, columns: Sequence[str]) -> Html:
     if path.name == _CLUSTERS and "t" in head:
         head, rows = _with_centres(head, rows)
         k = head.index("t")
-        last = [row for row in rows if row[k] == rows[-1][k]]
-        more = _all("at all times", head, rows, path) if len(last) < len(rows) else Html()
-        return joined([plain_table(f"{caption} {_LAST}", last, head), more])
+        last = _heaviest_first(head, [row for row in rows if row[k] == rows[-1][k]])
+        short = last[:_ROWS]
+        note = f"{_ROWS} of {numeral(len(last))}, the heaviest." if len(last) > _ROWS else ""
+        more = Html()
+        if len(last) < len(rows):
+            more = _all("at all times", head, rows, path)
+        elif len(short) < len(last):
+            more = _all("all of it", head, last, path)
+        return joined([plain_table(f"{caption} {_LAST}", short, head, note), more])
     first = [name for name in columns if name in head] or head
     places = [head.index(name) for name in first]
     short = [[row[k] for k in places] for row in rows[:_ROWS]]
@@ -80,6 +86,16 @@ def _shown(path: Path, caption: str, columns: Sequence[str]) -> Html:
     if len(first) == len(head) and len(rows) <= _ROWS:
         return shown
     return joined([shown, _all("all of it", head, rows, path)])
+
+
+def _heaviest_first(
+    head: Sequence[str], rows: Sequence[Sequence[object]]
+) -> list[Sequence[object]]:
+    if len(rows) <= _ROWS or "mass" not in head:
+        return list(rows)
+    k = head.index("mass")
+    masses = [value if isinstance(value := row[k], int | float) else 0.0 for row in rows]
+    return [rows[i] for i in sorted(range(len(rows)), key=lambda i: -masses[i])]
 
 
 def _with_centres(
