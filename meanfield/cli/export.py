@@ -37,8 +37,12 @@ def add_to(verbs: Verbs) -> None:
     add = parser.add_argument
     add("folder", metavar="DIR", help="the folder of a run")
     add("--to", required=True, choices=["pvd", "xdmf", "npz", "csv"], help="the form")
-    add("-o", "--output", metavar="FOLDER", help="where to (default: export in DIR; of a run that "
-        "goes on: elsewhere)")
+    add(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="where to (default: export in DIR; of a run that goes on: elsewhere)",
+    )
     add("--times", nargs="+", type=float, metavar="T", help="output times (default: all)")
     add("--fields", nargs="+", metavar="NAME", help="such as rho, velocity (default: all)")
     add("--overwrite", action="store_true", help="replace files that are there")

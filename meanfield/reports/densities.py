@@ -74,7 +74,7 @@ def frames_of(run: RunFolder, most: int) -> Frames | None:
     None: the folder has none that can be shown (tokens, slices, no step).
     """
     if run.kind == "compare":
-        return _of_comparison(run)
+        return _of_comparison(run, most)
     if run.kind == "stationary":
         return _of_state(run.path / "density.vtu")
     if not run.fields_path.is_file():
@@ -84,11 +84,14 @@ def frames_of(run: RunFolder, most: int) -> Frames | None:
     if name is None or not len(fields.times) or is_sliced(fields):
         return None
     steps = telling_steps(fields.times, energy_at(run, fields.times), most)
-    notes = []
-    if len(steps) < len(fields.times):
-        notes.append(f"{len(steps)} of {len(fields.times)} times, those at which most happens")
     read = _moving if fields.moving else _fixed
-    return read(fields, name, steps, tuple(notes))
+    return read(fields, name, steps, _chosen(steps, len(fields.times)))
+
+
+def _chosen(steps: list[int], number: int) -> tuple[str, ...]:
+    if len(steps) == number:
+        return ()
+    return (f"{len(steps)} of {number} times, those at which most happens",)
 
 
 def labels_of(times: Array) -> tuple[str, ...]:
@@ -208,17 +211,18 @@ def _even(on: Manifold) -> Mesh:
     return Mesh(on.name, on.d, points, cells if on.closed else cells[:-1])
 
 
-def _of_comparison(run: RunFolder) -> Frames | None:
+def _of_comparison(run: RunFolder, most: int) -> Frames | None:
     if not StoredDensity.is_in(run):
         return None
     stored = StoredDensity.read(run.path)
     if stored.slices is not None:
         return None
-    values = np.log10(np.maximum(stored.rho, 1e-300))
-    mesh, labels = stored.mesh, labels_of(stored.times)
-    if mesh.manifold.dimension == 2:
-        return _on_sphere(mesh.manifold, mesh.points, mesh.cells, labels, values)
-    return _along(mesh.manifold, mesh.points, mesh.cells, labels, values)
+    steps = telling_steps(stored.times, stored.energy, most)
+    values = np.log10(np.maximum(stored.rho[steps], 1e-300))
+    mesh, labels = stored.mesh, labels_of(stored.times[steps])
+    read = _on_sphere if mesh.manifold.dimension == 2 else _along
+    notes = _chosen(steps, len(stored.times))
+    return read(mesh.manifold, mesh.points, mesh.cells, labels, values, notes)
 
 
 def _of_state(path: Path) -> Frames | None:

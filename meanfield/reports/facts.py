@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from meanfield.figures.reading import title_of
+from meanfield.figures.reading import case_table, title_of
 from meanfield.geometry.sphere import Array
 from meanfield.reports.page import Html, element, joined, numeral, plain_table, subtitled
 from meanfield.results.folder import RunFolder, listed
@@ -19,6 +19,7 @@ __all__ = [
     "case_text",
     "energy_label",
     "facts",
+    "is_of_gaussians",
     "name_of",
     "summary_row",
     "summary_table",
@@ -48,6 +49,12 @@ def energy_label(run: RunFolder) -> str:
     """How its scaled energy is written."""
     label = str(run.read_energy()["label"])
     return label.replace("e^-|beta|", "exp(−|β|)").replace("e^-|A|", "exp(−|A|)")
+
+
+def is_of_gaussians(run: RunFolder) -> bool:
+    """Whether what its file calls tokens are the points of Gaussians."""
+    solver = case_table(run).get("solver")
+    return isinstance(solver, dict) and solver.get("type") == "gaussians"
 
 
 def kind_of(run: RunFolder) -> str:
@@ -117,7 +124,8 @@ def _outline(
             if isinstance(told, list) and len(told) == 2:
                 yield str(told[0]), str(told[1])
         return
-    for name, label in (("t", "t at the end"), ("steps", "steps"), ("tokens", "tokens")):
+    points = "points of the Gaussians" if is_of_gaussians(run) else "tokens"
+    for name, label in (("t", "t at the end"), ("steps", "steps"), ("tokens", points)):
         if name in record:
             yield label, record[name]
     mesh = record.get("mesh")

@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.errors import InputError
 from meanfield.figures import make_figures
 from meanfield.reports.charts import charts, charts_of_several
-from meanfield.reports.facts import facts, name_of, summary_row, summary_table
+from meanfield.reports.facts import facts, is_of_gaussians, name_of, summary_row, summary_table
 from meanfield.reports.page import MARK, Html, Page, element, joined, picture, subtitled
 from meanfield.reports.scenes import scenes
 from meanfield.reports.tables import tables
@@ -26,7 +27,7 @@ from meanfield.results.manifest import RUN_FILE
 from meanfield.software import package_version, utc_now
 from meanfield.whole import write_text
 
-__all__ = ["report"]
+__all__ = ["HasFolder", "report"]
 
 _NAME, _ENDINGS = "report.html", (".html", ".htm")
 _ALT = {
@@ -37,9 +38,18 @@ _ALT = {
 }
 
 
+@runtime_checkable
+class HasFolder(Protocol):
+    """What a run gives back, of which only the folder counts here."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder."""
+
+
 @checked_arguments
 def report(
-    folders: PathLike | Sequence[PathLike],
+    folders: PathLike | HasFolder | Sequence[PathLike | HasFolder],
     output: PathLike | None = None,
     *,
     title: str | None = None,
@@ -54,7 +64,7 @@ def report(
     goes on, too, in a file outside of its folder.
 
     Args:
-        folders: one, or several, which are then also told side by side.
+        folders: one, or several, which are then also told side by side; or results with folders.
         output: the file; None: ``report.html`` in the (first) folder.
         title: of the page; None: that of the case.
         scene: whether to show densities and tokens in space.
@@ -71,7 +81,9 @@ def report(
         >>> import meanfield as mf
         >>> mf.report("results/clustering", overwrite=True)  # doctest: +SKIP
     """
-    several = [folders] if isinstance(folders, str | os.PathLike) else list(folders)
+    if isinstance(folders, str | os.PathLike | HasFolder):
+        folders = [folders]
+    several = [_place(given) for given in folders]
     if not several:
         raise InputError("folders: none found, one or more expected")
     if frames < 2:
@@ -94,6 +106,14 @@ def report(
             path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     return path
+
+
+def _place(given: PathLike | HasFolder) -> PathLike:
+    if not isinstance(given, HasFolder):
+        return given
+    if given.folder is None:
+        raise InputError("folders: found a result without a folder, expected one with a folder")
+    return given.folder
 
 
 def _refuse(path: Path, overwrite: bool) -> None:
@@ -179,8 +199,15 @@ def _safely(make: Callable[[], Html]) -> Html:
 def _pictures(run: RunFolder) -> Html:
     """The pictures of a folder; where it has none, they are drawn elsewhere."""
     with _drawn(run) as paths:
+        of_gaussians = is_of_gaussians(run)
+        told = [
+            ("Gaussians", "Gaussians at several times")
+            if of_gaussians and path.stem == "particles"
+            else (_words(path), _ALT.get(path.stem, _words(path)))
+            for path in paths
+        ]
         return joined(
-            picture(path, _ALT.get(path.stem, _words(path)), _words(path)) for path in paths
+            picture(path, alt, words) for path, (words, alt) in zip(paths, told, strict=True)
         )
 
 

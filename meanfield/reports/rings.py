@@ -1,4 +1,4 @@
-"""Rings round the places that hold much mass, of any points that carry some, and where to look from.
+"""Rings round the places that hold much mass, and where to look from.
 
 Owns what is told of a ring. Knows nothing of files and of HTML.
 """

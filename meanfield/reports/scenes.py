@@ -16,6 +16,7 @@ from meanfield.figures.reading import energy_at
 from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours, telling_steps
 from meanfield.geometry.sphere import Array
 from meanfield.reports.densities import Frames, frames_of, labels_of
+from meanfield.reports.facts import is_of_gaussians
 from meanfield.reports.page import Html, Page, element, encoded, joined
 from meanfield.reports.rings import NO_RINGS, Rings, front, rings_at
 from meanfield.results.folder import RunFolder
@@ -42,7 +43,11 @@ def scenes(page: Page, run: RunFolder, most: int) -> Html:
         if len(tokens.times):
             steps = telling_steps(tokens.times, energy_at(run, tokens.times), most)
             data, notes = _cloud(tokens, steps)
-            made.append(_shown(page, data, "Tokens", labels_of(tokens.times[steps]), notes))
+            title = "Tokens"
+            if is_of_gaussians(run):
+                title = "Gaussians"
+                notes = ["the points by which they are summed", *notes]
+            made.append(_shown(page, data, title, labels_of(tokens.times[steps]), notes))
     return joined(made)
 
 
@@ -182,7 +187,7 @@ def _cloud(tokens: TokenSeries, steps: Sequence[int]) -> tuple[dict[str, object]
     clouds = [tokens.points(k) for k in steps]
     notes = ["clusters of more than 5 % of the mass have a colour"]
     if len(shown) < tokens.n:
-        notes.append(f"{len(shown):,} of {tokens.n:,} tokens")
+        notes.append(f"{len(shown):,} of {tokens.n:,} points")
     if tokens.d > 3:
         notes.append(f"three coordinates of {tokens.d}, in which unit vectors are inside the ball")
         rings = [NO_RINGS] * len(clouds)

@@ -167,6 +167,35 @@ def test_a_fine_mesh_is_thinned(runs: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert any("162 vertices of 642" in text for text in Read(path).texts["p"])
 
 
+def test_of_a_comparison_so_many_times_as_are_asked_for(tmp_path: Path) -> None:
+    from meanfield.reports.densities import frames_of
+    from meanfield.results.comparison import StoredDensity
+
+    folder = RunFolder.create(tmp_path / "compared")
+    folder.write_run({"meanfield": "0.1.0", "kind": "compare"})
+    mesh = icosphere(1)
+    weights = np.full(mesh.n_vertices, 1.0 / mesh.n_vertices)
+    rho = np.ones((9, mesh.n_vertices))
+    StoredDensity(mesh, np.arange(9.0), rho, np.arange(9.0), weights).write(folder)
+    frames = frames_of(folder, 3)
+    assert frames is not None and len(frames.labels) == len(frames.values) == 3
+    assert frames.notes == ("3 of 9 times, those at which most happens",)
+
+
+def test_points_of_gaussians_are_no_tokens(runs: Path) -> None:
+    path = runs / "tokens" / "case.toml"
+    path.write_text(path.read_text("utf-8").replace('"particles"', '"gaussians"'), "utf-8")
+    read = Read(mf.report(runs / "tokens"))
+    assert "Gaussians in space" in read.texts["h3"] and "Tokens in space" not in read.texts["h3"]
+    assert read.row("points of the Gaussians") == "50"
+
+
+def test_of_a_result(runs: Path) -> None:
+    result = mf.load(runs / "tokens")
+    assert mf.report(result) == runs / "tokens" / "report.html"
+    mf.report([result, runs / "circle"], overwrite=True)
+
+
 def test_no_scene(runs: Path) -> None:
     read = Read(mf.report(runs / "sphere", scene=False))
     assert not read.data["scenes"] and len(read.data["charts"]) == 5
@@ -190,6 +219,18 @@ def test_clusters_at_the_last_time_and_at_all(runs: Path) -> None:
     assert "".join(last) in read.texts["tbody"]
     assert "clusters.csv, at all times (4 rows)" in read.texts["summary"]
     assert any("tclustermassspreadringcentre" in text for text in read.texts["thead"])
+
+
+def test_of_many_clusters_the_heaviest_are_shown(runs: Path) -> None:
+    rows = "\n".join(f"1.0,{c},{0.001 * c},0,0,0.6,-0.8" for c in range(1, 41))
+    (runs / "sphere" / "clusters.csv").write_text(f"t,cluster,mass,spread,ring,x1,x2\n{rows}\n")
+    read = Read(mf.report(runs / "sphere"))
+    shown = [text for text in read.texts["tbody"] if text.startswith("1400.04")]
+    assert len(shown) == 2
+    counts = [text.count("(0.6, −0.8)") for text in read.texts["tbody"]]
+    assert sorted(n for n in counts if n) == [16, 40]
+    assert "16 of 40, the heaviest." in read.texts["p"]
+    assert "clusters.csv, all of it (40 rows)" in read.texts["summary"]
 
 
 def test_long_tables_are_opened_on_wish(runs: Path) -> None:
