@@ -17,13 +17,22 @@ from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import cluster_colours
-from meanfield.geometry.sphere import Array
+from meanfield.geometry.mesh import icosphere
+from meanfield.geometry.sphere import Array, normalize
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
-from meanfield.scenes.views import vertex_weights
+from meanfield.scenes.views import (
+    RING_RADIUS,
+    colour_range,
+    gathered,
+    narrow,
+    vertex_weights,
+    view_direction,
+)
 
 __all__ = [
     "DensityReel",
+    "Gathered",
     "TokenReel",
     "density_reel",
     "open_density",
@@ -51,6 +60,20 @@ def some(count: int) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """Places on S^2 that hold much mass, see ``views.gathered``.
+
+    Attributes:
+        centres: unit vectors, (c, 3).
+        dots: log10 of the highest density there, (c,), of those too narrow for the mesh on which
+            the density is shown; nan: of the others.
+    """
+
+    centres: Array
+    dots: Array
+
+
+@dataclass(frozen=True)
 class DensityReel:
     """A density on one mesh at all times of a run.
 
@@ -74,13 +97,65 @@ class DensityReel:
     def at(self, t: float) -> Array:
         """log10 of the density at a time, (n,), not below 1e-6 of the uniform one."""
         k, later, part = _between(self.times, t)
+        if k == later or part == 0.0:
+            return self.read(k)
         return np.asarray((1.0 - part) * self.read(k) + part * self.read(later))
 
-    def weighed(self) -> tuple[Array, Array]:
-        """log10 of the density at some outputs and masses of the vertices, (k, n) each, on S^2."""
-        values = np.stack([self.read(k) for k in some(len(self.times))])
-        masses = vertex_weights(self.points, self.cells) * 10.0**values
-        return values, masses / masses.sum(axis=1, keepdims=True)
+    def gathered(self, t: float) -> Gathered:
+        """What is ringed at a time, on S^2; of a mesh that moves by its own points and masses."""
+        if not self.fields.moving:
+            mass = self._weights * 10.0 ** self.at(t)
+            centres = gathered(self.points, mass / mass.sum())
+            return Gathered(centres, np.full(len(centres), math.nan))
+        k, later, part = _between(self.times, t)
+        points, mass, values = self._carried(k)
+        if part > 0.0:
+            # Vertices keep their numbers, and almost always their masses.
+            ends = self._carried(later)
+            points = normalize((1.0 - part) * points + part * ends[0])
+            mass, values = (
+                (1.0 - part) * a + part * b for a, b in ((mass, ends[1]), (values, ends[2]))
+            )
+        centres = gathered(points, mass)
+        dots = np.full(len(centres), math.nan)
+        for i in np.flatnonzero(narrow(points, mass, centres)):
+            dots[i] = values[points @ centres[i] > math.cos(RING_RADIUS)].max()
+        return Gathered(centres, dots)
+
+    def seen(self) -> tuple[tuple[float, float], Array]:
+        """On S^2: limits of log10 of the density for all times, and where most mass is seen from.
+
+        Of a mesh that moves by its own points and masses: between those of the mesh on which the
+        density is shown a cluster may hide. No value counts for more than that of all mass at one
+        of n even vertices.
+        """
+        low, high, places, masses = math.inf, -math.inf, [], []
+        top = math.log10(len(self.fields.points))
+        for k in some(len(self.times)):
+            if self.fields.moving:
+                points, mass, values = self._carried(k)
+                weights = vertex_weights(points, self.fields.at(k).cells)
+                values = np.minimum(values, top)
+            else:
+                points, values, weights = self.points, self.read(k), self._weights
+                mass = weights * 10.0**values
+                mass = mass / mass.sum()
+            limits = colour_range(values[None], weights, mass[None])
+            low, high = min(low, limits[0]), max(high, limits[1])
+            places.append(points)
+            masses.append(mass)
+        held = np.concatenate(masses) / len(masses)
+        return (low, high), view_direction(np.concatenate(places), held[None])
+
+    @functools.cached_property
+    def _weights(self) -> Array:
+        return vertex_weights(self.points, self.cells)
+
+    def _carried(self, k: int) -> tuple[Array, Array, Array]:
+        """Where the vertices are at an output, their masses, and log10 of the density there."""
+        there = self.fields.at(k)
+        mass = there.read("mass", k)
+        return there.points, mass / mass.sum(), np.maximum(_log10(there, k), _FLOOR)
 
 
 def open_density(run: RunFolder) -> DensityReel:
@@ -100,8 +175,7 @@ def density_reel(fields: FieldSeries) -> DensityReel:
     Raises:
         InputError: there is none, or one for each position.
     """
-    name = next((name for name in ("log10_rho", "rho") if name in fields.names), None)
-    if name is None:
+    if _name_of_density(fields) is None:
         raise InputError(
             f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
             "'log10_rho' in output.fields"
@@ -109,31 +183,41 @@ def density_reel(fields: FieldSeries) -> DensityReel:
     if is_sliced(fields):
         raise InputError(f"{fields.path}: found a density for each position, expected one density")
 
-    def log10(there: FieldSeries, k: int) -> Array:
-        values = there.read(name, k)
-        return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
-
     if not fields.moving:
         mesh = fields.mesh
 
         @functools.lru_cache(maxsize=4)
         def fixed(k: int) -> Array:
-            return np.maximum(log10(fields, k), _FLOOR)
+            return np.maximum(_log10(fields, k), _FLOOR)
 
         return DensityReel(fields, mesh.points, mesh.cells, fixed)
-    # The places of the first output; on a curve, even ones: vertices gather where the density is.
-    points, cells = fields.mesh.points, fields.mesh.cells
+    # Even places, about as many as there are vertices: those gather where the density is.
     if fields.manifold.dimension == 1:
-        points = fields.manifold.evenly(720)
+        points, cells = fields.manifold.evenly(720), fields.mesh.cells
+    else:
+        even = icosphere(5 if len(fields.points) < 20_000 else 6)
+        points, cells = even.points, even.cells
 
     @functools.lru_cache(maxsize=4)
     def moving(k: int) -> Array:
         there = fields.at(k)
-        log_rho = math.log(10.0) * log10(there, k)
+        log_rho = math.log(10.0) * _log10(there, k)
         found = log_density_at(there.mesh, log_rho, there.read("mass", k), points)
         return np.maximum(found / math.log(10.0), _FLOOR)
 
     return DensityReel(fields, points, cells, moving)
+
+
+def _name_of_density(fields: FieldSeries) -> str | None:
+    return next((name for name in ("log10_rho", "rho") if name in fields.names), None)
+
+
+def _log10(there: FieldSeries, k: int) -> Array:
+    """log10 of the density at an output, at the vertices where they are then."""
+    name = _name_of_density(there)
+    assert name is not None
+    values = there.read(name, k)
+    return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from meanfield.geometry.sphere import Array, normalize
 from meanfield.results.formats import FieldSeries, TokenSeries
 from meanfield.results.outputs import step_at
 from meanfield.scenes import Look, Stage
-from meanfield.scenes.views import colour_range, gathered, vertex_weights, view_direction
+from meanfield.scenes.views import view_direction
 from meanfield.software import load_pyvista
 
 __all__ = ["BACKENDS", "view"]
@@ -160,19 +160,17 @@ def _filled(
 
 def _sphere(fields: FieldSeries, look: Look) -> tuple[Look, Array, Callable[[Stage, int], None]]:
     reel = density_reel(fields)
-    values, masses = reel.weighed()
-    weights = vertex_weights(reel.points, reel.cells)
-    if look.limits is None:
-        look = replace(look, limits=colour_range(values, weights, masses))
+    limits, toward = reel.seen()
+    look = replace(look, limits=look.limits or limits)
 
     def place(stage: Stage, k: int) -> None:
-        here = reel.read(k)
-        stage.density(reel.points, reel.cells, here)
-        mass = weights * 10.0**here
-        stage.rings(gathered(reel.points, mass / mass.sum()))
+        stage.density(reel.points, reel.cells, reel.read(k))
+        found = reel.gathered(float(reel.times[k]))
+        stage.rings(found.centres)
+        stage.dots(found.centres, found.dots)
         stage.graticule()
 
-    return look, view_direction(reel.points, masses), place
+    return look, toward, place
 
 
 def _curve(fields: FieldSeries, look: Look) -> tuple[Look, Array, Callable[[Stage, int], None]]:

@@ -21,9 +21,6 @@ from meanfield.scenes import Look, Stage
 from meanfield.scenes.views import (
     RING_MASS,
     RING_RADIUS,
-    colour_range,
-    gathered,
-    vertex_weights,
     view_direction,
 )
 
@@ -65,11 +62,8 @@ def sphere_frames(
     look = replace(film.look, size=(places.side, places.side))
     front, notes = np.array([0.0, 0.0, 1.0]), []
     if density is not None:
-        values, masses = density.weighed()
-        if look.limits is None:
-            weights = vertex_weights(density.points, density.cells)
-            look = replace(look, limits=colour_range(values, weights, masses))
-        front = view_direction(density.points, masses)
+        limits, front = density.seen()
+        look = replace(look, limits=look.limits or limits)
         notes.append(
             f"rings: more than {100 * RING_MASS:.0f} % of the mass within {RING_RADIUS} rad"
         )
@@ -110,10 +104,10 @@ def _between_note(what: str, outputs: int, frames: int) -> str:
 def _set(stage: Stage, density: DensityReel | None, tokens: TokenReel | None, t: float) -> None:
     """Put on the stage what is there at a time."""
     if density is not None:
-        values = density.at(t)
-        stage.density(density.points, density.cells, values)
-        mass = vertex_weights(density.points, density.cells) * 10.0**values
-        stage.rings(gathered(density.points, mass / mass.sum()))
+        stage.density(density.points, density.cells, density.at(t))
+        found = density.gathered(t)
+        stage.rings(found.centres)
+        stage.dots(found.centres, found.dots)
     if tokens is not None:
         points, colours = tokens.at(t)
         stage.tokens(points, colours if density is None else np.full(len(points), _OVER_DENSITY))

@@ -45,6 +45,7 @@ _FINE = 2
 _AMBIENT, _DIFFUSE = 0.87, 0.13  # sum 1: what faces the light has the colour of the map
 _ABOVE, _RAISED = 1.003, 1.02  # where lines run, and rings above the tokens, in radii
 _BELOW_RINGS = 1.017
+_DOT = 0.022  # radians, the radius of a dot
 _ARROWS = 500
 _LONGEST = 0.16  # of an arrow, in radii
 _TUBE = 0.035
@@ -260,6 +261,39 @@ class Stage:
             faces = np.concatenate([fan + n * (len(lines[0]) + 1) for n in range(len(inside))])
             caps = self._pv.PolyData.from_regular_faces(points, faces)
             self._add(f"rings {k}", caps, color=name, opacity=0.35, lighting=False)
+
+    def dots(self, centres: Array, values: Array) -> None:
+        """Dots in the colours of densities, where one is too narrow for the mesh that shows it.
+
+        Args:
+            centres: unit vectors, (c, 3).
+            values: log10 of the densities, (c,); nan: no dot.
+        """
+        low, high = self.limits or (0.0, 1.0)
+        shown = np.isfinite(values)
+        parts = np.clip((values[shown] - low) / (high - low), 0.0, 1.0)
+        import matplotlib
+
+        rgb = matplotlib.colormaps[self.look.cmap](parts, bytes=True)[:, :3]
+        dark = np.full_like(rgb, 0x30)
+        self._discs("dark dots", centres[shown], _BELOW_RINGS, 1.35 * _DOT, dark)
+        self._discs("dots", centres[shown], _RAISED, _DOT, rgb)
+
+    def _discs(
+        self, name: str, centres: Array, height: float, angle: float, rgb: NDArray[np.uint8]
+    ) -> None:
+        if not len(centres):
+            self.plotter.remove_actor(name, render=False)
+            return
+        rims = [height * ring(centre, angle).T for centre in centres]
+        points = np.concatenate([[height * c, *rim] for c, rim in zip(centres, rims, strict=True)])
+        each = len(rims[0]) + 1
+        around = np.arange(1, each - 1)
+        fan = np.stack([np.zeros_like(around), around, around + 1], axis=1)
+        faces = np.concatenate([fan + k * each for k in range(len(centres))])
+        discs = self._pv.PolyData.from_regular_faces(points, faces)
+        discs.point_data["rgb"] = np.repeat(rgb, each, axis=0)
+        self._add(name, discs, scalars="rgb", rgb=True, lighting=False)
 
     def graticule(self) -> None:
         """Parallels and meridians, each 30 degrees, of the third coordinate axis."""

@@ -250,12 +250,12 @@ def _boxes() -> _Boxes:
     return _Boxes(centres, first, smoother, tree)
 
 
-def ring(centre: Array) -> Array:
-    """Points (3, p) at the angle of the ring radius around a unit vector."""
+def ring(centre: Array, angle: float = RING_RADIUS) -> Array:
+    """Points (3, p) at an angle, that of the rings, around a unit vector."""
     right, up, toward = frame_towards(centre)
     s = np.linspace(0.0, 2.0 * np.pi, 61)
     around = np.outer(right, np.cos(s)) + np.outer(up, np.sin(s))
-    return np.asarray(math.cos(RING_RADIUS) * toward[:, None] + math.sin(RING_RADIUS) * around)
+    return np.asarray(math.cos(angle) * toward[:, None] + math.sin(angle) * around)
 
 
 def colour_range(values: Array, weights: Array, masses: Array) -> tuple[float, float]:

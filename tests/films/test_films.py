@@ -197,3 +197,34 @@ def test_a_film_that_is_interrupted_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         film(run, tmp_path / "film.mp4", SMALL, progress=False)
     assert not list(tmp_path.glob("film*"))
+
+
+def test_clusters_of_a_mesh_that_moves_are_where_its_vertices_are(tmp_path: Path) -> None:
+    """Three points between the places where the density is sampled: no sample meets them."""
+    ends = normalize(np.array([[0.3, 0.4, 0.9], [1.0, -0.2, 0.13], [-0.3, 1.0, -0.33]]))
+    nearest = np.argmax(SPHERE.points @ ends.T, axis=1)
+    parts = np.array([0.4, 0.35, 0.25])
+    mass = parts[nearest] / np.bincount(nearest)[nearest]
+    run = folder(tmp_path / "moving")
+    with FieldWriter(
+        run.fields_path, SPHERE, names={"log10_rho": 1, "mass": 1}, moving=True
+    ) as file:
+        for t in (0.0, 1.0, 2.0):
+            part = 0.9999 * min(t, 1.0)
+            x = normalize((1.0 - part) * SPHERE.points + part * ends[nearest])
+            there = Mesh("sphere", 3, x, SPHERE.cells)
+            values = np.full(len(x), 6.0 * min(t, 1.0))
+            file.write(t, {"log10_rho": values, "mass": mass}, there)
+    reel = open_density(run)
+    for t in (1.0, 1.5, 2.0):
+        found = reel.gathered(t)
+        np.testing.assert_allclose(found.centres, ends, atol=1e-3)
+        np.testing.assert_allclose(found.dots, 6.0, atol=1e-6)
+        there = reel.fields.at(2)
+        held = there.read("mass", 2)
+        inside = there.points @ found.centres.T > np.cos(0.1)
+        np.testing.assert_allclose(held @ inside, parts, atol=1e-6)
+    assert not len(reel.gathered(0.0).centres)
+    (low, high), front = reel.seen()
+    assert -2.0 <= low <= 0.0 and 2.5 <= high <= 3.5  # all in one of 642: 2.8
+    assert np.abs(ends @ front).min() > 0.2
