@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
@@ -37,12 +36,11 @@ class ByHand:
         surface: tuple[Array, NDArray[np.int64]],
         values: Array,
         toward: Array,
-        rings: Sequence[Array],
     ) -> None:
         """See ``globe.Painter``."""
         frame = frame_towards(toward)
         images = hemisphere_images(surface[0], values, frame)
-        for ax, image, centres in zip(axes, images, rings, strict=True):
+        for ax, image in zip(axes, images, strict=True):
             shown = ax.imshow(
                 image,
                 extent=(-1.0, 1.0, -1.0, 1.0),
@@ -55,7 +53,6 @@ class ByHand:
             shown.set_clip_path(Circle((0.0, 0.0), 1.0, transform=ax.transData))
             for line in _graticule(frame):
                 ax.plot(line[0], line[1], color="white", linewidth=0.4, alpha=0.28)
-            _rings(ax, frame, centres, "white")
 
     def tokens(
         self,
@@ -97,16 +94,9 @@ class ByHand:
             if colour >= 0 and np.any(np.isfinite(line)):
                 seen = line[:, np.isfinite(line[0])]
                 ax.fill(*seen, color=CLUSTER_COLOURS[colour], alpha=0.35, linewidth=0.0, zorder=1)
-        _rings(ax, frame, rings[0], "0.15")
-
-
-def _rings(ax: Axes, frame: Array, centres: Array, colour: str) -> None:
-    for centre in centres:
-        line = visible(frame @ ring(centre))
-        # With a dark rim: what is ringed may be bright, and around it is light grey.
-        rim = [withStroke(linewidth=1.8, foreground="0.2", alpha=0.8)] if colour == "white" else []
-        ax.plot(line[0], line[1], color=colour, linewidth=0.7, alpha=0.9, zorder=3,
-            path_effects=rim)  # fmt: skip
+        for centre in rings[0]:
+            line = visible(frame @ ring(centre))
+            ax.plot(line[0], line[1], color="0.15", linewidth=0.7, alpha=0.9, zorder=3)
 
 
 def hemisphere_images(points: Array, values: Array, frame: Array, pixels: int = 300) -> Array:

@@ -84,7 +84,10 @@ def plot_density(run: RunFolder) -> Path:
     times = [float(fields.times[k]) for k in steps]
     with drawing():
         if fields.manifold.dimension == 2:
-            figure = _draw_sphere(fields, *at_rest(fields, name, steps), times)
+            shown = globe.Densities.of(
+                fields.points, fields.cells, *at_rest(fields, name, steps), _held(fields, steps)
+            )
+            figure = _draw_sphere(shown, times)
         else:
             figure = _draw_profile(fields, name, steps)
         headline(figure, title_of(run), parameters_of(run))
@@ -121,11 +124,17 @@ def at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array
     return values, masses / masses.sum(axis=1, keepdims=True)
 
 
-def _draw_sphere(
-    fields: FieldSeries, values: Array, masses: Array, times: Sequence[float]
-) -> Figure:
-    """Rows: the two hemispheres; columns: times. ``values`` (k, n) is log10 of the density."""
-    shown = globe.Densities.of(fields.points, fields.cells, values, masses)
+def _held(fields: FieldSeries, steps: Sequence[int]) -> list[tuple[Array, Array]] | None:
+    """Vertices of a mesh that moves, and their masses (sum 1), at steps; None: it stays."""
+    if not fields.moving:
+        return None
+    states = (fields.at(k) for k in steps)
+    held = [(there.points, there.read("mass", k)) for there, k in zip(states, steps, strict=True)]
+    return [(points, mass / mass.sum()) for points, mass in held]
+
+
+def _draw_sphere(shown: globe.Densities, times: Sequence[float]) -> Figure:
+    """Rows: the two hemispheres; columns: times."""
     figure = globe.globes(1.55 * len(times) + 1.25, 3.6)
     axes = figure.subplots(2, len(times), squeeze=False)
     sides = ("front", "back"), (shown.front, -shown.front)
@@ -135,7 +144,7 @@ def _draw_sphere(
             globe.label_view(row[0], side, toward)
     for ax, t in zip(axes[0], times, strict=True):
         ax.set_title(f"$t = {number(t)}$", pad=3)
-    footnote(figure, globe.ring_note(shown.rings), globe.painter_note())
+    footnote(figure, *shown.notes(), globe.painter_note())
     shown.colour_bar(figure, axes)
     return figure
 

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from meanfield.analysis.evaluate import log_density_at
 from meanfield.figures.density import at_rest, has_density, log10_density, name_of_density
-from meanfield.figures.maps import Maps, colour_bar, gathered, interpolated, panels
+from meanfield.figures.maps import Maps, colour_bar, interpolated, panels
+from meanfield.figures.marks import gathered, grey_note, ring_note
 from meanfield.figures.moments import steps_to_show
 from meanfield.figures.options import asked
 from meanfield.figures.reading import parameters_of, title_of
@@ -28,14 +29,13 @@ from meanfield.figures.style import (
     footnote,
     headline,
     number,
-    percent,
     save,
     shades,
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
-from meanfield.scenes.views import RING_MASS, RING_RADIUS, colour_range, vertex_weights
+from meanfield.scenes.views import colour_range, vertex_weights
 
 __all__ = ["has_map", "plot_linear", "plot_log_map"]
 
@@ -105,12 +105,8 @@ def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
             shown.draw_rings(ax, found, colours)
             shown.finish(ax, float(fields.times[k]), "white")
             ringed = ringed or bool(found)
-        note = f"rings: more than {percent(RING_MASS)} of the mass within "
-        note += f"{RING_RADIUS} rad"
-        footnote(
-            figure, shown.note(), note if ringed else "",
-            f"grey: density below $10^{{{low:g}}}$" if least and logarithmic else "",
-        )  # fmt: skip
+        grey = grey_note(float(values.min()), low) if logarithmic else ""
+        footnote(figure, shown.note(), ring_note(ringed), grey)
         label = f"density (uniform: {'0' if logarithmic else '1'})"
         ends = ("min" if least and logarithmic else "") + ("max" if most else "")
         log = r"$\log_{10}$ " if logarithmic else ""

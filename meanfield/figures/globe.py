@@ -22,7 +22,8 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from meanfield.figures.byhand import ByHand
+from meanfield.figures.byhand import ByHand, visible
+from meanfield.figures.marks import Gathered, Mark, draw_marks, gathered, grey_note, ring_note
 from meanfield.figures.options import asked
 from meanfield.figures.style import CLUSTER_MASS, density_colours, percent
 from meanfield.figures.style import points as letters
@@ -31,10 +32,10 @@ from meanfield.scenes.look import Look
 from meanfield.scenes.opengl import why_not
 from meanfield.scenes.stage import MARGIN, TOKENS_SHOWN, Stage
 from meanfield.scenes.views import (
-    RING_MASS,
     RING_RADIUS,
     colour_range,
-    gathered,
+    frame_towards,
+    ring,
     vertex_weights,
     view_direction,
 )
@@ -50,11 +51,12 @@ __all__ = [
     "label_view",
     "painter",
     "painter_note",
-    "ring_note",
     "token_notes",
 ]
 
 _PIXELS = 460  # of a rendered view: about two for one of its panel
+_OVAL = (1.15, 1.15)  # half axes of what per cents may cover of a view
+_ROOM = (0.5, 0.22)  # of one, in radii
 
 
 class Painter(Protocol):
@@ -66,7 +68,6 @@ class Painter(Protocol):
         surface: tuple[Array, NDArray[np.int64]],
         values: Array,
         toward: Array,
-        rings: Sequence[Array],
     ) -> None:
         """Draw densities, each in one of the axes, from one side.
 
@@ -75,7 +76,6 @@ class Painter(Protocol):
             surface: vertices (n, 3) and triangles (m, 3).
             values: log10 of the densities, (k, n).
             toward: unit vector towards the viewer.
-            rings: for each the centres of its rings, (c, 3).
         """
 
     def tokens(
@@ -119,13 +119,11 @@ class _Rendered:
         surface: tuple[Array, NDArray[np.int64]],
         values: Array,
         toward: Array,
-        rings: Sequence[Array],
     ) -> None:
         stage = self._stage("densities")
-        for ax, row, centres in zip(axes, values, rings, strict=True):
+        for ax, row in zip(axes, values, strict=True):
             stage.density(*surface, row)
             stage.graticule()
-            stage.rings(centres)
             _show(ax, stage.image(toward))
 
     def tokens(
@@ -155,7 +153,7 @@ def painter(norm: Normalize | None = None) -> Iterator[Painter]:
         norm: range of the colours of densities; None: there are only tokens.
     """
     if why_not():
-        yield ByHand(norm, density_colours(black=True))
+        yield ByHand(norm, density_colours())
         return
     with ExitStack() as stack:
         yield _Rendered(norm, stack)
@@ -192,7 +190,7 @@ class Densities:
         values: log10 of each density, (k, n).
         front: unit vector towards the viewer of the front side.
         norm: range of the colours.
-        rings: for each density the centres of its rings, (c, 3).
+        gathered: what is ringed of each density.
     """
 
     points: Array
@@ -200,23 +198,50 @@ class Densities:
     values: Array
     front: Array
     norm: Normalize
-    rings: list[Array]
+    gathered: list[list[Gathered]]
 
     @classmethod
-    def of(cls, points: Array, cells: NDArray[np.int64], values: Array, masses: Array) -> Densities:
-        """Choose viewpoint, colours and rings; ``masses`` (k, n) at the vertices, rows sum to 1."""
+    def of(
+        cls,
+        points: Array,
+        cells: NDArray[np.int64],
+        values: Array,
+        masses: Array,
+        held: Sequence[tuple[Array, Array]] | None = None,
+    ) -> Densities:
+        """Choose viewpoint, colours and rings.
+
+        Args:
+            points, cells, values: see the class.
+            masses: at the vertices, (k, n), rows sum to 1.
+            held: for each density places (m, 3) and the masses there (m,), sum 1, that are ringed;
+                None: those of the vertices.
+        """
         limits = asked().limits or colour_range(values, vertex_weights(points, cells), masses)
         norm = Normalize(*limits)
-        rings = [gathered(points, mass) for mass in masses]
-        return cls(points, cells, values, front_of(points, masses), norm, rings)
+        found = []
+        for k, row in enumerate(values):
+            where, mass = (points, masses[k]) if held is None else held[k]
+            # A dot of 5 % of the mass is beyond the colours, whatever the vertices near it hold.
+            shades = np.asarray(norm(row)) if held is None else np.ones(len(where))
+            found.append(gathered(where, mass, shades))
+        return cls(points, cells, values, front_of(points, masses), norm, found)
 
     def draw(self, by: Painter, axes: Sequence[Axes] | NDArray[Any], toward: Array) -> None:
         """Draw the view from one side, each density in one of the axes."""
         # Voids are cut before they are interpolated: between 1 and 1e-300 all of an edge is void.
         values = np.maximum(self.values, self.norm.vmin - 0.5)
-        by.densities(list(axes), (self.points, self.cells), values, toward, self.rings)
-        for ax in axes:
+        by.densities(list(axes), (self.points, self.cells), values, toward)
+        frame, colours = frame_towards(toward), density_colours()
+        for ax, found in zip(axes, self.gathered, strict=True):
+            marks = [_mark(one, frame) for one in found]
+            draw_marks(ax, marks, colours, _OVAL, (_ROOM[0] * letters(1.0), _ROOM[1] * letters(1)))
             finish_disc(ax)
+
+    def notes(self) -> tuple[str, str]:
+        """What the reader must know of rings, and of grey; empty if nothing."""
+        grey = grey_note(float(self.values.min()), float(self.norm.vmin))
+        return ring_note(any(self.gathered)), grey
 
     def colour_bar(self, figure: Figure, axes: NDArray[Any]) -> None:
         """Put the scale of the densities beside their panels."""
@@ -224,7 +249,7 @@ class Densities:
             "max" if self.values.max() > self.norm.vmax else ""
         )
         bar = figure.colorbar(
-            ScalarMappable(self.norm, density_colours(black=True)),
+            ScalarMappable(self.norm, density_colours()),
             ax=axes,
             extend={"": "neither", "min": "min", "max": "max", "minmax": "both"}[extend],
             shrink=0.82,
@@ -235,6 +260,12 @@ class Densities:
         bar.outline.set_linewidth(0.5)
         bar.locator = MaxNLocator(6, steps=[1, 2, 5, 10])
         bar.update_ticks()
+
+
+def _mark(one: Gathered, frame: Array) -> Mark:
+    """Where marks are seen in an orthographic view."""
+    x, y, toward = (float(c) for c in frame @ one.centre)
+    return Mark(one, visible(frame @ ring(one.centre)).T, (x, y) if toward > 0.0 else None)
 
 
 def draw_tokens(
@@ -288,12 +319,6 @@ def label_row(ax: Axes, text: str) -> None:
         -1.1, 0.0, text, rotation=90, ha="right", va="center", multialignment="center",
         fontsize=letters(7.5),
     )  # fmt: skip
-
-
-def ring_note(rings: Sequence[Array]) -> str:
-    """What the reader of panels with these rings must know; empty if there is none."""
-    words = f"rings: more than {percent(RING_MASS)} of the mass within {RING_RADIUS} rad"
-    return words if any(len(centres) for centres in rings) else ""
 
 
 def token_notes(n: int, colours: Sequence[NDArray[np.int64]]) -> tuple[str, str]:

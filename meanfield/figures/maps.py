@@ -17,25 +17,23 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from meanfield.figures import globe
+from meanfield.figures.marks import Gathered, Mark, draw_marks
 from meanfield.figures.options import asked
 from meanfield.figures.projections import MAPS, SphereMap, best_frame, frame_with_up
-from meanfield.figures.style import density_colours, number, percent
+from meanfield.figures.style import density_colours, number
 from meanfield.figures.style import points as letters
-from meanfield.geometry.sphere import Array, geodesic_distance
-from meanfield.scenes.views import RING_RADIUS, spread_points
-from meanfield.scenes.views import gathered as ringed_in
+from meanfield.geometry.sphere import Array
 from meanfield.scenes.views import ring as ring_round
+from meanfield.scenes.views import spread_points
 
-__all__ = ["Gathered", "Maps", "colour_bar", "gathered", "interpolated", "panels"]
+__all__ = ["Maps", "colour_bar", "interpolated", "panels"]
 
 _PIXELS = 720  # of the width of a panel: twice as many as are shown, so that edges are smooth
-_NARROW = 0.02  # radians: what is gathered in less is a dot of no more than a pixel
 _MANY = 100_000  # vertices from which on the nearest one is within a pixel
 _EXTEND = {"": "neither", "min": "min", "max": "max", "minmax": "both"}
 
@@ -147,76 +145,11 @@ class Maps:
         ax.set_title(f"$t = {number(t)}$", pad=3)
 
     def draw_rings(self, ax: Axes, gathered: Sequence[Gathered], dots: Colormap) -> None:
-        """Rings round what is gathered, each with its part of the mass beside it.
-
-        A narrow cluster has a dot in the last colour of its map, since it may be in no pixel.
-        """
-        dark = [withStroke(linewidth=2.0, foreground="black", alpha=0.6)]
-        ink, halo = ("white", "black") if asked().style == "dark" else ("black", "white")
-        light = [withStroke(linewidth=1.6, foreground=halo, alpha=0.85)]
-        taken = [tuple(self.on.places(one.centre[None], self.frame)[0]) for one in gathered]
+        """Rings round what is gathered, with per cents: see ``marks.draw_marks``."""
+        marks = []
         for one in gathered:
-            ring = self.on.line(ring_round(one.centre).T, self.frame)
-            ax.plot(ring[:, 0], ring[:, 1], color="white", linewidth=0.9, zorder=3,
-                path_effects=dark)  # fmt: skip
             x, y = self.on.places(one.centre[None], self.frame)[0]
-            if one.spread < _NARROW:
-                ax.plot([x], [y], "o", markersize=2.2, color=dots(one.peak), zorder=3.5,
-                    markeredgecolor="black", markeredgewidth=0.3)  # fmt: skip
-            place = _free((x, y), taken, self.on.half)
-            if place is not None:
-                taken.append(place)
-                ax.text(
-                    *place, percent(one.mass), fontsize=letters(7.0), color=ink, ha="center",
-                    va="center", zorder=5, path_effects=light,
-                )  # fmt: skip
-
-
-def _free(
-    at: tuple[float, float], taken: Sequence[tuple[float, ...]], half: tuple[float, float]
-) -> tuple[float, float] | None:
-    """The nearest place beside a point for a few letters that hits none of the others."""
-    wide, high = (0.27 * half[0] * letters(1.0), 0.2 * half[1] * letters(1.0))
-    steps = ((0.8, 0.0), (-0.8, 0.0), (0.0, 1.25), (0.0, -1.25), (0.8, 1.0), (-0.8, 1.0),
-             (0.8, -1.0), (-0.8, -1.0))  # fmt: skip
-    for dx, dy in steps:
-        x, y = at[0] + dx * wide, at[1] + dy * high
-        inside = math.hypot((abs(x) + 0.4 * wide) / half[0], (abs(y) + 0.4 * high) / half[1]) < 1.0
-        clear = all(abs(x - u) > 0.75 * wide or abs(y - v) > high for u, v in taken)
-        if inside and clear:
-            return x, y
-    return None
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """What lies within a ring.
-
-    Attributes:
-        centre: unit vector, (3,).
-        mass: of all mass.
-        spread: root of the mean squared angle to the centre, radians.
-        peak: where in the range of colours its highest value is, 0 to 1 and above.
-    """
-
-    centre: Array
-    mass: float
-    spread: float
-    peak: float
-
-
-def gathered(points: Array, mass: Array, shades: Array) -> list[Gathered]:
-    """What is ringed (see ``views.gathered``) of a mass (n,) at unit vectors (n, 3).
-
-    Args:
-        points, mass: of the vertices.
-        shades: values at them in the range of colours, (n,).
-    """
-    result = []
-    for centre in ringed_in(points, mass):
-        inside = points @ centre > math.cos(RING_RADIUS)
-        angles = geodesic_distance(points[inside], centre)
-        part = float(mass[inside].sum())
-        spread = math.sqrt(float(mass[inside] @ angles**2) / part)
-        result.append(Gathered(centre, part, spread, float(np.clip(shades[inside].max(), 0, 1))))
-    return result
+            line = self.on.line(ring_round(one.centre).T, self.frame)
+            marks.append(Mark(one, line, (float(x), float(y))))
+        a, b = self.on.half
+        draw_marks(ax, marks, dots, (a, b), (0.27 * a * letters(1.0), 0.2 * b * letters(1.0)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -110,7 +111,7 @@ def _lasting(t: Array, clusters: Array) -> Array:
     """The numbers with those before in place of what lasts too short; the last one may go on."""
     starts = np.flatnonzero(np.diff(clusters, prepend=np.nan) != 0.0)
     result = clusters.copy()
-    for first, end in zip(starts[1:-1], starts[2:], strict=True):
+    for first, end in pairwise(starts[1:]):
         if t[end] - t[first] < _BRIEF * (t[end] - t[0]):
             result[first:end] = result[first - 1]
     return result

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from meanfield.dynamics.clusters import cluster_labels
 from meanfield.figures import globe
+from meanfield.figures.marks import ring_note
 from meanfield.figures.moments import nearest_steps
 from meanfield.figures.options import asked
 from meanfield.figures.reading import parameters_of, title_of
@@ -156,14 +157,19 @@ def _globes_side_by_side(
     with globe.painter(shown.norm) as by:
         for toward, upper, lower in zip(sides, axes[::2], axes[1::2], strict=True):
             shown.draw(by, upper, toward)
-            for ax, (x, mass, colour, rings) in zip(lower, clouds, strict=True):
-                globe.draw_tokens(by, ax, x, mass, colour, toward, rings)
+            for ax, (x, mass, colour, centres) in zip(lower, clouds, strict=True):
+                globe.draw_tokens(by, ax, x, mass, colour, toward, centres)
             globe.label_view(upper[0], "density", toward)
             globe.label_row(lower[0], f"{len(tokens[0])} particles,\nsame view")
     for ax, t in zip(axes[0], times, strict=True):
         ax.set_title(f"$t = {number(t)}$", pad=3)
     told = globe.token_notes(len(tokens[0]), () if labels is None else colours)
-    notes = *told, globe.ring_note([*shown.rings, *gathered]), globe.painter_note()
+    notes = (
+        *told,
+        ring_note(any(shown.gathered) or any(len(rings) for rings in gathered)),
+        shown.notes()[1],
+        globe.painter_note(),
+    )
     footnote(figure, *notes)
     shown.colour_bar(figure, axes)
     return figure

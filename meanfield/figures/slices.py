@@ -157,6 +157,6 @@ def _draw_spheres(fields: FieldSeries, steps: Sequence[int]) -> Figure:
         )  # fmt: skip
     for ax, k in zip(axes[0], steps, strict=True):
         ax.set_title(f"$t = {number(float(fields.times[k]))}$", pad=3)
-    footnote(figure, globe.ring_note(shown.rings), globe.painter_note())
+    footnote(figure, *shown.notes(), globe.painter_note())
     shown.colour_bar(figure, axes)
     return figure

@@ -15,6 +15,7 @@ from meanfield.figures.density import (
     log10_density,
     name_of_density,
 )
+from meanfield.figures.marks import grey_note
 from meanfield.figures.options import asked
 from meanfield.figures.reading import parameters_of, time_scale, title_of
 from meanfield.figures.style import (
@@ -87,8 +88,7 @@ def plot_spacetime(run: RunFolder) -> Path:
         bar.locator = MaxNLocator(6, steps=[1, 2, 5, 10])
         bar.update_ticks()
         bar.set_label(r"$\log_{10}$ density relative to uniform")
-        grey = f"grey: density below $10^{{{low:g}}}$" if below else ""
-        footnote(figure, note, grey)
+        footnote(figure, note, grey_note(float(values.min()), low))
         headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("spacetime.png"))
 

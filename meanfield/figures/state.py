@@ -116,4 +116,4 @@ def _draw_sphere(points: Array, cells: NDArray[np.int64], log_rho: Array) -> tup
             shown.draw(by, [ax], view)
             globe.label_view(ax, side, view)
     shown.colour_bar(figure, axes)
-    return figure, "; ".join(filter(None, (globe.ring_note(shown.rings), globe.painter_note())))
+    return figure, "; ".join(filter(None, (*shown.notes(), globe.painter_note())))

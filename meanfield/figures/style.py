@@ -19,7 +19,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
@@ -140,19 +140,13 @@ def shades(count: int) -> Array:
     return np.asarray(matplotlib.colormaps["viridis"](np.linspace(*ends, count)))
 
 
-def density_colours(*, lowest: bool = True, black: bool = False) -> Colormap:
-    """Colours of densities: those asked for, or magma, of which ``black`` is the lowest or none.
+def density_colours(*, lowest: bool = True) -> Colormap:
+    """Colours of densities: those asked for, or magma, as scenes and films have it.
 
     ``lowest``: below their range is grey, which tells what is nearly empty.
     """
-    named = asked().cmap
-    if (
-        named is None and not black
-    ):  # from violet on: 128 steps look as smooth as 256 and take less space
-        table = matplotlib.colormaps["magma"](np.linspace(0.12, 1.0, 128))
-        chosen: Colormap = ListedColormap(table, "magma from violet on")
-    else:
-        chosen = matplotlib.colormaps[named or "magma"].resampled(128)
+    # 128 steps look as smooth as 256 and take less space.
+    chosen = matplotlib.colormaps[asked().cmap or "magma"].resampled(128)
     empty = "0.3" if asked().style == "dark" else "0.82"
     return chosen.with_extremes(under=empty) if lowest else chosen
 

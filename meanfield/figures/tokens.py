@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from meanfield.errors import InputError
 from meanfield.figures import globe
+from meanfield.figures.marks import ring_note
 from meanfield.figures.moments import steps_to_show
 from meanfield.figures.reading import case_table, parameters_of, time_scale, title_of
 from meanfield.figures.style import (
@@ -102,7 +103,7 @@ def _draw_sphere_tokens(tokens: TokenSeries, steps: Sequence[int]) -> Figure:
     for ax, k in zip(axes[0], steps, strict=True):
         ax.set_title(f"$t = {number(float(tokens.times[k]))}$", pad=3)
     notes = globe.token_notes(tokens.n, colours)
-    footnote(figure, *notes, globe.ring_note(gathered), globe.painter_note())
+    footnote(figure, *notes, ring_note(any(len(rings) for rings in gathered)), globe.painter_note())
     return figure
 
 

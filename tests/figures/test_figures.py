@@ -137,12 +137,19 @@ def test_rings_are_drawn_and_explained_only_where_needed(
     panels = [ax for ax in figures[0].axes if ax.images]
     rings = [
         sum(
-            line.get_linewidth() == 0.7 and np.isfinite(line.get_xdata()).any() for line in ax.lines
+            line.get_color() == "white"
+            and line.get_linewidth() == 0.9
+            and np.isfinite(line.get_xdata()).any()
+            for line in ax.lines
         )
         for ax in panels
     ]
     assert rings[0] == rings[2] == 0
     assert rings[1] + rings[3] == 3
+    # Each with its part of the mass, on the side on which it is; grey is explained, too.
+    told = [text.get_text() for ax in panels for text in ax.texts if "%" in text.get_text()]
+    assert len(told) == 3 and 85 < sum(int(text.split("\N{THIN SPACE}")[0]) for text in told) < 102
+    assert "grey: density below" in figures[0].get_supxlabel()
     assert ["rings" in figure.get_supxlabel() for figure in figures] == [True, False]
 
 
