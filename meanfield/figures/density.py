@@ -31,7 +31,8 @@ from meanfield.figures.style import (
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.results.formats import FieldSeries
+from meanfield.results.outputs import known_fields
 from meanfield.scenes.views import vertex_weights
 
 __all__ = [
@@ -48,7 +49,7 @@ def has_density(run: RunFolder) -> bool:
     """Whether there are fields with a density and a step; slices have a figure of their own."""
     if not run.fields_path.is_file():
         return False
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     return len(fields.times) > 0 and name_of_density(fields) is not None and not is_sliced(fields)
 
 
@@ -71,7 +72,7 @@ def plot_density(run: RunFolder) -> Path:
     Raises:
         InputError: if the folder has no fields, no step, or neither ``rho`` nor ``log10_rho``.
     """
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     if not len(fields.times):
         raise InputError(f"{fields.path} has no steps: the run did not get to its first output")
     name = name_of_density(fields)

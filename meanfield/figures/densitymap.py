@@ -34,7 +34,8 @@ from meanfield.figures.style import (
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.results.formats import FieldSeries
+from meanfield.results.outputs import known_fields
 from meanfield.scenes.views import colour_range, vertex_weights
 
 __all__ = ["has_map", "plot_linear", "plot_log_map"]
@@ -46,7 +47,7 @@ _COARSE = 3  # times fewer pixels of a mesh that moves: finding their cells take
 
 def has_map(run: RunFolder) -> bool:
     """Whether there is a density on S^2."""
-    return has_density(run) and read_fields(run.fields_path).manifold.dimension == 2
+    return has_density(run) and known_fields(run).manifold.dimension == 2
 
 
 def plot_log_map(run: RunFolder) -> Path:
@@ -68,7 +69,7 @@ def plot_linear(run: RunFolder) -> Path:
     """
     if has_map(run):
         return _plot_map(run, logarithmic=False)
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     with drawing():
         figure = _draw_curves(fields, steps_to_show(run, fields.times))
         headline(figure, title_of(run), parameters_of(run))
@@ -76,7 +77,7 @@ def plot_linear(run: RunFolder) -> Path:
 
 
 def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     name = name_of_density(fields)
     assert name is not None
     steps = steps_to_show(run, fields.times, _PANELS)

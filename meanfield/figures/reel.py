@@ -20,7 +20,8 @@ from meanfield.figures.style import cluster_colours
 from meanfield.geometry.mesh import icosphere
 from meanfield.geometry.sphere import Array, normalize
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.results.formats import FieldSeries, TokenSeries, read_tokens_file
+from meanfield.results.outputs import known_fields
 from meanfield.scenes.views import (
     RING_RADIUS,
     colour_range,
@@ -164,7 +165,7 @@ def open_density(run: RunFolder) -> DensityReel:
     Raises:
         InputError: there is none, or not at two times, or one for each position.
     """
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     _refuse_still(fields.times, run)
     return density_reel(fields)
 

@@ -31,7 +31,8 @@ from meanfield.figures.style import (
 from meanfield.geometry.manifolds import Manifold, of_vectors
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import TokenSeries, read_fields, read_tokens_file
+from meanfield.results.formats import TokenSeries, read_tokens_file
+from meanfield.results.outputs import known_fields
 
 __all__ = ["has_spacetime", "plot_spacetime"]
 
@@ -44,7 +45,7 @@ _LIMITS = (-2.0, 4.0)  # of the colours, unless the density spans less
 def has_spacetime(run: RunFolder) -> bool:
     """Whether there is a density on the circle or a zonal one, or tokens on it, at two times."""
     if has_density(run):
-        fields = read_fields(run.fields_path)
+        fields = known_fields(run)
         return fields.manifold.dimension == 1 and len(fields.times) > 1
     if not run.particles_path.is_file():
         return False
@@ -106,7 +107,7 @@ def _chosen(count: int) -> Array:
 
 def _density(run: RunFolder) -> tuple[Array, Array, Array, Manifold]:
     """Times (k,), edges of angles (m + 1,), log10 of the density (k, m), geometry."""
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     on, name = fields.manifold, name_of_density(fields)
     assert name is not None
     edges = np.linspace(*on.span, _ANGLES + 1)

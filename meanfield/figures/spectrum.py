@@ -21,7 +21,8 @@ from meanfield.geometry.manifolds import of_vectors
 from meanfield.geometry.manifolds.transforms import Harmonics
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.results.formats import FieldSeries, TokenSeries, read_tokens_file
+from meanfield.results.outputs import known_fields
 
 __all__ = ["density_power", "has_spectrum", "plot_spectrum", "token_power"]
 
@@ -55,7 +56,7 @@ def plot_spectrum(run: RunFolder) -> Path:
         figure = Figure(figsize=(5.4, 3.3), layout="constrained")
         ax = figure.subplots()
         if tokens is None:
-            fields = read_fields(run.fields_path)
+            fields = known_fields(run)
             times, steps = fields.times, steps_to_show(run, fields.times)
             harmonics = _harmonics_of(fields)
             rows = [density_power(fields, k, harmonics) for k in steps]

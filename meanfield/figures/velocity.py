@@ -33,7 +33,8 @@ from meanfield.figures.style import (
 )
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.results.formats import FieldSeries
+from meanfield.results.outputs import known_fields
 from meanfield.scenes.views import spread_points
 
 __all__ = ["has_velocity", "plot_velocity"]
@@ -45,7 +46,7 @@ _LENGTH = 0.24  # of the longest arrow, where the map keeps lengths
 
 def has_velocity(run: RunFolder) -> bool:
     """Whether there are fields with a density, a velocity and a step."""
-    return has_density(run) and "velocity" in read_fields(run.fields_path).names
+    return has_density(run) and "velocity" in known_fields(run).names
 
 
 def plot_velocity(run: RunFolder) -> Path:
@@ -57,7 +58,7 @@ def plot_velocity(run: RunFolder) -> Path:
     Returns:
         The file made.
     """
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     steps = steps_to_show(run, fields.times)
     with drawing():
         if fields.manifold.dimension == 2:

@@ -23,7 +23,8 @@ from meanfield.figures.style import CLUSTER_COLOURS, cluster_colours
 from meanfield.geometry.sphere import Array, normalize
 from meanfield.paraview.body import BODY
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
+from meanfield.results.formats import FieldSeries, TokenSeries, read_tokens_file
+from meanfield.results.outputs import known_fields
 from meanfield.scenes import views
 from meanfield.software import package_version
 from meanfield.whole import write_text
@@ -120,7 +121,7 @@ def state_script(run: RunFolder, place: Path, beside: RunFolder | None = None) -
     """The text of the script, for the folder ``place``; ``beside``: see ``write_state``."""
     density = tokens = None
     if run.fields_path.is_file():
-        fields = read_fields(run.fields_path)
+        fields = known_fields(run)
         if beside is not None and beside.particles_path.is_file():
             _refuse_apart(fields, read_tokens_file(beside.particles_path))
         density, camera = _density(fields, place)

@@ -23,7 +23,8 @@ from meanfield.geometry.sphere import Array
 from meanfield.reports.rings import Rings, rings_of
 from meanfield.results.comparison import StoredDensity
 from meanfield.results.folder import RunFolder
-from meanfield.results.formats import FieldSeries, read_fields
+from meanfield.results.formats import FieldSeries
+from meanfield.results.outputs import known_fields
 from meanfield.scenes import views
 
 __all__ = ["Frames", "frames_of"]
@@ -79,7 +80,7 @@ def frames_of(run: RunFolder, most: int) -> Frames | None:
         return _of_state(run.path / "density.vtu")
     if not run.fields_path.is_file():
         return None
-    fields = read_fields(run.fields_path)
+    fields = known_fields(run)
     name = next((n for n in ("log10_rho", "rho") if n in fields.names), None)
     if name is None or not len(fields.times) or is_sliced(fields):
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries, read_fields, read_tokens_file
 
-__all__ = ["OutputFields", "outputs_in", "places_on", "slices_at", "step_at"]
+__all__ = ["OutputFields", "known_fields", "outputs_in", "places_on", "slices_at", "step_at"]
 
 _SAME = 1e-9  # relative difference of times that are the same
 _LARGEST_LOG = 700.0  # of a density that is a double
@@ -68,6 +69,19 @@ def outputs_in(folder: RunFolder, asked: str) -> FieldSeries | TokenSeries:
         f"{asked}: {folder.path} has no fields and no tokens: a run with output.fields, or one "
         "of tokens, expected"
     )
+
+
+def known_fields(run: RunFolder) -> FieldSeries:
+    """The fields of a run, for pictures: without the times from which on rho is not known (nan).
+
+    Raises:
+        InputError: there is no such file, or one that cannot be read.
+    """
+    fields = read_fields(run.fields_path)
+    since = run.read_run().get("rho_unknown_from")
+    if not isinstance(since, int | float):
+        return fields
+    return replace(fields, times=fields.times[fields.times < since])
 
 
 def places_on(on: Manifold, x: object) -> Array:

@@ -63,7 +63,13 @@ def stored(
 
 
 def stored_field(
-    name: str, components: int, values: Array, mesh: Mesh, dtype: np.dtype[Any], t: float
+    name: str,
+    components: int,
+    values: Array,
+    mesh: Mesh,
+    dtype: np.dtype[Any],
+    t: float,
+    known: bool = True,
 ) -> NDArray[np.floating[Any]]:
     """Check one field, put it into three dimensions and convert it to the stored type.
 
@@ -74,6 +80,7 @@ def stored_field(
         mesh: where it is.
         dtype: of what is stored.
         t: time, for messages.
+        known: False: it may be NaN where nothing tells it.
 
     Raises:
         BrokenInvariantError: see ``stored``.
@@ -81,7 +88,7 @@ def stored_field(
     """
     values = np.asarray(values, dtype=np.float64)
     if name == "log10_rho":
-        # NaN stays NaN in np.maximum, and is refused below.
+        # NaN stays NaN in np.maximum.
         values = np.maximum(values, LOG10_FLOOR)
     if components == 3:
         vectors = values[:, None] if values.ndim == 1 else values
@@ -91,7 +98,11 @@ def stored_field(
     shape = (mesh.n_vertices,) if components == 1 else (mesh.n_vertices, 3)
     if values.shape != shape:
         raise ValueError(f"field '{name}' has shape {values.shape}, expected {shape}")
-    return stored(values, dtype, f"field '{name}'", t, ("vertices", "vertex"))
+    nowhere = np.zeros(shape, dtype=bool) if known else np.isnan(values)
+    told = np.where(nowhere, 0.0, values)
+    found = stored(told, dtype, f"field '{name}'", t, ("vertices", "vertex"))
+    found[nowhere] = np.nan
+    return found
 
 
 def stored_vectors(

@@ -15,6 +15,8 @@ import meanfield as mf
 from meanfield.geometry.laws import FunctionDensity
 from meanfield.geometry.mesh import delaunay_weights
 from meanfield.geometry.sphere import Array
+from meanfield.paraview.state import write_state
+from meanfield.results.clusters import read_clusters
 
 fixed = plain.but(
     {"geometry.level": 3, "solver.type": "lagrangian"},
@@ -90,6 +92,31 @@ def test_what_the_mesh_does_not_resolve_is_told(tmp_path: Path) -> None:
     again = about(tmp_path / "run")
     for name in ("rho_unresolved_from", "rho_implied_mass"):
         assert again[name] == data[name]
+
+
+def test_a_density_that_is_not_known_is_nan(tmp_path: Path) -> None:
+    """Few points are left, whose steps are long: the run goes on to its end."""
+    narrow = {"type": "von-mises-fisher", "mean": [1.0, 2.0, 0.0], "concentration": 40.0}
+    case = plain(
+        {"geometry.level": 3, "solver.type": "lagrangian", "solver.start": "mesh"},
+        model={"attention": "sa", "beta": 25.0},
+        initial=narrow,
+        time={"end": 0.5},
+        output={"mesh": "fixed"},
+    )
+    with pytest.warns(mf.MeanfieldWarning, match="is not known everywhere"):
+        result = run(case, tmp_path / "run")
+    assert result.stop_reason == "end" and not [w for w in result.warnings if "could not" in w]
+    known = [np.isfinite(result.fields.density(t)) for t in result.times]
+    assert np.all(known[0]) and not np.all(known[-1])
+    assert len(result.clusters()) == 0 and np.any(np.isnan(result.at(X)))
+    last = result.fields.times[-1]
+    assert len(read_clusters(tmp_path / "run", last)) == 0
+    assert {"density.png", "density-map.png"} <= {
+        p.name for p in (tmp_path / "run/figures").iterdir()
+    }
+    assert "nan" not in write_state(tmp_path / "run").read_text("utf-8")
+    assert about(tmp_path / "run")["rho_unknown_from"] == 0.5
 
 
 def test_a_result_in_another_process_asks_its_folder(tmp_path: Path) -> None:

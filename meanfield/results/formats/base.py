@@ -6,7 +6,7 @@ Knows meshes and arrays; nothing of solvers, and nothing of what is in a file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,8 +46,17 @@ class FieldFile(Protocol):
     def last_time(self) -> float:
         """Time of the last step, -inf before the first."""
 
-    def write(self, t: float, values: Mapping[str, Array], mesh: Mesh | None = None) -> None:
-        """Append one step: (n,) scalars, (n, k) vectors; ``mesh``: where it is, if it moves."""
+    def write(
+        self,
+        t: float,
+        values: Mapping[str, Array],
+        mesh: Mesh | None = None,
+        unknown: Collection[str] = (),
+    ) -> None:
+        """Append one step: (n,) scalars, (n, k) vectors; ``mesh``: where it is, if it moves.
+
+        ``unknown``: names of fields that may be NaN, where nothing tells them.
+        """
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

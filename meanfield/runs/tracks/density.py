@@ -41,6 +41,7 @@ class _MeshTrack(Track):
 
     solver: DensitySolver | LagrangianSolver
     moving: bool
+    _may_be_unknown: tuple[str, ...] = ()  # fields that may be nan
     _file: FieldFile | None
 
     def __init__(
@@ -99,7 +100,8 @@ class _MeshTrack(Track):
         def write() -> None:
             if self._file is not None and t > self._file.last_time:
                 values, mesh = gathered()
-                self._file.write(t, {name: values[name] for name in self._names}, mesh)
+                here = {name: values[name] for name in self._names}
+                self._file.write(t, here, mesh, self._may_be_unknown)
 
         return write
 

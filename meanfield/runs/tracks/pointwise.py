@@ -31,6 +31,7 @@ class PointwiseTrack(LagrangianTrack):
     """
 
     moving = False
+    _may_be_unknown = "rho", "log10_rho"
     _unknown_from: float | None = None
     _written_on = "fixed mesh"
 
@@ -59,7 +60,7 @@ class PointwiseTrack(LagrangianTrack):
         if solver.t <= solver.density_until:
             log_rho = solver.log_density_at(points)
             self._note_mass(log_rho)
-        elif self._unknown_from is None:
+        if self._unknown_from is None and np.any(np.isnan(log_rho)):
             self._unknown_from = solver.t
         velocity: Array | None = None
         if "velocity" in self._names:
@@ -87,8 +88,8 @@ class PointwiseTrack(LagrangianTrack):
             record["rho_unknown_from"] = self._unknown_from
             notes.append(
                 f"from t = {self._unknown_from:.4g} on, the density on the fixed mesh is not known "
-                "(nan): few points are left, and their steps are longer than a density between "
-                'them can be followed through (output.mesh = "moving")'
+                "everywhere (nan): points between those that are followed have ways along "
+                'which the history does not tell it (output.mesh = "moving")'
             )
         return record, notes
 

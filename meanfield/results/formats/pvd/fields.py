@@ -6,7 +6,7 @@ likewise, what does not change in each file. Knows nothing of solvers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -92,7 +92,13 @@ class FieldWriter(CollectionWriter):
                     )
             self._keep(times, resume_at)
 
-    def write(self, t: float, values: Mapping[str, Array], mesh: Mesh | None = None) -> None:
+    def write(
+        self,
+        t: float,
+        values: Mapping[str, Array],
+        mesh: Mesh | None = None,
+        unknown: Collection[str] = (),
+    ) -> None:
         """Append one step; arguments and errors are those of ``vtkhdf.FieldWriter.write``."""
         self._check_time(t)
         given = dict(values)
@@ -104,7 +110,9 @@ class FieldWriter(CollectionWriter):
         if set(given) != set(self._names):
             raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
         data: dict[str, NDArray[Any]] = {
-            name: stored_field(name, components, given[name], on, self._dtype, t)
+            name: stored_field(
+                name, components, given[name], on, self._dtype, t, name not in unknown
+            )
             for name, components in self._names.items()
         }
         double, item = np.dtype(np.float64), ("vertices", "vertex")

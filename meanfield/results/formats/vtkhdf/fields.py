@@ -11,7 +11,7 @@ where the density is zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,13 @@ class FieldWriter(TemporalWriter):
                 )
         return old.times
 
-    def write(self, t: float, values: Mapping[str, Array], mesh: Mesh | None = None) -> None:
+    def write(
+        self,
+        t: float,
+        values: Mapping[str, Array],
+        mesh: Mesh | None = None,
+        unknown: Collection[str] = (),
+    ) -> None:
         """Append one step and bring it to the file.
 
         Args:
@@ -163,6 +169,7 @@ class FieldWriter(TemporalWriter):
                 vectors on the circle may have two components, on a zonal interval one, the
                 speed along the meridian (d theta / dt for the velocity).
             mesh: where the mesh is now, if it moves; it may have other cells than before.
+            unknown: names of fields that may be NaN, where nothing tells them.
 
         Raises:
             BrokenInvariantError: if a value is NaN or infinite, or too large for the stored
@@ -181,7 +188,7 @@ class FieldWriter(TemporalWriter):
             raise ValueError(f"fields {sorted(values)} given, {sorted(self._names)} expected")
         data = {
             f"PointData/{name}": stored_field(
-                name, components, given[name], self._mesh, self._dtype, t
+                name, components, given[name], self._mesh, self._dtype, t, name not in unknown
             )
             for name, components in self._names.items()
         }
