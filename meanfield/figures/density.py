@@ -14,7 +14,7 @@ from meanfield.analysis.evaluate import log_density_at
 from meanfield.errors import InputError
 from meanfield.figures import globe
 from meanfield.figures.moments import steps_to_show
-from meanfield.figures.options import asked
+from meanfield.figures.options import limits_of
 from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.slices import is_sliced
 from meanfield.figures.style import (
@@ -170,8 +170,9 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
         lowest, high = min(lowest, float(row.min())), max(high, float(row.max()))
     ax.set_yscale("log")
     # Voids fall below any bound: two decades under the uniform density tell enough.
-    low, high = max(lowest, -2.0), min(high, 12.0)
-    low, high = asked().limits or (low, high)
+    low, top = limits_of(lowest, high) or (max(lowest, -2.0), min(high, 12.0))
+    footnote(figure, f"cut at $10^{{{top:g}}}$" if high > top else "")
+    high = top
     pad = 0.04 * max(high - low, 1.0)
     ax.set_ylim(10.0 ** (low - pad), 10.0 ** (high + pad))
     ax.set_ylabel("density relative to uniform")

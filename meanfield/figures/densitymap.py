@@ -18,7 +18,7 @@ from meanfield.figures.density import at_rest, has_density, log10_density, name_
 from meanfield.figures.maps import Maps, colour_bar, interpolated, panels
 from meanfield.figures.marks import gathered, grey_note, ring_note
 from meanfield.figures.moments import steps_to_show
-from meanfield.figures.options import asked
+from meanfield.figures.options import asked, limits_of
 from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import (
     angle_axis,
@@ -42,6 +42,7 @@ __all__ = ["has_map", "plot_linear", "plot_log_map"]
 
 _PANELS = 6
 _BRIGHT = 1.0  # log10 of the brightest density on a linear map: beginnings are to be seen, too
+_TOP = 2.0  # log10 of the highest density on a linear axis, for the same reason
 _COARSE = 3  # times fewer pixels of a mesh that moves: finding their cells takes long
 
 
@@ -83,7 +84,8 @@ def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
     steps = steps_to_show(run, fields.times, _PANELS)
     values, masses = at_rest(fields, name, steps)
     weights = vertex_weights(fields.points, fields.cells)
-    low, high = asked().limits or colour_range(values, weights, masses)
+    given = limits_of(float(values.min()), float(values.max()))
+    low, high = given or colour_range(values, weights, masses)
     if not logarithmic and asked().limits is None:
         high = min(high, _BRIGHT)
     least, most = bool(values.min() < low), bool(values.max() > high)
@@ -142,16 +144,19 @@ def _draw_curves(fields: FieldSeries, steps: list[int]) -> Figure:
     assert name is not None
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
     ax = figure.subplots()
-    high, limits = 0.0, asked().limits
+    highest = -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
         row = 10.0 ** np.clip(log10_density(there, name, k), -300.0, 300.0)
         angle, values = angle_profile(fields.manifold, there.mesh.points, row[None])
         ax.plot(angle, values[0], color=shade, label=f"$t = {number(float(fields.times[k]))}$")
-        high = max(high, float(row.max()))
+        highest = max(highest, math.log10(float(row.max())))
     angle_axis(ax, "x", fields.manifold)
     ax.set_xlabel(angle_label(fields.manifold))
-    ax.set_ylim(0.0, 10.0 ** limits[1] if limits else 1.05 * high)
+    limits = limits_of(-math.inf, highest)
+    top = limits[1] if limits else min(highest, _TOP)
+    ax.set_ylim(0.0, (1.0 if limits else 1.05) * 10.0**top)
+    footnote(figure, f"cut at ${number(10.0**top)}$" if highest > top else "")
     ax.set_ylabel("density relative to uniform")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

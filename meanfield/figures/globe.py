@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from meanfield.figures.byhand import ByHand, visible
 from meanfield.figures.marks import Gathered, Mark, draw_marks, gathered, grey_note, ring_note
-from meanfield.figures.options import asked
+from meanfield.figures.options import asked, limits_of
 from meanfield.figures.style import CLUSTER_MASS, density_colours, percent
 from meanfield.figures.style import points as letters
 from meanfield.geometry.sphere import Array, normalize
@@ -217,7 +217,8 @@ class Densities:
             held: for each density places (m, 3) and the masses there (m,), sum 1, that are ringed;
                 None: those of the vertices.
         """
-        limits = asked().limits or colour_range(values, vertex_weights(points, cells), masses)
+        given = limits_of(float(values.min()), float(values.max()))
+        limits = given or colour_range(values, vertex_weights(points, cells), masses)
         norm = Normalize(*limits)
         found = []
         for k, row in enumerate(values):

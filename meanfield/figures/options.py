@@ -19,7 +19,16 @@ from pydantic import BeforeValidator
 from meanfield.errors import InputError, suggest
 from meanfield.options import Expected, Numbers, Text, a_list, options
 
-__all__ = ["FileFormat", "PlotOptions", "Projection", "Style", "asked", "asking", "made"]
+__all__ = [
+    "FileFormat",
+    "PlotOptions",
+    "Projection",
+    "Style",
+    "asked",
+    "asking",
+    "limits_of",
+    "made",
+]
 
 Projection = Literal["globe", "mollweide", "equal-area", "flat"]
 FileFormat = Literal["png", "pdf", "svg"]
@@ -115,6 +124,24 @@ def asking(wanted: PlotOptions) -> Iterator[list[Path]]:
 def asked() -> PlotOptions:
     """What is asked; nothing, where nobody asked."""
     return _ASKED.get((PlotOptions(), []))[0]
+
+
+def limits_of(lowest: float, highest: float) -> tuple[float, float] | None:
+    """The limits asked for, of densities whose log10 goes from ``lowest`` to ``highest``.
+
+    Raises:
+        InputError: there is nothing between them.
+    """
+    limits = asked().limits
+    if limits is None:
+        return None
+    low, high = limits
+    if high <= lowest or low >= highest:
+        raise InputError(
+            f"plot.limits: found {low:g} to {high:g}, between which there is nothing; expected "
+            f"some of log10 of the density, {max(lowest, -300.0):.3g} to {highest:.3g}"
+        )
+    return low, high
 
 
 def made(path: Path) -> None:

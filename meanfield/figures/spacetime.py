@@ -16,7 +16,7 @@ from meanfield.figures.density import (
     name_of_density,
 )
 from meanfield.figures.marks import grey_note
-from meanfield.figures.options import asked
+from meanfield.figures.options import limits_of
 from meanfield.figures.reading import parameters_of, time_scale, title_of
 from meanfield.figures.style import (
     angle_axis,
@@ -71,7 +71,7 @@ def plot_spacetime(run: RunFolder) -> Path:
     with drawing():
         figure = Figure(figsize=(6.2, 3.5), layout="constrained")
         ax = figure.subplots()
-        low, high = asked().limits or _range(values)
+        low, high = limits_of(float(values.min()), float(values.max())) or _range(values)
         ends = np.concatenate([t[:1], 0.5 * (t[1:] + t[:-1]), t[-1:]])
         shown = ax.pcolormesh(
             ends, angles, values.T, cmap=density_colours(), vmin=low, vmax=high, rasterized=True

@@ -26,6 +26,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numpy.typing import NDArray
 from PIL import Image
 
+from meanfield.figures.layout import laid_out
 from meanfield.figures.mathwords import folded, number
 from meanfield.figures.options import Style, asked, made
 from meanfield.geometry.manifolds import Manifold
@@ -270,7 +271,7 @@ def save(figure: Figure, path: Path) -> Path:
     figure.set_dpi(_DPI)
     files = [path.with_suffix(f".{name}") for name in wanted.format]
     for file in files:
-        with whole_file(file) as part:
+        with whole_file(file) as part, laid_out(figure):
             if file.suffix == ".png":
                 _write_pixels(figure, part)
             else:

@@ -164,3 +164,24 @@ def test_a_result_is_plotted_as_its_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a result that has one"):
         mf.plot(Finished())
     assert isinstance(RunFolder.open(run.path).files(), set)
+
+
+def test_limits_between_which_there_is_nothing_are_refused(tmp_path: Path) -> None:
+    for geometry in ("circle", "sphere"):
+        run = make_run(tmp_path / geometry, MESHES[geometry])
+        for what in ("log-density", "density"):
+            with pytest.raises(InputError, match=r"plot\.limits: found 50 to 60, between which"):
+                make_figures(run, PlotOptions(what=[what], limits=(50.0, 60.0)))
+
+
+def test_a_size_without_room_is_one_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", MESHES["sphere"])
+    with pytest.raises(InputError, match=r"plot\.size: found 3 x 1\.2 inches, expected more"):
+        make_figures(run, PlotOptions(what=["globes"], size=(3.0, 1.2)))
+    assert not (run.figures_dir / "density.png").exists()
+
+
+def test_a_cut_axis_says_so(tmp_path: Path, figures: list[Figure]) -> None:
+    run = make_run(tmp_path / "run", MESHES["circle"])
+    make_figures(run, PlotOptions(what=["log-density", "density"], limits=(-1.0, 0.5)))
+    assert all("cut at" in figure.get_supxlabel() for figure in figures)
