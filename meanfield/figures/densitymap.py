@@ -41,8 +41,7 @@ from meanfield.scenes.views import colour_range, vertex_weights
 __all__ = ["has_map", "plot_linear", "plot_log_map"]
 
 _PANELS = 6
-_BRIGHT = 1.0  # log10 of the brightest density on a linear map: beginnings are to be seen, too
-_TOP = 2.0  # log10 of the highest density on a linear axis, for the same reason
+_BRIGHT = 1.0  # log10 of the highest density on linear maps and axes: beginnings are to be seen
 _COARSE = 3  # times fewer pixels of a mesh that moves: finding their cells takes long
 
 
@@ -154,7 +153,7 @@ def _draw_curves(fields: FieldSeries, steps: list[int]) -> Figure:
     angle_axis(ax, "x", fields.manifold)
     ax.set_xlabel(angle_label(fields.manifold))
     limits = limits_of(-math.inf, highest)
-    top = limits[1] if limits else min(highest, _TOP)
+    top = limits[1] if limits else min(highest, _BRIGHT)
     ax.set_ylim(0.0, (1.0 if limits else 1.05) * 10.0**top)
     footnote(figure, f"cut at ${number(10.0**top)}$" if highest > top else "")
     ax.set_ylabel("density relative to uniform")

@@ -6,6 +6,7 @@ it (:func:`asked`), and ``style`` those of looks and files. Knows no figure.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ Projection = Literal["globe", "mollweide", "equal-area", "flat"]
 FileFormat = Literal["png", "pdf", "svg"]
 Style = Literal["paper", "talk", "dark"]
 
+_NEAR = 0.7  # of names of colour maps: some are so short that all words are like them
 _INCHES = (1.0, 60.0)  # of a side: below, no letter fits; above, no memory
 
 
@@ -81,7 +83,7 @@ class PlotOptions:
             names = [name for name in matplotlib.colormaps if not name.endswith("_r")]
             raise InputError(
                 f"cmap: expected a colour map of matplotlib such as 'magma', found '{self.cmap}'"
-                + suggest(self.cmap, names)
+                + suggest(self.cmap, difflib.get_close_matches(self.cmap, names, 1, _NEAR))
             )
         if self.limits is not None and not (
             len(self.limits) == 2 and self.limits[0] < self.limits[1]

@@ -47,6 +47,11 @@ def test_bad_options_are_one_line(given: dict[str, Any], words: str) -> None:
     assert plain in str(error.value) and "\n" not in str(error.value)
 
 
+def test_no_colour_map_is_meant_that_is_not_near() -> None:
+    with pytest.raises(InputError, match=r"found 'foo'$"):
+        PlotOptions(cmap="foo")
+
+
 def test_what_is_asked_ends_with_its_block() -> None:
     wanted = PlotOptions(style="talk")
     with asking(wanted):
