@@ -148,6 +148,11 @@ class DensityReel:
         held = np.concatenate(masses) / len(masses)
         return (low, high), view_direction(np.concatenate(places), held[None])
 
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and highest log10 of the density that are shown."""
+        rows = [self.read(k) for k in some(len(self.times))]
+        return min(float(row.min()) for row in rows), max(float(row.max()) for row in rows)
+
     @functools.cached_property
     def _weights(self) -> Array:
         return vertex_weights(self.points, self.cells)

@@ -21,6 +21,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.runs.progress import Counted
 from meanfield.runs.result import Result
+from meanfield.scenes import Look, why_not
 
 __all__ = ["film"]
 
@@ -66,6 +67,7 @@ def film(
     if not made.parent.is_dir() and not inside:
         raise InputError(f"{made.parent}: found no such folder for {made.name}")
     density, cloud = _opened(folder, tokens)
+    _refuse_what_cannot_be(density, cloud, film)
     size, times = film.size or _SIZES[ending], _times(density, cloud, film.frames)
     with contextlib.ExitStack() as stack:
         if inside:
@@ -112,6 +114,38 @@ def _opened(
     if tokens is not None:
         raise InputError(f"tokens: found a run of tokens in {folder.path}, expected a density")
     return None, open_tokens(folder)
+
+
+def _refuse_what_cannot_be(
+    density: DensityReel | None, cloud: TokenReel | None, film: Film
+) -> None:
+    """What such a film has no use for, and spheres where none are rendered."""
+    look = film.look
+    if density is not None and density.fields.manifold.dimension == 1:
+        for name, given in (
+            ("camera", look.camera is not None),
+            ("turntable", film.turntable != 0.0),
+            ("views", film.views != 2),
+        ):
+            if given:
+                raise InputError(
+                    f"{name}: found for a density that is filmed as a curve, expected it for "
+                    "spheres only"
+                )
+        return
+    if density is None:
+        for name, given in (("cmap", look.cmap != Look().cmap), ("limits", bool(look.limits))):
+            if given:
+                raise InputError(
+                    f"{name}: found for tokens, which have the colours of their clusters, expected "
+                    "it for densities only"
+                )
+    reason = why_not()
+    if reason:
+        raise InputError(
+            f"films of spheres: {reason}; without it: `meanfield plot` draws pictures, and "
+            "`meanfield paraview` makes a scene for ParaView"
+        )
 
 
 def _times(density: DensityReel | None, cloud: TokenReel | None, frames: int) -> Array:

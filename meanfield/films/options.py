@@ -51,9 +51,7 @@ class Film:
             raise InputError(f"views: found {self.views}, expected 1 or 2")
         if not math.isfinite(self.turntable):
             raise InputError(f"turntable: found {self.turntable:g}, expected degrees a second")
-        if self.size is not None:
-            Look(size=self.size)  # refuses what is no size of an image
-            if any(n % 2 or n < 160 for n in self.size):
-                raise InputError(
-                    f"size: found {self.size}, expected even numbers of pixels from 160 on"
-                )
+        if self.size is not None and any(n % 2 or not 160 <= n <= 8192 for n in self.size):
+            raise InputError(
+                f"size: found {self.size}, expected even numbers of pixels from 160 to 8192"
+            )

@@ -60,13 +60,17 @@ def sphere_frames(
     strip = film.energy and EnergyStrip.is_for(run, times)
     places = _Places.of(size, film.views, strip, density is not None)
     look = replace(film.look, size=(places.side, places.side))
-    front, notes = np.array([0.0, 0.0, 1.0]), []
+    front, notes, extremes = np.array([0.0, 0.0, 1.0]), [], (0.0, 0.0)
     if density is not None:
         limits, front = density.seen()
         look = replace(look, limits=look.limits or limits)
         notes.append(
             f"rings: more than {100 * RING_MASS:.0f} % of the mass within {RING_RADIUS} rad"
         )
+        extremes = density.extremes()
+        assert look.limits is not None
+        if extremes[0] < look.limits[0]:
+            notes.append(f"grey: density below $10^{{{look.limits[0]:g}}}$")
         notes.append(_between_note("log density", len(density.times), len(times)))
     elif tokens is not None and tokens.tokens.d == 3:
         places_of = tokens.some_points()
@@ -83,7 +87,7 @@ def sphere_frames(
     clock = Clock(plate, times)
     energy = EnergyStrip(plate, run, times) if strip else None
     if density is not None:
-        _colour_bar(plate, look, strip)
+        _colour_bar(plate, look, strip, extremes)
     with Stage(look) as stage:
         for k, t in enumerate(times):
             _set(stage, density, tokens, float(t))
@@ -122,13 +126,18 @@ def _sides(front: Array, film: Film, seconds: float) -> list[Array]:
     return [toward, -toward][: film.views]
 
 
-def _colour_bar(plate: Plate, look: Look, strip: bool) -> None:
+def _colour_bar(plate: Plate, look: Look, strip: bool, extremes: tuple[float, float]) -> None:
     assert look.limits is not None
     below = EnergyStrip.HEIGHT if strip else _BOTTOM
     height = 1.0 - _TOP - below
     ax = plate.axes(1.0 - _BAR + 0.02, below + 0.12 * height, 0.016, 0.76 * height)
-    mapped = ScalarMappable(Normalize(*look.limits), matplotlib.colormaps[look.cmap])
-    bar = plate.figure.colorbar(mapped, cax=ax, extend="both")
+    low, high = look.limits
+    ends = ("min" if extremes[0] < low else "") + ("max" if extremes[1] > high else "")
+    colours = matplotlib.colormaps[look.cmap].with_extremes(under=look.empty)
+    bar = plate.figure.colorbar(
+        ScalarMappable(Normalize(low, high), colours), cax=ax,
+        extend={"": "neither", "minmax": "both"}.get(ends, ends),
+    )  # fmt: skip
     bar.set_label(r"$\log_{10}$ density / uniform", color=look.ink)
     bar.outline.set_edgecolor(look.ink)
     bar.outline.set_linewidth(0.5)

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.errors import InputError, suggest
+from meanfield.errors import InputError
 from meanfield.whole import whole_file
 
 __all__ = ["ENDINGS", "FilmFile", "ending_of", "film_file"]
@@ -38,14 +38,18 @@ class FilmFile:
         codec, pixels, told = ENDINGS[part.with_suffix("").suffix]
         if codec == "gif":
             told = [*told, "-r", f"{fps:g}"]
+        # Begins with the first frame: of none ffmpeg makes a file that is refused with a warning.
         self._frames = ffmpeg.write_frames(
             str(part), size, fps=fps, codec=codec, pix_fmt_out=pixels, output_params=told,
             macro_block_size=2, ffmpeg_log_level="error",
         )  # fmt: skip
-        self._frames.send(None)
+        self._begun = False
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append a frame, (h, w, 3)."""
+        if not self._begun:
+            self._begun = True
+            self._frames.send(None)
         self._frames.send(np.ascontiguousarray(frame))
 
     def close(self) -> None:
@@ -61,10 +65,7 @@ def ending_of(path: Path) -> str:
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise InputError(
-            f"{path}: found the ending '{path.suffix}', expected .mp4 or .gif"
-            + suggest(ending, ENDINGS)
-        )
+        raise InputError(f"{path}: found the ending '{path.suffix}', expected .mp4 or .gif")
     return ending
 
 

@@ -80,3 +80,8 @@ class Look:
     def background(self) -> str:
         """The colour behind the scene."""
         return "white" if self.style == "light" else "#202028"
+
+    @property
+    def empty(self) -> str:
+        """The colour of what is below the limits of the colours."""
+        return "#d1d1d1" if self.style == "light" else "#4d4d4d"

@@ -144,7 +144,7 @@ class Stage:
     def _coloured(self) -> dict[str, object]:
         return {
             "cmap": self.look.cmap, "clim": self.limits, "show_scalar_bar": False,
-            "below_color": "#d1d1d1" if self.look.style == "light" else "#4d4d4d",
+            "below_color": self.look.empty,
         }  # fmt: skip
 
     def _add(self, name: str, mesh: pyvista.PolyData, **looks: object) -> pyvista.Actor:

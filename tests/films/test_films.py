@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,7 +129,7 @@ def test_tokens_over_a_density_and_alone(bumps: Path, tmp_path: Path) -> None:
     options = replace(SMALL, frames=2, turntable=90.0)
     film(bumps, tmp_path / "plain.mp4", options, progress=False)
     film(bumps, tmp_path / "over.mp4", options, tokens=tokens, progress=False)
-    film(tokens, tmp_path / "alone.mp4", options, progress=False)
+    film(tokens, tmp_path / "alone.mp4", replace(options, look=Look()), progress=False)
     plain, over, alone = (
         frames_of(tmp_path / f"{name}.mp4")[1] for name in ("plain", "over", "alone")
     )
@@ -173,6 +174,7 @@ def test_what_cannot_be_filmed_is_told_in_a_line(
         ("fps: found 0", {"fps": 0.0}),
         ("views: found 3", {"views": 3}),
         (r"size: found \(321, 180\), expected even", {"size": (321, 180)}),
+        (r"size: found \(10, 10\).* from 160 to 8192", {"size": (10, 10)}),
         ("turntable: found nan", {"turntable": float("nan")}),
     ):
         with pytest.raises(InputError, match=words):
@@ -228,3 +230,51 @@ def test_clusters_of_a_mesh_that_moves_are_where_its_vertices_are(tmp_path: Path
     (low, high), front = reel.seen()
     assert -2.0 <= low <= 0.0 and 2.5 <= high <= 3.5  # all in one of 642: 2.8
     assert np.abs(ends @ front).min() > 0.2
+
+
+def test_what_a_film_has_no_use_for_is_refused(bumps: Path, tmp_path: Path) -> None:
+    mesh = circle(20)
+    run = run_with(tmp_path / "circle", mesh, lambda t: 0.0 * mesh.points[:, 0])
+    for name, options in (
+        ("camera", Film(look=Look(camera=(1.0, 0.0, 0.0)))),
+        ("turntable", Film(turntable=20.0)),
+        ("views", Film(views=1)),
+    ):
+        with pytest.raises(InputError, match=f"{name}: found for a density .* curve"):
+            film(run, tmp_path / "film.mp4", options, progress=False)
+    tokens = tokens_run(tmp_path / "tokens")
+    for name, look in (("cmap", Look(cmap="viridis")), ("limits", Look(limits=(-1.0, 1.0)))):
+        with pytest.raises(InputError, match=f"{name}: found for tokens"):
+            film(tokens, tmp_path / "film.mp4", Film(look=look), progress=False)
+    with pytest.raises(InputError) as told:
+        film(bumps, tmp_path / "film.avi")
+    assert str(told.value).endswith("expected .mp4 or .gif")
+
+
+def test_spheres_without_opengl_are_refused_before_ffmpeg_begins(
+    bumps: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    module = sys.modules["meanfield.films.film"]  # of which the package has a function
+    monkeypatch.setattr(module, "why_not", lambda: "no OpenGL (test)")
+    with pytest.raises(InputError, match=r"no OpenGL \(test\).*meanfield plot.*meanfield paraview"):
+        film(bumps, tmp_path / "film.mp4", SMALL, progress=False)
+    monkeypatch.undo()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_frames", lambda *_: map(interrupted, [0]))
+    monkeypatch.setattr(module, "why_not", lambda: "")
+    monkeypatch.setattr(contextlib, "closing", contextlib.nullcontext)
+    with pytest.raises(KeyboardInterrupt):
+        film(bumps, tmp_path / "film.mp4", SMALL, progress=False)
+    assert "No frames" not in "".join(capfd.readouterr())
+    assert not list(tmp_path.glob("film*"))
+
+
+def test_the_scale_tells_what_is_grey(bumps: Path) -> None:
+    reel = open_density(RunFolder.open(bumps))
+    assert reel.extremes() == pytest.approx((-0.5, 0.7), abs=1e-6)
