@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from meanfield.figures.reading import energy_at, time_scale, title_of
+from meanfield.figures.mathwords import folded, in_mathtext
+from meanfield.figures.reading import energy_at, parameters_of, time_scale, title_of
+from meanfield.figures.series import label_energy
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.scenes.look import Look
@@ -123,7 +125,8 @@ class EnergyStrip:
         ax.set_xlim(t[0], t[-1])
         time_scale(ax, run, t)
         ax.set_xlabel("time  $t$", labelpad=1)
-        ax.set_ylabel("energy", labelpad=3)
+        label_energy(ax, run, energy)
+        ax.yaxis.labelpad = 3
         ax.locator_params(axis="y", nbins=3)
         (self._past,) = ax.plot([], [], color=_ACCENT, linewidth=1.6)
         (self._now,) = ax.plot([], [], "o", color=_ACCENT, markersize=4.5, clip_on=False)
@@ -144,7 +147,13 @@ class EnergyStrip:
 
 
 def headed(plate: Plate, run: RunFolder, note: str) -> None:
-    """Write the title of the run above, and a note below."""
-    title = plate.text(0.015, 0.955, title_of(run), 9.5)
-    title.set_parse_math(False)
+    """Write title and parameters of the run above, and a note below."""
+    title, parameters = title_of(run), parameters_of(run)
+    if not parameters:
+        plate.text(0.015, 0.955, in_mathtext(title), 9.5)
+    else:
+        plate.text(0.015, 0.968, in_mathtext(title), 9.5)
+        width = int(62 * plate.size[0] / plate.size[1])  # letters of this size beside the time
+        line = (folded(parameters, width) or [""])[0]
+        plate.text(0.015, 0.926, line, 6.5).set_alpha(0.75)
     plate.text(0.985, 0.02, note, 6.0, "right").set_alpha(0.7)
