@@ -12,6 +12,7 @@ import numpy as np
 from meanfield.figures.reading import case_table, title_of
 from meanfield.geometry.sphere import Array
 from meanfield.reports.page import Html, element, joined, numeral, plain_table, subtitled
+from meanfield.reports.words import with_signs
 from meanfield.results.folder import RunFolder, listed
 
 __all__ = [
@@ -42,7 +43,7 @@ Row = tuple[str, object]
 
 def name_of(run: RunFolder) -> str:
     """Its title, or the name of the folder."""
-    return title_of(run) or run.path.resolve().name
+    return with_signs(title_of(run)) or run.path.resolve().name
 
 
 def energy_label(run: RunFolder) -> str:
@@ -111,9 +112,9 @@ def _outline(
     yield "kind", kind_of(run)
     told = record.get("parameters")
     if isinstance(told, str) and told:
-        yield "parameters", told
+        yield "parameters", with_signs(told)
     elif "interaction" in record:
-        yield "interaction", str(record["interaction"])
+        yield "interaction", with_signs(str(record["interaction"]))
     yield "stopped", reason_of(record)
     if run.kind:
         for name in ("numbers", "replicas", "times", "seeds"):
@@ -204,7 +205,7 @@ def summary_row(name: str, run: RunFolder, link: str) -> list[object]:
     return [
         element("a", name, href=f"#{link}"),
         kind_of(run),
-        str(record.get("interaction", "")),
+        with_signs(str(record.get("interaction", ""))),
         reason_of(record),
         record.get("t", nan),
         last.get("energy_scaled", nan),

@@ -143,8 +143,11 @@ def _is_number(value: object) -> bool:
 
 
 def picture(path: Path, alt: str, caption: str) -> Html:
-    """A PNG file, inside the page."""
+    """A PNG or SVG file, inside the page."""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
+    if path.suffix == ".svg":
+        drawn = element("img", src=f"data:image/svg+xml;base64,{data}", alt=alt)
+        return element("figure", drawn, element("figcaption", caption))
     with Image.open(path) as image:
         width, height = image.size
     source = f"data:image/png;base64,{data}"

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from meanfield.arguments import PathLike, checked_arguments
 from meanfield.errors import InputError
-from meanfield.figures import make_figures
+from meanfield.figures import FIGURES, make_figures
 from meanfield.reports.charts import charts, charts_of_several
 from meanfield.reports.facts import facts, is_of_gaussians, name_of, summary_row, summary_table
 from meanfield.reports.page import MARK, Html, Page, element, joined, picture, subtitled
@@ -30,6 +30,11 @@ from meanfield.whole import write_text
 __all__ = ["HasFolder", "report"]
 
 _NAME, _ENDINGS = "report.html", (".html", ".htm")
+_FILES = {
+    "series": "energy", "globes": "density", "log-density": "density-map", "slices": "slices",
+    "tokens": "particles", "pairs": "pairs", "centres": "centres",
+}  # fmt: skip
+"""Figures that runs draw, and their files."""
 _ALT = {
     "density": "Maps of the density at several times",
     "energy": "Curves of the energy, the mean and others against time",
@@ -182,7 +187,7 @@ def _section(page: Page, run: RunFolder, frames: int) -> Html:
             facts(run),
             shown,
             subtitled("Against time", _safely(lambda: charts(page, run))),
-            subtitled("Pictures", _pictures(run)),
+            subtitled("Pictures", _pictures(run), _left_out(run)),
             subtitled("Tables", _safely(lambda: tables(run))),
         ]
     )
@@ -218,14 +223,16 @@ def _words(path: Path) -> str:
 
 @contextmanager
 def _drawn(run: RunFolder) -> Iterator[list[Path]]:
-    """The pictures there are; of a folder without any, drawn in a copy that leads to its files.
+    """The pictures there are; usual ones that are missing are drawn in a copy of the folder.
 
     So nothing is written into a folder that another one may be writing in.
     """
-    there = [run.path / name for name in sorted(run.files()) if name.startswith("figures/")]
-    there = [path for path in there if path.suffix == ".png" and path.is_file()]
-    if there:
-        yield there
+    made = [run.path / name for name in sorted(run.files()) if name.startswith("figures/")]
+    made = [path for path in made if path.is_file()]
+    there = {path.stem: path for path in made if path.suffix == ".svg"}
+    there |= {path.stem: path for path in made if path.suffix == ".png"}
+    if made and not _lacks(run, {path.stem for path in made}):
+        yield list(there.values())
         return
     with tempfile.TemporaryDirectory(prefix="meanfield-report-") as name:
         copy = Path(name)
@@ -235,6 +242,31 @@ def _drawn(run: RunFolder) -> Iterator[list[Path]]:
             elif path.name not in (LOCK_FILE, "figures"):
                 (copy / path.name).symlink_to(path.resolve())
         try:
-            yield make_figures(copy)
+            drawn = make_figures(copy)
         except InputError:  # a state, a branch or a sweep that is not finished
-            yield []
+            drawn = []
+        yield [*there.values(), *(path for path in drawn if path.stem not in there)]
+
+
+def _lacks(run: RunFolder, stems: set[str]) -> bool:
+    """Whether a usual figure of a run is none of these: it was killed while it drew."""
+    try:
+        return any(
+            _FILES[one.name] not in stems
+            and one.has(run)
+            and (one.usual(run) if callable(one.usual) else one.usual)
+            for one in FIGURES
+            if one.name in _FILES
+        )
+    except InputError:  # a damaged file: what is there is shown
+        return False
+
+
+def _left_out(run: RunFolder) -> Html:
+    """The names of pictures that a page cannot show."""
+    made = sorted(name for name in run.files() if name.startswith("figures/"))
+    stems = {name.rpartition(".")[0] for name in made if name.endswith((".png", ".svg"))}
+    names = [n for n in made if n.endswith(".pdf") and n.rpartition(".")[0] not in stems]
+    names = [name for name in names if (run.path / name).is_file()]
+    text = f"Not shown here, but in the folder: {', '.join(names)}."
+    return element("p", text, class_="note") if names else Html()

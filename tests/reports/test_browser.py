@@ -136,6 +136,11 @@ def test_a_page_fits_a_telephone_by_day_and_by_night(page: Path, scheme: str) ->
         narrow.open(page)
         width = narrow.run("return document.documentElement.scrollWidth")
         assert width <= 390
+        high = narrow.run(
+            "return Array.from(document.querySelectorAll('.scene + .controls'),"
+            "(e) => e.getBoundingClientRect().height)"
+        )
+        assert max(high) < 50  # button, slider and time in one line
         title = narrow.image("h1")
         paper = np.median(title.reshape(-1, 3), axis=0)
         assert (paper < 60).all() if scheme == "dark" else (paper > 230).all()

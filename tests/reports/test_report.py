@@ -16,6 +16,7 @@ from pages import Read, decoded
 import meanfield as mf
 from meanfield import cli
 from meanfield.geometry.mesh import icosphere
+from meanfield.reports.words import with_signs
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import read_fields, read_tokens_file
 
@@ -62,7 +63,8 @@ def test_what_a_run_was_and_kept(runs: Path) -> None:
     series = RunFolder.open(runs / "sphere").read_series()
     assert read.row("stopped") == "end"
     effect = "parameters" if "parameters" in record else "interaction"
-    assert read.row(effect) == record[effect]
+    assert read.row(effect) == with_signs(record[effect])
+    assert "β = 4" in read.row(effect)
     assert read.row("|m|") == f"{series['mean_norm'][-1]:.6g}"
     assert read.row("least density").endswith("(positive at all times)")
     error = float(np.abs(series["mass"] - 1.0).max())
@@ -207,6 +209,18 @@ def test_pictures_are_drawn_elsewhere_where_there_are_none(runs: Path) -> None:
     assert contents(runs / "tokens") == before
     alts = [given["alt"] for given in Read(path).named("img")]
     assert "Tokens at several times" in alts and len(alts) >= 2
+
+
+def test_pictures_of_all_kinds(runs: Path) -> None:
+    folder = RunFolder.open(runs / "sphere")
+    folder.figure("own.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>', "utf-8")
+    folder.figure("own2.pdf").write_bytes(b"%PDF-1.4")
+    folder.figure("density.png").unlink()  # killed while it drew
+    read = Read(mf.report(runs / "sphere"))
+    shown = {str(g["alt"]): str(g["src"]) for g in read.named("img")}
+    assert shown["Own"].startswith("data:image/svg+xml;base64,")
+    assert "Maps of the density at several times" in shown
+    assert any("figures/own2.pdf" in text for text in read.texts["p"])
 
 
 def test_clusters_at_the_last_time_and_at_all(runs: Path) -> None:
