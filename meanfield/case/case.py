@@ -144,7 +144,8 @@ class Case:
     Raises:
         InputError: for anything out of type or range, or parts that do not fit together.
 
-    >>> mf.Case.from_toml('clustering.toml').heading  # doctest: +SKIP
+    >>> mf.Case.from_toml('clustering.toml').heading
+    'tokens'
     """
 
     title: Annotated[Text, BeforeValidator(_one_line)] = "Mean-field self-attention"

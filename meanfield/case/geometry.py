@@ -253,7 +253,8 @@ class MeshFile(Named):
     """A mesh file of any of the geometries, also the fields.vtkhdf of a run.
 
     Example:
-        >>> mf.MeshFile('sphere.msh').vertex_count  # doctest: +SKIP
+        >>> mf.MeshFile('sphere.msh').vertex_count
+        42
     """
 
     file: Annotated[InputFile, Expected("the name of a mesh file")] = Field(examples=["sphere.msh"])

@@ -71,7 +71,7 @@ def read_mesh(path: str | Path, on_notice: Notice | None = None, project: bool =
         InputError: if the file cannot be read or is no such mesh.
 
     Example:
-        >>> mesh = mf.read_mesh('sphere.msh')  # doctest: +SKIP
+        >>> mesh = mf.read_mesh('sphere.msh')
     """
     path = Path(path)
     notify = _warn if on_notice is None else on_notice

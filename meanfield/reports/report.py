@@ -84,7 +84,8 @@ def report(
 
     Example:
         >>> import meanfield as mf
-        >>> mf.report("results/clustering", overwrite=True)  # doctest: +SKIP
+        >>> mf.report("results/clustering", overwrite=True).name
+        'report.html'
     """
     if isinstance(folders, str | os.PathLike | HasFolder):
         folders = [folders]

@@ -67,7 +67,8 @@ def export(
 
     Example:
         >>> import meanfield as mf
-        >>> mf.export("results/clustering", "npz", times=[0.0, 4.0])  # doctest: +SKIP
+        >>> mf.export("results/clustering", "npz", times=[0.0, 4.0])[0].name
+        'fields.npz'
     """
     exporter = exporter_named(to)
     place = run.folder if isinstance(run, Result) else run

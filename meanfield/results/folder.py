@@ -55,7 +55,8 @@ class RunFolder:
     """One run on disk. Make it with ``create`` (a new run) or ``open`` (an existing one).
 
     Example:
-        >>> mf.RunFolder.open('results/clustering').read_series()['energy']  # doctest: +SKIP
+        >>> float(mf.RunFolder.open('results/clustering').read_series()['t'][-1])
+        4.0
     """
 
     @checked_arguments

@@ -68,9 +68,11 @@ class Result:
 
     Example:
         >>> import meanfield as mf
-        >>> result = mf.load("results/clustering")  # doctest: +SKIP
-        >>> result.series["energy"][-1]  # doctest: +SKIP
-        >>> result.at([[0.0, 0.0, 1.0]], t=2.0)  # doctest: +SKIP
+        >>> result = mf.load("results/clustering")
+        >>> bool(result.series["energy"][-1] > result.series["energy"][0])
+        True
+        >>> result.at([[0.0, 0.0, 1.0]], t=2.0).shape
+        (1,)
     """
 
     t: float

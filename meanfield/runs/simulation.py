@@ -80,7 +80,8 @@ def run(
     Raises:
         InputError: on every rank, before anything is written, if the case cannot be run.
 
-    >>> mf.run("clustering.toml", "results/first").stop_reason  # doctest: +SKIP
+    >>> mf.run("clustering.toml", "results/first").stop_reason
+    'end'
     """
     begun = time.perf_counter()
     comm = _world() if comm is None else comm

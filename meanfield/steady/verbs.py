@@ -156,7 +156,7 @@ def stationary(
         InputError: what cannot be done, before anything is written.
         BrokenInvariantError: no convergence.
 
-    >>> found = mf.stationary('noise.toml', 'results/noise')  # doctest: +SKIP
+    >>> found = mf.stationary('noise.toml', 'results/noise')
     """
     problem = Problem.of(problem)
     equation, kind = problem.equation(), problem.manifold.name

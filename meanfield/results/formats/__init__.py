@@ -59,8 +59,9 @@ def read_fields(path: str | Path) -> FieldSeries:
         InputError: if there is no such file or no run wrote it.
 
     Example:
-        >>> fields = mf.read_fields('results/clustering/fields.vtkhdf')  # doctest: +SKIP
-        >>> fields.read('rho', -1)  # doctest: +SKIP
+        >>> fields = mf.read_fields('results/clustering/fields.vtkhdf')
+        >>> fields.read('rho', -1).shape
+        (162,)
     """
     return format_of(Path(path)).read_fields(Path(path))
 
