@@ -69,10 +69,7 @@ class Result:
     Example:
         >>> import meanfield as mf
         >>> result = mf.load("results/clustering")
-        >>> bool(result.series["energy"][-1] > result.series["energy"][0])
-        True
-        >>> result.at([[0.0, 0.0, 1.0]], t=2.0).shape
-        (1,)
+        >>> energy, rho = result.series["energy"], result.at([[0.0, 0.0, 1.0]], t=2.0)
     """
 
     t: float
