@@ -182,14 +182,14 @@ def test_a_folder_of_somebody_else_is_not_loaded_from(
 ) -> None:
     monkeypatch.setattr(surroundings.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(surroundings.tempfile, "tempdir", str(tmp_path))
-    own = Path(surroundings._private_folder())
+    own = Path(surroundings.private_folder())
     assert own == tmp_path / f"meanfield-{os.getuid()}" and own.stat().st_mode & 0o777 == 0o700
     own.chmod(0o777)  # anybody could have put something there
-    other = Path(surroundings._private_folder())
+    other = Path(surroundings.private_folder())
     assert other != own and other.parent == tmp_path
     monkeypatch.setattr(surroundings.os, "getuid", lambda: own.stat().st_uid + 1)
     (tmp_path / f"meanfield-{os.getuid()}").symlink_to(other)
-    assert Path(surroundings._private_folder()) != tmp_path / f"meanfield-{os.getuid()}"
+    assert Path(surroundings.private_folder()) != tmp_path / f"meanfield-{os.getuid()}"
 
 
 def test_pictures_look_the_same_whatever_is_set(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meanfield.case.words import model_words
-
 if TYPE_CHECKING:
     from meanfield.case import Case
     from meanfield.case.intime import NumberInTime
@@ -16,7 +14,6 @@ __all__ = [
     "case_words",
     "gaussian_count",
     "mesh_words",
-    "model_words",
     "problem_words",
     "resolution_words",
     "token_count",
@@ -78,6 +75,8 @@ def mesh_words(case: Case) -> str:
 
 def case_words(case: Case) -> str:
     """Words for a case."""
+    from meanfield.case.words import model_words
+
     return f"{mesh_words(case)}, {model_words(case.model, case.geometry, case.model.kappa)}"
 
 
@@ -91,5 +90,7 @@ def resolution_words(case: Case) -> list[str]:
 
 def problem_words(problem: Problem, kappa: NumberInTime) -> str:
     """Words for a stationary problem; kappa = 0: it is what varies."""
+    from meanfield.case.words import model_words
+
     words = model_words(problem.model, problem.geometry, kappa)
     return f"{problem.manifold.name}, d = {problem.geometry.d}, {words}"

@@ -44,7 +44,7 @@ class PlotOptions:
     """What is asked of pictures; what is left out is chosen by the figure.
 
     Example:
-        >>> PlotOptions(times=[0, 10], projection="mollweide", format=["pdf", "svg"]).times
+        >>> mf.PlotOptions(times=[0, 10], projection="mollweide", format=["pdf", "svg"]).times
         (0.0, 10.0)
     """
 

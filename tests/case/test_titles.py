@@ -153,7 +153,7 @@ def test_a_branch_tells_its_interval(tmp_path: Path) -> None:
     ("words", "told"),
     [
         ("sa, beta = 4, V = +I", r"sa, $\beta = 4$, $V = +I$"),
-        ("kappa = 1e-05 on S^127", r"$\kappa = 1\times 10^{-5}$ on $S^{127}$"),
+        ("kappa = 1e-05 on S^127", r"$\kappa = 10^{-5}$ on $S^{127}$"),
         ("|A| <= 17.9; in time", r"$|A| \leq 17.9$; in time"),
         ("beta = gamma log n", r"$\beta$ = $\gamma$ log n"),
         ("costs $5, d = 3", r"costs \$5, $d = 3$"),

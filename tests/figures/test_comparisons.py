@@ -14,6 +14,7 @@ from pictures import assert_fit_to_print
 from scipy.spatial import cKDTree
 
 from meanfield.figures import distances
+from meanfield.figures.mathwords import in_mathtext
 from meanfield.figures.side_by_side import draw_side_by_side
 from meanfield.geometry.mesh import Mesh, circle, icosphere, zonal_interval
 from meanfield.geometry.sphere import Array, normalize, uniform_points
@@ -307,8 +308,8 @@ def test_the_legend_is_not_on_the_title(
         tmp_path / "sides.png", mesh, times, [np.ones(mesh.n_vertices)] * count, clouds, title=title
     )
     lines = figures[0].get_suptitle()
-    assert lines.replace("\n", " ") == title
-    assert_fit_to_print(figures[0], path, lines)
+    assert lines.replace("\n", " ") == in_mathtext(title)
+    assert_fit_to_print(figures[0], path, lines.replace("$S^{3}$", "S^3"))
     (legend,) = figures[0].legends
     renderer = figures[0].canvas.get_renderer()  # type: ignore[attr-defined]
     box = legend.get_window_extent(renderer)

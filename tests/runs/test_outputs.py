@@ -30,7 +30,7 @@ from meanfield.software import DOLFINX_RANGE
 
 def test_folder_is_complete(finished: Finished) -> None:
     found = {str(p.relative_to(finished.folder)) for p in finished.folder.rglob("*") if p.is_file()}
-    assert found == FILES | {"figures/energy.png", "figures/density.png"}
+    assert found == FILES | {f"figures/{name}.png" for name in ("energy", "density", "density-map")}
 
 
 def test_the_resolved_case_is_the_case(finished: Finished) -> None:
