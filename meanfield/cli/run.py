@@ -26,7 +26,6 @@ from meanfield.cli.words import (
     case_words,
     gaussian_count,
     mesh_words,
-    model_words,
     resolution_words,
     token_count,
 )
@@ -250,6 +249,8 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
             software = require_dolfinx()
     except InputError as error:
         software = f"REFUSED: {error}"
+    from meanfield.case.words import model_words
+
     times = case.output_times()
     names, count = _written(case)
     squeezed = ", before compression" if case.output.compression != "none" else ""
