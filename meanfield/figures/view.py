@@ -209,8 +209,11 @@ def _tokens(tokens: TokenSeries) -> tuple[Array, Callable[[Stage, int], None]]:
         toward = view_direction(places, (masses / masses.sum())[None])
 
     def place(stage: Stage, k: int) -> None:
+        if tokens.d == 2:
+            stage.circle()
         stage.tokens(tokens.points(k), reel.colours[k])
-        stage.graticule()
+        if tokens.d == 3:
+            stage.graticule()
 
     return toward, place
 

@@ -121,7 +121,8 @@ def _refuse_what_cannot_be(
 ) -> None:
     """What such a film has no use for, and spheres where none are rendered."""
     look = film.look
-    if density is not None and density.fields.manifold.dimension == 1:
+    curve = density is not None and density.fields.manifold.dimension == 1
+    if curve or (density is None and cloud is not None and cloud.tokens.d == 2):
         for name, given in (
             ("camera", look.camera is not None),
             ("turntable", film.turntable != 0.0),
@@ -129,9 +130,9 @@ def _refuse_what_cannot_be(
         ):
             if given:
                 raise InputError(
-                    f"{name}: found for a density that is filmed as a curve, expected it for "
-                    "spheres only"
+                    f"{name}: found for what is filmed in a plane, expected it for spheres only"
                 )
+    if curve:
         return
     if density is None:
         for name, given in (("cmap", look.cmap != Look().cmap), ("limits", bool(look.limits))):

@@ -57,6 +57,8 @@ def sphere_frames(
     size: tuple[int, int],
 ) -> Iterator[NDArray[np.uint8]]:
     """Frames (h, w, 3) at these times, of a density, of tokens, or of tokens over a density."""
+    if density is None and tokens is not None and tokens.tokens.d == 2:
+        film = replace(film, views=1)  # the other side is the same
     strip = film.energy and EnergyStrip.is_for(run, times)
     places = _Places.of(size, film.views, strip, density is not None)
     look = replace(film.look, size=(places.side, places.side))
@@ -114,8 +116,11 @@ def _set(stage: Stage, density: DensityReel | None, tokens: TokenReel | None, t:
         stage.dots(found.centres, found.dots)
     if tokens is not None:
         points, colours = tokens.at(t)
+        if tokens.tokens.d == 2:
+            stage.circle()
         stage.tokens(points, colours if density is None else np.full(len(points), _OVER_DENSITY))
-    stage.graticule()
+    if density is not None or (tokens is not None and tokens.tokens.d == 3):
+        stage.graticule()
 
 
 def _sides(front: Array, film: Film, seconds: float) -> list[Array]:

@@ -164,6 +164,12 @@ class Stage:
         colour = "#f6f6f6" if self.look.style == "light" else "#3a3a42"
         self._add("ball", self._surface(points, grid.regular_faces), color=colour)
 
+    def circle(self) -> None:
+        """The unit circle in the plane of the first two axes, for tokens that live there."""
+        angle = np.linspace(0.0, 2.0 * np.pi, 361)
+        line = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=1)
+        self._lines("circle", [line], "#b4b4b4" if self.look.style == "light" else "#606068", 1.5)
+
     def curve(self, points: Array, values: Array) -> None:
         """A density on the circle: a tube over it, as high and in such colours as the density.
 
@@ -192,7 +198,7 @@ class Stage:
             points: (n, 3) unit vectors.
             colours: for each, (n,): which of ``CLUSTER_COLOURS``, -1: grey.
         """
-        if "density" not in self._meshes and "ball" not in self._meshes:
+        if not {"density", "ball", "circle"} & self._meshes.keys():
             self.ball()
         n = len(points)
         if n > TOKENS_SHOWN:

@@ -115,6 +115,30 @@ def tokens_run(path: Path) -> Path:
     return run.path
 
 
+def test_tokens_on_a_circle_are_filmed_from_above(tmp_path: Path) -> None:
+    run = folder(tmp_path / "tokens")
+    with TokenWriter(run.particles_path, 2, 4, masses=np.full(4, 0.25)) as file:
+        for t in (0.0, 1.0):
+            a = np.arange(4) * np.pi / 2 + t
+            x = np.stack([np.cos(a), np.sin(a)], axis=1)
+            file.write(t, x, np.zeros(4, dtype=np.int64), np.zeros((4, 2)))
+    options = Film(frames=2, size=(320, 240), energy=False)
+    made = film(run.path, tmp_path / "film.mp4", options, progress=False)
+    first = frames_of(made)[1][0].astype(int)
+    # One circle with nothing in it but its four dots, and no sphere behind it.
+    dots = np.argwhere(first[:, :, 2] - first[:, :, 0] > 80)
+    assert len(dots) > 20
+    middle = 0.5 * (dots.min(axis=0) + dots.max(axis=0))
+    off = np.linalg.norm(dots - middle, axis=1)
+    assert off.min() > 0.85 * off.max()
+    near = (
+        np.abs(np.argwhere(np.ones(first.shape[:2], bool)) - middle).max(axis=1) < 0.5 * off.min()
+    )
+    assert (first.reshape(-1, 3)[near] > 250).all()
+    with pytest.raises(InputError, match="turntable: found for what is filmed in a plane"):
+        film(run.path, tmp_path / "other.mp4", Film(turntable=10.0), progress=False)
+
+
 def test_tokens_stay_on_the_sphere_between_outputs(tmp_path: Path) -> None:
     reel = open_tokens(RunFolder.open(tokens_run(tmp_path / "tokens")))
     x, colours = reel.at(1.0)
@@ -240,7 +264,7 @@ def test_what_a_film_has_no_use_for_is_refused(bumps: Path, tmp_path: Path) -> N
         ("turntable", Film(turntable=20.0)),
         ("views", Film(views=1)),
     ):
-        with pytest.raises(InputError, match=f"{name}: found for a density .* curve"):
+        with pytest.raises(InputError, match=f"{name}: found for what is filmed in a plane"):
             film(run, tmp_path / "film.mp4", options, progress=False)
     tokens = tokens_run(tmp_path / "tokens")
     for name, look in (("cmap", Look(cmap="viridis")), ("limits", Look(limits=(-1.0, 1.0)))):
