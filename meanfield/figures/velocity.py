@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
@@ -86,9 +87,11 @@ def _draw_maps(fields: FieldSeries, steps: Sequence[int]) -> Figure:
     for ax, (at, v), k in zip(axes, moved, steps, strict=True):
         _draw_arrows(ax, shown, at, v, fastest)
         shown.finish(ax, float(fields.times[k]), FAINT)
+    slow = "dark" if asked().style == "dark" else "light"
     footnote(
-        figure, shown.note(), rf"longest arrow: speed ${number(fastest)}$",
+        figure, shown.note(), rf"colours: speed, from 0 ({slow}) to ${number(fastest)}$",
         "lengths as the square roots of speeds",
+        "arrows only where points that move are near" if fields.moving else "",
     )  # fmt: skip
     return figure
 
@@ -112,9 +115,12 @@ def _draw_arrows(ax: Axes, shown: Maps, at: Array, v: Array, fastest: float) -> 
     )  # fmt: skip
 
 
-def _cmap() -> str:
+def _cmap() -> Colormap:
+    """What was asked for, else colours that are told from the page."""
     named = asked().cmap
-    return named or ("viridis" if asked().style == "dark" else "viridis_r")
+    if named or asked().style == "dark":
+        return matplotlib.colormaps[named or "viridis"]
+    return ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))
 
 
 def _draw_curves(fields: FieldSeries, steps: Sequence[int]) -> Figure:
