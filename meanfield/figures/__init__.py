@@ -10,6 +10,7 @@ and drawing it) and a line here. No pyplot, no display, no OpenGL.
 # ruff: noqa: E402  (matplotlib is loaded before those that draw with it)
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from meanfield.software import load_matplotlib
 load_matplotlib()
 
 from meanfield.arguments import checked_arguments
-from meanfield.errors import InputError, suggest
+from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.figures.centres import has_centres, plot_centres
 from meanfield.figures.clustercurves import has_clusters, plot_clusters
 from meanfield.figures.convergence import has_convergence, plot_convergence
@@ -71,7 +72,7 @@ class Drawn:
 
 def _draw_log(run: RunFolder) -> Path:
     """On the sphere a map, unless globes are asked for."""
-    globes = asked().projection == "globe" or not has_density_map(run)
+    globes = not has_density_map(run) or asked().projection == "globe"
     return plot_density(run) if globes else plot_log_map(run)
 
 
@@ -138,10 +139,19 @@ def make_figures(folder: RunFolder | str | Path, wanted: PlotOptions | None = No
     """
     path = folder.path if isinstance(folder, RunFolder) else RunFolder.open(folder).path
     run, wanted = _Pictured(path), wanted or PlotOptions()
-    with RunFolder.claimed(run.path, "plot"), asking(wanted) as files:
-        for one in _named(run, wanted) if wanted.what else _usual(run):
+    with RunFolder.claimed(run.path, "plot"), asking(wanted) as now:
+        chosen = _named(run, wanted) if wanted.what else _usual(run)
+        now.read.clear()
+        for one in chosen:
             one.draw(run)
-        return list(files)
+    for name in now.unread():
+        pictures = ", ".join(one.name for one in chosen)
+        warnings.warn(
+            f"plot.{name}: none of these pictures ({pictures}) has a use for it",
+            MeanfieldWarning,
+            stacklevel=2,
+        )
+    return now.files
 
 
 def _usual(run: RunFolder) -> list[Drawn]:

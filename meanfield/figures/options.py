@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import matplotlib
 from pydantic import BeforeValidator
@@ -21,6 +22,7 @@ from meanfield.errors import InputError, suggest
 from meanfield.options import Expected, Numbers, Text, a_list, options
 
 __all__ = [
+    "Asking",
     "FileFormat",
     "PlotOptions",
     "Projection",
@@ -35,6 +37,8 @@ Projection = Literal["globe", "mollweide", "equal-area", "flat"]
 FileFormat = Literal["png", "pdf", "svg"]
 Style = Literal["paper", "talk", "dark"]
 
+# What a figure may have no use for; all have formats, a size and a style.
+_OF_FIGURES = ("times", "projection", "cmap", "limits", "camera")
 _NEAR = 0.7  # of names of colour maps: some are so short that all words are like them
 _INCHES = (1.0, 60.0)  # of a side: below, no letter fits; above, no memory
 
@@ -109,23 +113,55 @@ class PlotOptions:
             )
 
 
-_ASKED: ContextVar[tuple[PlotOptions, list[Path]]] = ContextVar("asked of pictures")
+@dataclass
+class Asking:
+    """What is asked of pictures, and what came of it.
+
+    Attributes:
+        wanted: what is asked.
+        files: made so far.
+        read: names of the options that figures have looked at.
+    """
+
+    wanted: PlotOptions
+    files: list[Path] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
+
+    def unread(self) -> list[str]:
+        """Options that were given, and that no figure had a use for."""
+        given = (name for name in _OF_FIGURES if getattr(self.wanted, name) is not None)
+        return [name for name in given if name not in self.read]
+
+
+class _Noting:
+    """The options, and a note of which were looked at."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def __getattr__(self, name: str) -> object:
+        self._asking.read.add(name)
+        return getattr(self._asking.wanted, name)
+
+
+_ASKED: ContextVar[Asking] = ContextVar("asked of pictures")
 
 
 @contextmanager
-def asking(wanted: PlotOptions) -> Iterator[list[Path]]:
-    """Let figures that are drawn within know what is asked; gives the files made so far."""
-    files: list[Path] = []
-    token = _ASKED.set((wanted, files))
+def asking(wanted: PlotOptions) -> Iterator[Asking]:
+    """Let figures that are drawn within know what is asked."""
+    now = Asking(wanted)
+    token = _ASKED.set(now)
     try:
-        yield files
+        yield now
     finally:
         _ASKED.reset(token)
 
 
 def asked() -> PlotOptions:
     """What is asked; nothing, where nobody asked."""
-    return _ASKED.get((PlotOptions(), []))[0]
+    now = _ASKED.get(None)
+    return PlotOptions() if now is None else cast(PlotOptions, _Noting(now))
 
 
 def limits_of(lowest: float, highest: float) -> tuple[float, float] | None:
@@ -148,4 +184,6 @@ def limits_of(lowest: float, highest: float) -> tuple[float, float] | None:
 
 def made(path: Path) -> None:
     """Tell that a file was made."""
-    _ASKED.get((PlotOptions(), []))[1].append(path)
+    now = _ASKED.get(None)
+    if now is not None:
+        now.files.append(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from parameters import slow_but
 from PIL import Image
 
 import meanfield as mf
-from meanfield.errors import InputError
+from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.figures import FIGURES, PlotOptions, make_figures, plot
 from meanfield.figures.options import asked, asking
 from meanfield.results.folder import RunFolder
@@ -55,7 +56,7 @@ def test_no_colour_map_is_meant_that_is_not_near() -> None:
 def test_what_is_asked_ends_with_its_block() -> None:
     wanted = PlotOptions(style="talk")
     with asking(wanted):
-        assert asked() is wanted
+        assert asked().style == wanted.style == "talk"
     assert asked() == PlotOptions()
 
 
@@ -190,3 +191,16 @@ def test_a_cut_axis_says_so(tmp_path: Path, figures: list[Figure]) -> None:
     run = make_run(tmp_path / "run", MESHES["circle"])
     make_figures(run, PlotOptions(what=["log-density", "density"], limits=(-1.0, 0.5)))
     assert all("cut at" in figure.get_supxlabel() for figure in figures)
+
+
+def test_what_no_picture_has_a_use_for_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "circle", MESHES["circle"])
+    asked_for = PlotOptions(what=["log-density"], camera=(1, 0, 0), projection="flat", times=[0.0])
+    with pytest.warns(MeanfieldWarning) as told:
+        make_figures(run, asked_for)
+    assert [str(one.message).split(":")[0] for one in told] == ["plot.projection", "plot.camera"]
+    assert "(log-density) has a use for it" in str(told[0].message)
+    ball = make_run(tmp_path / "ball", MESHES["sphere"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MeanfieldWarning)
+        make_figures(ball, asked_for)
