@@ -97,6 +97,7 @@ def test_a_figure_without_opengl_says_so(
     if why_not():
         pytest.skip(why_not())
     run = RunFolder.create(tmp_path / "run")
+    run.write_run({})
     with FieldWriter(run.fields_path, MESH, names={"log10_rho": 1}) as file:
         file.write(0.0, {"log10_rho": 0.5 * MESH.points[:, 0]})
     plot_density(run)
