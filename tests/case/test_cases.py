@@ -161,12 +161,13 @@ def test_clustering(tmp_path: Path) -> None:
         masses.append(float(m[near].sum()))
         m = np.where(near, 0.0, m)
     assert sorted(masses) == pytest.approx([0.25, 0.26, 0.48], abs=0.02)
-    # A picture of clusters has both dark and bright in it.
+    # A picture of clusters has dark and bright in it, and grey where there is next to nothing.
     from PIL import Image
 
     with Image.open(tmp_path / "clustering" / "figures" / "density.png") as picture:
         grey = np.asarray(picture.convert("L"))
-    assert (grey < 40).mean() > 0.05 and np.ptp(grey[grey < 250]) > 180
+    assert (grey < 40).mean() > 0.02 and np.ptp(grey[grey < 250]) > 180
+    assert ((grey >= 180) & (grey <= 215)).mean() > 0.2
 
 
 @pytest.mark.slow
