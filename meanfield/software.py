@@ -30,6 +30,7 @@ __all__ = [
     "load_h5py",
     "load_matplotlib",
     "load_mpi",
+    "load_pandas",
     "load_pyvista",
     "mpi_pool",
     "package_version",
@@ -210,6 +211,20 @@ def load_pyvista() -> ModuleType:
             f"{error.name or 'pyvista'} is not installed, expected it: pip install pyvista"
         ) from None
     return pyvista
+
+
+def load_pandas() -> ModuleType:
+    """Import pandas, which an extra brings.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise InputError('pandas is not installed: pip install "meanfield[tables]"') from None
+    module: ModuleType = pandas
+    return module
 
 
 def _transports(root: Path = Path("/")) -> str | None:

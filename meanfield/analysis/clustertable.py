@@ -20,6 +20,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.mesh import IntArray, Mesh, delaunay_weights
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array
+from meanfield.software import load_pandas
 
 if TYPE_CHECKING:
     import pandas
@@ -134,13 +135,8 @@ class ClusterTable:
         Raises:
             InputError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise InputError(
-                'to_pandas: pandas is not installed: pip install "meanfield[tables]"'
-            ) from None
-        return pandas.DataFrame(self.columns())
+        frame: pandas.DataFrame = load_pandas().DataFrame(self.columns())
+        return frame
 
 
 @checked_arguments

@@ -18,7 +18,7 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from meanfield.geometry.sphere import Array
-from meanfield.scenes.stage import TOKENS_SHOWN
+from meanfield.scenes.stage import shown_tokens
 from meanfield.scenes.views import CLUSTER_COLOURS, frame_towards, graticule, ring
 
 __all__ = ["ByHand", "hemisphere_images", "visible"]
@@ -67,10 +67,7 @@ class ByHand:
         ax.add_patch(Circle((0.0, 0.0), 1.0, facecolor="0.975", edgecolor="none", zorder=0))
         for line in _graticule(frame):
             ax.plot(line[0], line[1], color="0.45", linewidth=0.4, alpha=0.35, zorder=1)
-        n = len(points)
-        chosen: NDArray[np.int64] = np.arange(n)
-        if n > TOKENS_SHOWN:
-            chosen = np.random.default_rng(0).permutation(n)[:TOKENS_SHOWN]
+        chosen = shown_tokens(len(points))
         local = points[chosen] @ frame.T
         front = local[:, 2] > 0.0
         # Bigger and less transparent where there are few: about the same ink, but neither blots nor

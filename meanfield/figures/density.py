@@ -39,8 +39,6 @@ __all__ = [
     "at_rest",
     "fine_profile",
     "has_density",
-    "log10_density",
-    "name_of_density",
     "plot_density",
 ]
 
@@ -50,12 +48,7 @@ def has_density(run: RunFolder) -> bool:
     if not run.fields_path.is_file():
         return False
     fields = known_fields(run)
-    return len(fields.times) > 0 and name_of_density(fields) is not None and not is_sliced(fields)
-
-
-def name_of_density(fields: FieldSeries) -> str | None:
-    """The field that tells the density, "log10_rho" or "rho"; None: there is none."""
-    return next((name for name in ("log10_rho", "rho") if name in fields.names), None)
+    return len(fields.times) > 0 and fields.density_name is not None and not is_sliced(fields)
 
 
 def plot_density(run: RunFolder) -> Path:
@@ -75,8 +68,7 @@ def plot_density(run: RunFolder) -> Path:
     fields = known_fields(run)
     if not len(fields.times):
         raise InputError(f"{fields.path} has no steps: the run did not get to its first output")
-    name = name_of_density(fields)
-    if name is None:
+    if fields.density_name is None:
         raise InputError(
             f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
             "'log10_rho' in output.fields"
@@ -86,22 +78,16 @@ def plot_density(run: RunFolder) -> Path:
     with drawing():
         if fields.manifold.dimension == 2:
             shown = globe.Densities.of(
-                fields.points, fields.cells, *at_rest(fields, name, steps), _held(fields, steps)
+                fields.points, fields.cells, *at_rest(fields, steps), _held(fields, steps)
             )
             figure = _draw_sphere(shown, times)
         else:
-            figure = _draw_profile(fields, name, steps)
+            figure = _draw_profile(fields, steps)
         headline(figure, title_of(run), parameters_of(run))
         return save(figure, run.figure("density.png"))
 
 
-def log10_density(fields: FieldSeries, name: str, k: int) -> Array:
-    """log10 of the density at the vertices of step ``k``, (n,), from the field of this name."""
-    values = fields.read(name, k)
-    return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
-
-
-def at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array, Array]:
+def at_rest(fields: FieldSeries, steps: Sequence[int]) -> tuple[Array, Array]:
     """log10 of the density at the vertices of the first step, and the masses there, (k, n) each.
 
     Of a mesh that moves: the P1 density where it is then, and the masses where the nearest of
@@ -109,13 +95,13 @@ def at_rest(fields: FieldSeries, name: str, steps: Sequence[int]) -> tuple[Array
     """
     weights = vertex_weights(fields.points, fields.cells)
     if not fields.moving:
-        values = np.stack([log10_density(fields, name, k) for k in steps])
+        values = np.stack([fields.log10_density(k) for k in steps])
         masses = weights * 10.0 ** np.clip(values, -300.0, 300.0)
     else:
         tree, rows, held = cKDTree(fields.points), [], []
         for k in steps:
             there = fields.at(k)
-            log_rho = math.log(10.0) * log10_density(there, name, k)
+            log_rho = math.log(10.0) * there.log10_density(k)
             mass = there.read("mass", k)
             found = log_density_at(there.mesh, log_rho, mass, fields.points)
             rows.append(found / math.log(10.0))
@@ -150,7 +136,7 @@ def _draw_sphere(shown: globe.Densities, times: Sequence[float]) -> Figure:
     return figure
 
 
-def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figure:
+def _draw_profile(fields: FieldSeries, steps: Sequence[int]) -> Figure:
     """Density against the angle on the circle or theta, logarithmic."""
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
     ax = figure.subplots()
@@ -160,7 +146,7 @@ def _draw_profile(fields: FieldSeries, name: str, steps: Sequence[int]) -> Figur
     lowest, high = math.inf, -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
-        points, row = there.mesh.points, log10_density(there, name, k)
+        points, row = there.mesh.points, there.log10_density(k)
         if fields.moving:
             points, row = fine_profile(there, row, there.read("mass", k))
         row = np.clip(row, -30.0, 30.0)  # a collapsed cluster is beyond all scales

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from meanfield.analysis.evaluate import log_density_at
-from meanfield.figures.density import at_rest, has_density, log10_density, name_of_density
+from meanfield.figures.density import at_rest, has_density
 from meanfield.figures.maps import Maps, colour_bar, interpolated, panels
 from meanfield.figures.marks import gathered, grey_note, ring_note
 from meanfield.figures.moments import steps_to_show
@@ -78,10 +78,8 @@ def plot_linear(run: RunFolder) -> Path:
 
 def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
     fields = known_fields(run)
-    name = name_of_density(fields)
-    assert name is not None
     steps = steps_to_show(run, fields.times, _PANELS)
-    values, masses = at_rest(fields, name, steps)
+    values, masses = at_rest(fields, steps)
     weights = vertex_weights(fields.points, fields.cells)
     given = limits_of(float(values.min()), float(values.max()))
     low, high = given or colour_range(values, weights, masses)
@@ -96,13 +94,13 @@ def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
         )
         figure, axes = panels(len(steps), bar=True)
         at = shown.pixels(_COARSE if fields.moving else 1)
-        images = _images(fields, name, steps, at, low - 0.5)
+        images = _images(fields, steps, at, low - 0.5)
         ringed = False
         for ax, image, k in zip(axes, images, steps, strict=True):
             shown.draw_image(ax, image if logarithmic else 10.0**image, norm, colours)
             there = fields.at(k)
             mass = there.read("mass", k) if fields.moving else masses[steps.index(k)]
-            row = (log10_density(there, name, k) - low) / (high - low)
+            row = (there.log10_density(k) - low) / (high - low)
             found = gathered(there.points, mass, row)
             shown.draw_rings(ax, found, colours)
             shown.finish(ax, float(fields.times[k]), "white")
@@ -117,36 +115,32 @@ def _plot_map(run: RunFolder, *, logarithmic: bool) -> Path:
         return save(figure, run.figure(f"density-{'map' if logarithmic else 'linear'}.png"))
 
 
-def _images(
-    fields: FieldSeries, name: str, steps: Sequence[int], at: Array, lowest: float
-) -> Array:
+def _images(fields: FieldSeries, steps: Sequence[int], at: Array, lowest: float) -> Array:
     """log10 of the density at unit vectors (rows, columns, 3), (k, rows, columns)."""
     flat = at.reshape(-1, 3)
     if fields.moving:
         rows = []
         for k in steps:
             there = fields.at(k)
-            log_rho = math.log(10.0) * log10_density(there, name, k)
+            log_rho = math.log(10.0) * there.log10_density(k)
             found = log_density_at(there.mesh, log_rho, there.read("mass", k), flat)
             rows.append(np.maximum(found / math.log(10.0), lowest))
         values = np.stack(rows)
     else:
         # Voids are cut before they are interpolated: between 1 and 1e-300 all of an edge is void.
-        values = np.stack([log10_density(fields, name, k) for k in steps])
+        values = np.stack([fields.log10_density(k) for k in steps])
         values = interpolated(fields.points, np.maximum(values, lowest), flat)
     return values.reshape(len(steps), *at.shape[:2])
 
 
 def _draw_curves(fields: FieldSeries, steps: list[int]) -> Figure:
     """Density against the angle on the circle or theta, from 0 on."""
-    name = name_of_density(fields)
-    assert name is not None
     figure = Figure(figsize=(5.4, 3.3), layout="constrained")
     ax = figure.subplots()
     highest = -math.inf
     for k, shade in zip(steps, shades(len(steps)), strict=True):
         there = fields.at(k)
-        row = 10.0 ** np.clip(log10_density(there, name, k), -300.0, 300.0)
+        row = 10.0 ** np.clip(there.log10_density(k), -300.0, 300.0)
         angle, values = angle_profile(fields.manifold, there.mesh.points, row[None])
         ax.plot(angle, values[0], color=shade, label=f"$t = {number(float(fields.times[k]))}$")
         highest = max(highest, math.log10(float(row.max())))

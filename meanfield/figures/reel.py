@@ -161,7 +161,7 @@ class DensityReel:
         """Where the vertices are at an output, their masses, and log10 of the density there."""
         there = self.fields.at(k)
         mass = there.read("mass", k)
-        return there.points, mass / mass.sum(), np.maximum(_log10(there, k), _FLOOR)
+        return there.points, mass / mass.sum(), np.maximum(there.log10_density(k), _FLOOR)
 
 
 def open_density(run: RunFolder) -> DensityReel:
@@ -181,7 +181,7 @@ def density_reel(fields: FieldSeries) -> DensityReel:
     Raises:
         InputError: there is none, or one for each position.
     """
-    if _name_of_density(fields) is None:
+    if fields.density_name is None:
         raise InputError(
             f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
             "'log10_rho' in output.fields"
@@ -194,7 +194,7 @@ def density_reel(fields: FieldSeries) -> DensityReel:
 
         @functools.lru_cache(maxsize=4)
         def fixed(k: int) -> Array:
-            return np.maximum(_log10(fields, k), _FLOOR)
+            return np.maximum(fields.log10_density(k), _FLOOR)
 
         return DensityReel(fields, mesh.points, mesh.cells, fixed)
     # Even places, about as many as there are vertices: those gather where the density is.
@@ -207,23 +207,11 @@ def density_reel(fields: FieldSeries) -> DensityReel:
     @functools.lru_cache(maxsize=4)
     def moving(k: int) -> Array:
         there = fields.at(k)
-        log_rho = math.log(10.0) * _log10(there, k)
+        log_rho = math.log(10.0) * there.log10_density(k)
         found = log_density_at(there.mesh, log_rho, there.read("mass", k), points)
         return np.maximum(found / math.log(10.0), _FLOOR)
 
     return DensityReel(fields, points, cells, moving)
-
-
-def _name_of_density(fields: FieldSeries) -> str | None:
-    return next((name for name in ("log10_rho", "rho") if name in fields.names), None)
-
-
-def _log10(there: FieldSeries, k: int) -> Array:
-    """log10 of the density at an output, at the vertices where they are then."""
-    name = _name_of_density(there)
-    assert name is not None
-    values = there.read(name, k)
-    return np.log10(np.maximum(values, 1e-300)) if name == "rho" else values
 
 
 @dataclass(frozen=True)

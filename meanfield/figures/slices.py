@@ -46,11 +46,7 @@ def has_slices(run: RunFolder) -> bool:
     if not run.fields_path.is_file():
         return False
     fields = read_fields(run.fields_path)
-    return is_sliced(fields) and len(fields.times) > 0 and _name_of(fields) is not None
-
-
-def _name_of(fields: FieldSeries) -> str | None:
-    return next((name for name in ("log10_rho", "rho") if name in fields.names), None)
+    return is_sliced(fields) and len(fields.times) > 0 and fields.density_name is not None
 
 
 def plot_slices(run: RunFolder) -> Path:
@@ -75,10 +71,8 @@ def plot_slices(run: RunFolder) -> Path:
 
 def _slices_at(fields: FieldSeries, k: int) -> list[tuple[float, Mesh, Array, Array]]:
     """At a step: position, mesh, log rho and masses (sum one) of each slice."""
-    there, name = fields.at(k), _name_of(fields)
-    assert name is not None
-    values, place = there.read(name, k), there.read("position", k)
-    log_rho = math.log(10.0) * values if name == "log10_rho" else np.log(np.maximum(values, 1e-300))
+    there = fields.at(k)
+    place, log_rho = there.read("position", k), math.log(10.0) * there.log10_density(k)
     mesh, mass, found = there.mesh, there.read("mass", k), []
     number_of = np.full(mesh.n_vertices, -1)
     for s in np.unique(place):

@@ -12,8 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from meanfield.figures.density import (
     fine_profile,
     has_density,
-    log10_density,
-    name_of_density,
 )
 from meanfield.figures.marks import grey_note
 from meanfield.figures.options import limits_of
@@ -108,14 +106,13 @@ def _chosen(count: int) -> Array:
 def _density(run: RunFolder) -> tuple[Array, Array, Array, Manifold]:
     """Times (k,), edges of angles (m + 1,), log10 of the density (k, m), geometry."""
     fields = known_fields(run)
-    on, name = fields.manifold, name_of_density(fields)
-    assert name is not None
+    on = fields.manifold
     edges = np.linspace(*on.span, _ANGLES + 1)
     middles, rows = 0.5 * (edges[1:] + edges[:-1]), []
     steps = _chosen(len(fields.times))
     for k in map(int, steps):
         there = fields.at(k)
-        points, row = there.mesh.points, log10_density(there, name, k)
+        points, row = there.mesh.points, there.log10_density(k)
         if fields.moving:
             points, row = fine_profile(there, row, there.read("mass", k))
         angle, profile = angle_profile(on, points, row[None])

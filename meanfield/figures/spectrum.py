@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from meanfield.figures.density import has_density, log10_density, name_of_density
+from meanfield.figures.density import has_density
 from meanfield.figures.moments import steps_to_show
 from meanfield.figures.reading import parameters_of, title_of
 from meanfield.figures.style import FAINT, drawing, footnote, headline, number, save, shades
@@ -101,12 +101,10 @@ def density_power(fields: FieldSeries, k: int, harmonics: Harmonics) -> Array:
     if fields.moving:
         mass = there.read("mass", k)
         return harmonics.power(harmonics.moments(mesh.points, mass / mass.sum()))
-    name = name_of_density(fields)
-    assert name is not None
     corners = mesh.cells.shape[1]
     parts = np.repeat(mesh.manifold.shares(mesh.points, mesh.cells) / corners, corners)
     even = np.bincount(mesh.cells.ravel(), parts, minlength=mesh.n_vertices)
-    mass = even * 10.0 ** np.clip(log10_density(there, name, k), -300.0, 300.0)
+    mass = even * 10.0 ** np.clip(there.log10_density(k), -300.0, 300.0)
     # The uniform part is known: the error of this quadrature is that of the rest only.
     rest = harmonics.moments(mesh.points, mass / mass.sum() - even / even.sum())
     return harmonics.power(rest + harmonics.uniform())

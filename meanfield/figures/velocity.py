@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
-from meanfield.figures.density import at_rest, has_density, name_of_density
+from meanfield.figures.density import at_rest, has_density
 from meanfield.figures.maps import Maps, panels
 from meanfield.figures.moments import steps_to_show
 from meanfield.figures.options import asked
@@ -78,9 +78,7 @@ def _draw_maps(fields: FieldSeries, steps: Sequence[int]) -> Figure:
         # Where a mesh has left, its velocity is not known.
         nearest = np.unique(nearest[away < _NEAR])
         moved.append((there.points[nearest], there.read("velocity", k)[nearest]))
-    name = name_of_density(fields)
-    assert name is not None
-    _, masses = at_rest(fields, name, steps)
+    _, masses = at_rest(fields, steps)
     shown = Maps.of(fields.points, masses.mean(axis=0))
     fastest = max(float(np.linalg.norm(v, axis=1).max()) for _, v in moved)
     figure, axes = panels(len(steps), bar=False)

@@ -210,19 +210,18 @@ def _density(fields: FieldSeries, place: Path) -> tuple[Table, _Camera]:
     steps = range(len(fields.times))
     if not len(steps):
         raise InputError(f"{fields.path} has no steps: the run did not get to its first output")
-    name = next((name for name in ("log10_rho", "rho") if name in fields.names), None)
-    if name is None or is_sliced(fields):
+    if fields.density_name is None or is_sliced(fields):
         raise InputError(
             f"{fields.path} has no density, only {', '.join(fields.all_names)}: expected 'rho' or "
             "'log10_rho' in output.fields"
         )
-    each = [_Step.of(fields, name, k) for k in steps]
+    each = [_Step.of(fields, k) for k in steps]
     shown = _Shown(each, fields.manifold.dimension == 1, fields.moving)
     speeds = [_speed(fields.read("velocity", k)) for k in steps if "velocity" in fields.names]
     table: Table = {
         "file": _relative(fields.path, place),
         "times": [float(t) for t in fields.times],
-        "from_rho": name == "rho",
+        "from_rho": fields.density_name == "rho",
         "limits": shown.limits,
         "labels": _ticks(*shown.limits),
         "height": None,
@@ -248,11 +247,9 @@ class _Step:
     masses: Array
 
     @classmethod
-    def of(cls, fields: FieldSeries, name: str, k: int) -> _Step:
+    def of(cls, fields: FieldSeries, k: int) -> _Step:
         there = fields.at(k)
-        values = there.read(name, k)
-        if name == "rho":
-            values = np.log10(np.maximum(values, 1e-300))
+        values = there.log10_density(k)
         if there.manifold.dimension == 2:
             weights = views.vertex_weights(there.points, there.cells)
         else:

@@ -81,12 +81,11 @@ def frames_of(run: RunFolder, most: int) -> Frames | None:
     if not run.fields_path.is_file():
         return None
     fields = known_fields(run)
-    name = next((n for n in ("log10_rho", "rho") if n in fields.names), None)
-    if name is None or not len(fields.times) or is_sliced(fields):
+    if fields.density_name is None or not len(fields.times) or is_sliced(fields):
         return None
     steps = telling_steps(fields.times, energy_at(run, fields.times), most)
     read = _moving if fields.moving else _fixed
-    return read(fields, name, steps, _chosen(steps, len(fields.times)))
+    return read(fields, steps, _chosen(steps, len(fields.times)))
 
 
 def _chosen(steps: list[int], number: int) -> tuple[str, ...]:
@@ -100,15 +99,12 @@ def labels_of(times: Array) -> tuple[str, ...]:
     return tuple(f"t = {float(t):.4g}" for t in times)
 
 
-def _log10(fields: FieldSeries, name: str, k: int) -> Array:
-    values = fields.read(name, k)
-    if name == "rho":
-        values = np.log10(np.maximum(values, 1e-300))
-    return np.maximum(values, _LOWEST)
+def _log10(fields: FieldSeries, k: int) -> Array:
+    return np.maximum(fields.log10_density(k), _LOWEST)
 
 
-def _fixed(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, ...]) -> Frames:
-    values = np.stack([_log10(fields, name, k) for k in steps])
+def _fixed(fields: FieldSeries, steps: list[int], notes: tuple[str, ...]) -> Frames:
+    values = np.stack([_log10(fields, k) for k in steps])
     labels = labels_of(fields.times[steps])
     if fields.manifold.dimension == 2:
         return _on_sphere(fields.manifold, fields.points, fields.cells, labels, values, notes)
@@ -161,7 +157,7 @@ def _along(
     return Frames(on, points, cells, labels, values, masses / masses.sum(1, keepdims=True), notes)
 
 
-def _moving(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, ...]) -> Frames:
+def _moving(fields: FieldSeries, steps: list[int], notes: tuple[str, ...]) -> Frames:
     """A density on a mesh that moves, read on one that stays.
 
     Rings and limits are those of its own points and masses: what has collapsed is between places.
@@ -176,7 +172,7 @@ def _moving(fields: FieldSeries, name: str, steps: list[int], notes: tuple[str, 
     rings, ranges = [], []
     for k in steps:
         there = fields.at(k)
-        log10_rho, mass, mesh = _log10(there, name, k), there.read("mass", k), there.mesh
+        log10_rho, mass, mesh = _log10(there, k), there.read("mass", k), there.mesh
         found = log_density_at(mesh, math.log(10.0) * log10_rho, mass, base.points)
         row = found / math.log(10.0)
         place = tree.query(mesh.points)[1]

@@ -15,6 +15,7 @@ import numpy as np
 
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
+from meanfield.software import load_pandas
 from meanfield.whole import naming, write_text
 
 if TYPE_CHECKING:
@@ -45,13 +46,8 @@ class Series(dict[str, Array]):
         Raises:
             InputError: there is no pandas.
         """
-        try:
-            from pandas import DataFrame
-        except ImportError:
-            raise InputError(
-                'to_pandas: no pandas found, expected it: pip install "meanfield[tables]"'
-            ) from None
-        return DataFrame(dict(self))
+        frame: DataFrame = load_pandas().DataFrame(dict(self))
+        return frame
 
     def __repr__(self) -> str:
         rows = len(next(iter(self.values()), ()))

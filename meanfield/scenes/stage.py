@@ -33,7 +33,7 @@ from meanfield.software import load_pyvista
 if TYPE_CHECKING:
     import pyvista
 
-__all__ = ["MARGIN", "TOKENS_SHOWN", "Stage"]
+__all__ = ["MARGIN", "TOKENS_SHOWN", "Stage", "shown_tokens"]
 
 MARGIN = 1.03
 """Half of the shorter side of an image, in radii of the sphere."""
@@ -200,10 +200,8 @@ class Stage:
         """
         if not {"density", "ball", "circle"} & self._meshes.keys():
             self.ball()
-        n = len(points)
-        if n > TOKENS_SHOWN:
-            chosen = np.random.default_rng(0).permutation(n)[:TOKENS_SHOWN]
-            points, colours = points[chosen], np.asarray(colours)[chosen]
+        chosen = shown_tokens(len(points))
+        points, colours = points[chosen], np.asarray(colours)[chosen]
         # Grey below the others: what is drawn last is on top of what is as near.
         order = np.argsort(np.asarray(colours) >= 0, kind="stable")
         cloud = self._pv.PolyData(_ABOVE * np.asarray(points, dtype=np.float64)[order])
@@ -373,6 +371,13 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def shown_tokens(n: int) -> NDArray[np.int64]:
+    """Numbers of the tokens that are drawn of so many: the same in all views of them."""
+    if n <= TOKENS_SHOWN:
+        return np.arange(n)
+    return np.random.default_rng(0).permutation(n)[:TOKENS_SHOWN]
 
 
 def _rgb(colours: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from meanfield.errors import InputError
+from meanfield.software import load_pandas
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -19,8 +19,5 @@ def frame_of(rows: Iterable[Mapping[str, object]]) -> DataFrame:
     Raises:
         InputError: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError:
-        raise InputError('pandas is not installed: pip install "meanfield[tables]"') from None
-    return pandas.DataFrame(list(rows))
+    frame: DataFrame = load_pandas().DataFrame(list(rows))
+    return frame

@@ -181,6 +181,11 @@ class FieldSeries(ABC):
         return (*self.names, *self.static)
 
     @property
+    def density_name(self) -> str | None:
+        """The field that tells the density; None: there is none."""
+        return next((name for name in ("log10_rho", "rho") if name in self.names), None)
+
+    @property
     def mesh(self) -> Mesh:
         """The mesh of the run (see the class), vertices and cells in the run's order."""
         points = self.manifold.from_space(self.points, lambda name: self.read(name, self.shown))
@@ -214,6 +219,15 @@ class FieldSeries(ABC):
             )
         step = _step(self.path, self.times, k) if name in self.names else None
         return np.asarray(self._read(name, step), dtype=np.float64)
+
+    def log10_density(self, k: int) -> Array:
+        """log10 of the density at the vertices of step ``k``, (n,), nothing is -300.
+
+        Raises:
+            InputError: no density was written.
+        """
+        values = self.read(self.density_name or "log10_rho", k)
+        return values if "log10_rho" in self.names else np.log10(np.maximum(values, 1e-300))
 
     @abstractmethod
     def _at(self, k: int) -> FieldSeries:
