@@ -5,18 +5,21 @@ Shared by all formats. Knows meshes and arrays; nothing of files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from meanfield.errors import BrokenInvariantError
+from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.geometry.mesh import Mesh
 from meanfield.geometry.sphere import Array
 from meanfield.results.formats.base import INNER_PRODUCT_EDGES, LOG10_FLOOR
 
 __all__ = [
+    "checked_components",
     "checked_frame",
+    "checked_masses",
     "chosen_pairs",
     "inner_products",
     "stored",
@@ -142,6 +145,34 @@ def inner_products(x: Array, masses: Array, pairs: NDArray[np.int64]) -> Array:
         parts += np.histogram(products, INNER_PRODUCT_EDGES, weights=weights)[0]
     total = parts.sum()
     return np.asarray(parts / total if total > 0.0 else parts)
+
+
+def checked_components(names: Mapping[str, int]) -> dict[str, int]:
+    """Names of fields with their numbers of components, 1 or 3.
+
+    Raises:
+        InputError: another number.
+    """
+    for name, components in names.items():
+        if components not in (1, 3):
+            raise InputError(
+                f"field '{name}' has {components} components: expected 1 (scalar) or 3 (vector)"
+            )
+    return dict(names)
+
+
+def checked_masses(masses: Array | None, d: int, n: int) -> Array:
+    """Masses (n,) of tokens as they are stored; None: 1/n each.
+
+    Raises:
+        ValueError: no tokens, no sphere, or masses of another shape or not finite.
+    """
+    if d < 2 or n < 1:
+        raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
+    made = np.full(n, 1.0 / n) if masses is None else np.array(masses, dtype=np.float64)
+    if made.shape != (n,) or not np.all(np.isfinite(made)):
+        raise ValueError(f"masses of shape {made.shape}: expected ({n},), finite")
+    return made
 
 
 def checked_frame(frame: ArrayLike | None, d: int) -> Array | None:

@@ -25,7 +25,7 @@ from meanfield.results.formats.pvd.collection import (
     step_path,
 )
 from meanfield.results.formats.pvd.vtu import Grid, read_arrays
-from meanfield.results.stored import stored, stored_field
+from meanfield.results.stored import checked_components, stored, stored_field
 
 __all__ = ["FieldWriter", "read"]
 
@@ -52,13 +52,8 @@ class FieldWriter(CollectionWriter):
         resume_at: float | None = None,
     ) -> None:
         super().__init__(Path(path), _KIND, precision, compression)
-        for name, components in names.items():
-            if components not in (1, 3):
-                raise InputError(
-                    f"field '{name}' has {components} components: expected 1 (scalar) or 3 (vector)"
-                )
         self._mesh, self._moving = mesh, moving
-        self._names = dict(names)
+        self._names = checked_components(names)
         self._static: dict[str, Array] = {}
         beside = mesh.manifold.beside_space(mesh.points)
         if moving:

@@ -24,6 +24,7 @@ from meanfield.results.formats.pvd.collection import (
 from meanfield.results.formats.pvd.vtu import Grid, read_arrays
 from meanfield.results.stored import (
     checked_frame,
+    checked_masses,
     chosen_pairs,
     inner_products,
     stored_vectors,
@@ -58,12 +59,8 @@ class TokenWriter(CollectionWriter):
         coordinates: bool = True,
     ) -> None:
         super().__init__(Path(path), _KIND, precision, compression)
-        if d < 2 or n < 1:
-            raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
         self._n, self._d = n, d
-        self._masses = np.full(n, 1.0 / n) if masses is None else np.array(masses, dtype=np.float64)
-        if self._masses.shape != (n,) or not np.all(np.isfinite(self._masses)):
-            raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
+        self._masses = checked_masses(masses, d, n)
         self._frame = checked_frame(frame, d)
         names = ["cluster", "velocity", *(["length"] if self._with_lengths else [])]
         if d > 3:

@@ -35,7 +35,7 @@ from meanfield.results.formats.vtkhdf.temporal import (
     PART_SIZES,
     TemporalWriter,
 )
-from meanfield.results.stored import stored, stored_field
+from meanfield.results.stored import checked_components, stored, stored_field
 
 __all__ = ["FieldWriter", "read"]
 
@@ -88,13 +88,8 @@ class FieldWriter(TemporalWriter):
             changing=moving,
         )
         self._points_dtype = np.dtype(np.float64)
-        for name, components in names.items():
-            if components not in (1, 3):
-                raise InputError(
-                    f"field '{name}' has {components} components: expected 1 (scalar) or 3 (vector)"
-                )
         self._mesh = mesh
-        self._names = dict(names)
+        self._names = checked_components(names)
         beside = mesh.manifold.beside_space(mesh.points)
         if moving:
             self._names |= dict.fromkeys(beside, 1)

@@ -25,6 +25,7 @@ from meanfield.results.formats.vtkhdf.reading import damaged, open_file, read_ro
 from meanfield.results.formats.vtkhdf.temporal import TemporalWriter
 from meanfield.results.stored import (
     checked_frame,
+    checked_masses,
     chosen_pairs,
     inner_products,
     stored_vectors,
@@ -89,13 +90,10 @@ class TokenWriter(TemporalWriter):
         resume_at: float | None = None,
         coordinates: bool = True,
     ) -> None:
-        if d < 2 or n < 1:
-            raise ValueError(f"{n} tokens in dimension {d}: expected n >= 1 and d >= 2")
+        held = checked_masses(masses, d, n)
         super().__init__(path, _KIND, n, precision=precision, compression=compression)
         self._d, self._shape = d, (n, d)
-        self._masses = np.full(n, 1.0 / n) if masses is None else np.array(masses, dtype=np.float64)
-        if self._masses.shape != (n,) or not np.all(np.isfinite(self._masses)):
-            raise ValueError(f"masses of shape {self._masses.shape}: expected ({n},), finite")
+        self._masses = held
         self._frame = checked_frame(frame, d)
         self._rows = ("Points", "PointData/cluster", "PointData/velocity")
         if self._with_lengths:
