@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 # Names that conda-forge has for packages of PyPI; None: comes with another one.
 ELSEWHERE = {"matplotlib": "matplotlib-base", "llvmlite": None, "meanfield": None}
-EXTRAS = ("film", "report", "notebook", "tables", "completion", "dev")
+EXTRAS = ("film", "report", "notebook", "tables", "completion", "docs", "dev")
 NOTEBOOK = {"trame", "trame-vtk", "trame-vuetify", "ipywidgets"}
 """What pyvista[jupyter] brings; extras there are none of elsewhere."""
 

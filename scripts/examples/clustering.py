@@ -1,0 +1,6 @@
+"""
+Clustering
+==========
+"""
+
+print("to come")
