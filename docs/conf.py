@@ -6,6 +6,10 @@ import importlib.metadata
 import os
 from typing import Any
 
+from sphinx_gallery.sorting import ExplicitOrder
+
+from meanfield.shipped import ORDER
+
 project = "meanfield"
 author = "The meanfield maintainers"
 copyright = f"2026, {author}"
@@ -26,11 +30,26 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
+# Scripts are run at the size that MEANFIELD_EXAMPLE says (small, or in full); none is with
+# MEANFIELD_GALLERY=none. Scenes are rendered without a window.
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["PYVISTA_OFF_SCREEN"] = os.environ["PYVISTA_BUILDING_GALLERY"] = "true"
 sphinx_gallery_conf: dict[str, Any] = {
     "examples_dirs": "../scripts/examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "plot_gallery": os.environ.get("MEANFIELD_GALLERY", "run") != "none",
+    "within_subsection_order": ExplicitOrder([*(f"{name}.py" for name in ORDER), "*"]),
+    "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib", "pyvista"),
+    "image_srcset": ["2x"],
+    "reset_modules": ("matplotlib",),
+    "capture_repr": (),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "inspect_global_variables": False,
+    "first_notebook_cell": "%matplotlib inline",
 }
 
 html_theme = "pydata_sphinx_theme"

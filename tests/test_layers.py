@@ -27,6 +27,7 @@ ORDER = (
     "checks",
     "arguments",
     "whole",
+    "shipped",
     "options",
     "geometry",
     "interaction",

@@ -12,6 +12,7 @@ import tomli_w
 
 from meanfield.case.overrides import apply_overrides, parsed_toml
 from meanfield.errors import InputError, suggest
+from meanfield.shipped import shipped_cases
 
 __all__ = ["digest_of", "emit_toml", "read_table"]
 
@@ -34,6 +35,8 @@ def read_table(
             # Without the ending, which all of them share and which says nothing.
             near = suggest(path.stem, (p.stem for p in path.parent.glob("*.toml")))
             near = near.replace("'?)", ".toml'?)")
+        if path.stem in {case.name for case in shipped_cases()}:
+            near = f"; it is shipped: `meanfield examples {path.stem}.toml` copies it"
         raise InputError(f"there is no case file {path}{near}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, expected a case file (TOML)") from None

@@ -18,6 +18,7 @@ from meanfield.cli import (
     converge,
     distance,
     doctor,
+    examples,
     export,
     film,
     help,
@@ -74,6 +75,7 @@ _VERBS = (
     doctor,
     help,
     schema,
+    examples,
 )
 """The verbs, in the order of the help. A new one: its file, and its name here."""
 
