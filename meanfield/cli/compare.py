@@ -262,7 +262,7 @@ def _points(args: argparse.Namespace) -> int:
 
 def _clouds(args: argparse.Namespace) -> int:
     """A case: tell how far clouds of particles are from its density."""
-    from meanfield.case import Case, Particles
+    from meanfield.case import Case, FixedMesh, Particles
     from meanfield.software import require_dolfinx
 
     if ranks() > 1:
@@ -275,7 +275,8 @@ def _clouds(args: argparse.Namespace) -> int:
         # Whose number of tokens is asked for with --particles.
         number = ["solver.number=2"] if _sets_solver_type(args.particles_set) else []
         other = Case.from_toml(args.case, [*args.set, *number, *args.particles_set])
-    require_dolfinx()
+    if isinstance(case.solver, FixedMesh):
+        require_dolfinx()
     folder = output_folder(args, "-compare")
 
     from meanfield.studies.compare import compare

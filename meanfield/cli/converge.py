@@ -75,7 +75,7 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _converge(args: argparse.Namespace) -> int:
-    from meanfield.case import Case
+    from meanfield.case import Case, FixedMesh
     from meanfield.software import require_dolfinx
     from meanfield.studies.converge import converge, convergence_plan
 
@@ -94,7 +94,8 @@ def _converge(args: argparse.Namespace) -> int:
     if args.dry_run:
         _tell(plan, folder)
         return 0
-    require_dolfinx()
+    if any(isinstance(one.solver, FixedMesh) for one in plan.cases.values()):
+        require_dolfinx()
     lines = [plan.title, f"{case_words(case)}, {key} {_listed(plan)} -> {folder}"]
     try:
         found = converge(
