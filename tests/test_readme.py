@@ -1,12 +1,12 @@
-"""The README says each thing once, and names what there is."""
+"""The README is short, says each thing once, and names what there is; tests/docs/ runs it."""
 
 from __future__ import annotations
 
 import itertools
-import re
 import tomllib
 
 import pytest
+from blocks import blocks
 from processes import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,7 +49,12 @@ def test_each_extra_and_each_way_to_look_is_told() -> None:
         assert name in README, name
 
 
-def test_files_that_are_named_are_there() -> None:
-    named = re.findall(r"\]\(((?!https?:|#)[^)#]+)", README)
-    assert "docs/notebooks/first.ipynb" in named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+def test_it_is_a_first_screen() -> None:
+    assert len(README.splitlines()) < 150
+    shell, python = blocks("README.md")
+    commands = [line for line in shell.code.splitlines() if line.strip()]
+    assert shell.kind == "sh" and len(commands) == 2
+    assert all(line.startswith("scripts/env ") for line in commands)
+    lines = [line for line in python.code.splitlines() if line.strip()]
+    assert python.kind == "python" and 8 <= len(lines) <= 14
+    assert "docs/notebooks/first.ipynb" in README

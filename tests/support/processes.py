@@ -107,10 +107,18 @@ class Job:
     Args:
         command: the words; ``python`` and ``ranks`` make the usual ones.
         cwd: the working folder.
+        stdin: what it reads, as ``subprocess`` takes it.
         variables: additions to the environment.
     """
 
-    def __init__(self, command: tuple[str, ...], cwd: Path | None = None, **variables: str) -> None:
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        cwd: Path | None = None,
+        *,
+        stdin: int = subprocess.DEVNULL,
+        **variables: str,
+    ) -> None:
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -123,7 +131,7 @@ class Job:
             (_ENV, "--default-signal=HUP,INT,QUIT,TERM,USR1", *command),
             cwd=cwd,
             env={**kept, "PYTHONPATH": path, **variables, _MARK: self.mark},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -197,6 +205,6 @@ class Job:
         """End what is left; reads what nobody has read."""
         self.kill()
         self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
