@@ -10,11 +10,11 @@ from pydantic import BeforeValidator
 from meanfield.case.maskoption import MaskOption
 from meanfield.errors import InputError
 from meanfield.interaction import masks
-from meanfield.options import Expected, Field, Flag, Whole, a_list, options
+from meanfield.options import Counted, Expected, Field, Flag, Unit, Whole, a_list, options
 
 __all__ = ["Padding", "Sequences"]
 
-Length = Annotated[Whole, Field(ge=1, le=2**31)]
+Length = Annotated[Whole, Unit("tokens"), Field(ge=1, le=2**31)]
 
 if TYPE_CHECKING:
     Lengths = Sequence[int]
@@ -23,6 +23,7 @@ else:
         tuple[Length, ...],
         BeforeValidator(a_list, json_schema_input_type=list[Length]),
         Expected("a list of whole numbers >= 1"),
+        Unit("tokens"),
     ]
 
 
@@ -53,7 +54,7 @@ class Sequences(MaskOption):
     """Least length of those that are drawn, uniformly; the last sequence takes what is left."""
     high: Length | None = Field(default=None, examples=[64])
     """Largest length of those that are drawn."""
-    seed: Whole | None = Field(default=None, ge=0, lt=2**64)
+    seed: Counted | None = Field(default=None, ge=0, lt=2**64, examples=[7])
     """Of the lengths that are drawn; left out: 0."""
     causal: Flag = False
     """Of a sequence, token i sees the tokens j <= i alone."""

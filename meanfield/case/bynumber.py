@@ -14,7 +14,7 @@ from pydantic import PlainValidator, ValidationInfo, WrapValidator
 
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
-from meanfield.options import Expected, Field, Number, as_table, made_from, options
+from meanfield.options import Expected, Field, Pure, Unit, as_table, made_from, options
 
 __all__ = ["BY_NUMBER", "ByNumber", "LogN", "PowerN", "beta_by_number", "refuse_unnumbered"]
 
@@ -37,7 +37,7 @@ class BetaLaw:
 class LogN(BetaLaw):
     """beta = factor log n: of long contexts; for one layer there is a transition (2510.05554)."""
 
-    factor: Number = Field(ge=-1e3, le=1e3, examples=[1.5])
+    factor: Pure = Field(ge=-1e3, le=1e3, examples=[1.5])
     """gamma."""
     type: Literal["log_n"] = "log_n"
 
@@ -60,6 +60,7 @@ else:
         str | float,
         PlainValidator(_exponent, json_schema_input_type=float | Literal["2/(d-1)"]),
         Expected(f'a number from -10 to 10, or "{_OF_SPHERE}"'),
+        Unit("1"),
     ]
 
 
@@ -67,7 +68,7 @@ else:
 class PowerN(BetaLaw):
     """beta = factor n^exponent: with 2/(d-1), a weight reaches about as far as the next token."""
 
-    factor: Number = Field(default=1.0, ge=-1e3, le=1e3)
+    factor: Pure = Field(default=1.0, ge=-1e3, le=1e3)
     """Of the power."""
     exponent: _Exponent = Field(examples=[_OF_SPHERE])
     """A number, or "2/(d-1)" with the d of the geometry."""

@@ -46,7 +46,7 @@ from meanfield.geometry.laws import (
     law_to_spec,
 )
 from meanfield.geometry.laws.recorded import RecordedLaw, is_elsewhere
-from meanfield.options import Field, Text, Whole, as_table, made_from, options
+from meanfield.options import Counted, Field, Text, as_table, made_from, options
 
 __all__ = ["Case"]
 
@@ -151,7 +151,7 @@ class Case:
     title: Annotated[Text, BeforeValidator(_one_line)] = "Mean-field self-attention"
     """One line for people; ``{model.beta}`` stands for what the case has for that key, and
     ``{model.beta:.2f}`` for it in that format. A brace that is meant is written twice: {{ or }}."""
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
+    seed: Counted = Field(default=0, ge=0, le=2**63 - 1)
     """Of every random number of the run."""
     geometry: GivenGeometry
     """``Sphere``, ``Circle``, ``Zonal``, ``MeshFile``; for tokens ``Unmeshed``, too. From Python a

@@ -6,13 +6,13 @@ from typing import Annotated, Protocol
 
 from meanfield.errors import InputError
 from meanfield.geometry.laws import Law, Uniform
-from meanfield.options import Field, Number
+from meanfield.options import Field, Pure
 
 __all__ = ["EQUIANGULAR", "Cosine", "check_equiangular", "check_law"]
 
 EQUIANGULAR = "equiangular"
 
-Cosine = Annotated[Number, Field(ge=-1.0, le=1.0)] | None
+Cosine = Annotated[Pure, Field(ge=-1.0, le=1.0)] | None
 
 
 class Started(Protocol):

@@ -16,7 +16,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.bessel import log_scaled_bessel
 from meanfield.geometry.laws import Law, Mixture, VonMisesFisher
 from meanfield.geometry.sphere import Array
-from meanfield.options import Field, Number, options
+from meanfield.options import Angle, Field, Pure, options
 
 if TYPE_CHECKING:
     from meanfield.case.model import Model
@@ -97,11 +97,11 @@ class Gaussians:
 
     method: Pair = "dop853"
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
-    rtol: Number = Field(default=1e-7, ge=1e-13, le=1e-1)
+    rtol: Pure = Field(default=1e-7, ge=1e-13, le=1e-1)
     """Tolerance of a step, against the largest distance moved in it."""
-    atol: Number = Field(default=1e-10, ge=1e-14, le=1e-1)
+    atol: Angle = Field(default=1e-10, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step, of centres and widths."""
-    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
+    cluster_angle: Angle = Field(default=0.1, gt=0.0, le=math.pi)
     """Gaussians whose centres are nearer than this (radians) belong to one cluster."""
     type: Literal["gaussians"] = "gaussians"
 

@@ -30,7 +30,7 @@ from meanfield.geometry.manifolds import (
     manifold,
     of_vectors,
 )
-from meanfield.options import Expected, Field, InputFile, Numbers, Whole, options
+from meanfield.options import Counted, Entries, Expected, Field, InputFile, options
 
 if TYPE_CHECKING:
     from meanfield.geometry.mesh import Mesh
@@ -71,13 +71,13 @@ class Sphere(Named):
         10242
     """
 
-    level: Annotated[Whole, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
+    level: Annotated[Counted, BeforeValidator(_level)] = Field(ge=0, le=MAX_LEVEL, examples=[5])
     """Divisions of the icosahedron: 10 * 4^level + 2 vertices."""
     factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
     """Of a graded mesh: how many times as fine it is at ``centre`` (and coarser at the antipode),
     for one narrow cluster whose place is known; left out: edges are the same everywhere. Points of
     characteristics start from these vertices (``solver.start`` = "auto"), not from a chart."""
-    centre: Numbers | None = Field(default=None, kw_only=True, examples=[[0.0, 0.0, 1.0]])
+    centre: Entries | None = Field(default=None, kw_only=True, examples=[[0.0, 0.0, 1.0]])
     """Of a graded mesh: where it is finest, a vector of any length; left out: e_3."""
     type: Literal["sphere"] = field(default="sphere", kw_only=True, repr=False)
 
@@ -129,11 +129,11 @@ class Circle(Named):
         2
     """
 
-    vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
+    vertices: Counted = Field(ge=3, le=MAX_VERTICES, examples=[400])
     """Number of vertices."""
     factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
     """Of a graded mesh: how many times as fine it is at ``centre``; left out: equal steps."""
-    centre: Numbers | None = Field(default=None, kw_only=True, examples=[[0.0, 1.0]])
+    centre: Entries | None = Field(default=None, kw_only=True, examples=[[0.0, 1.0]])
     """Of a graded mesh: where it is finest, a vector of any length; left out: e_2."""
     type: Literal["circle"] = field(default="circle", kw_only=True, repr=False)
 
@@ -185,9 +185,9 @@ class Zonal(Named):
         'zonal'
     """
 
-    d: Whole = Field(ge=2, le=1000, examples=[8])
+    d: Counted = Field(ge=2, le=1000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""
-    vertices: Whole = Field(ge=3, le=MAX_VERTICES, examples=[400])
+    vertices: Counted = Field(ge=3, le=MAX_VERTICES, examples=[400])
     """Number of vertices of [0, pi], both poles among them."""
     factor: Factor | None = Field(default=None, kw_only=True, examples=[3.0])
     """Of a graded mesh: how many times as fine it is at theta = 0 (below 1: at pi, by as much as it
@@ -334,7 +334,7 @@ class Unmeshed(Named):
         'S^127'
     """
 
-    d: Whole = Field(ge=2, le=100_000, examples=[8])
+    d: Counted = Field(ge=2, le=100_000, examples=[8])
     """Dimension of the space around the sphere S^{d-1}."""
     type: UnmeshedType = field(default=UNMESHED[0], kw_only=True, repr=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from meanfield.errors import InputError
 from meanfield.geometry.manifolds import Manifold
-from meanfield.options import Field, Number
+from meanfield.options import Field, Pure
 
 if TYPE_CHECKING:
     from meanfield.geometry.mesh import Mesh
@@ -25,7 +25,7 @@ __all__ = [
 
 MAX_VERTICES = 20_000_000
 
-Factor = Annotated[Number, Field(ge=1e-3, le=1e3)]
+Factor = Annotated[Pure, Field(ge=1e-3, le=1e3)]
 """How many times as fine a graded mesh is at its centre."""
 
 

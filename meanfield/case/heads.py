@@ -21,7 +21,7 @@ from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.intime import InTime, largest_of
-from meanfield.options import Field, as_table, options
+from meanfield.options import Field, Unit, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.gain import Norm
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     _Beta = NumberInTime
 else:
-    _Beta = Annotated[NumberInTime, beta_by_number(NumberInTime)]
+    _Beta = Annotated[NumberInTime, Unit("1"), beta_by_number(NumberInTime)]
 
 __all__ = [
     "EXPONENTIAL",
@@ -80,18 +80,20 @@ class Head:
     beta: _Beta | None = Field(default=None, examples=[4.0])
     """Inverse temperature; needed where ``A`` is not given; hardmax has none. Also by the number of
     tokens, as that of the model."""
-    Q: MatrixInTime | None = Field(default=None, examples=["identity"])
+    Q: Annotated[MatrixInTime, Unit("1")] | None = Field(default=None, examples=["identity"])
     """Queries, (k, d) with any k; left out: the identity. Any matrix may be an array of a file,
     "weights.npz:Q0" or { file = "weights.npz", name = "Q0" } where it holds several; or an
     ensemble, { ensemble = "ginibre", seed = 3, scale = 0.5 }, whose name alone takes seed 0:
     ginibre (G: entries N(0, 1)), wigner (symmetric, N(0, 1) on and above the diagonal), goe
     ((G + G^T)/sqrt 2), psd (G^T G/d), rotation (Haar, det +1)."""
-    K: MatrixInTime | None = Field(default=None, examples=["weights.npz:K0"])
+    K: Annotated[MatrixInTime, Unit("1")] | None = Field(default=None, examples=["weights.npz:K0"])
     """Keys, (k, d) with the k of ``Q``; left out: the identity."""
-    V: MatrixInTime | None = Field(default=None, examples=["Q^T K"])
+    V: Annotated[MatrixInTime, Unit("1/time")] | None = Field(default=None, examples=["Q^T K"])
     """Values, (d, d): also "Q^T K" and "-Q^T K", of this head's own Q and K; left out: the
     identity."""
-    A: MatrixInTime | None = Field(default=None, examples=[[[4.0, 1.0], [-1.0, 4.0]]])
+    A: Annotated[MatrixInTime, Unit("1")] | None = Field(
+        default=None, examples=[[[4.0, 1.0], [-1.0, 4.0]]]
+    )
     """A = beta K^T Q, (d, d), instead of the three."""
 
     def __post_init__(self) -> None:
@@ -236,7 +238,7 @@ class Drift:
         'sa, beta = 1, V = +I, linear drift'
     """
 
-    matrix: MatrixInTime = Field(examples=[[[0.0, -1.0], [1.0, 0.0]]])
+    matrix: Annotated[MatrixInTime, Unit("1/time")] = Field(examples=[[[0.0, -1.0], [1.0, 0.0]]])
     """M, (d, d), given as those of heads are, also in time."""
 
     def __post_init__(self) -> None:

@@ -92,7 +92,7 @@ def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
         for option in options_of(kind, section):
             name = option.key.rpartition(".")[2]
             lines += [
-                f"  {name}: {option.expected}{_default(option)}",
+                f"  {name}: {option.expected}{_default(option)}{_unit(option)}",
                 *_wrapped(option.about, "      "),
             ]
     return lines[1:]
@@ -102,7 +102,12 @@ def _on_options(found: list[tuple[str, type, Option]]) -> list[str]:
     lines: list[str] = []
     said: dict[tuple[str, ...], list[str]] = {}
     for _, kind, option in found:
-        text = (option.key, option.expected + _default(option), option.about, option.example)
+        text = (
+            option.key,
+            option.expected + _default(option) + _unit(option),
+            option.about,
+            option.example,
+        )
         said.setdefault(text, []).append(label_of(kind))
     for (key, expected, about, example), kinds in said.items():
         of = f"  ({', '.join(kinds)})" if all(kinds) else ""
@@ -116,6 +121,10 @@ def _default(option: Option) -> str:
     if option.default is None:
         return "; must be given"
     return f"; default {option.default}" if option.default else "; may be left out"
+
+
+def _unit(option: Option) -> str:
+    return f"; unit {option.unit}" if option.unit else ""
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

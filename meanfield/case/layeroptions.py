@@ -17,7 +17,7 @@ from meanfield.case.heads import number_in_words
 from meanfield.case.normalisation import Normalisation, Post, Sqrt
 from meanfield.case.tokensolvers import Count, Method, TokenSource, Tolerance, suits_tokens
 from meanfield.errors import InputError
-from meanfield.options import Field, Flag, Number, Whole, options
+from meanfield.options import Angle, Duration, Field, Flag, Pure, Unit, Whole, options
 
 if TYPE_CHECKING:
     from meanfield.case.model import Model
@@ -54,14 +54,14 @@ class Layers:
     """Of equiangular tokens: as for particles."""
     normalise: Flag = False
     """Scale the tokens of a file to length one: as for particles."""
-    layers: Whole = Field(ge=1, le=10**9, examples=[100])
+    layers: Annotated[Whole, Unit("1/time")] = Field(ge=1, le=10**9, examples=[100])
     """Number of layers for one unit of time: the time of a layer is its inverse."""
-    residual: Number = Field(default=1.0, ge=0.0, le=1e6)
+    residual: Pure = Field(default=1.0, ge=0.0, le=1e6)
     """alpha, by which a token is multiplied before the output of attention is added; 0: the output
     alone."""
-    step: Annotated[Number, Field(gt=0.0, le=1e6)] | None = Field(default=None, examples=[0.5])
+    step: Annotated[Duration, Field(gt=0.0, le=1e6)] | None = Field(default=None, examples=[0.5])
     """gamma, by which outputs are multiplied; left out: the time of a layer."""
-    output: Literal["projected", "whole"] | None = None
+    output: Literal["projected", "whole"] | None = Field(default=None, examples=["whole"])
     """Of attention: its tangential part X, or A as it is, of sa and usa, by direct sums. Left out:
     "whole" where residual, step, a normalisation other than "post" or a sublayer is given."""
     perceptron: Literal["added", "sublayer"] = "added"
@@ -69,12 +69,12 @@ class Layers:
     x <- N(x + step W sigma(B x + b)), as the normalisation says."""
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
-    tolerance: Tolerance = None
+    tolerance: Tolerance = Field(default=None, examples=[1e-8])
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     exclude_self: Flag = False
     """Leave a token's own term out of the sums that move it: as for particles."""
-    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
+    cluster_angle: Angle = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     type: Literal["layers"] = "layers"
 

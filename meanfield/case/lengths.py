@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Discriminator, Tag
 from meanfield.checks import as_found, real_array, refuse_rows
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
-from meanfield.options import Expected, Field, InputFile, Number, as_table, options
+from meanfield.options import Expected, Field, InputFile, Pure, Unit, as_table, options
 
 __all__ = [
     "LENGTH_LAWS",
@@ -56,9 +56,9 @@ class LengthLaw(ABC):
 class UniformLength(LengthLaw):
     """Drawn from a uniform law."""
 
-    low: Number = Field(gt=0.0, le=MAX_LENGTH, examples=[0.5])
+    low: Pure = Field(gt=0.0, le=MAX_LENGTH, examples=[0.5])
     """The shortest."""
-    high: Number = Field(gt=0.0, le=MAX_LENGTH, examples=[2.0])
+    high: Pure = Field(gt=0.0, le=MAX_LENGTH, examples=[2.0])
     """The longest."""
     type: Literal["uniform"] = "uniform"
 
@@ -74,9 +74,9 @@ class UniformLength(LengthLaw):
 class LognormalLength(LengthLaw):
     """Drawn from a lognormal law: log r is normal."""
 
-    sigma: Number = Field(ge=0.0, le=10.0, examples=[0.5])
+    sigma: Pure = Field(ge=0.0, le=10.0, examples=[0.5])
     """Standard deviation of log r."""
-    median: Number = Field(default=1.0, gt=0.0, le=MAX_LENGTH)
+    median: Pure = Field(default=1.0, gt=0.0, le=MAX_LENGTH)
     """e^(mean of log r)."""
     type: Literal["lognormal"] = "lognormal"
 
@@ -117,7 +117,7 @@ class FileLength(LengthLaw):
         return r
 
 
-Length = Annotated[Number, Field(gt=0.0, le=MAX_LENGTH), Expected("a length > 0")]
+Length = Annotated[Pure, Field(gt=0.0, le=MAX_LENGTH), Expected("a length > 0")]
 
 
 def _given(value: object) -> object:
@@ -156,6 +156,7 @@ else:
         Discriminator(_kind),
         BeforeValidator(_given),
         Expected("a length > 0, a table of a law or a file (.npy)"),
+        Unit("1"),
     ]
 
 

@@ -25,9 +25,10 @@ from meanfield.options import (
     Field,
     Flag,
     InputFile,
-    Number,
     Numbers,
+    Pure,
     Text,
+    Unit,
     Whole,
     as_table,
     options,
@@ -75,7 +76,7 @@ class Causal(MaskOption):
 class Window(MaskOption):
     """Token i sees the tokens with |i - j| <= width."""
 
-    width: Whole = Field(ge=0, le=2**31, examples=[8])
+    width: Annotated[Whole, Unit("tokens")] = Field(ge=0, le=2**31, examples=[8])
     """k; 0: each token sees itself alone."""
     causal: Flag = False
     """Of these, only j <= i."""
@@ -89,7 +90,7 @@ class Window(MaskOption):
 class Alibi(MaskOption):
     """Weights times e^{-(slope/n)|i - j|}, for n tokens (ALiBi)."""
 
-    slope: Number = Field(ge=0.0, le=MAX_SLOPE, examples=[4.0])
+    slope: Pure = Field(ge=0.0, le=MAX_SLOPE, examples=[4.0])
     """lambda, over the whole sequence."""
     causal: Flag = True
     """Token i sees the tokens j <= i alone."""
@@ -117,6 +118,7 @@ else:
         Rows | None,
         PlainValidator(_rows, json_schema_input_type=list[list[float]] | None),
         Expected("a list of rows of numbers"),
+        Unit("1"),
     ]
 
 
@@ -204,9 +206,11 @@ class Rope:
         10000.0
     """
 
-    base: Annotated[Number, Field(gt=0.0, le=1e12)] | None = Field(default=None, examples=[1e4])
+    base: Annotated[Pure, Field(gt=0.0, le=1e12)] | None = Field(default=None, examples=[1e4])
     """theta_m = base^{-2m/k} of the pair m of k rows; left out, with frequencies, too: 10000."""
-    frequencies: Numbers | None = Field(default=None, examples=[[1.0, 0.1]])
+    frequencies: Annotated[Numbers, Unit("rad/token")] | None = Field(
+        default=None, examples=[[1.0, 0.1]]
+    )
     """theta_m themselves, one for each pair of rows, in radians a position."""
 
     def __post_init__(self) -> None:

@@ -22,12 +22,13 @@ from meanfield.checks import as_found, set_checked
 from meanfield.errors import InputError, suggest
 from meanfield.geometry.sphere import Array
 from meanfield.options import (
+    OF_KEY,
+    Counted,
     Expected,
     Field,
     InputFile,
     Number,
     Text,
-    Whole,
     absolute,
     as_table,
     made_from,
@@ -117,9 +118,9 @@ class Ensemble(Matrix):
 
     ensemble: Name = Field(examples=["ginibre"])
     """Which: see ``case.ensembles``, and "Q^T K" of a head's own Q and K."""
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
+    seed: Counted = Field(default=0, ge=0, le=2**63 - 1)
     """Of random numbers: the same seed gives the same matrix everywhere, also in another head."""
-    scale: Number = Field(default=1.0, ge=-MAX_ENTRY, le=MAX_ENTRY)
+    scale: Annotated[Number, OF_KEY] = Field(default=1.0, ge=-MAX_ENTRY, le=MAX_ENTRY)
     """Factor of the matrix."""
 
     @property

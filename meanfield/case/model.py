@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import BeforeValidator
 
@@ -38,6 +37,7 @@ from meanfield.case.kernels import AnyKernel, KernelInTime
 from meanfield.case.masks import AnyMask, Rope, check_ordered, masked_on, words_of_order
 from meanfield.case.modelchecks import (
     SHORT_FORM,
+    Sign,
     check_attention,
     check_heads,
     check_interaction,
@@ -50,7 +50,7 @@ from meanfield.checks import set_checked
 from meanfield.errors import InputError
 from meanfield.interaction.kernels import Power
 from meanfield.interaction.strength import STRENGTHS, Strength
-from meanfield.options import Expected, Field, Number, a_list, as_table, options
+from meanfield.options import Expected, Field, Pure, Rate, a_list, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.geometry import Geometry
@@ -75,10 +75,10 @@ if TYPE_CHECKING:
     Beta = NumberInTime
     Kappa = NumberInTime
 else:
-    _Beta = Annotated[Number, Field(ge=-MAX_BETA, le=MAX_BETA)]
+    _Beta = Annotated[Pure, Field(ge=-MAX_BETA, le=MAX_BETA)]
     _Beta = Annotated[_Beta, number_in_time(_Beta)]
     Beta = Annotated[_Beta, beta_by_number(_Beta)]
-    _Kappa = Annotated[Number, Field(ge=0.0, le=MAX_KAPPA)]
+    _Kappa = Annotated[Rate, Field(ge=0.0, le=MAX_KAPPA)]
     Kappa = Annotated[_Kappa, number_in_time(_Kappa)]
     Heads = Annotated[
         tuple[Head, ...],
@@ -89,12 +89,6 @@ else:
         Union[tuple(STRENGTHS.values())],  # noqa: UP007  # made at run time
         Field(discriminator="type"),
     ]
-
-
-def _sign(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value not in (1, -1):
-        raise ValueError("no sign")
-    return 1 if value == 1 else -1
 
 
 @options("model", kw_only=True)
@@ -120,18 +114,11 @@ class Model:
     positive attracts for value = +1, zero is the linear limit. Also in time, as a table (see
     ``meanfield help in_time``); of tokens also by their number n, { type = "log_n", factor = 1.5 }
     or { type = "power_n", exponent = "2/(d-1)" }."""
-    value: (
-        Annotated[
-            int,
-            BeforeValidator(_sign, json_schema_input_type=Literal[1, -1]),
-            Expected("1 or -1 (V = value * I)"),
-        ]
-        | None
-    ) = None
+    value: Sign | None = Field(default=None, examples=[1])
     """V = value * I, 1 or -1 (left out: 1). With 1 the interaction energy *increases* in time."""
-    bias: Annotated[Number, Field(ge=-1e3, le=1e3)] | None = Field(default=None, examples=[-7.0])
+    bias: Annotated[Pure, Field(ge=-1e3, le=1e3)] | None = Field(default=None, examples=[-7.0])
     """Of sigmoid attention, for all heads: 0 where it is left out; -log n in practice."""
-    tolerance: Annotated[Number, Field(ge=1e-13, le=1e-3)] | None = Field(
+    tolerance: Annotated[Pure, Field(ge=1e-13, le=1e-3)] | None = Field(
         default=None, examples=[1e-10]
     )
     """Of the scalings of sinkhorn attention: 1e-9 where it is left out."""

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import numbers
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BeforeValidator
 
 from meanfield.case.built import Parts
 from meanfield.case.heads import number_in_words, without_beta
 from meanfield.case.intime import moves
 from meanfield.case.kernels import AnyKernel
 from meanfield.errors import InputError
+from meanfield.options import Expected, Unit
 
-__all__ = ["SHORT_FORM", "check_attention", "check_heads", "check_interaction"]
+__all__ = ["SHORT_FORM", "Sign", "check_attention", "check_heads", "check_interaction"]
 
 MAX_BETA_USA = 600.0
 _EXAMPLES = {"attention": '"sa"', "beta": "4.0"}
 
 SHORT_FORM = ("attention", "beta", "value")
 """The keys of [model] that name an interaction without its table."""
+
+
+def _sign(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value not in (1, -1):
+        raise ValueError("no sign")
+    return 1 if value == 1 else -1
+
+
+Sign = Annotated[
+    int,
+    BeforeValidator(_sign, json_schema_input_type=Literal[1, -1]),
+    Expected("1 or -1 (V = value * I)"),
+    Unit("1"),
+]
 
 
 class Told(Parts, Protocol):

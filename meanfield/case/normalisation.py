@@ -21,7 +21,7 @@ from pydantic import BeforeValidator
 from meanfield.case.lengths import AnyLength, LengthLaw, lengths_of
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
-from meanfield.options import Expected, Field, Flag, Number, as_table, options
+from meanfield.options import Duration, Expected, Field, Flag, Pure, Rate, Unit, as_table, options
 
 __all__ = [
     "SCHEMES",
@@ -49,11 +49,12 @@ MAX_GAIN = 1e4  # squared, it stands in A = beta K^T Q
 if TYPE_CHECKING:
     Gain = float | Sequence[float] | None
 else:
-    _Gain = Annotated[Number, Field(gt=0.0, le=MAX_GAIN)]
+    _Gain = Annotated[Pure, Field(gt=0.0, le=MAX_GAIN)]
     Gain = Annotated[
         float | tuple[_Gain, ...] | None,
         BeforeValidator(lambda value: _gain(value), json_schema_input_type=float | list[float]),
         Expected(f"a number or d numbers above 0, up to {MAX_GAIN:g}"),
+        Unit("1"),
     ]
 
 
@@ -201,7 +202,7 @@ class Pre(_Normed):
 class Mix(_Normed):
     """ "post" until a time, "pre" from then on."""
 
-    switch: Number = Field(gt=0.0, examples=[2.0])
+    switch: Duration = Field(gt=0.0, examples=[2.0])
     """The time."""
     length: AnyLength = 1.0
     """r at the beginning, and until then: as for "pre"."""
@@ -238,7 +239,7 @@ class Peri(_Normed):
 class Ngpt(_Normed):
     """s = |A|/alpha: the output is normalised, and all is on the sphere."""
 
-    alpha: Number = Field(default=1.0, gt=0.0, le=1e6)
+    alpha: Rate = Field(default=1.0, gt=0.0, le=1e6)
     """Rate."""
     type: Literal["ngpt"] = "ngpt"
 

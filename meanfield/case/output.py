@@ -10,7 +10,7 @@ from meanfield.case.model import Model
 from meanfield.case.normalisation import Normalisation, Post
 from meanfield.case.solvers import Density, Lagrangian, Solver
 from meanfield.errors import InputError
-from meanfield.options import Expected, Field, Flag, Number, Whole, a_list, options
+from meanfield.options import Counted, Expected, Field, Flag, Number, Unit, a_list, options
 
 __all__ = ["FIELDS", "Output"]
 
@@ -51,15 +51,15 @@ class Output:
     dimensions alone."""
     figures: Flag = True
     """Draw the figures at the end."""
-    checkpoint_minutes: Number = Field(default=5.0, ge=0.0)
+    checkpoint_minutes: Annotated[Number, Unit("minutes")] = Field(default=5.0, ge=0.0)
     """Longest wall-clock time without a checkpoint, in minutes; with several ranks 50 seconds at
     most. They are also written at the output times. 0: only there."""
 
-    tangents: Whole = Field(default=0, ge=0, le=4096)
+    tangents: Counted = Field(default=0, ge=0, le=4096)
     """Tokens: directions in which d x(t)/d x(0) is carried along, for the columns jacobian_norm and
     lyapunov; n (d - 1) or more: all, which makes them exact. Each costs two more steps, and tokens
     are not merged. Needs kappa = 0 (common_noise may be)."""
-    pairs: Whole = Field(default=0, ge=0, le=1000)
+    pairs: Counted = Field(default=0, ge=0, le=1000)
     """Number of bins of the histogram of inner products <x, y> of pairs in pairs.csv; 0: none. Of
     all pairs of tokens, or 2e6 of them, drawn by the seed; densities: from the power spectrum."""
 

@@ -13,9 +13,9 @@ from meanfield.case.geometry import Geometry, MeshFile, needs_mesh
 from meanfield.case.heads import number_in_words
 from meanfield.case.layeroptions import Layers
 from meanfield.case.normalisation import TOKENS, Normalisation, Post, refuse_normalisation
-from meanfield.case.tokensolvers import Pair, Particles, Positive, Tolerance
+from meanfield.case.tokensolvers import Pair, Particles, Step, Tolerance
 from meanfield.errors import InputError
-from meanfield.options import Field, Flag, Number, Whole, options
+from meanfield.options import Counted, Field, Flag, Pure, options
 
 if TYPE_CHECKING:
     from meanfield.case.model import Model
@@ -81,18 +81,18 @@ class Eulerian:
     less accurate at unresolved peaks), or "upwind" (first order, the energy monotone by proof)."""
     stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
     """Runge-Kutta method."""
-    cfl: Number = Field(default=0.9, gt=0.0, le=1.0)
+    cfl: Pure = Field(default=0.9, gt=0.0, le=1.0)
     """Step over the largest one that keeps plain upwinding positive."""
     field: Literal["extrapolated", "stages"] = "extrapolated"
     """One evaluation of the field a step, the potential of its stages extrapolated from the last
     four, whose prediction error bounds the step; or an evaluation at every stage."""
-    accuracy: Annotated[Number, Field(ge=1e-12, le=0.1)] | None = None
+    accuracy: Annotated[Pure, Field(ge=1e-12, le=0.1)] | None = Field(default=None, examples=[1e-5])
     """Relative error of growth rates that is left to the steps in time, the bound on the prediction
     error; left out: 0.3 h^2, as the mesh has it, with mean edges of h radians, at most 1e-4. With
     field = "stages", and with stepper = "euler", nothing is predicted: every step is then at most a
     tenth of the growth time of perturbations of the uniform state, whatever the state is, and less
     if this accuracy is given."""
-    tolerance: Tolerance = None
+    tolerance: Tolerance = Field(default=None, examples=[1e-8])
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     tail: Tail = "auto"
@@ -133,20 +133,20 @@ class Implicit:
     jumps), "bounded" (no edge above its neighbourhood anywhere: less accurate at unresolved peaks),
     or "fitted" (exponentially fitted alone: upwind for kappa = 0). With an exponent of the
     diffusion other than 1 the means of neighbours, or upwind."""
-    order: Whole = Field(default=2, ge=1, le=2)
+    order: Counted = Field(default=2, ge=1, le=2)
     """Of the steps in time: 2 (extrapolated) or 1."""
-    rtol: Number = Field(default=1e-3, ge=1e-9, le=1e-1)
+    rtol: Pure = Field(default=1e-3, ge=1e-9, le=1e-1)
     """Tolerance of the error of a step, in total variation."""
-    dt: Positive | None = None
+    dt: Step | None = Field(default=None, examples=[0.01])
     """Fixed step, which is only refused for its energy; left out: steps follow the error."""
     potential: Literal["auto", "explicit", "implicit"] = "auto"
     """That of attraction; "auto": explicit with a fixed step, else what needs fewer. That of
     repulsion is always implicit."""
     linear: Literal["auto", "ilu", "lu", "amg"] = "auto"
     """Method of the linear solves."""
-    linear_tolerance: Number = Field(default=1e-12, ge=1e-15, le=1e-6)
+    linear_tolerance: Pure = Field(default=1e-12, ge=1e-15, le=1e-6)
     """Of the linear solves, in the 1-norm of masses."""
-    tolerance: Tolerance = None
+    tolerance: Tolerance = Field(default=None, examples=[1e-8])
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     tail: Tail = "auto"
@@ -178,10 +178,10 @@ class Lagrangian:
 
     method: Pair = "dop853"
     """Runge-Kutta pair: "dop853" (order 8) or "dopri5" (order 5)."""
-    rtol: Annotated[Number, Field(ge=1e-13, le=1e-1)] | None = Field(default=None, examples=[1e-9])
+    rtol: Annotated[Pure, Field(ge=1e-13, le=1e-1)] | None = Field(default=None, examples=[1e-9])
     """Tolerance of a step: error of a position (and of log rho) against how far it has moved; left
     out: 1e-8."""
-    atol: Annotated[Number, Field(ge=1e-14, le=1e-1)] | None = Field(default=None, examples=[1e-11])
+    atol: Annotated[Pure, Field(ge=1e-14, le=1e-1)] | None = Field(default=None, examples=[1e-11])
     """Absolute tolerance of a step, and what merging may change of the field; left out: 1e-10."""
     merge: Flag = True
     """Make one point of vertices that have collapsed, so that steps can grow (not of slices, nor
@@ -198,7 +198,7 @@ class Lagrangian:
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that
     of every position (rtol, atol); "auto": what is given tells, of accuracy, rtol and atol, else
     moments with a chart, positions from a mesh."""
-    accuracy: Annotated[Number, Field(ge=1e-12, le=1e-1)] | None = Field(
+    accuracy: Annotated[Pure, Field(ge=1e-12, le=1e-1)] | None = Field(
         default=None, examples=[1e-6]
     )
     """Tolerance of a step in the moments, relative to those that are not of the uniform state; left
@@ -210,11 +210,11 @@ class Lagrangian:
     pointwise: Flag = False
     """Steps short enough to know log rho at any point and time to 1e-6 afterwards (``at`` of a
     result), about half again as many; without: to 1e-5. Not needed with output.mesh = "fixed"."""
-    slices: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
+    slices: Annotated[Counted, Field(ge=1, le=4096)] | None = Field(default=None, examples=[16])
     """With a mask (model.mask "causal", "alibi", or a matrix of as many rows): in how many slices
     the positions s in (0, 1] of a sequence are, each a copy of the mesh; left out: 16, or as many
     as the rows."""
-    tolerance: Tolerance = None
+    tolerance: Tolerance = Field(default=None, examples=[1e-8])
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     type: Literal["lagrangian"] = "lagrangian"

@@ -25,7 +25,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.potential import Potential
 from meanfield.interaction.drifts.potentials import POTENTIALS
 from meanfield.interaction.intime import InTime, TableInTime
-from meanfield.options import Expected, Field, Number, a_list, as_table, options
+from meanfield.options import Expected, Field, Pure, Unit, a_list, as_table, options
 
 if TYPE_CHECKING:
     from meanfield.case.gain import Norm
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     Shifts = Array | tuple[float, ...] | InTime | Mapping[str, object]
 else:
     Shifts = Annotated[
-        tuple[Annotated[Number, Field(ge=-MAX_ENTRY, le=MAX_ENTRY)], ...],
+        tuple[Annotated[Pure, Field(ge=-MAX_ENTRY, le=MAX_ENTRY)], ...],
         BeforeValidator(a_list, json_schema_input_type=list[float]),
         Expected(f"a list of k numbers up to {MAX_ENTRY:g}"),
         vector_in_time(list[float]),
@@ -143,7 +143,7 @@ class Diffusion:
         2.0
     """
 
-    exponent: Number = Field(default=1.0, gt=0.0, le=MAX_EXPONENT)
+    exponent: Pure = Field(default=1.0, gt=0.0, le=MAX_EXPONENT)
     """m: 1 is linear diffusion, H = rho log rho; above 1 supports spread at finite speed (porous
     medium), below 1 tails are wide (fast diffusion). The uniform state has the same rates, and
     kappa the same critical values, for every m."""
@@ -163,11 +163,11 @@ class Perceptron:
         'sa, beta = 1, V = +I, perceptron'
     """
 
-    W: MatrixInTime = Field(examples=[[[1.0], [0.0], [0.0]]])
+    W: Annotated[MatrixInTime, Unit("1/time")] = Field(examples=[[[1.0], [0.0], [0.0]]])
     """(d, k), given as matrices of heads are, also in time (as B and b)."""
-    B: MatrixInTime = Field(examples=[[[1.0, 0.0, 0.0]]])
+    B: Annotated[MatrixInTime, Unit("1")] = Field(examples=[[[1.0, 0.0, 0.0]]])
     """(k, d)."""
-    b: Shifts | None = None
+    b: Shifts | None = Field(default=None, examples=[[0.0]])
     """k numbers; left out: zeros."""
     activation: Literal["relu", "gelu", "tanh"] = "relu"
     """sigma."""

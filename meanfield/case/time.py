@@ -14,9 +14,12 @@ from typing_extensions import TypedDict  # on Python 3.11 pydantic takes no othe
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
 from meanfield.options import (
+    Counted,
+    Duration,
     Expected,
     Field,
     Number,
+    Unit,
     Whole,
     a_list,
     as_table,
@@ -39,7 +42,7 @@ class Every:
         (0.0, 0.5, 1.0)
     """
 
-    every: Number = Field(gt=0.0, examples=[1.0])
+    every: Duration = Field(gt=0.0, examples=[1.0])
     """Time between outputs."""
 
     def times(self, end: float) -> tuple[float, ...]:
@@ -67,9 +70,9 @@ class Geometric:
         6
     """
 
-    first: Number = Field(gt=0.0, examples=[0.01])
+    first: Duration = Field(gt=0.0, examples=[0.01])
     """The first output after 0."""
-    number: Whole = Field(ge=2, le=MAX_OUTPUTS, examples=[20])
+    number: Counted = Field(ge=2, le=MAX_OUTPUTS, examples=[20])
     """Number of outputs after 0."""
 
     def times(self, end: float) -> tuple[float, ...]:
@@ -156,6 +159,7 @@ Schedule = Annotated[
     Every | Geometric | Sequence[float],
     PlainValidator(_schedule, json_schema_input_type=EveryTable | GeometricTable | list[float]),
     Expected(_SCHEDULES),
+    Unit("time"),
 ]
 
 
@@ -168,15 +172,19 @@ class Time:
         (0.0, 0.25, 0.5, 0.75, 1.0)
     """
 
-    end: Number = Field(gt=0.0, examples=[12.0])
+    end: Duration = Field(gt=0.0, examples=[12.0])
     """Simulated time at which the run ends."""
     outputs: Schedule = Field(default=Every(1.0))
     """Times of the fields and tokens; a list is stored sorted; 0 and ``end`` always are some."""
-    series_every: Whole = Field(default=10, ge=1, le=10**9)
+    series_every: Annotated[Whole, Unit("steps")] = Field(default=10, ge=1, le=10**9)
     """Steps between rows of the series; each output has a row as well."""
-    wall_limit: Annotated[Number, Field(gt=0.0)] | None = None
+    wall_limit: Annotated[Number, Unit("s"), Field(gt=0.0)] | None = Field(
+        default=None, examples=[3600.0]
+    )
     """Seconds after which the run stops by itself and can be resumed."""
-    stationary: Annotated[Number, Field(gt=0.0)] | None = None
+    stationary: Annotated[Number, Unit("rad/time"), Field(gt=0.0)] | None = Field(
+        default=None, examples=[1e-6]
+    )
     """Stop when the root mean square speed falls below this; that of the total flux,
     X - kappa grad log rho (H'(rho) with an exponent), for a density with diffusion. Not as long as
     parameters go on changing in time."""

@@ -17,7 +17,18 @@ from meanfield.case.geometry import Geometry
 from meanfield.case.schemechecks import suits_scheme
 from meanfield.checks import as_found
 from meanfield.errors import InputError, suggest
-from meanfield.options import Expected, Field, Flag, Number, Whole, absolute, options
+from meanfield.options import (
+    Angle,
+    Counted,
+    Duration,
+    Expected,
+    Field,
+    Flag,
+    Pure,
+    Rate,
+    absolute,
+    options,
+)
 
 if TYPE_CHECKING:
     from meanfield.case.model import Model
@@ -30,7 +41,7 @@ __all__ = [
     "Method",
     "Pair",
     "Particles",
-    "Positive",
+    "Step",
     "TokenOptions",
     "TokenSource",
     "Tolerance",
@@ -43,8 +54,8 @@ TOKEN_FILES = (".npy", ".npz", ".csv", ".txt", ".vtp", ".vtu")
 """Files that tokens are read from."""
 _KINDS = ", ".join(f'"{kind}"' for kind in TOKEN_KINDS)
 
-Tolerance = Annotated[Number, Field(ge=1e-14, le=1e-4)] | None
-Positive = Annotated[Number, Field(gt=0.0)]
+Tolerance = Annotated[Pure, Field(ge=1e-14, le=1e-4)] | None
+Step = Annotated[Duration, Field(gt=0.0)]
 Pair = Literal["dop853", "dopri5"]
 
 
@@ -73,7 +84,7 @@ TokenSource = Annotated[
     PlainValidator(_tokens, json_schema_input_type=str),
     Expected(f"{_KINDS} or the name of a file of tokens"),
 ]
-Count = Annotated[Whole, Field(ge=1, le=MAX_TOKENS)] | None
+Count = Annotated[Counted, Field(ge=1, le=MAX_TOKENS)] | None
 Method = Literal["auto", "harmonics", "direct"]
 
 
@@ -165,27 +176,27 @@ class Particles:
     method: Pair = "dop853"
     """Runge-Kutta pair for kappa = 0: "dop853" (order 8, 12 evaluations a step; measured: three
     times fewer evaluations for the same error at any tolerance) or "dopri5" (order 5, 6)."""
-    rtol: Number = Field(default=1e-6, ge=1e-13, le=1e-1)
+    rtol: Pure = Field(default=1e-6, ge=1e-13, le=1e-1)
     """Tolerance of a step for kappa = 0, against the largest distance moved in it."""
-    atol: Number = Field(default=1e-9, ge=1e-14, le=1e-1)
+    atol: Angle = Field(default=1e-9, ge=1e-14, le=1e-1)
     """Absolute tolerance of a step for kappa = 0."""
-    dt: Positive | None = None
+    dt: Step | None = Field(default=None, examples=[0.01])
     """Fixed step with noise, shortened to land on output times; left out: chosen."""
-    common_noise: Number = Field(default=0.0, ge=0.0, le=1e6)
+    common_noise: Rate = Field(default=0.0, ge=0.0, le=1e6)
     """kappa_0: of noise that all tokens have in common, sqrt(2 kappa_0) P_x dW with one Brownian
     motion W of the space (Stratonovich). Steps are then those for kappa > 0."""
-    common_seed: Whole | None = Field(default=None, ge=0, lt=2**64)
+    common_seed: Counted | None = Field(default=None, ge=0, lt=2**64, examples=[7])
     """Of the common noise; left out: from the seed of the case. Given, with ``dt``: the same path
     for runs with other seeds."""
     interaction: Method = "auto"
     """Harmonic transforms (S^1 and S^2) or direct sums over all pairs."""
-    tolerance: Tolerance = None
+    tolerance: Tolerance = Field(default=None, examples=[1e-8])
     """Accuracy of the harmonic transforms relative to max Z (heads of sa: Z itself); left out:
     chosen by the model (with heads 1e-7)."""
     exclude_self: Flag = False
     """Leave a token's own term out of the sums that move it, j != i; of softmax out of Z, too.
     Sums are direct then, and no tokens are merged where it matters."""
-    cluster_angle: Number = Field(default=0.1, gt=0.0, le=math.pi)
+    cluster_angle: Angle = Field(default=0.1, gt=0.0, le=math.pi)
     """Tokens nearer than this (radians) belong to one cluster."""
     merge: Flag = True
     """Make one point of tokens that have collapsed (kappa = 0), so that steps can grow."""

@@ -23,7 +23,7 @@ from meanfield.options import (
     Field,
     FromElsewhere,
     InputFile,
-    Number,
+    Pure,
     Text,
     as_table,
     options,
@@ -81,9 +81,9 @@ class PowerStrength(Strength):
         'strength |m|^1'
     """
 
-    exponent: Number = Field(default=1.0, ge=0.0, le=100.0)
+    exponent: Pure = Field(default=1.0, ge=0.0, le=100.0)
     """Its power."""
-    factor: Number = Field(default=1.0, ge=0.0, le=1e6)
+    factor: Pure = Field(default=1.0, ge=0.0, le=1e6)
     """nu at |m| = 1."""
     type: Literal["power"] = "power"
 

@@ -20,15 +20,23 @@ from meanfield.options.classes import (
     options,
     options_of,
 )
-from meanfield.options.fields import label_of, labels_of, tagged
+from meanfield.options.fields import label_of, labels_of, tagged, unit_of
 from meanfield.options.values import (
+    OF_KEY,
+    Angle,
+    Counted,
+    Duration,
+    Entries,
     Expected,
     Flag,
     FromElsewhere,
     InputFile,
     Number,
     Numbers,
+    Pure,
+    Rate,
     Text,
+    Unit,
     Whole,
     a_list,
     absolute,
@@ -36,6 +44,11 @@ from meanfield.options.values import (
 from meanfield.options.varied import Varied
 
 __all__ = [
+    "OF_KEY",
+    "Angle",
+    "Counted",
+    "Duration",
+    "Entries",
     "Expected",
     "Field",
     "Flag",
@@ -44,7 +57,10 @@ __all__ = [
     "Number",
     "Numbers",
     "Option",
+    "Pure",
+    "Rate",
     "Text",
+    "Unit",
     "Varied",
     "Whole",
     "a_list",
@@ -59,4 +75,5 @@ __all__ = [
     "options",
     "options_of",
     "tagged",
+    "unit_of",
 ]

@@ -24,6 +24,7 @@ from meanfield.options.fields import (
     label_of,
     names_of,
     section_of,
+    unit_of,
     written,
 )
 from meanfield.options.texts import text_of, told_in_schemas
@@ -164,6 +165,7 @@ class Option:
             then has no value.
         example: of a value, or "".
         about: what it means.
+        unit: of its numbers: "1", "rad", "time", ...; "" for words, booleans and tables.
     """
 
     key: str
@@ -172,6 +174,7 @@ class Option:
     default: str | None
     example: str
     about: str
+    unit: str = ""
 
 
 def options_of(kind: type, where: str | None = None) -> list[Option]:
@@ -186,6 +189,7 @@ def options_of(kind: type, where: str | None = None) -> list[Option]:
             None if info.is_required() else _default(info),
             written(info.examples[0]) if info.examples else "",
             _about(kind, name),
+            unit_of(info),
         )
         for name, info in ((name, known[name]) for name in names_of(kind) if name in known)
     ]

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from meanfield.checks import a_list_of, as_found, choice_in_words, number_in_words, whole_in_words
-from meanfield.options.values import Expected, FromElsewhere
+from meanfield.options.values import Expected, FromElsewhere, Unit
 
 __all__ = [
     "arguments_of",
@@ -27,6 +27,7 @@ __all__ = [
     "names_of",
     "section_of",
     "tagged",
+    "unit_of",
     "written",
 ]
 
@@ -96,6 +97,22 @@ def written(value: object) -> str:
 
 def expected(info: FieldInfo, inside: int = 0) -> str:
     return in_words(info.annotation, list(info.metadata), inside)
+
+
+def unit_of(info: FieldInfo) -> str:
+    """The unit of the numbers of a field; "": it has none, as words and booleans."""
+    found = [*info.metadata, *_marks(info.annotation)]
+    return next((mark.name for mark in found if isinstance(mark, Unit)), "")
+
+
+def _marks(annotation: object) -> list[object]:
+    """The marks in a type, those on the outside first; not in classes of options."""
+    if isinstance(annotation, FieldInfo):
+        return list(annotation.metadata)
+    inside = [mark for part in get_args(annotation) for mark in _marks(part)]
+    if get_origin(annotation) is Annotated:
+        return [*annotation.__metadata__[::-1], *inside]  # type: ignore[attr-defined]
+    return inside
 
 
 def in_words(annotation: object, metadata: Sequence[object], inside: int = 0) -> str:

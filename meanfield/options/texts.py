@@ -12,6 +12,8 @@ import textwrap
 from functools import cache
 from typing import Any
 
+from meanfield.options.fields import fields_of, unit_of
+
 __all__ = ["text_of", "told_in_schemas"]
 
 
@@ -21,13 +23,15 @@ def text_of(kind: type, name: str) -> str:
 
 
 def told_in_schemas(kind: type) -> None:
-    """Put the texts of a class into the JSON schemas that pydantic will make of it."""
+    """Put texts and units of a class into the JSON schemas that pydantic will make of it."""
 
     def described(cls: type, core: Any, handler: Any) -> Any:
         schema = handler(core)
         for name, field in handler.resolve_ref_schema(schema).get("properties", {}).items():
             if text := text_of(cls, name):
                 field["description"] = text
+            if unit := unit_of(fields_of(cls)[name]):
+                field["x-unit"] = unit
         return schema
 
     kind.__get_pydantic_json_schema__ = classmethod(described)  # type: ignore[attr-defined]

@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 __all__ = [
+    "OF_KEY",
+    "Angle",
+    "Counted",
+    "Duration",
+    "Entries",
     "Expected",
     "Flag",
     "FromElsewhere",
     "InputFile",
     "Number",
     "Numbers",
+    "Pure",
+    "Rate",
     "Text",
+    "Unit",
     "Whole",
     "a_list",
     "absolute",
@@ -38,6 +46,18 @@ class Expected:
     """Mark of a field in Annotated: what a message says is expected, where no type tells."""
 
     words: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Mark of a field in Annotated: the unit of its numbers.
+
+    Attributes:
+        name: "1" for pure numbers, "rad", "time" (in which V = I moves with speed 1), "1/time",
+            "density" (relative to the uniform probability), "s", "minutes", ...
+    """
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -118,3 +138,13 @@ Numbers = Annotated[
     tuple[Number, ...], BeforeValidator(a_list, json_schema_input_type=Sequence[float])
 ]
 """A list of numbers, kept as a tuple."""
+
+# What most numbers are: the type of an option says its unit, too.
+Pure = Annotated[Number, Unit("1")]
+Counted = Annotated[Whole, Unit("1")]
+Entries = Annotated[Numbers, Unit("1")]
+Angle = Annotated[Number, Unit("rad")]
+Duration = Annotated[Number, Unit("time")]
+Rate = Annotated[Number, Unit("1/time")]
+OF_KEY = Unit("that of the key")
+"""Of what stands inside of a table that stands for a number, a vector or a matrix."""

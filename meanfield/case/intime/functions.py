@@ -16,6 +16,8 @@ from meanfield.geometry.laws.files import load_function
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.intime import FunctionInTime, InTime
 from meanfield.options import (
+    OF_KEY,
+    Entries,
     Expected,
     Field,
     FromElsewhere,
@@ -23,6 +25,7 @@ from meanfield.options import (
     Number,
     Numbers,
     Text,
+    Unit,
     a_list,
     as_table,
     options,
@@ -45,11 +48,11 @@ class TimeFunction(InCase):
         examples=["weights.py"]
     )
     """A Python file, found from the folder of the case file."""
-    largest: Number = Field(ge=0.0, examples=[9.0])
+    largest: Annotated[Number, OF_KEY] = Field(ge=0.0, examples=[9.0])
     """A bound on its values, of matrices on their 2-norm; a larger value ends the run."""
     call: Text = "value"
     """Name of the function in it: from t to a number, a list or a matrix, as the key takes it."""
-    jumps: Numbers = ()
+    jumps: Annotated[Numbers, Unit("time")] = ()
     """Times at which it jumps or has a kink: steps end there."""
     function: Annotated[
         Callable[[float], Array] | None, PlainValidator(_from_elsewhere), FromElsewhere("the file")
@@ -127,9 +130,9 @@ class MadeInPython(InCase):
     """What it was."""
     fingerprint: Text = Field(examples=["0f3a..."])
     """A hash by which a run that goes on knows it."""
-    shape: Numbers = ()
+    shape: Entries = ()
     """Of its values."""
-    largest: Number = Field(ge=0.0, examples=[9.0])
+    largest: Annotated[Number, OF_KEY] = Field(ge=0.0, examples=[9.0])
     """A bound on its values."""
     made: Annotated[InTime | None, PlainValidator(_from_elsewhere), FromElsewhere("Python")] = None
     """The thing itself; None: it is not known."""

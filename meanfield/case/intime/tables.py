@@ -24,7 +24,20 @@ from meanfield.checks import as_found
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.intime import EndlessPath, InTime, TableInTime, WaveInTime
-from meanfield.options import Expected, Field, Flag, Number, Whole, as_table, options
+from meanfield.options import (
+    OF_KEY,
+    Angle,
+    Counted,
+    Duration,
+    Expected,
+    Field,
+    Flag,
+    Number,
+    Rate,
+    Unit,
+    as_table,
+    options,
+)
 
 __all__ = ["RandomPath", "TimeTable", "Wave"]
 
@@ -50,17 +63,20 @@ else:
         object,
         PlainValidator(read_entry, json_schema_input_type=_Given),
         Expected("a number, a list of numbers or a matrix"),
+        OF_KEY,
     ]
     _LIST = Expected("a list, or a file with an array")
     TimesLike = Annotated[
         object,
         PlainValidator(_read_times, json_schema_input_type=list[float] | str | InFile),
         _LIST,
+        Unit("time"),
     ]
     StackLike = Annotated[
         object,
         PlainValidator(read_stack, json_schema_input_type=list[_Given] | str | InFile),
         _LIST,
+        OF_KEY,
     ]
 
 
@@ -144,9 +160,9 @@ class Wave(InCase):
     """Given as the key takes it."""
     amplitude: EntryLike = Field(examples=[1.0])
     """Likewise."""
-    period: Number = Field(gt=0.0, examples=[2.0])
+    period: Duration = Field(gt=0.0, examples=[2.0])
     """Time of one oscillation."""
-    phase: Number = 0.0
+    phase: Angle = 0.0
     """An angle."""
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
@@ -175,15 +191,15 @@ class RandomPath(InCase):
 
     mean: EntryLike = Field(examples=["identity"])
     """Given as the key takes it."""
-    variance: Number = Field(ge=0.0, examples=[2.0])
+    variance: Annotated[Number, Unit("square of that of the key")] = Field(ge=0.0, examples=[2.0])
     """Of each entry."""
-    rate: Number = Field(default=1.0, gt=0.0)
+    rate: Rate = Field(default=1.0, gt=0.0)
     """Of the decay of correlations: the covariance at a distance s is variance e^{-rate s}."""
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
+    seed: Counted = Field(default=0, ge=0, le=2**63 - 1)
     """Of its random numbers: the same seed gives the same path, also elsewhere in the case."""
     symmetric: Flag = False
     """Whether the entries below the diagonal of a matrix are those above it."""
-    step: Annotated[Number, Field(gt=0.0)] | None = None
+    step: Annotated[Duration, Field(gt=0.0)] | None = Field(default=None, examples=[0.05])
     """Between the times at which it is drawn (by the exact law), with straight lines between; left
     out: 1/32 of 1/rate. Steps of a solver end there."""
 

@@ -17,7 +17,7 @@ from pydantic import PlainValidator
 from meanfield.errors import InputError
 from meanfield.geometry.points import unit_vectors
 from meanfield.geometry.sphere import Array, random_rotation, uniform_points
-from meanfield.options import Expected, FromElsewhere
+from meanfield.options import Expected, FromElsewhere, Unit
 
 __all__ = [
     "Amplitudes",
@@ -55,8 +55,11 @@ Axis = Annotated[
     Vector,
     unchecked(list[float] | str),
     Expected('d numbers, or an axis such as "e_1", "-e_3" or "e_d"'),
+    Unit("1"),
 ]
-Amplitudes = Annotated[Vector, unchecked(list[float]), Expected("a list of numbers")]
+Amplitudes = Annotated[
+    Vector, unchecked(list[float]), Expected("a list of numbers"), Unit("density")
+]
 Dimension = Annotated[int, unchecked(int), FromElsewhere("the geometry")]
 
 

@@ -14,7 +14,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.laws.base import Law, refuse_ordered, unchecked
 from meanfield.geometry.laws.mixture import Mixture
 from meanfield.geometry.sphere import Array
-from meanfield.options import Expected, field, options
+from meanfield.options import Expected, Field, field, options
 
 __all__ = ["ByPosition", "law_at"]
 
@@ -36,9 +36,9 @@ class ByPosition:
         3
     """
 
-    first: Annotated[Law, *_PART]
+    first: Annotated[Law, *_PART] = Field(examples=[{"type": "uniform"}])
     """The law at s = 0."""
-    last: Annotated[Law, *_PART]
+    last: Annotated[Law, *_PART] = Field(examples=[{"type": "cap", "centre": "e_d", "angle": 0.5}])
     """The law at s = 1."""
     type: Literal["by-position"] = field(default="by-position", kw_only=True, repr=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.special import betainc, betaincinv
@@ -21,7 +21,7 @@ from meanfield.geometry.laws.base import (
     real,
 )
 from meanfield.geometry.sphere import Array, geodesic_distance
-from meanfield.options import Field, field, options
+from meanfield.options import Field, Unit, field, options
 
 __all__ = ["Cap"]
 
@@ -40,7 +40,7 @@ class Cap:
 
     centre: Axis = Field(examples=["e_d"])
     """Direction of the centre, d numbers of any length but zero."""
-    angle: Scalar = Field(examples=[0.5])
+    angle: Annotated[Scalar, Unit("rad")] = Field(examples=[0.5])
     """Geodesic radius in radians, in (0, pi]."""
     type: Literal["cap"] = field(default="cap", kw_only=True, repr=False)
     _centre: Array = field(init=False, repr=False, compare=False)

@@ -32,7 +32,7 @@ from meanfield.geometry.laws.base import (
     vector,
 )
 from meanfield.geometry.sphere import Array, normalize, uniform_points
-from meanfield.options import Expected, Field, field, options
+from meanfield.options import Expected, Field, Unit, field, options
 
 __all__ = [
     "AngularGaussian",
@@ -95,7 +95,7 @@ class VonMisesFisher:
 
     mean: Axis = Field(examples=["e_d"])
     """Direction of the mean, d numbers of any length but zero."""
-    concentration: Scalar = Field(examples=[4.0])
+    concentration: Annotated[Scalar, Unit("1")] = Field(examples=[4.0])
     """k >= 0."""
     type: Literal["von-mises-fisher"] = field(default="von-mises-fisher", kw_only=True, repr=False)
     _mu: Array = field(init=False, repr=False, compare=False)
@@ -188,6 +188,7 @@ class PoissonKernel:
         Vector,
         unchecked(list[float] | float),
         Expected("d numbers, or one, the last of them"),
+        Unit("1"),
     ] = Field(examples=[0.2])
     """A point of the open unit ball, d numbers."""
     type: Literal["poisson-kernel"] = field(default="poisson-kernel", kw_only=True, repr=False)
@@ -259,6 +260,7 @@ class AngularGaussian:
         Sequence[Sequence[float]] | Array,
         unchecked(list[list[float]] | list[float]),
         Expected("d rows of d numbers, or the d numbers of a diagonal"),
+        Unit("1"),
     ] = Field(examples=[[1.0, 1.0, 3.0]])
     """S, (d, d), symmetric and positive definite."""
     type: Literal["angular-gaussian"] = field(default="angular-gaussian", kw_only=True, repr=False)

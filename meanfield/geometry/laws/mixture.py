@@ -25,9 +25,14 @@ from meanfield.geometry.laws.base import (
 )
 from meanfield.geometry.laws.closed import Uniform, VonMisesFisher
 from meanfield.geometry.sphere import Array
-from meanfield.options import Expected, FromElsewhere, field, options
+from meanfield.options import Expected, Field, FromElsewhere, field, options
 
 __all__ = ["Mixture", "standard_density"]
+
+_EXAMPLE = [
+    {"weight": 0.5, "type": "uniform"},
+    {"weight": 0.5, "type": "von-mises-fisher", "mean": "e_d", "concentration": 4.0},
+]
 
 
 @options("")
@@ -48,9 +53,9 @@ class Mixture:
         Sequence[Law],
         unchecked(list[dict[str, object]]),
         Expected("a list of tables, each of a law with its weight"),
-    ]
+    ] = Field(examples=[_EXAMPLE])
     """The laws, at least one."""
-    weights: Annotated[Vector, unchecked(object), FromElsewhere("the components")]
+    weights: Annotated[Vector, unchecked(object), FromElsewhere("the components")] = Field()
     """One number >= 0 each, not all zero; relative, they are divided by their sum."""
     type: Literal["mixture"] = field(default="mixture", kw_only=True, repr=False)
     _weights: Array = field(init=False, repr=False, compare=False)

@@ -35,7 +35,7 @@ from meanfield.geometry.laws.base import (
 )
 from meanfield.geometry.polynomials import gegenbauer_sum
 from meanfield.geometry.sphere import Array
-from meanfield.options import Expected, Field, field, options
+from meanfield.options import Expected, Field, Unit, field, options
 
 __all__ = ["Fourier", "Gegenbauer", "Harmonic"]
 
@@ -75,7 +75,7 @@ class Gegenbauer:
     """Dimension of the surrounding space, >= 2."""
     coefficients: Amplitudes = Field(examples=[[0.3, 0.25]])
     """a_1, a_2, ... (degree zero is the 1)."""
-    axis: Axis | None = None
+    axis: Axis | None = Field(default=None, examples=["e_d"])
     """Direction of the symmetry axis; left out: the last coordinate axis."""
     type: Literal["gegenbauer"] = field(default="gegenbauer", kw_only=True, repr=False)
     _axis: Array = field(init=False, repr=False, compare=False)
@@ -244,7 +244,8 @@ class Harmonic:
         Sequence[tuple[int, int, float]],
         unchecked(list[Mode]),
         Expected("a list of tables such as { l = 2, m = 0, amplitude = 0.1 }"),
-    ]
+        Unit("density"),
+    ] = Field(examples=[[{"l": 2, "m": 0, "amplitude": 0.1}]])
     """(l, m, amplitude) for each mode; several entries for one mode add up."""
     type: Literal["harmonic"] = field(default="harmonic", kw_only=True, repr=False)
     _peaks: tuple[float, ...] = field(init=False, repr=False, compare=False)

@@ -21,7 +21,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
 from meanfield.interaction.drifts.perceptron import Activation, Ridges
 from meanfield.interaction.drifts.potential import Direction, Potential, of_one_time, unit
-from meanfield.options import Field, Number, options
+from meanfield.options import Angle, Field, Pure, options
 
 __all__ = ["ChargePotential"]
 
@@ -41,9 +41,9 @@ class ChargePotential(Potential):
 
     at: Direction = Field(examples=[[0.0, 0.0, 1.0]])
     """Where, d numbers of any length."""
-    exponent: Number = Field(default=0.0, ge=0.0, le=20.0)
+    exponent: Pure = Field(default=0.0, ge=0.0, le=20.0)
     """0: the logarithm; else that of 1/distance, as of the kernel "riesz"."""
-    core: Number = Field(default=1e-2, ge=1e-4, le=1.0)
+    core: Angle = Field(default=1e-2, ge=1e-4, le=1.0)
     """Angle (radians) within which U has no singularity."""
     type: Literal["charge"] = "charge"
 

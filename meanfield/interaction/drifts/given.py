@@ -22,7 +22,7 @@ from meanfield.interaction.drifts.base import Drift, TangentialGradient, tilted
 from meanfield.interaction.drifts.expanded import Expanded, fitted, projected, turned
 from meanfield.interaction.drifts.potential import Potential, of_one_time
 from meanfield.interaction.userfunctions import from_python, loaded, with_origin
-from meanfield.options import Expected, Field, FromElsewhere, InputFile, Number, Text, options
+from meanfield.options import Duration, Expected, Field, FromElsewhere, InputFile, Text, options
 
 __all__ = ["FunctionPotential", "GivenPotential", "MeshPotential"]
 
@@ -254,7 +254,7 @@ class MeshPotential(Potential):
     folder of the case file."""
     array: Text = "U"
     """Name of the point data in a mesh file."""
-    time: Number | None = None
+    time: Duration | None = Field(default=None, examples=[4.0])
     """Which of the times of a .vtkhdf file; left out: the last."""
     type: Literal["mesh"] = "mesh"
 

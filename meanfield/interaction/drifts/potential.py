@@ -19,7 +19,18 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.drifts.base import Drift
 from meanfield.interaction.intime import InTime
 from meanfield.interaction.intime.given import GivenInTime, may_move, number_may_move
-from meanfield.options import Expected, Field, Number, Numbers, Varied, a_list, as_table, options
+from meanfield.options import (
+    Entries,
+    Expected,
+    Field,
+    Pure,
+    Rate,
+    Unit,
+    Varied,
+    a_list,
+    as_table,
+    options,
+)
 
 __all__ = [
     "Coefficients",
@@ -36,7 +47,7 @@ __all__ = [
 
 LARGEST = 1e6  # of a number: as of the strength of a kernel
 
-_Vector = Annotated[Numbers, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
+_Vector = Annotated[Entries, Expected("a list of d numbers such as [0.0, 0.0, 1.0]")]
 if TYPE_CHECKING:
     Direction = tuple[float, ...]
     Directions = tuple[Direction, ...]
@@ -49,12 +60,13 @@ else:
         tuple[_Vector, ...],
         BeforeValidator(a_list, json_schema_input_type=list[list[float]]),
         Expected("a list of directions such as [[0.0, 0.0, 1.0]]"),
+        Unit("1"),
         may_move(Sequence[Sequence[float]]),
     ]
-    Coefficients = Annotated[Numbers, may_move(Sequence[float])]
-    _Strength = Annotated[Number, Field(ge=-LARGEST, le=LARGEST)]
+    Coefficients = Annotated[Entries, may_move(Sequence[float])]
+    _Strength = Annotated[Rate, Field(ge=-LARGEST, le=LARGEST)]
     Strength = Annotated[_Strength, number_may_move(_Strength)]
-    _Concentration = Annotated[Number, Field(gt=0.0, le=LARGEST)]
+    _Concentration = Annotated[Pure, Field(gt=0.0, le=LARGEST)]
     Concentration = Annotated[_Concentration, number_may_move(_Concentration)]
 
 

@@ -192,7 +192,7 @@ class UnitsPotential(Potential):
     """a_j, each d numbers, of any length."""
     weights: Coefficients = Field(examples=[[2.0]])
     """omega_j, one for each direction."""
-    shifts: Coefficients | None = None
+    shifts: Coefficients | None = Field(default=None, examples=[[0.5]])
     """c_j; left out: zeros."""
     function: Literal["squared-relu", "square", "softplus"] = "squared-relu"
     """phi: t_+^2, t^2 or log(1 + e^t)."""

@@ -17,7 +17,7 @@ import numpy as np
 from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.parts import Parts
-from meanfield.options import Field, Number, Varied, as_table, options
+from meanfield.options import Field, Rate, Varied, as_table, options
 
 __all__ = ["Kernel", "Link"]
 
@@ -38,7 +38,7 @@ class Kernel(Varied, ABC):
 
     type: str
     strength: Annotated[
-        Number, Field(ge=-1e6, le=1e6, description="Factor of W; negative: repulsive.")
+        Rate, Field(ge=-1e6, le=1e6, description="Factor of W; negative: repulsive.")
     ] = 1.0
     link: Annotated[
         Link,

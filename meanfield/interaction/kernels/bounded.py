@@ -10,7 +10,7 @@ from scipy import special
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import project
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Field, Number, options
+from meanfield.options import Field, Pure, options
 
 __all__ = ["BoundedConfidence"]
 
@@ -24,9 +24,9 @@ class BoundedConfidence(Kernel):
         'bounded-confidence, c = 0.7, width = 0.05'
     """
 
-    c: Number = Field(ge=-1.0, le=1.0, examples=[0.7])
+    c: Pure = Field(ge=-1.0, le=1.0, examples=[0.7])
     """Cosine of the angle of confidence."""
-    width: Number = Field(default=0.05, ge=0.002, le=1.0)
+    width: Pure = Field(default=0.05, ge=0.002, le=1.0)
     """Of the smooth edge, in t."""
     type: Literal["bounded-confidence"] = "bounded-confidence"
 

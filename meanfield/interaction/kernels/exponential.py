@@ -18,7 +18,7 @@ from meanfield.geometry.manifolds import Manifold
 from meanfield.geometry.sphere import Array, dimension_ratio
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.parts import Parts
-from meanfield.options import Expected, Field, Number, options
+from meanfield.options import Expected, Field, Pure, options
 
 __all__ = ["BETA_MAX", "Exponential", "latitude_kernel"]
 
@@ -59,7 +59,7 @@ class Exponential(Kernel):
         'exponential, beta = 4'
     """
 
-    beta: Annotated[Number, Expected(f"a finite number with |beta| <= {BETA_MAX:g}")] = Field(
+    beta: Annotated[Pure, Expected(f"a finite number with |beta| <= {BETA_MAX:g}")] = Field(
         ge=-BETA_MAX, le=BETA_MAX, examples=[4.0]
     )
     """Inverse temperature."""

@@ -15,16 +15,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
 from meanfield.interaction.userfunctions import from_python, loaded, with_origin
-from meanfield.options import (
-    Expected,
-    Field,
-    FromElsewhere,
-    InputFile,
-    Number,
-    Text,
-    a_list,
-    options,
-)
+from meanfield.options import Expected, Field, FromElsewhere, InputFile, Pure, Text, a_list, options
 
 __all__ = ["FunctionKernel"]
 
@@ -54,7 +45,7 @@ class FunctionKernel(Kernel):
     argument: Literal["t", "angle"] = "t"
     """What it takes: "t" = <x, y>, or "angle", which keeps digits next to 0."""
     breaks: Annotated[
-        tuple[Annotated[Number, Field(ge=-1.0, le=1.0)], ...],
+        tuple[Annotated[Pure, Field(ge=-1.0, le=1.0)], ...],
         BeforeValidator(a_list, json_schema_input_type=list[float]),
         Expected("a list of numbers between -1 and 1"),
     ] = ()

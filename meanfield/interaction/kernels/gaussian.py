@@ -9,7 +9,7 @@ import numpy as np
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.funkhecke import angles_of, project
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Field, Number, options
+from meanfield.options import Angle, Field, options
 
 __all__ = ["Gaussian"]
 
@@ -26,7 +26,7 @@ class Gaussian(Kernel):
         'gaussian, width = 0.35'
     """
 
-    width: Number = Field(ge=0.005, le=10.0, examples=[0.5])
+    width: Angle = Field(ge=0.005, le=10.0, examples=[0.5])
     """Standard deviation, an angle."""
     type: Literal["gaussian"] = "gaussian"
 

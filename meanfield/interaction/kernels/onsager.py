@@ -9,7 +9,7 @@ import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Field, Number, options
+from meanfield.options import Field, Pure, options
 
 __all__ = ["Onsager"]
 
@@ -23,7 +23,7 @@ class Onsager(Kernel):
         'onsager, s = 0.5'
     """
 
-    s: Number = Field(default=0.5, gt=0.0, le=1.0)
+    s: Pure = Field(default=0.5, gt=0.0, le=1.0)
     """Exponent."""
     type: Literal["onsager"] = "onsager"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Field, Whole, options
+from meanfield.options import Counted, Field, options
 
 __all__ = ["MaierSaupe", "Power"]
 
@@ -38,7 +38,7 @@ class Power(Kernel):
         'power, k = 2'
     """
 
-    k: Whole = Field(ge=1, le=64, examples=[2])
+    k: Counted = Field(ge=1, le=64, examples=[2])
     """Exponent."""
     type: Literal["power"] = "power"
 

@@ -10,7 +10,7 @@ import numpy as np
 from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Field, Number, options
+from meanfield.options import Field, Pure, options
 
 __all__ = ["Riesz"]
 
@@ -24,7 +24,7 @@ class Riesz(Kernel):
         'riesz, s = 0.5, strength = -1'
     """
 
-    s: Number = Field(gt=0.0, le=1000.0, examples=[0.5])
+    s: Pure = Field(gt=0.0, le=1000.0, examples=[0.5])
     """Exponent, below d - 1, where energies are finite."""
     type: Literal["riesz"] = "riesz"
 

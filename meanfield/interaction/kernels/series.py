@@ -10,12 +10,12 @@ from meanfield.errors import InputError
 from meanfield.geometry.polynomials import gegenbauer
 from meanfield.geometry.sphere import Array, harmonic_dimension
 from meanfield.interaction.kernels.base import Kernel
-from meanfield.options import Expected, Numbers, options
+from meanfield.options import Entries, Expected, Field, options
 
 __all__ = ["Series"]
 
 _KEYS = ("coefficients", "legendre")
-Coefficients = Annotated[Numbers, Expected("a list of numbers such as [0.0, 1.0]")]
+Coefficients = Annotated[Entries, Expected("a list of numbers such as [0.0, 1.0]")]
 
 
 @options("model.interaction", kw_only=True)
@@ -30,10 +30,10 @@ class Series(Kernel):
         'series, degrees up to 2'
     """
 
-    coefficients: Coefficients | None = None
+    coefficients: Coefficients | None = Field(default=None, examples=[[0.0, 0.5, 0.75]])
     """lam_0, lam_1, ...: the potential of Y_l is lam_l Y_l, its growth rate at the uniform state
     l(l + d - 2)(strength lam_l - kappa)."""
-    legendre: Coefficients | None = None
+    legendre: Coefficients | None = Field(default=None, examples=[[0.0, 1.0, 1.5]])
     """b_0, b_1, ...; d = 2: of cos(l theta) (Kuramoto and Daido)."""
     type: Literal["series"] = "series"
 
