@@ -1,9 +1,12 @@
-"""``meanfield help``: what a key of a case file, or a column of the series, means."""
+"""``meanfield help``: keys of a case file, columns of the series, files of a folder."""
 
 from __future__ import annotations
 
 import argparse
+import textwrap
+from collections.abc import Iterable
 
+from meanfield.cli.layout import columns
 from meanfield.cli.parser import Verbs
 from meanfield.cli.speech import say
 from meanfield.errors import InputError, suggest
@@ -12,10 +15,12 @@ __all__ = ["add_to"]
 
 _EXAMPLES = """\
 examples:
+  meanfield help                what can be asked for
   meanfield help solver.rtol
   meanfield help model          all keys of a section
   meanfield help lagrangian     all keys of a type
-  meanfield help columns        all columns of series.csv"""
+  meanfield help columns        all columns of series.csv
+  meanfield help files          all files of a folder"""
 
 
 def add_to(verbs: Verbs) -> None:
@@ -23,31 +28,80 @@ def add_to(verbs: Verbs) -> None:
     parser = verbs.add(
         "help",
         _help,
-        help="what a key of a case file, or a column of the series, means",
-        description="Tell type, range, default and meaning of a key, of all keys of a section or "
-        "of a type; or what a column of series.csv is",
+        help="what a key of a case file, a column of the series or a file means",
+        description="Tell type, range, default, unit and meaning of a key, of all keys of a "
+        "section or of a type; what a column of series.csv is; what the files of a folder are. "
+        "Without a word: what can be asked for",
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "key", metavar="KEY", help="a key, a section or a type of a case file; a column"
+        "key",
+        metavar="KEY",
+        nargs="?",
+        help="a key, a section or a type of a case file; a column, or columns; files",
     )
 
 
 def _help(args: argparse.Namespace) -> int:
+    if args.key is None:
+        say("\n".join(_overview()))
+    else:
+        say("\n".join(_on(args.key)))
+    return 0
+
+
+def _on(key: str) -> list[str]:
     from meanfield.case.helptext import help_keys, help_on
 
     try:
-        lines = help_on(args.key)
+        return help_on(key)
     except InputError:
-        # Not before: columns are of solvers, which take a second to import.
-        from meanfield.analysis.columns import COLUMNS, explained
+        pass
+    if key == "files":
+        from meanfield.results.filelist import explained_files
 
-        try:
-            lines = explained(args.key)
-        except InputError:
-            near = suggest(args.key, [*help_keys(), *(entry.name for entry in COLUMNS)])
-            raise InputError(
-                f"'{args.key}' found, a key of a case file or a column of the series expected{near}"
-            ) from None
-    say("\n".join(lines))
-    return 0
+        return explained_files()
+    # Not before: columns are of solvers, which take a second to import.
+    from meanfield.analysis.columns import COLUMNS, explained
+
+    try:
+        return explained(key)
+    except InputError:
+        names = [*help_keys(), "columns", "files", *(entry.name for entry in COLUMNS)]
+        raise InputError(
+            f"'{key}' found, a key of a case file or a column of the series expected"
+            f"{suggest(key, names)}; `meanfield help` lists them"
+        ) from None
+
+
+def _overview() -> list[str]:
+    """All words that may follow."""
+    from meanfield.analysis.columns import COLUMNS
+    from meanfield.case.helptext import TABLES
+    from meanfield.options import labels_of
+
+    lines = ["Sections of a case file and their types (meanfield help WORD, or SECTION.KEY):", ""]
+    for section, kinds in TABLES.items():
+        types = [label for kind in kinds for label in labels_of(kind)]
+        lines += _listed(section, types)
+    lines += ["", "Columns of series.csv (meanfield help columns: all of them):", ""]
+    lines += _listed("columns", [entry.name for entry in COLUMNS])
+    return [
+        *lines,
+        "",
+        "Files of the folders of runs and studies: meanfield help files",
+        "Options of a verb: meanfield VERB --help",
+        "A case file to begin with: meanfield case --list",
+    ]
+
+
+def _listed(name: str, words: Iterable[str]) -> list[str]:
+    gap = 31 * " "
+    head = f"  {name}".ljust(len(gap))
+    text = ", ".join(words)
+    if not text:
+        return [head.rstrip()]
+    return textwrap.wrap(
+        text, max(columns(), 60), initial_indent=head, subsequent_indent=gap,
+        break_on_hyphens=False,
+    )  # fmt: skip
