@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from meanfield.cli import (
     branch,
+    case,
     compare,
     converge,
     distance,
@@ -74,6 +75,7 @@ _VERBS = (
     warm_up,
     doctor,
     help,
+    case,
     schema,
     examples,
 )
@@ -106,6 +108,7 @@ examples:
                                                      a bifurcation diagram
   meanfield mesh inspect sphere.msh                  is this mesh good enough?
   meanfield help solver.rtol                         what a key of a case file means
+  meanfield case --template sphere                   a case file to begin with
   meanfield doctor                                   what is installed, and works here
   mpirun -n 4 meanfield run clustering.toml          on four processes
 
