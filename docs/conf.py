@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from sphinx_gallery.sorting import ExplicitOrder
 
 from meanfield.shipped import ORDER
+
+sys.path.append(str(Path(__file__).parent / "_ext"))
 
 project = "meanfield"
 author = "The meanfield maintainers"
@@ -19,15 +23,15 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_design",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "mathml",
 ]
 nitpicky = True
-exclude_patterns = ["_build", "notebooks"]
+exclude_patterns = ["_build", "notebooks", "validation/tables"]
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 copybutton_exclude = ".linenos, .gp, .go"
 
 # Scripts are run at the size that MEANFIELD_EXAMPLE says (small, or in full); none is with
@@ -38,6 +42,7 @@ sphinx_gallery_conf: dict[str, Any] = {
     "examples_dirs": "../scripts/examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
+    "write_computation_times": False,  # a page of its own that loads scripts from elsewhere
     "plot_gallery": os.environ.get("MEANFIELD_GALLERY", "run") != "none",
     "within_subsection_order": ExplicitOrder([*(f"{name}.py" for name in ORDER), "*"]),
     "abort_on_example_error": True,
@@ -54,4 +59,25 @@ sphinx_gallery_conf: dict[str, Any] = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "meanfield"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_math_renderer = "mathml"  # _ext/mathml.py: drawn by the browser, without a network
 html_show_sourcelink = False
+html_copy_source = False
+html_sidebars: dict[str, list[str]] = {"index": [], "install": [], "tutorial": []}
+# Nothing here leads to an address that there is none of: the project has no site and no repository
+# to edit a page in.
+html_theme_options: dict[str, Any] = {
+    "logo": {"text": f"meanfield {release}"},
+    "header_links_before_dropdown": 7,
+    "navbar_end": ["theme-switcher"],
+    "navbar_align": "left",
+    "show_nav_level": 1,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "back_to_top_button": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}

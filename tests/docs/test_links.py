@@ -62,6 +62,8 @@ HOSTS = {
 
 
 def _parsed(text: str) -> list[Token]:
+    # In formulas X[mu](x) is no link.
+    text = re.sub(r"\$\$.*?\$\$|\$[^$`\n]+\$", lambda m: m[0].replace("[", "("), text, flags=re.S)
     return MarkdownIt("commonmark", {"linkify": False}).enable("table").parse(text)
 
 

@@ -1,0 +1,79 @@
+"""Equations of the pages as MathML, by docutils: a reader needs no network and no script.
+
+Sphinx's usual way is MathJax, loaded from another site whenever a page is opened. These pages are
+built and read where the code is, often on a cluster or a train; so equations are put into them as
+MathML, which Firefox, Safari and Chromium (from 109, January 2023) draw by themselves. What
+docutils cannot read of LaTeX's is a warning that names it, and so no equation is left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.writers.html5 import HTML5Translator
+
+__all__ = ["converted", "setup"]
+
+_LOGGER = logging.getLogger(__name__)
+_OTHERWISE = (
+    (r"\\(b|B)(ig{1,2})(?=[^a-zA-Zlrm]|\\)", r"\\\1\2l"),  # \big is \bigl where docutils is asked
+    (r"\\iff\b", r"\\Leftrightarrow "),
+    (r"\\stackrel\b", r"\\overset"),
+    (r"\\coloneqq\b|\\coloneq\b", ":="),
+    (r"\\(begin|end)\{(?:align|gather|equation)\*?\}", r"\\\1{aligned}"),
+    (r"\\(?:notag|nonumber)\b", ""),
+    (r"\\label\{[^}]*\}", ""),
+)
+"""What it does not know, and what it has for it."""
+
+
+def converted(text: str, as_block: bool) -> str:
+    """MathML of a LaTeX formula.
+
+    Raises:
+        docutils.utils.math.MathError: which command or environment is not known.
+    """
+    for old, new in _OTHERWISE:
+        text = re.sub(old, new, text)
+    if as_block and r"\\" in text and r"\begin" not in text:  # several lines
+        text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+    return str(tex2mathml(text, as_block=as_block))
+
+
+def _made(translator: HTML5Translator, node: nodes.Element, as_block: bool) -> str:
+    try:
+        return converted(node.astext(), as_block)
+    except MathError as error:
+        _LOGGER.warning("no MathML of %r: %s", node.astext(), error, location=node)
+        return f"<code>{translator.encode(node.astext())}</code>"
+
+
+def _inline(translator: HTML5Translator, node: nodes.math) -> None:
+    translator.body.append(_made(translator, node, as_block=False))
+    raise nodes.SkipNode
+
+
+def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    classes = "math notranslate nohighlight"
+    if node["number"]:
+        classes += " math-numbered"
+    translator.body.append(translator.starttag(node, "div", CLASS=classes))
+    translator.body.append(_made(translator, node, as_block=True))
+    if node["number"]:
+        number = f"({node['number']})"
+        translator.body.append(f'<span class="eqno">{number}')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
