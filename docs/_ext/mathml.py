@@ -9,6 +9,7 @@ docutils cannot read of LaTeX's is a warning that names it, and so no equation i
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -22,14 +23,26 @@ __all__ = ["converted", "setup"]
 _LOGGER = logging.getLogger(__name__)
 _OTHERWISE = (
     (r"\\(b|B)(ig{1,2})(?=[^a-zA-Zlrm]|\\)", r"\\\1\2l"),  # \big is \bigl where docutils is asked
+    (r"\\dots(?:[cbmi]?)(?![a-zA-Z])", r"\\ldots "),
+    (r"\\texttt(?![a-zA-Z])", r"\\mathtt"),
+    (r"\\textbf(?![a-zA-Z])", r"\\mathbf"),
     (r"\\iff\b", r"\\Leftrightarrow "),
     (r"\\stackrel\b", r"\\overset"),
     (r"\\coloneqq\b|\\coloneq\b", ":="),
     (r"\\(begin|end)\{(?:align|gather|equation)\*?\}", r"\\\1{aligned}"),
     (r"\\(?:notag|nonumber)\b", ""),
+    (r"\\([td]?frac|binom|sqrt) *(\d)", r"\\\1{\2}"),  # a digit is an argument, a number is not
+    (r"(\\[td]?frac\{\d\}) *(\d)", r"\1{\2}"),
+    (r"([_^])(\d)(?=\d)", r"\1{\2}"),
     (r"\\label\{[^}]*\}", ""),
 )
 """What it does not know, and what it has for it."""
+_MATHML = "http://www.w3.org/1998/Math/MathML"
+ElementTree.register_namespace("", _MATHML)
+_APPLY = "\u2061"  # stands after the name of a function
+_PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "mroot": 2}
+_PARTS |= {"msubsup": 3, "munderover": 3}
+"""Children of elements; another number is a formula that it has misread."""
 
 
 def converted(text: str, as_block: bool) -> str:
@@ -42,7 +55,27 @@ def converted(text: str, as_block: bool) -> str:
         text = re.sub(old, new, text)
     if as_block and r"\\" in text and r"\begin" not in text:  # several lines
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
-    return str(tex2mathml(text, as_block=as_block))
+    made = str(tex2mathml(text, as_block=as_block)).replace("&ApplyFunction;", _APPLY)
+    root = ElementTree.fromstring(made)
+    for part in root.iter():
+        tag = part.tag.rpartition("}")[2]
+        if len(part) != _PARTS.get(tag, len(part)) or (tag == "mtr" and part.find("{*}mtr")):
+            raise MathError(f"wrong {tag} in {ElementTree.tostring(part, 'unicode')}")
+        if tag in ("math", "mrow", "mtd", "msqrt", "mstyle"):
+            _spaced(part)
+    return ElementTree.tostring(root, "unicode")
+
+
+def _spaced(row: ElementTree.Element) -> None:
+    """Thin spaces about names of functions, as TeX sets them: rho log rho, but log(x)."""
+    for k in reversed(range(len(row) - 1)):
+        if row[k + 1].text != _APPLY:
+            continue
+        following = "".join(row[k + 2].itertext()).strip() if k + 2 < len(row) else "("
+        if not following.startswith(("(", "[", "{")):
+            row[k + 1].set("rspace", "0.17em")
+        if k > 0 and not row[k - 1].tag.endswith(("}mo", "}mspace")):
+            row.insert(k, ElementTree.Element(f"{{{_MATHML}}}mspace", width="0.17em"))
 
 
 def _made(translator: HTML5Translator, node: nodes.Element, as_block: bool) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -138,17 +138,19 @@ def test_the_extra_brings_what_the_build_loads() -> None:
     extras = project["optional-dependencies"]
     brought: set[str] = set()
     _needed(project["dependencies"] + extras["docs"], frozenset(), brought)
-    names: dict[str, object] = {"__file__": str(ROOT / "docs" / "conf.py")}
-    path = list(sys.path)
-    try:
-        exec((ROOT / "docs" / "conf.py").read_text("utf-8"), names)
-    finally:
-        sys.path[:] = path
-    loaded = [str(one) for one in (*names["extensions"], names["html_theme"])]  # type: ignore[misc]
+    conf = ast.parse((ROOT / "docs" / "conf.py").read_text("utf-8"))
+    given = {
+        target.id: ast.literal_eval(one.value)
+        for one in conf.body
+        if isinstance(one, ast.Assign) and isinstance(target := one.targets[0], ast.Name)
+        if target.id in ("extensions", "html_theme")
+    }
+    loaded = [*given["extensions"], given["html_theme"]]
     sources = [ROOT / "docs" / "conf.py", *(ROOT / "docs" / "_ext").glob("*.py")]
     for source in sources:
         loaded += re.findall(r"^ *(?:from|import) ([\w.]+)", source.read_text("utf-8"), re.M)
-    own = {path.stem for path in (ROOT / "docs" / "_ext").glob("*.py")} | {"meanfield", "scripts"}
+    own = {path.stem for path in (*ROOT.glob("docs/**/*.py"), *ROOT.glob("scripts/**/*.py"))}
+    own |= {"meanfield", "scripts", "__future__"}
     from_where = importlib.metadata.packages_distributions()
     missing = {}
     for top in {one.partition(".")[0] for one in loaded} - own - set(sys.stdlib_module_names):
@@ -167,6 +169,8 @@ X[\mu](x) = P_x\Bigl(\frac{1}{Z(x)}\int e^{\beta\langle x,y\rangle} V y\,\mathrm
 \big| x \big| \Big\{ \bigg( \frac{1}{2} \Bigg) A \iff B \stackrel{d}{=} C \coloneqq D
 \begin{align} a &= b \notag \\ c &= d \label{eq:c} \end{align}
 a = b \\ c = d
+x_1, \dots, x_n \log n \texttt{a}
+\frac12 \tfrac1{2} \frac 1 2 x^12 \frac{a}2 \sqrt2 \sum_{l=0}^L \int_0^1 \lim_{n\to\infty}
 \begin{cases} 1 & x > 0 \\ 0 & \text{else} \end{cases} \begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}
 \lambda_\ell = \frac{|S^{d-2}|}{|S^{d-1}|} \int_{-1}^1 W(t) P_\ell(t) (1-t^2)^{(d-3)/2}\,dt
 \mathbb{R}^d, \mathcal{P}, \boldsymbol{\mu}, A^{\mathsf T}, \hat\rho_l, \overline{z}, \nabla, \sup_x
@@ -181,6 +185,17 @@ def test_formulas_become_mathml(formula: str, monkeypatch: pytest.MonkeyPatch) -
     assert converted(formula, as_block=True).startswith("<math")
 
 
+def test_digits_are_arguments_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in TeX; docutils would make 12/+ of it."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    from mathml import converted
+
+    plain = re.sub(
+        r"<[^>]*>|\s", " ", converted(r"\frac12 + \tfrac1n + x^23", as_block=False)
+    ).split()
+    assert plain == ["1", "2", "+", "1", "n", "+", "x", "2", "3"]
+
+
 def test_what_is_no_formula_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
     from docutils.utils.math import MathError
@@ -188,3 +203,8 @@ def test_what_is_no_formula_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(MathError, match="nosuch"):
         converted(r"\nosuch{x}", as_block=False)
+    monkeypatch.setattr(
+        "mathml.tex2mathml", lambda *_, **__: "<math><mfrac><mn>12</mn></mfrac></math>"
+    )
+    with pytest.raises(MathError, match="wrong mfrac"):
+        converted(r"\frac12", as_block=False)
