@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
 from meanfield.cli.speech import announce, ranks, say, study_ended
-from meanfield.cli.tables import picture_rows, table
+from meanfield.cli.tables import picture_rows, table, tables
 from meanfield.cli.words import case_words
 from meanfield.errors import BrokenInvariantError, InputError
 
@@ -225,7 +225,7 @@ def _runs(args: argparse.Namespace) -> int:
         args.case, args.second, time=args.time, distances=distances, draws=_or(args.draws, 16)
     )
     say(f"meanfield: {args.case} against {args.second}")
-    say("\n".join(found.lines()))
+    say(tables([found.grid(), *found.caution()], found.lines()))
     _write(target, found.write)
     return 0
 
@@ -280,7 +280,7 @@ def _clouds(args: argparse.Namespace) -> int:
     folder = output_folder(args, "-compare")
 
     from meanfield.studies.compare import compare
-    from meanfield.studies.report import summary
+    from meanfield.studies.report import parts, summary
     from meanfield.studies.settings import Clouds, as_begun, settle
 
     exponents = () if args.no_distances else args.p or (2,)
@@ -306,7 +306,7 @@ def _clouds(args: argparse.Namespace) -> int:
         )
     except (KeyboardInterrupt, BrokenInvariantError) as stop:
         return study_ended(stop)
-    say("\n".join(["", *summary(found), ""]))
+    say(f"\n{tables(parts(found), summary(found))}\n")
     say(table([("table", str(folder / "compare.csv")), *picture_rows(folder)]))
     return 0
 

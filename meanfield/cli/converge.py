@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
 from meanfield.cli.speech import announce, ranks, say, study_ended
-from meanfield.cli.tables import picture_rows, table
+from meanfield.cli.tables import picture_rows, table, tables
 from meanfield.cli.words import case_words
 from meanfield.errors import BrokenInvariantError, InputError
+from meanfield.studies.grid import Grid, plain_lines
 
 if TYPE_CHECKING:
     from meanfield.results.convergence import ConvergenceTable
@@ -110,7 +111,8 @@ def _converge(args: argparse.Namespace) -> int:
         )
     except (KeyboardInterrupt, BrokenInvariantError) as stop:
         return study_ended(stop)
-    say("\n".join(["", *_summary(found.table), ""]))
+    parts = _parts(found.table)
+    say(f"\n{tables(parts, plain_lines(parts))}\n")
     say(table([("table", str(folder / "converge.csv")), *picture_rows(folder)]))
     return 0
 
@@ -130,26 +132,25 @@ def _tell(plan: ConvergencePlan, folder: Path) -> None:
 _HEADS = {"mean": "d mean", "energy": "d E (scaled)", "l1": "L1"}
 
 
-def _summary(found: ConvergenceTable) -> list[str]:
-    """Lines for the terminal: errors and orders at the last time."""
+def _parts(found: ConvergenceTable) -> list[Grid | str]:
+    """For people: errors and orders at the last time."""
     shown = [n for n in found.errors if any(v > 0.0 for v in found.errors[n][:, -1])]
     by_level = found.key != "vertices"
     sizes = ["vertices"] if by_level else []
-    head = [found.key, *sizes, "edge", *(w for n in shown for w in (_HEADS[n], "order"))]
-    rows = [head]
+    heads = [found.key, *sizes, "edge", *(w for n in shown for w in (_HEADS[n], "order"))]
+    rows = []
     for i, resolution in enumerate(found.resolutions):
         sizes = [f"{found.vertices[i]:,}"] if by_level else []
         row = [str(resolution), *sizes, f"{found.edges[i]:.3g}"]
         for name in shown:
             order = found.orders(name)[i - 1] if i else math.nan
             row += [_number(found.errors[name][i, -1], ".3e"), _number(float(order), ".2f")]
-        rows.append(row)
+        rows.append(tuple(row))
     fits = {name: found.fitted(name) for name in shown}
     last = [w for n in shown for w in ("", _number(fits[n].value, ".2f"))]
-    rows.append(["fitted", *[""] * (len(head) - 1 - len(last)), *last])
-    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-    lines = [f"at t = {found.times[-1]:g}, against {found.against}:", ""]
-    lines += ["  ".join(f"{w:>{n}}" for w, n in zip(r, widths, strict=True)) for r in rows]
+    rows.append(("fitted", *[""] * (len(heads) - 1 - len(last)), *last))
+    parts: list[Grid | str] = [f"at t = {found.times[-1]:g}, against {found.against}:", ""]
+    parts.append(Grid(tuple(heads), tuple(rows)))
     if found.reference_edge > 0.0:
         own = {n: fits[n].error(found.reference_edge) for n in shown}
         told = f"error of {found.against} itself, by the fit"
@@ -157,7 +158,7 @@ def _summary(found: ConvergenceTable) -> list[str]:
         own = dict(found.reference_error)
         told = "characteristics differ from those at half their resolution by"
     words = ", ".join(f"{_HEADS[n]} {v:.1e}" for n, v in own.items() if math.isfinite(v))
-    return [*lines, "", f"{told}: {words}"] if words else lines
+    return [*parts, "", f"{told}: {words}"] if words else parts
 
 
 def _number(value: float, form: str) -> str:

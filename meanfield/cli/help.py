@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterable
 
+from meanfield.cli import screen
 from meanfield.cli.layout import columns
 from meanfield.cli.parser import Verbs
 from meanfield.cli.speech import say
@@ -43,10 +45,9 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _help(args: argparse.Namespace) -> int:
-    if args.key is None:
-        say("\n".join(_overview()))
-    else:
-        say("\n".join(_on(args.key)))
+    lines = _overview() if args.key is None else _on(args.key)
+    looked_at = args.key is not None and screen.laid_out(sys.stdout)
+    say(screen.texts(lines, sys.stdout) if looked_at else "\n".join(lines))
     return 0
 
 

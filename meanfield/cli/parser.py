@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from meanfield.cli import screen
 from meanfield.cli.layout import Layout, columns
 from meanfield.cli.speech import say
 from meanfield.errors import InputError, suggest
@@ -57,7 +59,8 @@ class Parser(argparse.ArgumentParser):
 
     def print_help(self, file: object = None) -> None:
         """Say the help, as everything else; never to a file."""
-        say(self.format_help().rstrip())
+        text = self.format_help().rstrip()
+        say(screen.usage(text, sys.stdout) if screen.coloured(sys.stdout) else text)
 
 
 class Verbs:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from meanfield.cli import screen
 from meanfield.errors import BrokenInvariantError, MeanfieldWarning
 from meanfield.surroundings import launched, launched_rank
 
@@ -86,7 +87,7 @@ def announce(*lines: str) -> None:
 
 def complain(text: str, everywhere: bool = False) -> None:
     """Say what is wrong, or should be known; ``everywhere``: not only on rank 0."""
-    say(f"meanfield: {text}", sys.stderr, everywhere)
+    say(f"meanfield: {screen.marked(text, sys.stderr)}", sys.stderr, everywhere)
 
 
 def ended(code: int, why: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meanfield.cli.parser import Verbs, add_no_progress, add_output, add_set, output_folder
 from meanfield.cli.speech import EXIT_BROKEN, announce, ended, ranks, say, study_ended
-from meanfield.cli.tables import Row, picture_rows, size, table
+from meanfield.cli.tables import Row, picture_rows, size, table, tables
 from meanfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _run(
     options: SweepOptions,
     pool: Any,
 ) -> int:
-    from meanfield.studies.sweep.report import summary
+    from meanfield.studies.sweep.report import parts, summary
     from meanfield.studies.sweep.sweep import sweep
 
     try:
@@ -148,7 +148,7 @@ def _run(
         )
     except KeyboardInterrupt as stop:
         return study_ended(stop)
-    say("\n".join(["", *summary(found.table), ""]))
+    say(f"\n{tables(parts(found.table), summary(found.table))}\n")
     say(table([("table", str(folder / "sweep.csv")), *picture_rows(folder)]))
     if found.table.failed.sum() == found.table.finished.sum():
         return ended(EXIT_BROKEN, f"all realisations have failed: {found.failures[0].reason}")

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meanfield.cli import screen
+
 if TYPE_CHECKING:
     from meanfield.geometry.sphere import Array
+    from meanfield.studies.grid import Grid
 
-__all__ = ["Row", "error_rows", "final_numbers", "picture_rows", "size", "table"]
+__all__ = ["Row", "error_rows", "final_numbers", "picture_rows", "size", "table", "tables"]
 
 Row = tuple[str, str]
 
 
 def table(rows: Sequence[Row]) -> str:
-    """One row a line, the texts below each other."""
+    """One row a line, the texts below each other; on a terminal in colour, to its width."""
+    if screen.laid_out(sys.stdout):
+        return screen.pairs(rows, sys.stdout)
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)
+
+
+def tables(parts: Sequence[Grid | str], plain: Sequence[str]) -> str:
+    """Tables of columns with texts; ``plain``: what anything but a terminal gets."""
+    return screen.grids(parts, sys.stdout) if screen.laid_out(sys.stdout) else "\n".join(plain)
 
 
 def size(count: float) -> str:

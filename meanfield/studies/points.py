@@ -31,6 +31,7 @@ from meanfield.results.formats import read_fields
 from meanfield.runs.result import Result
 from meanfield.studies.densities import DensityAt, density_at
 from meanfield.studies.frame import frame_of
+from meanfield.studies.grid import Grid
 from meanfield.studies.numbers import EXACT, MANY, checked_integer
 from meanfield.studies.references import points_for
 from meanfield.studies.transport import transport
@@ -45,7 +46,7 @@ __all__ = [
     "PointsComparison",
     "compare_points",
     "held_against",
-    "points_table",
+    "points_grid",
     "tokens_for",
     "write_points",
 ]
@@ -378,19 +379,17 @@ def _dimension(density: Result | str | Path) -> int:
 # ------------------------------------------------------------------ tables
 
 
-def points_table(rows: Sequence[PointsComparison], energy: str) -> list[str]:
-    """Lines of a table for people, a row for each time; ``energy``: how it is written."""
-    head = f"{'t':>8} {'n':>8} {'W2':>9} {'floor':>9} {'ratio':>6} {'p':>8} {'d' + energy:>13}  "
-    lines = [f"{head}verdict"]
+def points_grid(rows: Sequence[PointsComparison], energy: str) -> Grid:
+    """A table for people, a row for each time; ``energy``: how it is written."""
+    cells = []
     for row in rows:
         p = "none" if math.isnan(row.p_value) else f"{row.p_value:.3g}"
         change = "-" if math.isnan(row.energy) else f"{row.energy:.3e}"
-        word = row.verdict.split(":")[0]
-        lines.append(
-            f"{row.t:>8.5g} {row.n:>8d} {row.w2:>9.4g} {row.floor.value:>9.4g} {row.ratio:>6.3g} "
-            f"{p:>8} {change:>13}  {word}"
-        )
-    return lines
+        numbers = (f"{row.w2:.4g}", f"{row.floor.value:.4g}", f"{row.ratio:.3g}", p, change)
+        cells.append((f"{row.t:.5g}", f"{row.n}", *numbers, row.verdict.split(":")[0]))
+    heads = ("t", "n", "W2", "floor", "ratio", "p", f"d{energy}", "verdict")
+    widths, gaps = (8, 8, 9, 9, 6, 8, 13, 0), (0, 1, 1, 1, 1, 1, 1, 2)
+    return Grid(heads, tuple(cells), widths, gaps, open_end=True)
 
 
 def write_points(path: Path, rows: Sequence[PointsComparison]) -> None:

@@ -15,11 +15,12 @@ from meanfield.results.comparison import comparison_record, write_csv, write_row
 from meanfield.results.folder import RunFolder
 from meanfield.software import utc_now
 from meanfield.studies.evaluate import HIDDEN, Comparison, is_hidden
+from meanfield.studies.grid import Grid
 
 if TYPE_CHECKING:
     from meanfield.figures import PlotOptions
 
-__all__ = ["draw", "summary", "write"]
+__all__ = ["draw", "parts", "summary", "write"]
 
 _KERNELS = (("energy_distance", "energy d."), ("mmd", "MMD"))
 
@@ -56,63 +57,88 @@ def draw(path: str | Path, wanted: PlotOptions | None = None) -> list[Path]:
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """Lines for the terminal: a table, the rates, and what the columns mean."""
-    rows = comparison.rows
-    names = [p for p in (2, 1) if f"w{p}" in rows[0]]
-    head = f"{'t':>8} {'n':>7}"
-    for p in names:
-        head += f"  {f'W{p}':>8} {'95 % interval':>18}  {'floor':>8}"
-        head += f"  {'ratio':>6} {'95 % int.':>12}"
-    lines = [
-        head
-        + f"  {'z(E)':>6} {'z(m)':>6} {'z(m2)':>6}  {'bias':>5} {'band':>5} {'allow':>5}  {'p':>7}"
-    ]
-    for row in rows:
-        line = f"{row['t']:8.4g} {int(row['n']):7d}"
-        for p in names:
-            line += (
-                f"  {row[f'w{p}']:8.5f} [{row[f'w{p}_low']:7.5f}, {row[f'w{p}_high']:7.5f}]"
-                f"  {row[f'floor_w{p}']:8.5f}  {row[f'ratio_w{p}']:6.3f} "
-                f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]"
-            )
-        z = (_number(row[f"z_{name}"]) for name in ("energy", "mean", "second"))
-        bias = (
-            f"{_times(row[f'moment_{k}'], row['moment_resolution']):5.1f}"
-            for k in ("bias", "band", "allowance")
-        )
-        chance = "   none" if math.isnan(row["p_value"]) else f"{row['p_value']:7.4f}"
-        lines.append(f"{line}  {' '.join(z)}  {' '.join(bias)}  {chance}")
-    for t, rate in comparison.rates.items():
-        if rate is not None:
-            lines.append(
-                f"t = {t:g}: W{names[0]} ~ n^{rate.value:.3f}, 95 % interval [{rate.low:.3f}, "
-                f"{rate.high:.3f}]"
-            )
-    lines += _kernel_lines(rows)
-    for text in _explained(comparison, bool(names)):
-        lines += textwrap.wrap(text, max(len(lines[0]), 79), subsequent_indent="  ")
+    """Lines for a file or a pipe: the parts, with texts as wide as the first table."""
+    lines: list[str] = []
+    for part in parts(comparison):
+        if isinstance(part, Grid):
+            lines += part.lines()
+        else:
+            lines += textwrap.wrap(part, max(len(lines[0]), 79), subsequent_indent="  ")
     return lines
 
 
-def _kernel_lines(rows: Sequence[Mapping[str, float]]) -> Iterator[str]:
+def parts(comparison: Comparison) -> list[Grid | str]:
+    """A table, the rates, and what the columns mean."""
+    names = [p for p in (2, 1) if f"w{p}" in comparison.rows[0]]
+    found: list[Grid | str] = [_grid(comparison.rows, names)]
+    for t, rate in comparison.rates.items():
+        if rate is not None:
+            found.append(
+                f"t = {t:g}: W{names[0]} ~ n^{rate.value:.3f}, 95 % interval [{rate.low:.3f}, "
+                f"{rate.high:.3f}]"
+            )
+    kernels = _kernel_grid(comparison.rows)
+    found += [] if kernels is None else [kernels]
+    return [*found, *_explained(comparison, bool(names))]
+
+
+def _grid(rows: Sequence[Mapping[str, float]], names: Sequence[int]) -> Grid:
+    heads, widths, gaps = ["t", "n"], [8, 7], [0, 1]
+    for p in names:
+        heads += [f"W{p}", "95 % interval", "floor", "ratio", "95 % int."]
+        widths += [8, 18, 8, 6, 12]
+        gaps += [2, 1, 2, 2, 1]
+    heads += ["z(E)", "z(m)", "z(m2)", "bias", "band", "allow", "p"]
+    widths += [6, 6, 6, 5, 5, 5, 7]
+    gaps += [2, 1, 1, 2, 1, 1, 2]
+    cells = []
+    for row in rows:
+        line = [f"{row['t']:.4g}", f"{int(row['n'])}"]
+        for p in names:
+            line += [
+                f"{row[f'w{p}']:.5f}",
+                f"[{row[f'w{p}_low']:7.5f}, {row[f'w{p}_high']:7.5f}]",
+                f"{row[f'floor_w{p}']:.5f}",
+                f"{row[f'ratio_w{p}']:.3f}",
+                f"[{row[f'ratio_w{p}_low']:4.2f}, {row[f'ratio_w{p}_high']:4.2f}]",
+            ]
+        line += [_number(row[f"z_{name}"]) for name in ("energy", "mean", "second")]
+        line += [
+            f"{_times(row[f'moment_{k}'], row['moment_resolution']):.1f}"
+            for k in ("bias", "band", "allowance")
+        ]
+        line.append("none" if math.isnan(row["p_value"]) else f"{row['p_value']:.4f}")
+        cells.append(tuple(line))
+    return Grid(tuple(heads), tuple(cells), tuple(widths), tuple(gaps))
+
+
+def _kernel_grid(rows: Sequence[Mapping[str, float]]) -> Grid | None:
     """A table of the distances by kernels, if there are any."""
     names = [(k, text) for k, text in _KERNELS if k in rows[0]]
     if not names:
-        return
-    head = "".join(f"  {text:>9} {'floor':>9} {'ratio':>6} {'95 % int.':>12}" for _, text in names)
-    yield f"{'t':>8} {'n':>7}{head}"
+        return None
+    heads = [
+        "t",
+        "n",
+        *(word for _, text in names for word in (text, "floor", "ratio", "95 % int.")),
+    ]
+    cells = []
     for row in rows:
-        line = f"{row['t']:8.4g} {int(row['n']):7d}"
+        line = [f"{row['t']:.4g}", f"{int(row['n'])}"]
         for k, _ in names:
-            line += (
-                f"  {row[k]:9.6f} {row[f'floor_{k}']:9.6f} {row[f'ratio_{k}']:6.3f} "
-                f"[{row[f'ratio_{k}_low']:4.2f}, {row[f'ratio_{k}_high']:4.2f}]"
-            )
-        yield line
+            line += [
+                f"{row[k]:.6f}",
+                f"{row[f'floor_{k}']:.6f}",
+                f"{row[f'ratio_{k}']:.3f}",
+                f"[{row[f'ratio_{k}_low']:4.2f}, {row[f'ratio_{k}_high']:4.2f}]",
+            ]
+        cells.append(tuple(line))
+    widths, gaps = (8, 7, *(9, 9, 6, 12) * len(names)), (0, 1, *(2, 1, 1, 1) * len(names))
+    return Grid(tuple(heads), tuple(cells), widths, gaps)
 
 
 def _number(z: float) -> str:
-    return f"{z:6.1f}" if not math.isnan(z) else f"{'-':>6}"
+    return f"{z:.1f}" if not math.isnan(z) else "-"
 
 
 def _times(size: float, unit: float) -> float:

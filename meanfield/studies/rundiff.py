@@ -28,10 +28,17 @@ from meanfield.interaction.measure import Measure
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, read_fields
 from meanfield.runs.pointwise import DensityInTime
+from meanfield.studies.grid import Grid
 from meanfield.studies.sides import common_steps
 from meanfield.whole import write_table
 
-__all__ = ["RunDifference", "compare_runs", "difference_table", "write_differences"]
+__all__ = [
+    "RunDifference",
+    "compare_runs",
+    "difference_grid",
+    "difference_table",
+    "write_differences",
+]
 
 _SAME = 1e-9  # relative difference of times that are the same
 _SAME_NODE = 1e-9  # distance of vertices that are the same
@@ -230,15 +237,21 @@ class _Run:
         return np.array([self.series["energy_scaled"][k[0]] if self.has_energy else np.nan, *found])
 
 
-def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
-    """Lines of a table for people; ``energy``: how the scaled energy is written."""
-    lines = [f"{'t':>10} {'L1':>10} {'W2':>20} {'d' + energy:>13} {'|d mean|':>10}"]
+def difference_grid(rows: Sequence[RunDifference], energy: str) -> Grid:
+    """A table for people; ``energy``: how the scaled energy is written."""
+    cells = []
     for r in rows:
         w2 = "-" if math.isnan(r.w2) else f"{r.w2:.3e} (+-{r.w2_error:.0e})"
         l1 = "-" if math.isnan(r.l1) else f"{r.l1:.3e}"
         change = "-" if math.isnan(r.energy) else f"{r.energy:.3e}"
-        lines.append(f"{r.t:>10.6g} {l1:>10} {w2:>20} {change:>13} {r.mean:>10.3e}")
-    return lines
+        cells.append((f"{r.t:.6g}", l1, w2, change, f"{r.mean:.3e}"))
+    heads = ("t", "L1", "W2", f"d{energy}", "|d mean|")
+    return Grid(heads, tuple(cells), (10, 10, 20, 13, 10), (0, 1, 1, 1, 1))
+
+
+def difference_table(rows: Sequence[RunDifference], energy: str) -> list[str]:
+    """Its lines."""
+    return difference_grid(rows, energy).lines()
 
 
 def write_differences(path: Path, rows: Sequence[RunDifference]) -> None:

@@ -26,9 +26,10 @@ from meanfield.runs.result import Result
 from meanfield.studies.densities import density_at
 from meanfield.studies.distance import distance_between
 from meanfield.studies.frame import frame_of
+from meanfield.studies.grid import Grid
 from meanfield.studies.numbers import checked_integer
-from meanfield.studies.points import CAUTION, PointsComparison, held_against, points_table
-from meanfield.studies.rundiff import RunDifference, compare_runs, difference_table
+from meanfield.studies.points import CAUTION, PointsComparison, held_against, points_grid
+from meanfield.studies.rundiff import RunDifference, compare_runs, difference_grid
 from meanfield.studies.sides import Side, common_steps, has_tokens, read_side
 from meanfield.whole import write_table
 
@@ -90,15 +91,23 @@ class RunsComparison:
     def __repr__(self) -> str:
         return "\n".join([f"{self.kind}: {self.first} against {self.second}", *self.lines()])
 
-    def lines(self) -> list[str]:
-        """Lines of a table for people."""
+    def grid(self) -> Grid:
+        """A table for people."""
         densities = [row for row in self.rows if isinstance(row, RunDifference)]
         if densities:
-            return difference_table(densities, self.label)
+            return difference_grid(densities, self.label)
         points = [row for row in self.rows if isinstance(row, PointsComparison)]
         if points:
-            return [*points_table(points, self.label), CAUTION]
-        return _tokens_table([r for r in self.rows if isinstance(r, TokensDifference)], self.label)
+            return points_grid(points, self.label)
+        return _tokens_grid([r for r in self.rows if isinstance(r, TokensDifference)], self.label)
+
+    def caution(self) -> list[str]:
+        """What should be known beside it."""
+        return [CAUTION] if any(isinstance(row, PointsComparison) for row in self.rows) else []
+
+    def lines(self) -> list[str]:
+        """Lines of a table for people."""
+        return [*self.grid().lines(), *self.caution()]
 
     def table(self) -> list[dict[str, float]]:
         """All numbers by name, a dictionary for each time."""
@@ -247,18 +256,16 @@ def _energy(folder: RunFolder, t: float) -> float:
     return float(series["energy_scaled"][k[0]]) if k.size else math.nan
 
 
-def _tokens_table(rows: Sequence[TokensDifference], energy: str) -> list[str]:
-    lines = [f"{'t':>8} {'n':>8} {'m':>8} {'W2':>9} {'floor':>9} {'ratio':>6} {'energy':>9} "
-             f"{'p':>7} {'mmd':>9} {'p':>7} {'d' + energy:>13}"]  # fmt: skip
-
+def _tokens_grid(rows: Sequence[TokensDifference], energy: str) -> Grid:
     def shown(value: float, form: str) -> str:
         return "-" if math.isnan(value) else format(value, form)
 
+    cells = []
     for r in rows:
-        lines.append(
-            f"{r.t:>8.5g} {r.n:>8d} {r.m:>8d} {r.w2:>9.4g} {shown(r.floor, '.4g'):>9} "
-            f"{shown(r.ratio, '.3g'):>6} {shown(r.energy_distance, '.3g'):>9} "
-            f"{shown(r.p_value, '.3g'):>7} {shown(r.mmd, '.3g'):>9} {shown(r.p_mmd, '.3g'):>7} "
-            f"{shown(r.energy, '.3e'):>13}"
-        )
-    return lines
+        transport = (f"{r.w2:.4g}", shown(r.floor, ".4g"), shown(r.ratio, ".3g"))
+        tests = (shown(v, ".3g") for v in (r.energy_distance, r.p_value, r.mmd, r.p_mmd))
+        change = shown(r.energy, ".3e")
+        cells.append((f"{r.t:.5g}", f"{r.n}", f"{r.m}", *transport, *tests, change))
+    heads = ("t", "n", "m", "W2", "floor", "ratio", "energy", "p", "mmd", "p", f"d{energy}")
+    widths = (8, 8, 8, 9, 9, 6, 9, 7, 9, 7, 13)
+    return Grid(heads, tuple(cells), widths, (0, *[1] * 10))

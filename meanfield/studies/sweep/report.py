@@ -11,12 +11,13 @@ from pathlib import Path
 from meanfield.case import Case
 from meanfield.errors import BrokenInvariantError, InputError
 from meanfield.results.sweeptable import SweepTable
+from meanfield.studies.grid import Grid, plain_lines
 from meanfield.studies.sweep.blocks import kept_count
 from meanfield.studies.sweep.kernel import KernelTask, seconds_each
 from meanfield.studies.sweep.plan import Plan
 from meanfield.studies.sweep.runs import begun_seconds
 
-__all__ = ["Estimate", "estimate", "plan_words", "summary"]
+__all__ = ["Estimate", "estimate", "parts", "plan_words", "summary"]
 
 _MOST_ROWS = 60
 _KERNEL_COLUMNS = 7  # that the kernel tells, float32
@@ -99,7 +100,12 @@ def _run_seconds(runs: Sequence[Case], jobs: int) -> float:
 
 
 def summary(table: SweepTable) -> list[str]:
-    """Lines for the terminal: points, what is done and failed, P and the time at P = 1/2.
+    """Lines for a file or a pipe: the parts."""
+    return plain_lines(parts(table))
+
+
+def parts(table: SweepTable) -> list[Grid | str]:
+    """A table for people and its texts: points, what is done and failed, P, its time at 1/2.
 
     Where there are no tokens: order and energy at the end.
     """
@@ -126,13 +132,12 @@ def summary(table: SweepTable) -> list[str]:
         rows = rows[: _MOST_ROWS + 1]
     else:
         left = 0
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join(f"{w:>{n}}" for w, n in zip(r, widths, strict=True)) for r in rows]
+    found: list[Grid | str] = [Grid(tuple(rows[0]), tuple(map(tuple, rows[1:])))]
     if left:
-        lines.append(f"... and {left:,} more points in sweep.csv")
+        found.append(f"... and {left:,} more points in sweep.csv")
     if pairs:
-        lines.append(f"P: that <x_1, x_2> >= 1 - {table.delta:g}; means of the rest, at the end")
-    return lines
+        found.append(f"P: that <x_1, x_2> >= 1 - {table.delta:g}; means of the rest, at the end")
+    return found
 
 
 def _word(value: object) -> str:
