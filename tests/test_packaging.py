@@ -48,6 +48,9 @@ def test_lists_of_other_package_managers_are_complete(path: str) -> None:
     assert set(everywhere) >= NOTEBOOK
     # One build of MPI for everything that is linked with it.
     assert text.count("mpi_openmpi*") == 2
+    # Real numbers: what says so is the build of petsc; that of petsc4py does not any more.
+    assert re.search(r"^(?:  - )?petsc ?= ?.*real_\*", text, re.M)
+    assert not re.search(r"^(?:  - )?petsc4py", text, re.M)
 
 
 def test_the_extras_are_all_of_them() -> None:
