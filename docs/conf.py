@@ -12,7 +12,8 @@ from sphinx_gallery.sorting import ExplicitOrder
 
 from meanfield.shipped import ORDER
 
-sys.path.append(str(Path(__file__).parent / "_ext"))
+_HERE = Path(__file__).parent
+sys.path += [str(_HERE), str(_HERE / "_ext")]
 
 project = "meanfield"
 author = "The meanfield maintainers"
@@ -27,11 +28,17 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "_reference",  # writes reference/generated/ from the code
 ]
 nitpicky = True
 exclude_patterns = ["_build", "notebooks", "validation/tables"]
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
+smartquotes = False  # "--set" and "e_1" are what they are
+autodoc_typehints = "none"  # docstrings say types in words, with shapes and units
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = False
+napoleon_use_ivar = True  # attributes of a class stand in its own text once
 copybutton_exclude = ".linenos, .gp, .go"
 
 # Scripts are run at the size that MEANFIELD_EXAMPLE says (small, or in full); none is with

@@ -55,7 +55,7 @@ from meanfield.signals import ending
 from meanfield.surroundings import hidden, unreadable_threads
 from meanfield.trust import running_code
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 _VERBS = (
     run,
@@ -145,7 +145,8 @@ class _Completion(argparse.Action):
         parser.exit(0)
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
+    """The parser of the whole command line, with all verbs."""
     parser = Parser(
         prog="meanfield",
         description=_DESCRIPTION,
@@ -240,7 +241,7 @@ def _collect_seldom() -> None:
 
 
 def _act(words: Sequence[str]) -> int:
-    parser = _parser()
+    parser = make_parser()
     if not words:
         parser.print_help()
         return EXIT_INPUT

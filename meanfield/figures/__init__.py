@@ -204,7 +204,7 @@ def plot(
         The files made.
 
     Raises:
-        InputError: a run without a folder, or as :func:`make_figures`.
+        InputError: a run without a folder, or as ``make_figures``.
 
     Example:
         >>> import meanfield as mf

@@ -338,7 +338,7 @@ def branch(
 
     Raises:
         InputError: what cannot be done, before anything is written.
-        BrokenInvariantError, KeyboardInterrupt: the points so far are in the folder.
+        BrokenInvariantError: the points so far are in the folder, also when interrupted.
 
     >>> found = mf.branch('hysteresis.toml', 'kappa', 1.4, 1.7, 'branch')  # doctest: +SKIP
     """
