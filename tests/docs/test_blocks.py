@@ -9,7 +9,13 @@ from blocks import PAGES, Block, PageError, blocks
 from pagerun import Page
 from processes import needs_dolfinx
 
-QUICK = frozenset({"README.md", "docs/howto/observer.md", "docs/guide/python.md"})
+QUICK = frozenset(
+    {
+        "README.md",
+        *(f"docs/guide/{name}.md" for name in ("python", "heads", "interactions", "diffusion")),
+        *("docs/guide/pretrained.md", "docs/howto/observer.md"),
+    }
+)
 """Pages whose blocks take some seconds at most; the others are run by the slow tests."""
 
 
