@@ -22,7 +22,9 @@ __all__ = ["converted", "setup"]
 
 _LOGGER = logging.getLogger(__name__)
 _OTHERWISE = (
-    (r"\\(b|B)(ig{1,2})(?=[^a-zA-Zlrm]|\\)", r"\\\1\2l"),  # \big is \bigl where docutils is asked
+    (r"\\([bB]ig{1,2}) *(?=[(\[]|\\\{|\\l(?:angle|vert|Vert|ceil|floor))", r"\\\1l"),
+    (r"\\([bB]ig{1,2}) *(?=[)\]]|\\\}|\\r(?:angle|vert|Vert|ceil|floor))", r"\\\1r"),
+    (r"\\[bB]ig{1,2}m?(?![a-zA-Z])", ""),
     (r"\\dots(?:[cbmi]?)(?![a-zA-Z])", r"\\ldots "),
     (r"\\texttt(?![a-zA-Z])", r"\\mathtt"),
     (r"\\textbf(?![a-zA-Z])", r"\\mathbf"),

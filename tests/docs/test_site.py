@@ -167,6 +167,7 @@ FORMULAS = r"""
 \partial_t \mu + \operatorname{div}(X[\mu]\mu) = \kappa\,\Delta\mu \quad\text{on } S^{d-1}
 X[\mu](x) = P_x\Bigl(\frac{1}{Z(x)}\int e^{\beta\langle x,y\rangle} V y\,\mathrm{d}\mu(y)\Bigr)
 \big| x \big| \Big\{ \bigg( \frac{1}{2} \Bigg) A \iff B \stackrel{d}{=} C \coloneqq D
+\frac{2\,\big(1+(n-1)\gamma\big)\,\Bigl\langle x \Bigr\rangle \bigm| y}{e^{\beta} + \big[ n \big]}
 \begin{align} a &= b \notag \\ c &= d \label{eq:c} \end{align}
 a = b \\ c = d
 x_1, \dots, x_n \log n \texttt{a}
