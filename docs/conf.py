@@ -29,6 +29,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",
     "_reference",  # writes reference/generated/ from the code
+    "outside",  # files beside docs/ as pages, links to them
 ]
 nitpicky = True
 exclude_patterns = ["_build", "notebooks", "validation/tables"]
