@@ -2,6 +2,7 @@
 
 A page links to ``../CONTRIBUTING.md`` as one who reads the sources expects it. On the site that
 file is a page, too (``docs/contributing.md`` includes it), and the link leads there.
+"""
 
 from __future__ import annotations
 
