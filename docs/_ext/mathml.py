@@ -65,6 +65,8 @@ def converted(text: str, as_block: bool) -> str:
             raise MathError(f"wrong {tag} in {ElementTree.tostring(part, 'unicode')}")
         if tag in ("math", "mrow", "mtd", "msqrt", "mstyle"):
             _spaced(part)
+        if tag in ("math", "mrow", "mtd", "msqrt", "mstyle", "msup", "msub", "msubsup"):
+            _operators(part, sized=r"\left" in text)
     return ElementTree.tostring(root, "unicode")
 
 
@@ -78,6 +80,24 @@ def _spaced(row: ElementTree.Element) -> None:
             row[k + 1].set("rspace", "0.17em")
         if k > 0 and not row[k - 1].tag.endswith(("}mo", "}mspace")):
             row.insert(k, ElementTree.Element(f"{{{_MATHML}}}mspace", width="0.17em"))
+
+
+def _operators(row: ElementTree.Element, sized: bool) -> None:
+    """Signs and bars as TeX sets them: = -a, |a|, a/b; brackets grow after a ``left`` only."""
+    before = "="
+    for part in row:
+        text = (part.text or "").strip() if part.tag.endswith("}mo") else ""
+        if text in ("|", "\u2223", "\u2016", "\u2225", "/"):
+            part.attrib |= {"lspace": "0", "rspace": "0"}
+        if (
+            text in ("+", "\u2212", "-", "\u00b1", "\u2213")
+            and before
+            and before not in ")]}\u27e9|!"
+        ):
+            part.set("form", "prefix")
+        if not sized and text and text in "\u27e8\u27e9|\u2223\u2016\u2225":
+            part.attrib.setdefault("stretchy", "false")
+        before = text if not part.tag.endswith("}mspace") else before
 
 
 def _made(translator: HTML5Translator, node: nodes.Element, as_block: bool) -> str:

@@ -197,6 +197,14 @@ def test_digits_are_arguments_one_by_one(monkeypatch: pytest.MonkeyPatch) -> Non
     assert plain == ["1", "2", "+", "1", "n", "+", "x", "2", "3"]
 
 
+def test_signs_and_bars_are_close_to_what_they_belong_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    from mathml import converted
+
+    made = converted(r"a - b = -|x|/2", as_block=False)
+    assert made.count('form="prefix"') == 1 and made.count('lspace="0"') == 3
+
+
 def test_what_is_no_formula_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
     from docutils.utils.math import MathError
