@@ -26,12 +26,14 @@ class Template:
     """A problem by the keys that it sets.
 
     Attributes:
+        name: of it.
         about: what it is, in a line.
         title: of the case.
         sections: tables by their key paths, in the order of the file; a list of them for
             [[model.heads]].
     """
 
+    name: str
     about: str
     title: str
     sections: Mapping[str, Table | list[Table]]
@@ -51,13 +53,15 @@ def _until(end: float, every: float) -> Table:
     return {"end": end, "outputs": {"every": every}}
 
 
-TEMPLATES: dict[str, Template] = {
-    "sphere": Template(
+_ALL = (
+    Template(
+        "sphere",
         "a density on the sphere S^2 under softmax self-attention: clusters form",
         f"A density on the sphere, {_TITLE}",
         {"geometry": _SPHERE, "model": _SA, "initial": _STANDARD, "solver": _FIXED, "time": _EVERY},
     ),
-    "circle": Template(
+    Template(
+        "circle",
         "a density on the circle S^1, by its Fourier modes",
         f"Modes on the circle, {_TITLE}",
         {
@@ -68,7 +72,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "zonal": Template(
+    Template(
+        "zonal",
         "an axially symmetric density on S^{d-1}, any d, at the cost of an interval",
         f"Axially symmetric, d = {{geometry.d}}, {_TITLE}",
         {
@@ -79,7 +84,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _until(8.0, 0.5),
         },
     ),
-    "characteristics": Template(
+    Template(
+        "characteristics",
         "a density by its characteristics (kappa = 0): spectral accuracy, metastable times",
         f"Characteristics on the circle, {_TITLE}",
         {
@@ -90,7 +96,8 @@ TEMPLATES: dict[str, Template] = {
             "time": {"end": 1e6, "outputs": {"geometric": {"first": 0.1, "number": 40}}},
         },
     ),
-    "noise": Template(
+    Template(
+        "noise",
         "a density with noise (diffusion kappa) until it is at rest, by implicit steps",
         f"Attraction and noise, {_TITLE}, kappa = {{model.kappa}}",
         {
@@ -101,7 +108,8 @@ TEMPLATES: dict[str, Template] = {
             "time": {"end": 200.0, "outputs": {"every": 20.0}, "stationary": 1e-5},
         },
     ),
-    "gaussians": Template(
+    Template(
+        "gaussians",
         "clusters of small noise as Gaussians that move, too narrow for a mesh",
         f"Two narrow clusters, {_TITLE}, kappa = {{model.kappa}}",
         {
@@ -128,7 +136,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "tokens": Template(
+    Template(
+        "tokens",
         "tokens in any dimension instead of their density",
         f"{{solver.number:,}} tokens, d = {{geometry.d}}, {_TITLE}",
         {
@@ -139,7 +148,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "layers": Template(
+    Template(
+        "layers",
         "tokens through the layers of a transformer",
         f"{{solver.number}} tokens, d = {{geometry.d}}, through layers, {_TITLE}",
         {
@@ -150,7 +160,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "heads": Template(
+    Template(
+        "heads",
         "several heads of attention with any matrices Q, K and V",
         "Two heads, {model.attention}",
         {
@@ -165,7 +176,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _until(5.0, 0.5),
         },
     ),
-    "kernel": Template(
+    Template(
+        "kernel",
         "another interaction than attention, by a kernel W(<x, y>), with noise",
         "Nematic order, kernel {model.interaction.type}, kappa = {model.kappa}",
         {
@@ -177,7 +189,8 @@ TEMPLATES: dict[str, Template] = {
             "time": {"end": 100.0, "outputs": {"every": 10.0}, "stationary": 1e-6},
         },
     ),
-    "potential": Template(
+    Template(
+        "potential",
         "attention in an external potential U(x)",
         f"{_TITLE}, in a field",
         {
@@ -189,7 +202,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "perceptron": Template(
+    Template(
+        "perceptron",
         "attention and a perceptron, P_x(W sigma(B x + b))",
         f"{_TITLE}, and a perceptron ({{model.perceptron.activation}})",
         {
@@ -205,7 +219,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _until(1.5, 0.25),
         },
     ),
-    "mask": Template(
+    Template(
+        "mask",
         "tokens that see those before them alone: a causal mask",
         f"{{solver.number}} tokens under a mask ({{model.mask.type}}), {_TITLE}",
         {
@@ -217,7 +232,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "normalisation": Template(
+    Template(
+        "normalisation",
         "where a transformer normalises: tokens with lengths",
         f"Normalisation {{model.normalisation.type}}, {_TITLE}",
         {
@@ -229,7 +245,8 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-    "in_time": Template(
+    Template(
+        "in_time",
         "parameters that depend on time: beta by a table",
         "{model.attention}, beta in time",
         {
@@ -243,7 +260,9 @@ TEMPLATES: dict[str, Template] = {
             "time": _EVERY,
         },
     ),
-}
+)
+
+TEMPLATES: dict[str, Template] = {one.name: one for one in _ALL}
 """Each by its name."""
 
 _HEAD = """\

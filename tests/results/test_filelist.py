@@ -23,7 +23,8 @@ def test_files_of_a_run(form: str, tmp_path: Path) -> None:
         {**changes, "initial": {"type": "fourier", "cos": [0.2]}},
         time__end=0.5, output__pairs=4, output__format=form,
     )  # fmt: skip
-    folder = mf.run(case, tmp_path / "run", progress=False).folder.path
+    folder = tmp_path / "run"
+    mf.run(case, folder, progress=False)
     mf.export(folder, "csv")
     mf.export(folder, "pvd")
     assert cli.main(["paraview", str(folder)]) == 0
@@ -63,5 +64,5 @@ def test_help_without_a_word_is_no_error(capsys: pytest.CaptureFixture[str]) -> 
     text = capsys.readouterr().out
     for word in ("geometry", "maier-saupe", "lagrangian", "energy_scaled", "meanfield help files"):
         assert word in text
-    assert cli.main(["help", "fiels"]) == 2
+    assert cli.main(["help", "filess"]) == 2
     assert "did you mean 'files'?" in capsys.readouterr().err
