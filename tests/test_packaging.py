@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
+import subprocess
+import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,3 +84,73 @@ def test_the_image_keeps_results_out_and_is_no_root() -> None:
     )
     assert first < code  # what is installed stays when the code changes
     assert next(rest for word, rest in reversed(steps) if word == "USER") == "meanfield"
+
+
+# ------------------------------------------------------------------ wheel and source archive
+
+BUILDS = "import sys; from hatchling.cli import hatchling; sys.argv[0] = 'hatchling'; hatchling()"
+
+
+def built(source: Path, target: Path, kind: str) -> Path:
+    """What hatchling, which needs no network, makes of a folder."""
+    words = [sys.executable, "-c", BUILDS, "build", "-t", kind, "-d", str(target)]
+    done = subprocess.run(words, cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(target.glob("*.whl" if kind == "wheel" else "*.tar.gz"))
+
+
+def names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if not name.endswith("/")}
+
+
+def test_wheel_and_source_archive_hold_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    wheel, source = (built(ROOT, tmp_path / k, k) for k in ("wheel", "sdist"))
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    unpacked = next((tmp_path / "unpacked").iterdir())
+    held = names(wheel)
+    assert held == names(built(unpacked, tmp_path / "again", "wheel"))
+    for folder in ("cases", "examples"):
+        kinds = (".toml", ".npz", ".py")
+        ours = [p for p in (ROOT / "scripts" / folder).iterdir() if p.suffix in kinds]
+        assert {f"meanfield/shipped/{folder}/{path.name}" for path in ours} <= held
+    inside = [p for p in (ROOT / "meanfield").rglob("*") if p.suffix in (".py", ".css", ".js")]
+    assert {path.relative_to(ROOT).as_posix() for path in inside} <= held
+    assert "meanfield/py.typed" in held and "meanfield/shipped/cases/stack.npz" in held
+    assert {Path(name).name for name in held if "/licenses/" in name} == {"LICENSE", "LICENSE.GPL"}
+    assert not [name for name in held if "__pycache__" in name or name.startswith("tests")]
+    for name in ("tests/test_packaging.py", "docs/conf.py", "paper/paper.md", ".ci/run", "meshes"):
+        assert (unpacked / name).exists(), name
+    with zipfile.ZipFile(wheel) as archive:
+        told = next(name for name in held if name.endswith("METADATA"))
+        metadata = archive.read(told).decode()
+    assert "\nAuthor: The meanfield maintainers\n" in metadata
+    assert not re.search(r"^(Home-page|Project-URL|Download-URL):", metadata, re.M)
+
+
+# ------------------------------------------------------------------ the paper
+
+PAPER = ROOT / "paper"
+
+
+def test_the_paper_has_its_length_and_its_references() -> None:
+    text = (PAPER / "paper.md").read_text("utf-8").split("\n---\n", 1)[1]
+    assert 750 <= len(text.split()) <= 1750
+    known = re.findall(r"^@\w+\{(\w+),", (PAPER / "paper.bib").read_text("utf-8"), re.M)
+    assert set(re.findall(r"@(\w+\d{4})", text)) == set(known) and len(known) == len(set(known))
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", text, re.S):
+        assert (PAPER / picture).is_file()
+    for heading in ("Summary", "Statement of need", "State of the field", "Software design"):
+        assert f"\n# {heading}\n" in text
+
+
+def test_the_figure_of_the_paper(tmp_path: Path) -> None:
+    """Growth rates by its script, at a small size, against the formula in the paper."""
+    script = runpy.run_path(str(PAPER / "figure.py"))
+    picture = tmp_path / "growth.png"
+    found = script["main"](["--vertices", "33", "--betas", "1", "4", "-o", str(picture)])
+    assert len(found) == 6 and picture.stat().st_size > 10_000
+    for (d, beta), rate in found.items():
+        assert rate == pytest.approx(script["exact"](d, beta), rel=2e-8)
