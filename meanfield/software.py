@@ -80,7 +80,10 @@ def require_dolfinx() -> str:
     wanted = f"expected DOLFINx >= {low}, < {high}: {_how_to_get_dolfinx()}"
     version = dolfinx_version()
     if version is None:
-        raise InputError(f"DOLFINx was not found by this Python; {wanted}")
+        raise InputError(
+            f"DOLFINx was not found by this Python; {wanted}. Tokens, characteristics "
+            "(solver.type 'lagrangian'), stationary states and branches do without"
+        )
     parts = version.split(".")[:2]
     if len(parts) == 2 and all(part.isdigit() for part in parts):
         found = (int(parts[0]), int(parts[1]))

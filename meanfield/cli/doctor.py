@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -24,7 +25,21 @@ Print what a report of a fault should say: versions, MPI, threads, drawing, wher
 room on the disk. Tries what it tells of (imports DOLFINx, starts MPI, draws a small picture), and
 writes nothing."""
 
+_MISSING = "not installed"
+_HEARD = (
+    "NUMBA_CACHE_DIR",
+    "NUMBA_DISABLE_JIT",
+    "OPENBLAS_CORETYPE",
+    "UCX_TLS",
+    "VTK_DEFAULT_OPENGL_WINDOW",
+    "DISPLAY",
+    "MEANFIELD_ENV_KIND",
+)
+"""Variables that change what works, besides the numbers of threads."""
+
 _LIBRARIES = ("numpy", "scipy", "numba", "ducc0", "POT", "pydantic", "meshio", "h5py", "matplotlib")
+_BELOW = ("petsc4py", "slepc4py", "fenics-ffcx", "mpich", "openmpi")
+_TERMINAL = ("rich", "tqdm", "shtab", "pandas", "ipykernel")
 _DRAWING = ("pyvista", "vtk", "imageio", "imageio-ffmpeg", "plotly")
 
 
@@ -48,14 +63,16 @@ def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return _MISSING
 
 
 def _said(try_it: Callable[[], str]) -> str:
     """What something says of itself, or why it does not."""
     try:
         return try_it()
-    except (InputError, ImportError, OSError, RuntimeError) as error:
+    except InputError as error:
+        return str(error)
+    except (ImportError, OSError, RuntimeError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -65,7 +82,10 @@ def _versions() -> Iterator[Row]:
     yield "python", f"{platform.python_version()} ({sys.executable})"
     yield "platform", platform.platform()
     yield "libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    yield "others", ", ".join(f"{name} {_version(name)}" for name in _TERMINAL)
     yield "dolfinx", _said(_dolfinx)
+    below = [f"{name} {_version(name)}" for name in _BELOW if _version(name) != _MISSING]
+    yield "below it", ", ".join(below) or "nothing that pip knows"
 
 
 def _dolfinx() -> str:
@@ -79,9 +99,12 @@ def _dolfinx() -> str:
 def _mpi() -> str:
     from meanfield.software import load_mpi
 
+    if importlib.util.find_spec("mpi4py") is None:
+        return "no mpi4py: one process at a time"
+
     world = load_mpi()
     library = world.Get_library_version().splitlines()[0].strip(" \t\0")
-    return f"mpi4py {_version('mpi4py')}, {library}"
+    return f"mpi4py {_version('mpi4py')}, {' '.join(library.split())}"
 
 
 def _processes() -> Iterator[Row]:
@@ -89,7 +112,8 @@ def _processes() -> Iterator[Row]:
     from meanfield.surroundings import THREADS
 
     yield "MPI", _said(_mpi)
-    told = [f"{name} = {os.environ[name]}" for name in THREADS if name in os.environ]
+    yield "mpiexec", shutil.which("mpiexec") or "none on the path"
+    told = [f"{name} = {os.environ[name]}" for name in (*THREADS, *_HEARD) if name in os.environ]
     cpus = f"{available_cpus()} processors for this process of {os.cpu_count()}"
     yield "threads", "; ".join([cpus, *told])
 
