@@ -141,6 +141,8 @@ class _Completion(argparse.Action):
                 '--print-completion: shtab is not installed, expected it: pip install "meanfield'
                 '[completion]", or pip install shtab'
             ) from None
+        assert isinstance(parser, Parser)
+        parser.mark_files(shtab.FILE)
         say(shtab.complete(parser, shell=str(shell)).rstrip())
         parser.exit(0)
 

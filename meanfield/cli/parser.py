@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +18,10 @@ from meanfield.cli.speech import say
 from meanfield.errors import InputError, suggest
 
 __all__ = ["Act", "Parser", "Verbs", "add_no_progress", "add_output", "add_set", "output_folder"]
+
+_FILES = {"A", "B", "CASE", "DIR", "DIR2", "FOLDER", "IN", "OUT", "OTHER"}
+_FILES |= {"FILE", "FILE.html", "FILE.py"}
+"""Words for files and folders in the help of options."""
 
 Act = Callable[[argparse.Namespace], int]
 """What a verb does with its arguments; gives the exit code."""
@@ -56,6 +60,15 @@ class Parser(argparse.ArgumentParser):
         if max(map(len, usage.splitlines())) > columns():
             usage = "\n".join(re.sub(r"^ +", "    ", line) for line in usage.splitlines())
         return usage + gap + rest
+
+    def mark_files(self, how: Mapping[str, str]) -> None:
+        """Tell what completes words whether they are files or folders; of all verbs, too."""
+        for action in self._actions:
+            if action.metavar in _FILES:
+                action.complete = how  # type: ignore[attr-defined]  # where shtab looks
+            for parser in action.choices.values() if isinstance(action.choices, dict) else ():
+                if isinstance(parser, Parser):
+                    parser.mark_files(how)
 
     def print_help(self, file: object = None) -> None:
         """Say the help, as everything else; never to a file."""

@@ -230,6 +230,10 @@ def test_completion_knows_verbs_and_options(shell: str, capsys: pytest.CaptureFi
     assert cli.main(["--print-completion", shell]) == 0
     text = capsys.readouterr().out
     assert "stationary" in text and "--dry-run" in text
+    if shell == "bash":
+        assert "_shtab_meanfield_run_pos_0_COMPGEN=_shtab_compgen_files" in text
+    else:
+        assert ":a TOML case file:_files" in text
 
 
 def test_doctor_tells_what_a_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
