@@ -122,34 +122,61 @@ def measured(names: Sequence[str], repeats: int, small: bool, path: Path) -> Non
         print(json.dumps(line), flush=True)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+_PAGE = """# Benchmarks
+
+This page tells how long typical pieces of work take, and how that goes from version to version.
+
+![Time of each item over that of the fixed loop, one mark for each commit](benchmarks.png)
+
+How to read it:
+
+* An item is timed five times ({once}: once), just before and after a fixed loop (one thread,
+  4e6 dependent exponentials) on the same machine. The number is the least ratio of the two, and in
+  brackets the least seconds.
+* The ratio is what can be compared: between commits, between machines, and on a machine that others
+  use, where the loop is slowed down as the item is. It does not cancel all: memory and the second
+  core are shared, too. A difference below a fifth or so is no news.
+* Smaller is faster. A column is a commit; with a `+` files differed from it.
+
+"""
+_MAKING = """
+To add a column, on a quiet machine:
+
+<!-- test: not run: takes several minutes -->
+```sh
+scripts/env python scripts/benchmarks/history.py           # adds lines to docs/benchmarks.jsonl
+scripts/env python scripts/benchmarks/history.py --show    # this page and its picture from them
+```
+
+See also [validation](validation.md#speed): times of whole runs, ratios to direct sums in one run.
+"""
 
 
 def table(lines: Sequence[dict[str, object]]) -> str:
     """The history as a page: a row for each item, a column for each of the last commits."""
-    commits = list(dict.fromkeys(str(line["commit"]) for line in lines))[-_SHOWN:]
-    dates = {str(line["commit"]): str(line["date"]) for line in lines}
-    machines = dict.fromkeys(str(line["machine"]) for line in lines)
-    text = [
-        "# Benchmarks", "",
-        "Made by `scripts/benchmarks/history.py --show` from `benchmarks.jsonl`: time of each item",
-        "over that of a fixed loop (one thread, 4e6 exponentials) on the same machine at the same",
-        "time, and seconds there in brackets.", "",
-        "| item | " + " | ".join(f"{commit}, {dates[commit]}" for commit in commits) + " |",
-        "|---|" + "---|" * len(commits),
-    ]  # fmt: skip
+    commits = _commits(lines)[-_SHOWN:]
+    of = {str(line["commit"]): line for line in lines}
+    heads = [f"{c}{'+' if of[c].get('changed') else ''}, {of[c]['date']}" for c in commits]
+    text = ["| item | " + " | ".join(heads) + " |", "|---|" + "---|" * len(commits)]
     for name in [*ITEMS, _MEMORY]:
         cells = []
         for commit in commits:
             found = [x for x in lines if x["item"] == name and str(x["commit"]) == commit]
             cells.append(_cell(found[-1]) if found else "")
         text.append(f"| {name} | " + " | ".join(cells) + " |")
-    text += ["", "What they are:", ""]
+    machines = dict.fromkeys(
+        f"{line['machine']}, Python {line['python']}, NumPy {line['numpy']}" for line in lines
+    )
+    text += ["", "Machines: " + "; ".join(machines) + ".", "", "The items:", ""]
     text += [f"* {name}: {(make.__doc__ or '').strip()}" for name, make in ITEMS.items()]
     text += [f"* {_MEMORY}: largest resident memory (GB) of one of two ranks, explicit steps.", ""]
-    text += ["Machines: " + "; ".join(machines) + ".", ""]
-    return "\n".join(text)
+    once = " and ".join(f"*{name}*" for name in TIMED_ONCE)
+    return _PAGE.format(once=once) + "\n".join(text) + _MAKING
+
+
+def _commits(lines: Sequence[dict[str, object]]) -> list[str]:
+    """Oldest first."""
+    return list(dict.fromkeys(str(line["commit"]) for line in lines))
 
 
 def _cell(line: dict[str, object]) -> str:
@@ -164,24 +191,34 @@ def read(path: Path) -> list[dict[str, object]]:
 
 
 def drawn(lines: Sequence[dict[str, object]], path: Path) -> None:
-    """Ratios over commits, each relative to the first one of its item."""
+    """Ratios of each item, a mark for each of the last commits, the last one in full."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    commits = list(dict.fromkeys(str(line["commit"]) for line in lines))
-    figure, axes = pyplot.subplots(figsize=(7.0, 4.0), layout="constrained")
-    for name in ITEMS:
-        own = {str(x["commit"]): float(str(x["ratio"])) for x in lines if x["item"] == name}
-        at = [k for k, commit in enumerate(commits) if commit in own]
-        if at:
-            first = own[commits[at[0]]]
-            axes.plot(at, [own[commits[k]] / first for k in at], "o-", ms=4, label=name)
-    axes.set_yscale("log")
-    axes.set_xticks(range(len(commits)), commits, rotation=45, ha="right", fontsize=7)
-    axes.set_ylabel("time over the first one")
-    axes.legend(fontsize=7, ncols=2)
+    commits = _commits(lines)[-_SHOWN:]
+    figure, axes = pyplot.subplots(figsize=(7.0, 3.8), layout="constrained")
+    names = list(ITEMS)
+    for k, commit in enumerate(commits):
+        own = {
+            str(x["item"]): float(str(x["ratio"]))
+            for x in lines
+            if str(x["commit"]) == commit and "ratio" in x
+        }
+        at = [n for n, name in enumerate(names) if name in own]
+        shade = 0.25 + 0.75 * (k + 1) / len(commits)
+        values = [own[names[n]] for n in at]
+        axes.plot(values, at, "o", ms=6, color="C0", alpha=shade, label=commit)
+        if commit == commits[-1]:
+            axes.hlines(at, 1e-2, values, color="C0", lw=1.0, alpha=0.4)
+    axes.set_xscale("log")
+    axes.set_xlim(left=0.1)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(1.0, color="0.7", lw=0.8)
+    axes.set_xlabel("time over that of the fixed loop")
+    axes.legend(fontsize=8, title="commit", title_fontsize=8)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 

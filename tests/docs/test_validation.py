@@ -1,0 +1,115 @@
+"""Tables of the documentation: made of what is kept, and what is kept can be measured again."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+make: ModuleType = importlib.import_module("validation.make")
+records: ModuleType = importlib.import_module("validation.records")
+table_module: ModuleType = importlib.import_module("validation.table")
+sys.path.remove(str(ROOT / "scripts"))
+
+KEPT = records.read(records.RESULTS)
+# A few rows of seconds; `make.py --quick` runs more of them.
+AGAIN = {
+    "convergence": ("conformal_circle",),
+    "rates": ("circle_sa",),
+    "characteristics": ("on_the_circle", "peak"),
+    "implicit": ("profile_circle",),
+    "gaussians": ("at_rest",),
+    "tokens": ("two_diracs",),
+    "kernels": ("maier_saupe", "normalised"),
+    "heads": ("waves", "opposite_pair", "conformal", "linear_characteristics"),
+    "time": ("tokens", "characteristics", "beta_in_time"),
+    "attention": ("linear", "sinkhorn"),
+    "order": ("masks",),
+    "normalisation": ("schemes", "one_layer"),
+    "pretrained": ("hidden_states",),
+    "diffusion": ("stationary", "eigenvalues"),
+    "stationary": ("profile_sa", "profile_usa", "profile_circle", "magnet"),
+    "compare": ("distance",),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_rows_are_measured_again(name: str) -> None:
+    """To one in the last digit that the page shows; what is round-off, to its size."""
+    table = make.table_of(name)
+    for key in AGAIN[name]:
+        row = table.rows[key]
+        values, _ = records.run(row)
+        kept = KEPT[name][key].values
+        assert row.quick and row.agree(values, kept), f"{key}: {row.text(values)}, {row.text(kept)}"
+
+
+@pytest.mark.parametrize("name", make.NAMES)
+def test_pages_are_made_of_what_is_kept(name: str) -> None:
+    table = make.table_of(name)
+    page = (records.PAGES / f"{name}.md").read_text("utf-8")
+    assert page == records.page(table, KEPT[name])
+    assert set(KEPT[name]) <= set(table.rows), "rows that no function measures"
+    assert f"make.py {name}" in page and re.search(r"Measured \d{4}-\d\d-\d\d", page)
+
+
+@pytest.mark.parametrize("name", make.NAMES)
+def test_numbers_agree_with_their_references(name: str) -> None:
+    """Where a reference is shown to as many digits as are all reached, they are the same."""
+    table = make.table_of(name)
+    for key, measured in KEPT[name].items():
+        row = table.rows[key]
+        if row.known is not None:
+            worst = max(abs(a - b) for a, b in zip(measured.values, row.known, strict=True))
+            assert worst < 2e-2 * max(1.0, max(map(abs, row.known))), key
+
+
+def test_every_page_has_its_table_and_every_line_its_date_and_machine() -> None:
+    assert {path.stem for path in records.PAGES.glob("*.md")} == set(make.NAMES)
+    files = {path.stem for path in (ROOT / "scripts" / "validation").glob("*.py")}
+    assert files - set(make.NAMES) == {"__init__", "make", "records", "solving", "table"}
+    for text in records.RESULTS.read_text("utf-8").splitlines():
+        line = json.loads(text)
+        assert date.fromisoformat(line["date"]).year >= 2026
+        assert re.search(r", \d+ cores?$", line["machine"])
+        assert line["version"] and line["commit"] and line["seconds"] >= 0.0 and line["rows"]
+
+
+def test_pages_include_the_tables() -> None:
+    docs = ROOT / "docs"
+    included = {
+        (path.parent / found).resolve()
+        for path in [docs / "validation.md", *docs.glob("guide/*.md")]
+        for found in re.findall(r"\{include\} (\S+)", path.read_text("utf-8"))
+    }
+    assert {records.PAGES / f"{name}.md" for name in make.NAMES} <= included
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "digit"),
+    [(0.125, ".3f", 1e-3), (2.5e-7, ".1e", 1e-8), (1234.0, ".3g", 10.0), (12.0, ".0f", 1.0)],
+)
+def test_last_digits(value: float, spec: str, digit: float) -> None:
+    assert table_module.last_digit(value, spec) == pytest.approx(digit)
+
+
+def test_what_differs_in_a_digit_that_is_shown_does_not_agree() -> None:
+    table = table_module.Table("any")
+
+    @table.row("", "{:.3f}, {:.1e}")
+    def row() -> tuple[float, ...]:
+        return 0.125, 2.5e-7
+
+    one = table.rows["row"]
+    assert one.text(row()) == "0.125, 2.5e-7"
+    assert one.agree(row(), (0.1259, 2.59e-7)) and not one.agree(row(), (0.128, 2.5e-7))
+    assert not one.agree(row(), (0.125,))
