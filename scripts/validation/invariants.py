@@ -21,9 +21,9 @@ SMALL = (("sphere", 3, 3), ("circle", 120, 2), ("zonal", 60, 8))
 
 
 @table.row(
-    "explicit, rough data (lognormal over 8 decades, half empty, one vertex, a peak) on $S^2$, "
+    "explicit, rough data (lognormal with $\\sigma = 3$, half empty, one vertex, a peak) on $S^2$, "
     "$S^1$, zonal $d = 8$, `sa` and `usa`, $\\beta = 1, 9$, 48 runs of 20 steps: largest "
-    "$\\lvert$mass $- 1\\rvert$, negative values", "{:.0e}, {:.0f}", source="round-off, 0",
+    "$\\lvert\\mathrm{mass} - 1\\rvert$, negative values", "{:.0e}, {:.0f}", source="round-off, 0",
     rough=True, quick=True,
 )  # fmt: skip
 def explicit_rough() -> Values:
@@ -42,7 +42,7 @@ def explicit_rough() -> Values:
 
 @table.row(
     "implicit, the same data, steps of 1e-4, 1, 1e4, $\\kappa = 0, 0.1$, 288 runs of 3 steps: "
-    "largest $\\lvert$mass $- 1\\rvert$, negative values", "{:.0e}, {:.0f}",
+    "largest $\\lvert\\mathrm{mass} - 1\\rvert$, negative values", "{:.0e}, {:.0f}",
     source="round-off, 0", rough=True,
 )  # fmt: skip
 def implicit_rough() -> Values:
