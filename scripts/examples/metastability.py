@@ -15,7 +15,8 @@ Full: 0.4 cpu-minutes; small: 8 seconds.
 # %%
 # On the circle, tokens are angles :math:`\varphi`, and softmax self-attention moves them by
 #
-# .. math:: \dot\varphi = \frac{\int e^{\beta \cos(\psi - \varphi)} \sin(\psi - \varphi)\, d\mu(\psi)}
+# .. math:: \dot\varphi = \frac{\int e^{\beta \cos(\psi - \varphi)}
+#                                  \sin(\psi - \varphi)\, d\mu(\psi)}
 #                            {\int e^{\beta \cos(\psi - \varphi)}\, d\mu(\psi)} .
 #
 # The initial density has three humps. The vertices that hold its mass follow the flow; those of a
@@ -128,8 +129,8 @@ plt.show()
 
 # %%
 # The three equal points at 120 degrees from each other are at rest; perturbations grow at the rate
-# :math:`3(\tfrac12 + \tfrac34\beta)/(e^{3\beta/2} + 2)`. Its factor besides the exponential is why the
-# first time falls a little short of the dotted line.
+# :math:`3(\tfrac12 + \tfrac34\beta)/(e^{3\beta/2} + 2)`. Its factor besides the exponential is why
+# the first time falls a little short of the dotted line.
 
 for beta, times, points in zip(betas, seen, predicted, strict=True):
     told = ", ".join(f"{a:.4g} (points {b:.4g})" for a, b in zip(times, points, strict=True))

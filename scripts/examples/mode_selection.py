@@ -2,12 +2,12 @@ r"""
 Mode selection: how many clusters grow out of noise
 ===================================================
 
-The uniform law is at rest, and unstable. Small noise grows in all Fourier modes at once, and the mode
-that grows fastest decides how many clusters there will be: about :math:`\sqrt{2\beta}` of them. The
-rates are known exactly; the runs start from the same noise at several :math:`\beta`.
+The uniform law is at rest, and unstable. Small noise grows in all Fourier modes at once, and the
+mode that grows fastest decides how many clusters there will be: about :math:`\sqrt{2\beta}` of
+them. The rates are known exactly; the runs start from the same noise at several :math:`\beta`.
 
-Paper: `arXiv 2410.23228 <https://arxiv.org/abs/2410.23228>`_ (emergence of meta-stable clustering in
-mean-field transformer models: the mode of largest growth rate is selected).
+Paper: `arXiv 2410.23228 <https://arxiv.org/abs/2410.23228>`_ (emergence of meta-stable clustering
+in mean-field transformer models: the mode of largest growth rate is selected).
 
 Full: 0.1 cpu-minutes; small: 4 seconds.
 """
@@ -50,8 +50,8 @@ def rates(beta):
 
 
 # %%
-# Each run lasts until the fastest mode, if it went on to grow like that, would have grown by a factor
-# of :math:`e^{11}`: it is then far from small.
+# Each run lasts until the fastest mode, if it went on to grow like that, would have grown by a
+# factor of :math:`e^{11}`: it is then far from small.
 
 results = {}
 for beta in betas:
@@ -66,8 +66,8 @@ for beta in betas:
     results[beta] = mf.run(case, progress=False)
 
 # %%
-# The power of each mode against time (in units of the fastest growth) at one :math:`\beta`, with what
-# the rates say (dotted), and the density at the end.
+# The power of each mode against time (in units of the fastest growth) at one :math:`\beta`, with
+# what the rates say (dotted), and the density at the end.
 
 shown = 5.0
 series, fastest = results[shown].series, rates(shown).max()
@@ -82,8 +82,8 @@ left.legend(fontsize=8)
 results[shown].plot("density", ax=middle)
 
 # %%
-# Which mode is the strongest when their power is 0.005 together (that is an amplitude of 0.1): what is
-# seen, and the largest rate.
+# Which mode is the strongest when their power is 0.005 together (that is an amplitude of 0.1):
+# what is seen, and the largest rate.
 
 
 def when_seen(series):

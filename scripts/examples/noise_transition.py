@@ -3,12 +3,12 @@ Noise against attraction: a transition with hysteresis
 ======================================================
 
 With noise, tokens gather only if it is weak. For unnormalised attention the transition is of first
-order: there is an interval of noise in which the uniform law and a clustered one are both stable, and
-the past decides. The diagram of stationary states is computed without time stepping; runs from two initial
-laws end on it.
+order: there is an interval of noise in which the uniform law and a clustered one are both stable,
+and the past decides. The diagram of stationary states is computed without time stepping; runs from
+two initial laws end on it.
 
-Paper: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_, Section 9 (noise on the sphere);
-the critical value is exact, the fold is computed here.
+Paper: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_, Section 9 (noise on the sphere); the
+critical value is exact, the fold is computed here.
 
 Full: 0.3 cpu-minutes; small: 8 seconds.
 """
@@ -20,8 +20,8 @@ Full: 0.3 cpu-minutes; small: 8 seconds.
 #           X = P_x \int e^{\beta \langle x, y\rangle}\, y\, d\mu(y),
 #
 # are the Wasserstein gradient flow of the free energy :math:`F = \kappa H - E` with the entropy
-# :math:`H = \int \rho \log \rho`. The uniform law loses its stability where diffusion and attraction
-# of the first harmonic balance, at
+# :math:`H = \int \rho \log \rho`. The uniform law loses its stability where diffusion and
+# attraction of the first harmonic balance, at
 #
 # .. math:: \kappa_c = \frac{\lambda_1(\beta)}{\beta}, \qquad
 #           \lambda_1 = \frac{\cosh \beta}{\beta} - \frac{\sinh \beta}{\beta^2} .
@@ -49,8 +49,8 @@ case = mf.Case(
 )
 
 # %%
-# All stationary states :math:`\mu \propto e^{Z / \beta\kappa}`, continued in :math:`\kappa` around the
-# fold.
+# All stationary states :math:`\mu \propto e^{Z / \beta\kappa}`, continued in :math:`\kappa` around
+# the fold.
 
 scratch = tempfile.TemporaryDirectory()
 found = mf.branch(case, "kappa", 1.0, 1.8, f"{scratch.name}/branch", progress=False)
@@ -59,8 +59,8 @@ kappa_c = (np.cosh(beta) / beta - np.sinh(beta) / beta**2) / beta
 fold = clustered.column("parameter").max()
 
 # %%
-# Runs at each value of the noise, from a bump and from a law that is nearly uniform, until they are at
-# rest.
+# Runs at each value of the noise, from a bump and from a law that is nearly uniform, until they
+# are at rest.
 
 kappas = np.linspace(1.05, 1.75, steps)
 starts = {"from a bump": 4.0, "from nearly uniform": 0.02}
@@ -77,8 +77,8 @@ for name, concentration in starts.items():
     reached[name] = np.array(norms)
 
 # %%
-# The order parameter :math:`|m|`, :math:`m = \int x\, d\mu`. Between :math:`\kappa_c` and the fold the
-# initial law decides; the unstable states (dashed) are between the two.
+# The order parameter :math:`|m|`, :math:`m = \int x\, d\mu`. Between :math:`\kappa_c` and the fold
+# the initial law decides; the unstable states (dashed) are between the two.
 
 figure, ax = plt.subplots(figsize=(6.8, 4.0), layout="constrained")
 kappa, norm, stable = (clustered.column("parameter"), clustered.column("c_1"), clustered.stable)
