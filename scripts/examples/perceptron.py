@@ -62,11 +62,6 @@ def exact_density(x, t):
     return np.linalg.norm(back, axis=1) ** -3.0 / grown.prod(axis=1)
 
 
-def ridges(x):
-    """R at points (m, 3)."""
-    return 2.0 * (np.maximum(x[:, :2], 0.0) ** 2).sum(axis=1)
-
-
 horizon = 0.3
 alone = mf.run(
     mf.Case(
