@@ -119,9 +119,6 @@ COMMANDS = [
 ]
 
 
-COMING = {"case", "examples"}
-
-
 def test_commands_within_a_line_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
     """Verbs and options of `meanfield ...` in texts and tables are those that there are."""
     assert len(COMMANDS) > 30
@@ -142,7 +139,7 @@ def test_commands_within_a_line_are_understood(capsys: pytest.CaptureFixture[str
         verb, *rest = command.split()[1:]
         if verb.startswith("-"):
             verb, rest, helps[""] = "", [verb, *rest], every
-        elif verb in COMING or verb.isupper():
+        elif verb.isupper():
             continue
         elif verb in verbs and verb not in helps:
             text = told(verb)
