@@ -16,7 +16,8 @@ Full: 0.2 cpu-minutes; small: 7 seconds.
 # A layer of the model moves each token by a step of attention, projected on the tangent space, and
 # normalises it,
 #
-# .. math:: x_i \leftarrow N\Bigl(x_i + h\, P_{x_i} \frac{\sum_j e^{\beta \langle x_i, x_j\rangle} x_j}
+# .. math:: x_i \leftarrow N\Bigl(x_i + h\, P_{x_i}
+#                                   \frac{\sum_j e^{\beta \langle x_i, x_j\rangle} x_j}
 #                                               {\sum_j e^{\beta \langle x_i, x_j\rangle}}\Bigr),
 #           \qquad N(x) = x / |x| ,
 #
@@ -110,8 +111,8 @@ ax.legend()
 plt.show()
 
 # %%
-# While the mean is between 0.2 and 0.8 we ask in which layer the curve has this value. It varies from
-# seed to seed, as tokens of finite dimension are not exactly orthogonal at the start.
+# While the mean is between 0.2 and 0.8 we ask in which layer the curve has this value. It varies
+# from seed to seed, as tokens of finite dimension are not exactly orthogonal at the start.
 
 mean, depth = means[dimensions[0]], depths[dimensions[0]]
 between = (mean > 0.2) & (mean < 0.8)
