@@ -84,10 +84,10 @@ plt.show()
 
 # %%
 # With :math:`V = -Q^T K`, or a matrix of its own, all tokens join. With :math:`V = Q^T K` they do
-# not:
-# clusters last. If there are two of them, opposite to each other, and a pair has met with
+# not: clusters last. If there are two of them, opposite to each other, and a pair has met with
 # probability :math:`P`, then the mean inner product is :math:`2P - 1`; what is above that tells
-# other clusters, or tokens between them. With the identity there are several for large :math:`\beta`.
+# other clusters, or tokens between them. With the identity there are several for large
+# :math:`\beta`.
 
 mean = table.columns["mean_inner_product"].mean.reshape(met.shape)
 for name, part, inner in zip(values, met[:, :, -1], mean[:, :, -1], strict=True):
