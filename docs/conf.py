@@ -45,7 +45,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 # Scripts are run at the size that MEANFIELD_EXAMPLE says (small, or in full); none is with
 # MEANFIELD_GALLERY=none. Scenes are rendered without a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ["PYVISTA_OFF_SCREEN"] = os.environ["PYVISTA_BUILDING_GALLERY"] = "true"
+os.environ["PYVISTA_OFF_SCREEN"] = "true"
 sphinx_gallery_conf: dict[str, Any] = {
     "examples_dirs": "../scripts/examples",
     "gallery_dirs": "gallery",
@@ -54,7 +54,7 @@ sphinx_gallery_conf: dict[str, Any] = {
     "plot_gallery": os.environ.get("MEANFIELD_GALLERY", "run") != "none",
     "within_subsection_order": ExplicitOrder([*(f"{name}.py" for name in ORDER), "*"]),
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib", "pyvista"),
+    "image_scrapers": ("matplotlib", "plotters"),  # _ext/plotters.py
     "image_srcset": ["2x"],
     "reset_modules": ("matplotlib",),
     "capture_repr": (),
