@@ -57,7 +57,8 @@ result = mf.run(case, f"{scratch.name}/run", progress=False)
 # %%
 # The density relative to the uniform one, seen from two sides. By :math:`t = 4` nearly all mass is
 # in three clusters. From then on they creep towards each other, faster the nearer they are, and two
-# of them become one.
+# of them become one. ``mf.plot`` writes a picture as a file, as ``meanfield plot`` does; the script
+# reads it back and shows it.
 
 globes = mf.PlotOptions(projection="globe", times=[0, 2, 4, 14], output=scratch.name)
 (picture,) = mf.plot(result, "log-density", globes)

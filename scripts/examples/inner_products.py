@@ -61,7 +61,8 @@ def inner_products(result, t):
 
 
 # %%
-# Histograms at some depths, in layers.
+# Histograms at some depths, in layers: one layer is :math:`N(x + h\, P_x A)` with the output
+# :math:`A` of attention, as above, and :math:`h = 1/10`.
 
 figure, panels = plt.subplots(
     len(dimensions), len(shown), figsize=(11.0, 4.2), layout="constrained", sharex=True

@@ -2,9 +2,9 @@ r"""
 Metastability: clusters that look final, and are not
 ====================================================
 
-Three clusters on the circle form by :math:`t = 5`. Nothing seems to happen for
-:math:`e^{3\beta/2}` units of time; then two of them merge, and the two that are left wait for
-:math:`e^{2\beta}`. Ten decades of time, followed along characteristics.
+Three clusters on the circle form by :math:`t = 5`. For a time of the order of
+:math:`e^{3\beta/2}` nothing seems to happen; then two of them merge, and the two that are left wait
+for one of the order of :math:`e^{2\beta}`. Ten decades of time, followed along characteristics.
 
 Paper: `arXiv 2410.06833 <https://arxiv.org/abs/2410.06833>`_ (dynamic metastability in the
 self-attention model: the energy is a staircase, steps last exponentially long in beta).
@@ -65,6 +65,11 @@ seen = np.array([[first_time(r.series, n) for n in (2, 1)] for r in results.valu
 # What must come out. A cluster that has collapsed is a point, and three points are three equations.
 # We start them at :math:`t_0 = 50` from the centres and masses of the clusters, and join two points
 # when they are 0.02 apart.
+#
+# Neither this distance nor ``rtol`` matters, as two points that are near meet in a time of order 1.
+# At :math:`\beta = 4` and 9, with any distance from 0.005 to 0.1, the first time at
+# :math:`\beta = 4` differs by less than 2 %, the other three by less than 0.1 %; with any ``rtol``
+# from :math:`10^{-6}` to :math:`10^{-11}` all by less than :math:`10^{-5}`, relative.
 
 t0 = 50.0
 
