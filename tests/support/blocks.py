@@ -44,6 +44,7 @@ RUN = {"sh": "sh", "bash": "sh", "shell": "sh", "python": "python", "py": "pytho
 REASONS = (
     "Docker", "conda", "pixi", "Slurm", "ParaView", "Windows", "download", "installs", "editor",
     "hour", "minutes", "Jupyter", "torch", "window", "the tests", "the documentation", "of a model",
+    "takes away",
 )  # fmt: skip
 """What a test cannot have, or what would run itself in it: one of these words is in each reason."""
 
