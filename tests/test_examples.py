@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_the_form_of_an_example(example: Shipped) -> None:
         node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
     } | {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert "meanfield" in imported
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=names(EXAMPLES))
+def test_a_figure_is_drawn_in_one_block(example: Shipped) -> None:
+    """The gallery takes it after the block that begins it: what comes later is not in the page."""
+    blocks = re.split(r"^# %%.*$", example.path.read_text("utf-8"), flags=re.M)
+    axes: set[str] = set()  # of the blocks before
+    for block in blocks:
+        tree = ast.parse(block)
+        loaded, stored = (
+            {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+            for kind in (ast.Load, ast.Store)
+        )
+        assert not (loaded - stored) & axes
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and "plt.subplots(" in ast.unparse(node.value):
+                axes |= {n.id for n in ast.walk(node.targets[0]) if isinstance(n, ast.Name)}
 
 
 @pytest.mark.slow

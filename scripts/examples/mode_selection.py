@@ -71,7 +71,7 @@ for beta in betas:
 
 shown = 5.0
 series, fastest = results[shown].series, rates(shown).max()
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.6), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
 for k in modes[:6]:
     (line,) = left.semilogy(fastest * series["t"], series[f"power_{k}"], label=f"$k = {k}$")
     growth = np.exp(2.0 * rates(shown)[k - 1] * series["t"])
@@ -79,7 +79,8 @@ for k in modes[:6]:
 left.set(xlabel=r"$t\, \max_k r_k$", ylabel="power of mode $k$", ylim=(1e-9, 10.0))
 left.set_title(rf"$\beta = {shown:g}$", fontsize=10)
 left.legend(fontsize=8)
-results[shown].plot("density", ax=middle)
+results[shown].plot("density", ax=right)
+plt.show()
 
 # %%
 # Which mode is the strongest when their power is 0.005 together (that is an amplitude of 0.1):
@@ -103,11 +104,12 @@ for beta, result in results.items():
 predicted = [int(modes[np.argmax(rates(beta))]) for beta in betas]
 
 fine = np.linspace(0.5, 19.0, 400)
-right.step(fine, [modes[np.argmax(rates(b))] for b in fine], color="0.5", label="largest $r_k$")
-right.plot(fine, np.sqrt(2.0 * fine), ":", color="0.5", label=r"$\sqrt{2\beta}$")
-right.plot(betas, selected, "o", label="seen")
-right.set(xlabel=r"$\beta$", ylabel="mode that wins")
-right.legend(fontsize=8)
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.step(fine, [modes[np.argmax(rates(b))] for b in fine], color="0.5", label="largest $r_k$")
+ax.plot(fine, np.sqrt(2.0 * fine), ":", color="0.5", label=r"$\sqrt{2\beta}$")
+ax.plot(betas, selected, "o", label="seen")
+ax.set(xlabel=r"$\beta$", ylabel="mode that wins")
+ax.legend()
 plt.show()
 
 # %%

@@ -136,13 +136,14 @@ drawn = {
     for n in numbers
 }
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
+figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
 n = np.array(numbers)
-left.loglog(n, [drawn[k] - uniform for k in numbers], "s", label="independent")
-left.loglog(n, (np.exp(beta) - spherical_in(0, beta)) / (2.0 * beta * n), "k:", label="its mean")
-left.loglog(n, [energy(found[k]) - uniform for k in numbers], "o-", label="at rest")
-left.set(xlabel="number of tokens $N$", ylabel=r"$E - \lambda_0/2\beta$")
-left.legend()
+ax.loglog(n, [drawn[k] - uniform for k in numbers], "s", label="independent")
+ax.loglog(n, (np.exp(beta) - spherical_in(0, beta)) / (2.0 * beta * n), "k:", label="its mean")
+ax.loglog(n, [energy(found[k]) - uniform for k in numbers], "o-", label="at rest")
+ax.set(xlabel="number of tokens $N$", ylabel=r"$E - \lambda_0/2\beta$")
+ax.legend()
+plt.show()
 
 # %%
 # A density, too, becomes uniform. Near there the harmonic of degree :math:`l` decays at the rate
@@ -151,6 +152,7 @@ left.legend()
 
 t = np.linspace(0.0, 1.0, 11)
 rates = {}
+figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
 for degree in (1, 2, 3):
     case = mf.Case(
         title=f"degree {degree}",
@@ -164,12 +166,12 @@ for degree in (1, 2, 3):
     above = result.at([[0.0, 0.0, 1.0]] * 1, 0.0)[0] - 1.0
     size = [(result.at([[0.0, 0.0, 1.0]], float(s))[0] - 1.0) / above for s in t]
     rates[degree] = -np.log(size[-1])
-    right.semilogy(t, size, "o", color=f"C{degree}", label=f"$l = {degree}$")
+    ax.semilogy(t, size, "o", color=f"C{degree}", label=f"$l = {degree}$")
     exact = degree * (degree + 1) * spherical_in(degree, beta) / beta
-    right.semilogy(t, np.exp(-exact * t), "-", color=f"C{degree}")
+    ax.semilogy(t, np.exp(-exact * t), "-", color=f"C{degree}")
     print(f"l = {degree}: rate {rates[degree]:.6f}, exact {exact:.6f}")
-right.set(xlabel="$t$", ylabel="amplitude of the harmonic, relative")
-right.legend(title=r"lines: $e^{-l(l+1)\lambda_l t/\beta}$")
+ax.set(xlabel="$t$", ylabel="amplitude of the harmonic, relative")
+ax.legend(title=r"lines: $e^{-l(l+1)\lambda_l t/\beta}$")
 plt.show()
 
 # %%
