@@ -12,8 +12,8 @@ from processes import needs_dolfinx
 QUICK = frozenset(
     {
         "README.md",
-        *(f"docs/guide/{name}.md" for name in ("python", "heads", "interactions", "diffusion")),
-        *("docs/guide/pretrained.md", "docs/howto/observer.md"),
+        *(f"docs/guide/{name}.md" for name in ("python", "diffusion", "pretrained")),
+        "docs/howto/observer.md",
     }
 )
 """Pages whose blocks take some seconds at most; the others are run by the slow tests."""
