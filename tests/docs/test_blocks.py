@@ -73,6 +73,7 @@ def test_blocks_share_a_folder_and_names(tmp_path: Path) -> None:
             Block("a.md", 20, "python", "import meanfield as mf\nmf.Sphere(-1)\n", exit=2),
             Block("a.md", 25, "toml", "[model]\nbeta = 3.0\n", file="part.toml"),
             Block("a.md", 30, "sh", "cmp part.toml <(printf '[model]\\nbeta = 3.0\\n')\n"),
+            Block("a.md", 35, "toml", "[[rule]]\nkeys = []\n", file=".taplo.toml"),
             Block("a.md", 40, "sh", "docker run x\n", not_run="Docker"),
         ]
     )

@@ -64,6 +64,28 @@ def test_how_a_page_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
             blocks("page")
 
 
+@pytest.mark.parametrize(
+    ("directives", "fence"),
+    [
+        (("file: a.py", "then: x == 1"), "python"),
+        (("file: a.py", "exit 2"), "python"),
+        (("file: a.sh", "then: test -f b"), "sh"),
+        (("file: a.sh", "exit 3"), "sh"),
+        (("file: a.txt", "exit 3"), "text"),
+        (("then: True",), "toml"),
+        (("not run: Docker is not there", "exit 1"), "sh"),
+        (("file: a.sh", "not run: Docker is not there"), "sh"),
+    ],
+)
+def test_directives_that_would_be_dropped_are_refused(
+    directives: tuple[str, ...], fence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(f"<!-- test: {one} -->\n" for one in directives) + f"```{fence}\nx = 1\n```\n"
+    monkeypatch.setattr("blocks.tokens", lambda _: tuple(MarkdownIt("commonmark").parse(text)))
+    with pytest.raises(PageError, match="has no use with a block"):
+        list(fences("page"))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_directives_have_their_use(page: str) -> None:
     for block in blocks(page):
@@ -71,9 +93,6 @@ def test_directives_have_their_use(page: str) -> None:
         where = f"{block.page}:{block.line}"
         if block.not_run:
             assert any(word in block.not_run for word in REASONS), (where, block.not_run, REASONS)
-            assert not (block.first or block.then or block.exit), where
-        if not block.kind:
-            assert not (block.first or block.then or block.exit or block.not_run), where
     told = sum(
         len(b.changes) + len(b.first) + len(b.then) + bool(b.file) + bool(b.exit) + bool(b.not_run)
         for b in fences(page)

@@ -1,16 +1,19 @@
 """Code blocks of the pages, and what the comments before them tell a test to do.
 
 A page is README.md or a file of docs/. Its fences in ``sh`` (or ``bash``), ``python`` and ``toml``
-are run by ``pages.Page`` in their order. Directives are HTML comments right before a fence::
+are run by ``pagerun.Page`` in their order. Directives are HTML comments right before a fence::
 
     <!-- test: OLD => NEW -->          a literal substitution in the block; may be repeated
     <!-- test: first: COMMAND -->      a shell command that is run before it
     <!-- test: then: EXPRESSION -->    after a python block an expression that must be true,
                                        after a sh block a command that must succeed
-    <!-- test: file: NAME -->          the block is written as a file, and not run
+    <!-- test: file: NAME -->          the block is written as a file, and not run; ``toml`` with
+                                       [geometry] or [model] is read as a case, too
     <!-- test: exit 2 -->              the exit code that is expected (python: an InputError)
     <!-- test: not run: REASON -->     not run, its syntax is checked only; REASON names one of
                                        ``REASONS``
+
+One that would be dropped, as nothing runs after which it could be asked, is a ``PageError``.
 """
 
 from __future__ import annotations
@@ -121,6 +124,21 @@ class Block:
             return replace(self, changes=(*self.changes, (old.strip(), new.strip())))
         raise PageError(self.page, self.line, f"no directive: {text!r}")
 
+    def checked(self) -> Block:
+        """Itself, if each of its directives has a use; else a PageError."""
+        written = self.file and self.kind != "toml"
+        idle = {
+            "then": self.then and (self.file or self.not_run or self.kind in ("toml", "")),
+            "exit": self.exit and (written or self.not_run or not self.kind),
+            "first": self.first and (self.not_run or not self.kind),
+            "not run": self.not_run and (written or not self.kind),
+        }
+        for word, dropped in idle.items():
+            if dropped:
+                what = "that is only written or read" if not self.not_run else "that is not run"
+                raise PageError(self.page, self.line, f"{word!r} has no use with a block {what}")
+        return self
+
 
 @cache
 def tokens(page: str) -> tuple[Token, ...]:
@@ -162,7 +180,7 @@ def _within(page: str, found: tuple[Token, ...], offset: int) -> Iterator[Block]
         for text in waiting:
             block = block.directed(text)
         waiting = []
-        yield block
+        yield block.checked()
     if waiting:
         raise PageError(page, offset, f"a directive without a block: {waiting}")
 

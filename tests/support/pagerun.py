@@ -217,8 +217,8 @@ class Page:
             table = tomllib.loads(code)
         except tomllib.TOMLDecodeError as error:
             raise PageError(block.page, block.line, f"TOML: {error}") from None
-        if block.not_run:
-            return
+        if block.not_run or (block.file and not {"geometry", "model"} & table.keys()):
+            return  # what other programs read, such as .taplo.toml
         try:
             mf.Case.from_dict(whole_case(table), self.folder)
         except mf.InputError as error:
