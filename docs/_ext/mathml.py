@@ -45,6 +45,8 @@ _APPLY = "\u2061"  # stands after the name of a function
 _PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "mroot": 2}
 _PARTS |= {"msubsup": 3, "munderover": 3}
 """Children of elements; another number is a formula that it has misread."""
+_LINE = "border-top: 0.06em solid; padding-top: 0.1em"
+"""An overline: a sign grows with what it is over in few fonts only."""
 
 
 def converted(text: str, as_block: bool) -> str:
@@ -59,6 +61,7 @@ def converted(text: str, as_block: bool) -> str:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     made = str(tex2mathml(text, as_block=as_block)).replace("&ApplyFunction;", _APPLY)
     root = ElementTree.fromstring(made)
+    _accented(root)
     for part in root.iter():
         tag = part.tag.rpartition("}")[2]
         if len(part) != _PARTS.get(tag, len(part)) or (tag == "mtr" and part.find("{*}mtr")):
@@ -68,6 +71,33 @@ def converted(text: str, as_block: bool) -> str:
         if tag in ("math", "mrow", "mtd", "msqrt", "mstyle", "msup", "msub", "msubsup"):
             _operators(part, sized=r"\left" in text)
     return ElementTree.tostring(root, "unicode")
+
+
+def _accented(root: ElementTree.Element) -> None:
+    """Indices of letters with an accent beside them, not below; overlines as long as what they are
+    over. Docutils takes every letter with something above it for an operator with limits.
+    """
+    for part in root.iter():
+        if part.tag.endswith("}munderover") and _has_accent(part):
+            base, index, mark = part
+            letter = ElementTree.Element(f"{{{_MATHML}}}mover", accent="true")
+            letter.extend([base, mark])
+            part[:] = [letter, index]
+            part.tag = f"{{{_MATHML}}}msub"
+        if part.tag.endswith("}mover") and part[-1].text == "_":
+            part[:] = [part[0]]
+            part.attrib.clear()
+            part.set("style", _LINE)
+            part.tag = f"{{{_MATHML}}}mrow"
+    for part in root.iter():
+        if part.tag.endswith("}msup") and len(part) == 2 and part[0].tag.endswith("}msub"):
+            if part[0][0].tag.endswith("}mover") or part[0][0].get("style") == _LINE:
+                part[:] = [*part[0], part[1]]
+                part.tag = f"{{{_MATHML}}}msubsup"
+
+
+def _has_accent(part: ElementTree.Element) -> bool:
+    return len(part) == 3 and not part[0].tag.endswith("}mo") and part[2].tag.endswith("}mo")
 
 
 def _spaced(row: ElementTree.Element) -> None:

@@ -205,6 +205,34 @@ def test_signs_and_bars_are_close_to_what_they_belong_to(monkeypatch: pytest.Mon
     assert made.count('form="prefix"') == 1 and made.count('lspace="0"') == 3
 
 
+def _tags(formula: str) -> str:
+    from mathml import converted
+
+    made = re.sub(r"<(\w+)[^>]*>", r"<\1>", converted(formula, as_block=True))
+    return re.sub(r"\s", "", made).removeprefix("<math>").removesuffix("</math>")
+
+
+def test_indices_of_accents_stand_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    hat = "<mover><mi>\u03bc</mi><mo>\u02c6</mo></mover>"
+    assert _tags(r"\hat\mu_{lm}") == f"<msub>{hat}<mrow><mi>l</mi><mi>m</mi></mrow></msub>"
+    assert _tags(r"{\hat\mu}_l") == _tags(r"\hat\mu_l") == f"<msub>{hat}<mi>l</mi></msub>"
+    assert _tags(r"\hat\mu_l^2") == f"<msubsup>{hat}<mi>l</mi><mn>2</mn></msubsup>"
+    assert _tags(r"\sum_l^n").startswith("<munderover>")
+    assert _tags(r"\max_c").startswith("<munder>")
+    assert _tags(r"\overset{d}{X}").startswith("<mover>")
+
+
+def test_overlines_are_as_long_as_what_they_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    from mathml import converted
+
+    for formula in (r"\overline{z}", r"\overline{\lvert e^{-tV}x\rvert}", r"\overline{z}_k^2"):
+        made = converted(formula, as_block=False)
+        assert made.count('<mrow style="border-top:') == 1 and "_" not in made
+    assert _tags(r"\overline{z}_k^2").startswith("<msubsup><mrow><mi>z</mi></mrow>")
+
+
 def test_what_is_no_formula_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
     from docutils.utils.math import MathError
