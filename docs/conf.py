@@ -13,7 +13,7 @@ from sphinx_gallery.sorting import ExplicitOrder
 from meanfield.shipped import ORDER
 
 _HERE = Path(__file__).parent
-sys.path += [str(_HERE), str(_HERE / "_ext")]
+sys.path += [str(_HERE / "_ext")]
 
 project = "meanfield"
 author = "The meanfield maintainers"
@@ -28,7 +28,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
-    "_reference",  # writes reference/generated/ from the code
+    "refpages",  # writes reference/generated/ from the code
     "outside",  # files beside docs/ as pages, links to them
 ]
 nitpicky = True

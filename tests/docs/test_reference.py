@@ -24,16 +24,16 @@ from meanfield.interaction.strength import STRENGTHS
 from meanfield.options import label_of, labels_of, options_of
 from meanfield.results.filelist import FILES
 
-sys.path.insert(0, str(ROOT / "docs"))
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
-import _reference
-from _reference import api, autodoc, cases, columns, formulas, text, verbs
+import refpages
+from refpages import api, autodoc, cases, columns, formulas, text, verbs
 
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """All of them, as they are written."""
-    return _reference.pages()
+    return refpages.pages()
 
 
 def entries(page: str) -> list[str]:
@@ -105,6 +105,21 @@ def test_every_type_has_its_heading_and_its_formula(pages: dict[str, str]) -> No
     assert all(label_of(kind) == name for name, kind in LAWS.items())
 
 
+KNOWN = {"outside of core", " given at points", "else"}
+
+
+def test_formulas_name_keys_and_tell_of_causal_masks() -> None:
+    for name, kind in POTENTIALS.items():
+        keys = {option.key for option in options_of(kind, "")}
+        words = set(re.findall(r"\\text\{([^}]*)\}", formulas.POTENTIALS[name]))
+        assert words - KNOWN <= keys, name
+    for name, kind in MASKS.items():
+        causal = any(option.key == "causal" for option in options_of(kind, ""))
+        assert ("causal" in formulas.MASKS[name]) == causal, name
+    assert "Z" in formulas.SYMBOLS["dissipation"] and "F" in formulas.SYMBOLS["dissipation"]
+    assert "beta" not in formulas.SYMBOLS["energy_scaled"]  # of the exponential kernel only
+
+
 # ------------------------------------------------------------------ columns, files, verbs, names
 
 
@@ -159,14 +174,14 @@ def test_pages_need_no_dolfinx(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "sys.modules['dolfinx'] = None; sys.path.insert(0, sys.argv[1])\n"
-        "import _reference; _reference.write(Path(sys.argv[2]))\n"
+        "import refpages; refpages.write(Path(sys.argv[2]))\n"
         "assert 'basix' not in sys.modules and 'petsc4py' not in sys.modules\n"
     )
-    words = [sys.executable, "-c", program, str(ROOT / "docs"), str(tmp_path)]
+    words = [sys.executable, "-c", program, str(ROOT / "docs" / "_ext"), str(tmp_path)]
     (tmp_path / "old.md").write_text("gone", encoding="utf-8")
     subprocess.run(words, check=True, cwd=ROOT)
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert made == {f"{name}.md" for name in _reference.pages()} | {"case.schema.json"}
+    assert made == {f"{name}.md" for name in refpages.pages()} | {"case.schema.json"}
     schema = json.loads((tmp_path / "case.schema.json").read_text("utf-8"))
     assert schema["$defs"]["Time"]["properties"]["end"]["x-unit"] == "time"
 

@@ -146,11 +146,11 @@ def test_the_extra_brings_what_the_build_loads() -> None:
         if target.id in ("extensions", "html_theme")
     }
     loaded = [*given["extensions"], given["html_theme"]]
-    sources = [ROOT / "docs" / "conf.py", *(ROOT / "docs" / "_ext").glob("*.py")]
+    sources = [ROOT / "docs" / "conf.py", *(ROOT / "docs" / "_ext").rglob("*.py")]
     for source in sources:
         loaded += re.findall(r"^ *(?:from|import) ([\w.]+)", source.read_text("utf-8"), re.M)
     own = {path.stem for path in (*ROOT.glob("docs/**/*.py"), *ROOT.glob("scripts/**/*.py"))}
-    own |= {"meanfield", "scripts", "__future__"}
+    own |= {"meanfield", "scripts", "refpages", "__future__"}
     from_where = importlib.metadata.packages_distributions()
     missing = {}
     for top in {one.partition(".")[0] for one in loaded} - own - set(sys.stdlib_module_names):

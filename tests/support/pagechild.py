@@ -1,4 +1,4 @@
-"""Runs the python blocks of one page, in one process; started by ``pagerun``, told by lines of JSON.
+"""Runs the python blocks of one page, in one process; ``pagerun`` starts it and tells JSON lines.
 
 Each line of standard input has ``path``, ``line``, ``code`` and ``then``. The answer, a line on the
 stream that was standard output at the start, has ``raised`` (None, or the names of the classes of

@@ -42,16 +42,21 @@ KERNELS: dict[str, str] = {
 """Kernels, t = <x, y>."""
 
 POTENTIALS: dict[str, str] = {
-    "linear": r"U(x) = -s\,\langle h, x\rangle",
-    "cap": r"U(x) = -\tfrac{s}{2}\,\langle a, x\rangle_+^2",
-    "bumps": r"U(x) = -s \sum_k e^{c(\langle c_k, x\rangle - 1)}",
-    "harmonic": r"U(x) = -s \sum_l c_l\,P_l(\langle a, x\rangle), \qquad P_l(1) = 1",
-    "units": r"U(x) = -\tfrac{s}{2} \sum_j \omega_j\,\varphi(\langle a_j, x\rangle + c_j)",
-    "charge": r"U(x) = -s \log|x - p| \quad\text{or}\quad s\,|x - p|^{-\text{exponent}}",
+    "linear": r"U(x) = -s\,\langle\text{field}, x\rangle",
+    "cap": r"U(x) = -\tfrac{s}{2}\,\langle\text{axis}, x\rangle_+^2, \qquad |\text{axis}| = 1",
+    "bumps": r"U(x) = -s \sum_k e^{\text{concentration}\,(\langle\text{centres}_k, x\rangle - 1)}, "
+    r"\qquad |\text{centres}_k| = 1",
+    "harmonic": r"U(x) = -s \sum_l \text{coefficients}_l\,P_l(\langle\text{axis}, x\rangle), "
+    r"\qquad P_l(1) = 1, \quad |\text{axis}| = 1",
+    "units": r"U(x) = -\tfrac{s}{2} \sum_j \text{weights}_j\,\varphi(\langle\text{directions}_j, "
+    r"x\rangle + \text{shifts}_j), \qquad \varphi = \text{function}",
+    "charge": r"U(x) = \begin{cases} -s \log|x - \text{at}| & \text{exponent} = 0 \\ "
+    r"s\,|x - \text{at}|^{-\text{exponent}} & \text{else} \end{cases} "
+    r"\quad \text{outside of core}, \quad |\text{at}| = 1",
     "function": r"U(x) = s\,f(x)",
     "mesh": r"U(x) = s\,u(x), \qquad u \text{ given at points}",
 }
-"""Potentials, s = strength."""
+"""Potentials, s = strength; other words are keys (of directions those of length 1)."""
 
 STRENGTHS: dict[str, str] = {
     "power": r"\nu(|m|) = \text{factor}\;|m|^{\text{exponent}}",
@@ -60,11 +65,13 @@ STRENGTHS: dict[str, str] = {
 
 MASKS: dict[str, str] = {
     "causal": r"M_{ij} = 1_{j \le i}",
-    "window": r"M_{ij} = 1_{|i - j| \le \text{width}}",
-    "alibi": r"M_{ij} = e^{-(\text{slope}/n)\,|i - j|}",
+    "window": r"M_{ij} = 1_{|i - j| \le \text{width}} \quad (\text{causal: times } 1_{j \le i})",
+    "alibi": r"M_{ij} = e^{-(\text{slope}/n)\,|i - j|}\,1_{j \le i} \ (\text{causal}), \quad"
+    r"\text{else } e^{-(\text{slope}/n)\,|i - j|}",
     "matrix": r"M_{ij} = \text{the given matrix}",
     "padding": r"M_{ij} = 1_{j \le \text{length}}",
-    "sequences": r"M_{ij} = 1_{i, j \text{ in one sequence}}",
+    "sequences": r"M_{ij} = 1_{i, j \text{ in one sequence}} "
+    r"\quad (\text{causal: times } 1_{j \le i})",
 }
 """Factors of weights of the tokens i (which sees) and j."""
 
@@ -88,10 +95,11 @@ SYMBOLS: dict[str, str] = {
     "rho_min": r"\min \rho",
     "rho_max": r"\max \rho",
     "energy": "E",
-    "energy_scaled": r"E\,e^{-\lvert\beta\rvert}",
+    "energy_scaled": r"E \text{ (scaled)}",
     "entropy": "H",
     "free_energy": r"F = \kappa H - E",
-    "dissipation": r"\int \lvert X\rvert^2 d\mu",
+    "dissipation": r"\int Z\,\lvert X\rvert^2 d\mu \text{ (sa)}, \ "
+    r"\int \lvert X\rvert^2 d\mu \text{ (else)}, \ -\dot F \text{ (noise); scaled}",
     "energy_residual": r"(\Delta E - \int \dot E\,dt)/E",
     "mean": r"m_i",
     "mean_norm": r"\lvert m\rvert",

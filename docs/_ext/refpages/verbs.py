@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterator
 
-from _reference.text import code, escaped
 from meanfield.cli.command import make_parser
 from meanfield.cli.speech import EXIT_BROKEN, EXIT_INPUT, EXIT_SYSTEM
+from refpages.text import code, escaped
 
 __all__ = ["EXIT_CODES", "pages", "verbs"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from _reference.formulas import SYMBOLS
-from _reference.text import code, escaped, list_table, see_also
 from meanfield.analysis.columns import COLUMNS, Column, Family
+from refpages.formulas import SYMBOLS
+from refpages.text import code, escaped, list_table, see_also
 
 __all__ = ["NEEDS", "header", "pages"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from _reference.text import code, escaped, see_also
 from meanfield.results.filelist import FILES, GROUPS
+from refpages.text import code, escaped, see_also
 
 __all__ = ["pages"]
 

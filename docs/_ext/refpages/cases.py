@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from _reference import formulas
-from _reference.text import code, escaped, lead, see_also, words
 from meanfield.case.case import Case
 from meanfield.case.helptext import TABLES
 from meanfield.case.matrices import Ensemble, InFile
 from meanfield.options import Option, label_of, labels_of, options_of
+from refpages import formulas
+from refpages.text import code, escaped, lead, see_also, words
 
 __all__ = ["PAGES", "Page", "name_of", "pages"]
 
@@ -73,8 +73,9 @@ PAGES: dict[str, Page] = {
     ),
     "interaction": Page(
         "\\[model.interaction\\]: kernels",
-        "In place of attention, $X = \\operatorname{grad} \\xi$ with $\\xi = s\\,\\ell(W * \\mu)$: "
-        "$s$ is `strength`, $\\ell$ is `link`, and $t = \\langle x, y\\rangle$.",
+        "Sets $X = \\operatorname{grad} \\xi$ with $\\xi = s\\,\\ell(W * \\mu)$: $s$ is "
+        "`strength`, $\\ell$ is `link`, and $t = \\langle x, y\\rangle$. It stands in place of "
+        "`attention`, the short form; attention by `[[model.heads]]` is added to it.",
         ("model.interaction", "model.strength"),
         (("other interactions", f"{_GUIDE}/interactions.md"),),
         formulas.KERNELS | {f"model.strength:{k}": v for k, v in formulas.STRENGTHS.items()},
@@ -142,7 +143,7 @@ PAGES: dict[str, Page] = {
 
 
 def pages() -> dict[str, str]:
-    """Every page, and one on units."""
+    """Every page."""
     return {f"cases/{name}": "\n".join(_page(page)) for name, page in PAGES.items()}
 
 

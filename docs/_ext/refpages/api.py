@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 
 import meanfield as mf
-from _reference.text import see_also
+from refpages.text import see_also
 
 __all__ = ["THEMES", "Theme", "pages"]
 

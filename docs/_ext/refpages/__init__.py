@@ -18,7 +18,7 @@ __all__ = ["pages", "setup", "write"]
 
 def pages() -> dict[str, str]:
     """All pages by their names below ``generated``. Needs no DOLFINx."""
-    from _reference import api, cases, columns, files, verbs
+    from refpages import api, cases, columns, files, verbs
 
     made: dict[str, str] = {}
     for module in (cases, columns, verbs, files, api):
@@ -46,7 +46,7 @@ def write(folder: Path) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """As Sphinx asks for it."""
-    from _reference import autodoc
+    from refpages import autodoc
 
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "reference" / "generated"))
     autodoc.connect(app)
