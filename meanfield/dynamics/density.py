@@ -114,6 +114,8 @@ class DensitySolver(Solver):
             self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
         )
         self._dark = DarkPoints()
+        # One to round-off; masses are compared with it, so that the uniform density is 1 exactly.
+        (self._whole,) = space.sum(float(np.dot(self.weights, np.ones(space.n_owned))))
         self._set_density(np.asarray(rho, dtype=np.float64))
         self._field: AnyField | None = None
         self._edges = self._settled()
@@ -168,6 +170,7 @@ class DensitySolver(Solver):
         (mass,) = self.space.sum(float(np.dot(self.weights, rho)))
         if mass <= 0.0:
             raise InputError("an initial density that vanishes at every vertex found")
+        mass /= self._whole
         self.rho: Array = rho / mass
         self.initial_mass_error = mass - 1.0
 

@@ -36,6 +36,7 @@ from meanfield.dynamics.limiters import limit_at, steep
 from meanfield.geometry.sphere import Array
 
 __all__ = [
+    "at_rest",
     "dissipation",
     "exchange_rates",
     "exchanged",
@@ -164,6 +165,23 @@ def exchange_rates(
                 rises = u > 0.0
                 out[i] += factor * (down if rises else up)
                 into[i] = factor * (up if rises else down)
+
+
+@nb.njit(cache=True)
+def at_rest(neighbour: NDArray[np.int32], arriving: Array, leaving: Array, rho: Array) -> bool:
+    """Whether nothing at all is exchanged at a density (n_local,), to the last bit.
+
+    So it is in a constant potential: without diffusion at any density, with it at a constant one.
+    """
+    width, n = neighbour.shape
+    for i in range(n):
+        moved, arrives = 0.0, 0.0
+        for k in range(width):
+            moved += arriving[k, i] * (rho[neighbour[k, i]] - rho[i])
+            arrives += arriving[k, i]  # in the order in which ``leaving`` was summed
+        if moved != 0.0 or arrives != leaving[i]:
+            return False
+    return True
 
 
 @nb.njit(cache=True)

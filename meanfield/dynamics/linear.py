@@ -16,6 +16,9 @@ has changed by |sum_i r_i| <= ||r||_1. So rho >= 0 and its mass is exact to roun
 tolerance of the solver, and the distance from the exact solution is bounded by the residual, which
 is measured after all this.
 
+A density at which no flux at all is left, to the last bit, is the solution: the uniform one in its
+own potential stays what it is, where round-off of a solve would grow like any perturbation.
+
 The structure is made once; each step refreshes values. Which solver, by measurement (S^2, two
 cores): without diffusion, in a potential and on one rank, one sweep in its order is an exact solve
 (a drift that is no gradient may lead round in circles: there is no such order);
@@ -38,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.dynamics.edgematrix import EdgeMatrix
-from meanfield.dynamics.fluxes import flow_up, relax, remainder
+from meanfield.dynamics.fluxes import at_rest, flow_up, relax, remainder
 from meanfield.dynamics.space import P1Space
 from meanfield.errors import BrokenInvariantError
 from meanfield.geometry.sphere import Array
@@ -76,7 +79,7 @@ class Solution:
         rho: (n_owned,) >= 0, with the mass of the old density to round-off.
         residual: ||r||_1 in masses, over all ranks: bounds the distance from the exact solution.
         iterations: of the Krylov solver; 0 for direct solves.
-        method: "sweep", "ilu", "lu" or "amg".
+        method: "sweep", "ilu", "lu" or "amg"; "none" where nothing moves.
     """
 
     rho: Array
@@ -115,6 +118,8 @@ class EdgeSystem(EdgeMatrix):
         Raises:
             BrokenInvariantError: no solver reaches the tolerance. On every rank.
         """
+        if self._at_rest(rates, old):
+            return Solution(old.copy(), 0.0, 0, "none")
         if rates.order is not None and self.method == "auto":
             rho = np.zeros_like(old)
             stars = self.space.stars
@@ -137,6 +142,12 @@ class EdgeSystem(EdgeMatrix):
             f"the linear solver left {residual}, {self.tolerance:.1e} expected, for a step of "
             f"{dt:.3g}"
         )
+
+    def _at_rest(self, rates: Rates, old: Array) -> bool:
+        """Whether a density is the solution itself, to the last bit. Collective."""
+        local = self.space.with_ghosts(old)
+        still = at_rest(self.space.stars.neighbour, rates.arriving, rates.leaving, local)
+        return self.space.max(float(not still)) == (0.0,)
 
     def correct(self, rates: Rates, right: Array, dt: float) -> Correction | None:
         """delta (n_owned,) with (W + dt A) delta = right, of any signs; None: no solver gets there.

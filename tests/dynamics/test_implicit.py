@@ -267,6 +267,22 @@ def test_the_uniform_state_is_at_rest(
     assert solver.speed() < 1e-11
 
 
+@pytest.mark.parametrize("kappa", [0.0, 0.05])
+@meshes
+def test_no_round_off_grows_from_the_uniform_state(
+    which: Any, kappa: float, make_space: Make
+) -> None:
+    # Rounding of a solve would: rates of 0.3 and more, e^{60} over this time.
+    space = make_space(*which)
+    for link in ("sa", "usa"):
+        solver = solver_of(space, link, 4.0, np.full(space.n_owned, 1.0), kappa)
+        for t in (100.0, 200.0):
+            while solver.t < t:
+                solver.advance(t)
+        assert np.array_equal(solver.rho, np.ones(space.n_owned))
+        assert set(solver.solves) == {"none"} and solver.residual == 0.0
+
+
 def test_speed_is_that_of_the_total_flux(make_space: Make) -> None:
     # X - kappa grad log rho for rho = c e^{b cos theta}: -kappa b grad cos theta beside X.
     for which in (("sphere", 5, 3), ("circle", 400, 2), ("zonal", 400, 5)):

@@ -325,7 +325,7 @@ class ImplicitSolver(DensitySolver):
         rho: Array = twice * np.clip(ratio, 0.5, 2.0)
         w = self.weights
         (mass,) = self.space.sum(float(np.dot(w, rho)))
-        rho /= mass
+        rho /= mass / self._whole
         return rho
 
     def _choose(self, trial: _Trial, t: float, last: bool) -> tuple[Array, AnyField] | None:
