@@ -25,6 +25,7 @@ from .table import Row, Table
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "validation" / "results.jsonl"
 PAGES = ROOT / "docs" / "validation" / "tables"
+MEASURE = ("meanfield", "scripts/validation", "scripts/studies", "scripts/cases")
 COMMAND = "scripts/env python scripts/validation/make.py"
 
 
@@ -48,7 +49,7 @@ class Measured:
 
 
 def about() -> dict[str, object]:
-    """Date, machine, version and commit."""
+    """Date, machine, version and commit; whether what measures is otherwise than in the commit."""
     model = platform.machine()
     cpus = Path("/proc/cpuinfo")
     if cpus.exists():
@@ -59,7 +60,7 @@ def about() -> dict[str, object]:
         "machine": f"{model}, {os.cpu_count()} cores",
         "version": meanfield.__version__,
         "commit": _git("rev-parse", "--short=10", "HEAD") or "unknown",
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "meanfield")),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=all", "--", *MEASURE)),
     }
 
 

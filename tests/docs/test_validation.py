@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
@@ -71,6 +72,23 @@ def test_numbers_agree_with_their_references(name: str) -> None:
         if row.known is not None:
             worst = max(abs(a - b) for a, b in zip(measured.values, row.known, strict=True))
             assert worst < 2e-2 * max(1.0, max(map(abs, row.known))), key
+
+
+@pytest.mark.parametrize("room", ["meanfield", "scripts/validation", "scripts/cases"])
+def test_a_line_tells_that_what_measures_was_changed(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that are in no commit count, wherever a number hangs on them."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("words", "utf-8")
+    assert records.about()["changed"] is False and len(str(records.about()["commit"])) == 10
+    (tmp_path / room).mkdir(parents=True)
+    (tmp_path / room / "new.py").write_text("number = 1", "utf-8")
+    assert records.about()["changed"] is True
 
 
 def test_every_page_has_its_table_and_every_line_its_date_and_machine() -> None:
