@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,20 @@ copybutton_exclude = ".linenos, .gp, .go"
 # MEANFIELD_GALLERY=none. Scenes are rendered without a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["PYVISTA_OFF_SCREEN"] = "true"
+_run = os.environ.get("MEANFIELD_GALLERY", "run") != "none"
+_size = "small" if os.environ.get("MEANFIELD_EXAMPLE") == "small" else "full"
+_told = _HERE / "gallery" / ".size"
+if _run and not (_told.is_file() and _told.read_text("utf-8") == _size):
+    # A script that has not changed is not run again; but what it drew at another size is no good.
+    shutil.rmtree(_told.parent, ignore_errors=True)
+    _told.parent.mkdir()
+    _told.write_text(_size, "utf-8")
 sphinx_gallery_conf: dict[str, Any] = {
     "examples_dirs": "../scripts/examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "write_computation_times": False,  # a page of its own that loads scripts from elsewhere
-    "plot_gallery": os.environ.get("MEANFIELD_GALLERY", "run") != "none",
+    "plot_gallery": _run,
     "within_subsection_order": ExplicitOrder([*(f"{name}.py" for name in ORDER), "*"]),
     "abort_on_example_error": True,
     "image_scrapers": ("matplotlib", "plotters"),  # _ext/plotters.py
