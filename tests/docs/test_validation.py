@@ -41,9 +41,13 @@ AGAIN = {
     "stationary": ("profile_sa", "profile_usa", "profile_circle", "magnet"),
     "compare": ("distance",),
 }
+LONG = frozenset({"attention", "compare", "heads", "normalisation", "pretrained", "stationary"})
+"""Those that took more than five seconds when they were measured: with the slow tests."""
 
 
-@pytest.mark.parametrize("name", AGAIN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x in LONG else x for x in AGAIN]
+)
 def test_rows_are_measured_again(name: str) -> None:
     """To one in the last digit that the page shows; what is round-off, to its size."""
     table = make.table_of(name)
