@@ -192,7 +192,8 @@ class Lagrangian:
     tears apart, likewise; "mesh", the vertices themselves; "auto": those of a graded mesh
     (``geometry.factor``) or of a file, else a chart where there is one (sa, usa and other kernels
     by transforms), of cells for late times on 'sphere', and where the rule misses 1e-3 of the mass
-    (edges, narrow laws), if not the mesh misses less. The coarsest cells have 216 nodes on
+    (edges, narrow laws), if not the mesh misses less; where the law is nearly uniform, a rule laid
+    so early that it carries what is not, or the mesh. The coarsest cells have 216 nodes on
     'sphere', 16 on curves: for fewer a rule is laid instead."""
     control: Literal["auto", "moments", "positions"] = "auto"
     """What decides on steps: the error of the moments that the field hangs on (accuracy), or that

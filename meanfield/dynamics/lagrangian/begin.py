@@ -13,6 +13,7 @@ from functools import partial
 from meanfield.case.solvers import Lagrangian
 from meanfield.collective import Communicator
 from meanfield.dynamics.lagrangian.chart import ROUGH, UNSEEN, Chart, Charts
+from meanfield.dynamics.lagrangian.seeds import SEEN
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import start_of
 from meanfield.errors import InputError, MeanfieldWarning
@@ -59,6 +60,11 @@ def characteristics(
         raise InputError(f'solver.start: found "{wanted}", but {found}: expected "auto" or "mesh"')
     if isinstance(found, Chart) and _coarse(found, mesh, density, wanted, comm):
         found = "the mesh misses less of the mass of this law than a chart does"
+    if isinstance(found, Chart) and found.missed > SEEN:
+        if wanted == "auto":
+            found = "the law is so near to the uniform one that a chart does not see the difference"
+        else:
+            _hides(found)
     if isinstance(found, str):
         if options.estimate:
             _no_estimate(f"there is no chart: {found}")
@@ -96,6 +102,16 @@ def _to_restore(
 
 def _no_estimate(why: str) -> None:
     warnings.warn(f"solver.estimate: no estimate, as {why}", MeanfieldWarning, stacklevel=3)
+
+
+def _hides(chart: Chart) -> None:
+    warnings.warn(
+        f"solver.start: the {chart.kind} laid at t = {chart.s:.4g} adds to what is not "
+        f"uniform in this law {chart.missed:.2g} times as much, which grows like that: "
+        'instabilities are not seen when they should be (start = "auto" or "mesh")',
+        MeanfieldWarning,
+        stacklevel=3,
+    )
 
 
 def _coarse(

@@ -15,6 +15,9 @@ s is 0.7 of the end, or where the pilot's density gets too high for the nodes; s
 |M_0 - 1| is too large. Cells have no fewer nodes than the coarsest of them: for fewer there is the
 rule only.
 
+A law that is all but uniform is another matter (``seeds``): what a late rule misses would grow
+faster than the law shows, so that s goes back until it is a small part of what is not uniform.
+
 Knows an interaction, a law's density and a geometry; nothing of files and cases.
 """
 
@@ -23,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,6 +35,7 @@ from meanfield.collective import Communicator, joined, own_share
 from meanfield.dynamics.lagrangian.adaptive import adapted, fewest_nodes
 from meanfield.dynamics.lagrangian.estimate import FEWER, LOOSER, estimated_error, no_estimate
 from meanfield.dynamics.lagrangian.pilot import Pilot
+from meanfield.dynamics.lagrangian.seeds import SEEN, Seeds
 from meanfield.dynamics.lagrangian.solver import LagrangianSolver
 from meanfield.dynamics.lagrangian.start import (
     Estimate,
@@ -50,6 +54,8 @@ from meanfield.interaction.contract import AnyInteraction
 
 __all__ = ["ROUGH", "UNSEEN", "Chart", "Charts"]
 
+Value = TypeVar("Value")
+
 _MIDDLE = 0.7  # of the end: the chart's time
 _PER_PEAK = {2: 35.0, 1: 10.0}  # nodes in an area of one over the highest density, by dimension
 _GOOD, ROUGH = 1e-7, 1e-3  # |M_0 - 1|
@@ -60,6 +66,7 @@ _AHEAD, _LOOKS = 4.0, 3  # how far cells look, in times of the chart, and how of
 _FEWEST = {2: 640, 1: 160}  # nodes of that pilot
 _TIED, _FINEST = 1e3, 1e-8  # accuracy of steps over |M_0 - 1|, and the best
 _LEAST = 8  # nodes of a chart
+_SOFT = 1.1  # the pilot's density at an earlier time, for laws that are nearly uniform
 _CLEARLY = 0.6  # points of the run that tells the error, over those of the run, at most
 _TRIES, _SHORTER = 2, 0.85  # pull-backs at most; the second one at an earlier time
 
@@ -73,12 +80,14 @@ class Chart:
         s: the time of the rule.
         mesh: the nodes at the beginning, with cells as they are at s.
         start: what they carry; ``mass_error`` is M_0 - 1.
+        missed: error of the moments over those of degree >= 1, of a law that is nearly uniform.
     """
 
     kind: Kind
     s: float
     mesh: Mesh
     start: Start
+    missed: float = 0.0
 
 
 def _looser(options: Lagrangian, used: Lagrangian) -> Lagrangian:
@@ -160,6 +169,9 @@ class Charts:
         on = pilot.manifold
         middle = pilot.run(t + _MIDDLE * (end - t), number / _PER_PEAK[on.dimension])
         s = _agreed(pilot, middle, self._comm)
+        seeds = Seeds(self._interaction, self._density, number)
+        if self._shared(seeds.small):
+            return self._of_seeds(s, number, seeds)
         late = end - t > (_LATE + _FEW / number) * (s - t) and on.dimension == 2
         chart, enough = None, number >= fewest_nodes(cells_of(on))
         if start == "chart" or not enough or (start == "auto" and not late):
@@ -172,6 +184,34 @@ class Charts:
         if cells is None or chart is None:
             return cells or chart
         return min(chart, cells, key=lambda found: abs(found.start.mass_error))
+
+    def _of_seeds(self, s: float, number: int, seeds: Seeds) -> Chart | None:
+        """The chart of a law that is nearly uniform, at time ``s`` or earlier. Collective."""
+
+        def weighed(found: Chart) -> Chart:
+            missed = seeds.missed(found.mesh.points, found.start.mass)
+            return replace(found, missed=self._shared(missed))
+
+        pilot, best = self._pilot, None
+        enough = number >= fewest_nodes(cells_of(pilot.manifold))
+        if self._options.start == "cells" and enough:
+            cells = self._of_cells(s, number)
+            return None if cells is None else weighed(cells)
+        soft = self._shared(min(pilot.when(_SOFT), s))
+        for time in (s, soft, self._t):
+            chart = _pulled_back(pilot, time, self._density, number, self._comm)
+            if chart is None:
+                continue
+            chart = weighed(chart)
+            if best is None or chart.missed < best.missed:
+                best = chart
+            if best.missed <= SEEN:
+                break
+        return best
+
+    def _shared(self, value: Value) -> Value:
+        """Rank 0's: the machines of ranks may round differently. Collective."""
+        return self._comm.bcast(value, root=0)
 
     def started(self, chart: Chart, options: Lagrangian) -> LagrangianSolver:
         """A run from a chart; its steps are as good as that is, if nothing else is said."""
@@ -231,6 +271,10 @@ class Charts:
         if chart is None:
             return None
         plain = abs(chart.start.mass_error) > UNSEEN  # the first pilot has seen more
+        seeds = Seeds(self._interaction, self._density, fewer)
+        if self._shared(seeds.small):
+            missed = self._shared(seeds.missed(chart.mesh.points, chart.start.mass))
+            plain = plain or missed > SEEN
         points = None if plain else (chart.mesh, chart.start)
         return Pilot(self._interaction, self._density, self._options, self._t, points)
 

@@ -20,6 +20,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.interaction.contract import AnyInteraction
 
 __all__ = [
+    "NEARLY",
     "Estimate",
     "Kind",
     "Origin",
@@ -30,7 +31,7 @@ __all__ = [
     "start_of",
 ]
 
-_NEARLY = 1e-2  # moments of degree >= 1 over all
+NEARLY = 1e-2  # moments of degree >= 1 over all
 _USUAL = 1.3  # longest edge of n vertices, over (total / n)^(1 / dimension)
 _LOOSE = 1e-9  # accuracy of transforms that is asked about
 
@@ -163,4 +164,4 @@ def nearly_uniform(interaction: AnyInteraction, mesh: Mesh, start: Start | None)
         return False
     moments = model.harmonics.moments(mesh.points, start.mass)
     rest = moments - model.harmonics.uniform()
-    return model.kernel_norm(rest) < _NEARLY * model.kernel_norm(moments)
+    return model.kernel_norm(rest) < NEARLY * model.kernel_norm(moments)
