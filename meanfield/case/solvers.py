@@ -78,9 +78,9 @@ class Eulerian:
     scheme: Literal[Limited, "upwind"] = "log-muscl"
     """Fluxes: "log-muscl" (second order where smooth, no new maxima at jumps; with nonlinear
     diffusion means of neighbours), "bounded" (no new maxima anywhere, proved for ``cfl`` <= 0.5:
-    less accurate at unresolved peaks), or "upwind" (first order, the energy monotone by proof)."""
+    less accurate at unresolved peaks), or "upwind" (first order)."""
     stepper: Literal["ssprk3", "ssprk2", "euler"] = "ssprk2"
-    """Runge-Kutta method."""
+    """Runge-Kutta method; "euler" has the energy monotone by proof (kappa = 0, attraction)."""
     cfl: Pure = Field(default=0.9, gt=0.0, le=1.0)
     """Step over the largest one that keeps plain upwinding positive."""
     field: Literal["extrapolated", "stages"] = "extrapolated"

@@ -69,6 +69,7 @@ class DensitySolver(Solver):
         rho: (n_owned,) density.
         weights: (n_owned,) balanced nodal weights, sum one over all ranks.
         tail: kappa_2 of a tail that is closed, and a part of ``diffusion``; 0: none is.
+        rejected, refused: steps tried again, shorter, for their error and for their energy.
         initial_mass_error: mass of ``rho`` as given, minus one.
         All others are those of ``Solver``.
 
@@ -114,6 +115,7 @@ class DensitySolver(Solver):
             self._at_owned if space.n_local == space.n_owned else harmonics.locate(space.points)
         )
         self._dark = DarkPoints()
+        self.rejected = self.refused = 0
         # One to round-off; masses are compared with it, so that the uniform density is 1 exactly.
         (self._whole,) = space.sum(float(np.dot(self.weights, np.ones(space.n_owned))))
         self._set_density(np.asarray(rho, dtype=np.float64))

@@ -101,7 +101,6 @@ class EulerianSolver(DensitySolver):
         diffusion: with an exponent of 1 or more, also in time.
 
     Attributes:
-        refused: steps tried again for their energy.
         timings: seconds spent in "field" and "sweep"; all others are those of ``DensitySolver``.
 
     Raises:
@@ -143,7 +142,6 @@ class EulerianSolver(DensitySolver):
         centred = self._spreads and scheme != "upwind"
         self._sweep = EdgeSweep(space, self.weights, "mean" if centred else scheme)
         self.timings["sweep"] = 0.0
-        self.refused = 0
         interaction = self.interaction  # cut to the mesh
         self._tries = 1
         self._free_energy: float | None = None  # seen last, with diffusion

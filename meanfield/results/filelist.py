@@ -64,8 +64,9 @@ FILES: tuple[FileKind, ...] = (
     _F(RUN_FILE, "any", f"JSON, format {FORMAT}",
        "The record: versions, threads and ranks, when it began and ended and why it stopped "
        "(stop_reason), parameters in words, where the time went (timings, in s), warnings, "
-       "violations of what must hold; format, the version of the folder; files, what belongs "
-       "to it: --overwrite deletes these and nothing else."),
+       "violations of what must hold, steps tried again, shorter (rejected_steps; on a mesh that "
+       "stays those for their energy, too: rejected_for_energy); format, the version of the "
+       "folder; files, what belongs to it: --overwrite deletes these and nothing else."),
     _F(f"{FIGURES_DIR}/*", "any", "PNG, PDF or SVG; MP4 or GIF",
        "Pictures, and films without -o: `meanfield plot` and `meanfield film` draw them "
        "again."),

@@ -11,7 +11,9 @@ from reference import STATIONARY_PROFILES
 
 import meanfield as mf
 from meanfield import cli
+from meanfield.dynamics.solver import EnergyWatch
 from meanfield.geometry.mesh import unstructured_sphere, write_mesh
+from meanfield.interaction.contract import AnyField
 
 noisy = plain.but(
     {"geometry.level": 3, "model.kappa": 0.1, "solver.type": "implicit"},
@@ -50,6 +52,34 @@ def test_a_noisy_density_on_every_geometry(kind: str, model: str, tmp_path: Path
     assert {"field", "fluxes", "linear"} <= data["timings"].keys()
     fields = mf.read_fields(tmp_path / "run" / "fields.vtkhdf")
     np.testing.assert_allclose(fields.times, [0.0, 0.3, 1.0])
+
+
+@pytest.mark.filterwarnings("ignore:(a mesh of|E moved):meanfield.errors.MeanfieldWarning")
+@pytest.mark.parametrize("solver", ["eulerian", "implicit"])
+def test_steps_that_are_tried_again_are_recorded(
+    solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # V = -I: the explicit solver looks at E before a step and after each try; here it finds E too
+    # low before the first one, and after two tries.
+    changes = {
+        "model.value": -1, "model.kappa": 0.0, "solver.type": solver, "geometry.level": 2,
+        "time.end": 0.1, "time.outputs": [0.05],
+    }  # fmt: skip
+    left, usual = [3], EnergyWatch.lost
+
+    def lost(self: EnergyWatch, field: AnyField) -> bool:
+        left[0] -= 1
+        return left[0] >= 0 or usual(self, field)
+
+    monkeypatch.setattr(EnergyWatch, "lost", lost)
+    case = noisy(changes)
+    run(case, tmp_path / "run")
+    data = about(tmp_path / "run")
+    expected = 2 if solver == "eulerian" else 0
+    assert data["rejected_for_energy"] == expected <= data["rejected_steps"]
+    longer = noisy({**changes, "time.end": 0.2})
+    mf.run(longer, tmp_path / "run", resume=True, progress=False)
+    assert about(tmp_path / "run")["rejected_for_energy"] == expected
 
 
 def test_a_mesh_file(tmp_path: Path) -> None:

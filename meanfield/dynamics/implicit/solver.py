@@ -103,7 +103,6 @@ class ImplicitSolver(DensitySolver):
         options: choices of the discretisation.
 
     Attributes:
-        rejected: steps refused for their error; refused: for their energy.
         lowered: steps for which the extrapolation moved the energy the wrong way, and was left out.
         residual: largest 1-norm of a linear residual so far (masses).
         failed: steps whose fixed point, or whose root in Newton's method, was not found.
@@ -133,7 +132,7 @@ class ImplicitSolver(DensitySolver):
         accuracy, tail = self.options.tolerance, self.options.tail
         super().__init__(space, interaction, rho, t, accuracy, watch, kappa, tail)
         self.timings |= {"fluxes": 0.0, "linear": 0.0}
-        self.rejected = self.refused = self.lowered = self.failed = self.iterations = 0
+        self.lowered = self.failed = self.iterations = 0
         self.residual = 0.0
         self.solves: dict[str, int] = {}
         self._system = EdgeSystem(

@@ -262,9 +262,10 @@ class DensityTrack(_MeshTrack):
             )
         record["unresolved_from"] = self._unresolved_from
         if isinstance(solver, ImplicitSolver):
-            record["rejected_steps"] = solver.rejected + solver.refused
-            record["largest_linear_residual"] = solver.residual
-            record["linear_solves"] = solver.solves
+            record |= {"largest_linear_residual": solver.residual, "linear_solves": solver.solves}
+        steps = {"rejected_steps": solver.rejected + solver.refused}
+        steps["rejected_for_energy"] = solver.refused
+        record |= {name: number + int(self._earlier(name)) for name, number in steps.items()}
         return record, notes
 
 
