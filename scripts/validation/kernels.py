@@ -147,7 +147,7 @@ def _rises(potential: str) -> float:
 
 @table.row(
     "repulsion $W = -t$ in $U = -0.3t$, $\\kappa = 0.01$, 30 implicit steps of 10: steps in which "
-    "$F$ rises", "{:.0f}", known=(0.0,), source="proved",
+    "$F$ rises", "{:.0f}", known=(0.0,), source="proved or checked",
 )  # fmt: skip
 def repulsion() -> Values:
     return (_rises("auto"),)
