@@ -182,9 +182,30 @@ def load_dolfinx(alone: bool = False) -> None:
 def load_h5py() -> None:
     """Import h5py, whatever is said of locks: files are opened without any, to be seen while a run
     writes them. HDF5 would take the variable before what it is asked for.
+
+    Raises:
+        InputError: it is not installed, or does not import; says which one to install.
     """
-    with hidden("HDF5_USE_FILE_LOCKING"):
-        import h5py  # noqa: F401
+    try:
+        with hidden("HDF5_USE_FILE_LOCKING"):
+            import h5py  # noqa: F401
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "h5py"
+        found = "is not installed" if missing else f"does not import ({error})"
+        raise InputError(
+            f"h5py, by which VTKHDF and HDF5 files are read and written, {found}; expected "
+            f"{_how_to_get_h5py()}"
+        ) from None
+
+
+def _how_to_get_h5py() -> str:
+    """Beside a DOLFINx that is not of PyPI, the one that is linked with the same HDF5."""
+    if dolfinx_version() is None or importlib.util.find_spec("dolfinx_solver") is not None:
+        return "it: `pip install h5py`"
+    return (
+        "that of this DOLFINx, not pip's: `apt install python3-h5py python3-h5py-mpi` (Debian, "
+        "Ubuntu) or `conda install -c conda-forge 'h5py=*=mpi*'`"
+    )
 
 
 def load_matplotlib() -> None:

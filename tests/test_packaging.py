@@ -62,6 +62,23 @@ def test_the_extras_are_all_of_them() -> None:
     assert {*EXTRAS, "all", "dolfinx", "h5py"} == set(PROJECT["project"]["optional-dependencies"])
 
 
+def brought(extra: str) -> set[str]:
+    """The extras that one names, with those that these name."""
+    lines = PROJECT["project"]["optional-dependencies"][extra]
+    named = [m[1].split(",") for line in lines if (m := re.match(r"meanfield\[(.*)\]", line))]
+    direct = {name for names in named for name in names}
+    return direct.union(*(brought(name) for name in direct))
+
+
+def test_h5py_comes_with_all_and_never_beside_another_dolfinx() -> None:
+    """An environment to develop in may stand on a DOLFINx that has its own HDF5."""
+    assert brought("all") == {*EXTRAS, "h5py"} - {"docs", "dev"}
+    assert brought("dev") == set(EXTRAS) - {"dev"}
+    lines = [line for one in (*brought("dev"), "dev")
+             for line in PROJECT["project"]["optional-dependencies"][one]]  # fmt: skip
+    assert not [line for line in lines if line.startswith("h5py")]
+
+
 def test_the_source_archive_names_what_is_there() -> None:
     named = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     missing = [name for name in named if not (ROOT / name).exists()]

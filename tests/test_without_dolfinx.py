@@ -1,4 +1,4 @@
-"""Without DOLFINx, PETSc and MPI: what needs none works, and what does says so in one line.
+"""Without DOLFINx, PETSc and MPI, or h5py: what needs none works, what does says so in one line.
 
 They are hidden from a Python that may have them: importing fails, and nothing finds them.
 """
@@ -6,12 +6,18 @@ They are hidden from a Python that may have them: importing fails, and nothing f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
 from cases import ZONAL, few_tokens, plain, small
 from processes import Job, python
+
+from meanfield import software
+from meanfield.errors import InputError
 
 Start = Callable[..., Job]
 
@@ -51,7 +57,9 @@ FLOW = {"solver.type": "lagrangian", "time.end": 0.2, "time.outputs": [0.1]}
 NOISE = {**ZONAL, "model.attention": "usa", "model.kappa": 1.4, "solver.type": "implicit"}
 
 
-def codes(tmp_path: Path, start: Start, lines: Sequence[str]) -> tuple[list[int], str]:
+def codes(
+    tmp_path: Path, start: Start, lines: Sequence[str], hidden: Collection[str] = ()
+) -> tuple[list[int], str]:
     """Exit codes of verbs, one after the other in one process, and all that was said."""
     few_tokens.write(tmp_path / "tokens.toml", time__end=1.0, time__outputs=[0.5])
     small.write(tmp_path / "mesh.toml")
@@ -59,7 +67,9 @@ def codes(tmp_path: Path, start: Start, lines: Sequence[str]) -> tuple[list[int]
     plain.write(tmp_path / "noise.toml", NOISE)
     words = [line.split() for line in lines]
     (tmp_path / "lines.json").write_text(json.dumps(words), "utf-8")
-    (tmp_path / "program.py").write_text(HIDES + VERBS, "utf-8")
+    (tmp_path / "program.py").write_text(
+        HIDES + (f"HIDDEN = {set(hidden)!r}\n" if hidden else "") + VERBS, "utf-8"
+    )
     ended = start(*python("program.py"), cwd=tmp_path).finish()
     assert ended.code == 0, ended.said
     found = [int(line.split()[1]) for line in ended.out.splitlines() if line.startswith("CODE ")]
@@ -113,6 +123,48 @@ def test_the_other_verbs_work(tmp_path: Path, start: Start) -> None:
     found, said = codes(tmp_path, start, lines)
     assert found == [0] * len(lines), said
     assert (tmp_path / "film.gif").is_file() and (tmp_path / "report.html").is_file()
+
+
+def test_without_h5py_nothing_is_begun(tmp_path: Path, start: Start) -> None:
+    """What would write or read such files is refused before; files of VTK are there without."""
+    (tmp_path / "given.vtkhdf").write_bytes(b"\x89HDF")
+    lines = [
+        "run tokens.toml -o pvd --no-progress --set output.format=pvd",
+        "run tokens.toml -o pvd --no-progress --dry-run",
+        "export pvd --to csv",
+        "run tokens.toml -o tokens --no-progress",
+        "run flow.toml -o flow --no-progress",
+        "compare tokens.toml --particles 10 --replicas 2 -o comparison",
+        "converge flow.toml --levels 1 2 3 -o converge",
+        "sweep flow.toml --vary model.beta=1,2 -o sweep --no-progress",
+        "export pvd --to xdmf",
+        "mesh inspect given.vtkhdf",
+    ]
+    found, said = codes(tmp_path, start, lines, {"h5py"})
+    assert found == [0] * 3 + [2] * 7 and "format   REFUSED: h5py" in said, said
+    told = [line for line in said.splitlines() if line.startswith("meanfield: error: ")]
+    assert len(told) == 7 and "Traceback" not in said, said
+    assert all("h5py, by which" in text and "is not installed" in text for text in told), told
+    assert not {"tokens", "flow", "comparison", "converge", "sweep"} & set(os.listdir(tmp_path))
+    assert not list(tmp_path.glob("pvd/export/*.xdmf"))
+
+
+@pytest.mark.parametrize(
+    ("dolfinx", "wheel", "expected"),
+    [
+        (None, None, "expected it: `pip install h5py`"),
+        ("0.11.0", object(), "expected it: `pip install h5py`"),
+        ("0.9.0", None, "expected that of this DOLFINx, not pip's: `apt install python3-h5py"),
+    ],
+)
+def test_which_h5py_goes_with_a_dolfinx(
+    monkeypatch: pytest.MonkeyPatch, dolfinx: str | None, wheel: object, expected: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.setattr(software, "dolfinx_version", lambda: dolfinx)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: wheel)
+    with pytest.raises(InputError, match=re.escape(expected)):
+        software.load_h5py()
 
 
 def test_the_names_for_users_are_all_there(tmp_path: Path, start: Start) -> None:

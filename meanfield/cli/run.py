@@ -209,10 +209,8 @@ def _summary(result: Result, folder_path: Path) -> str:
 
     folder = RunFolder(folder_path)
     seconds, label = sum(result.timings.values()), str(folder.read_energy()["label"])
-    files = [
-        ("series", folder.series_path),
-        *((format_of(p).program, p) for p in (folder.fields_path, folder.particles_path)),
-    ]
+    data = [p for p in (folder.fields_path, folder.particles_path) if p.exists()]
+    files = [("series", folder.series_path), *((format_of(p).program, p) for p in data)]
     return table(
         [
             ("stopped", f"{result.stop_reason}, at t = {result.t:g}"),
@@ -229,11 +227,12 @@ def _summary(result: Result, folder_path: Path) -> str:
 def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> None:
     from meanfield.case import Case
     from meanfield.results.folder import RunFolder
+    from meanfield.results.formats import format_named
     from meanfield.runs.restart import find_restart
     from meanfield.software import require_dolfinx
 
     case = Case.from_toml(case_path, args.set, recorded=_is_recorded(args))
-    state, software = "new", "not needed"
+    state = "new"
     try:
         if args.resume:
             find_restart(case, RunFolder.open(folder_path))
@@ -244,11 +243,9 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
                 state = "will be overwritten"
     except InputError as error:
         state = f"REFUSED: {error}"
-    try:
-        if _needs_dolfinx(case):
-            software = require_dolfinx()
-    except InputError as error:
-        software = f"REFUSED: {error}"
+    kind = case.output.format
+    format_told = _or_refused(lambda: f"{kind} ({format_named(kind).program})")
+    software = _or_refused(require_dolfinx) if _needs_dolfinx(case) else "not needed"
     from meanfield.case.words import model_words
 
     times = case.output_times()
@@ -262,12 +259,21 @@ def _dry_run(args: argparse.Namespace, case_path: Path, folder_path: Path) -> No
         *(("resolved", text) for text in resolution_words(case)),
         ("outputs", f"{len(times)}, from t = {times[0]:g} to {times[-1]:g}"),
         ("fields", f"{', '.join(names)}: {size(count * len(times))}{squeezed}"),
+        ("format", format_told),
         ("dolfinx", software),
     ]
     say(table(rows))
     say("\nresolved case:\n")
     say("\n".join(f"  {line}".rstrip() for line in case.to_toml().splitlines()))
     say("\nnothing was run or written (--dry-run)")
+
+
+def _or_refused(ask: Callable[[], str]) -> str:
+    """What is told, or why it would be refused."""
+    try:
+        return ask()
+    except InputError as error:
+        return f"REFUSED: {error}"
 
 
 def _state_word(case: Case) -> str:

@@ -28,6 +28,7 @@ from meanfield.geometry.laws import Uniform
 from meanfield.geometry.laws.recorded import RecordedLaw
 from meanfield.geometry.threads import share_cpus
 from meanfield.results.folder import RunFolder
+from meanfield.results.formats import format_named
 from meanfield.results.series import Changed, Series, check_columns
 from meanfield.runs.live import Live
 from meanfield.runs.loop import Loop
@@ -161,6 +162,7 @@ class _Place:
             case.initial.refuse()
         if self.path is None:
             return
+        format_named(case.output.format)  # may want a library that is missing
         if self.resume:
             self.restart = find_restart(case, RunFolder.open(self.path))
         else:

@@ -14,6 +14,7 @@ from meanfield.arguments import checked_arguments
 from meanfield.case import Case, FixedMesh
 from meanfield.errors import InputError, MeanfieldWarning
 from meanfield.results.folder import RunFolder
+from meanfield.results.formats import format_named
 from meanfield.signals import Stopped, act_on, ending
 from meanfield.software import load_dolfinx, load_mpi, utc_now
 from meanfield.studies.evaluate import Comparison, evaluate
@@ -80,6 +81,8 @@ def compare(
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
     if isinstance(case.solver, FixedMesh):
         load_dolfinx()
+    for one in (settings.case, settings.particle_case):
+        format_named(one.output.format)  # may want a library that is missing
     _check_alone()
     try:
         with RunFolder.claimed(folder, "compare"):

@@ -24,6 +24,7 @@ from meanfield.case.words import parameters_in_words
 from meanfield.errors import BrokenInvariantError, InputError, MeanfieldWarning
 from meanfield.results.convergence import QUANTITIES, ConvergenceTable
 from meanfield.results.folder import RunFolder, listed
+from meanfield.results.formats import format_named
 from meanfield.results.manifest import plain
 from meanfield.runs.pointwise import DensityInTime
 from meanfield.runs.progress import Counted
@@ -202,6 +203,8 @@ def converge(
     plan = convergence_plan(case, resolutions, against)
     if any(isinstance(one.solver, FixedMesh) for one in plan.cases.values()):
         load_dolfinx()
+    for one in plan.cases.values():
+        format_named(one.output.format)  # may want a library that is missing
     _check_alone()
     if resume:
         RunFolder.open(folder)

@@ -16,6 +16,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.meshread.raw import IntArray, Raw, UnreadableError, one_line
 from meanfield.geometry.meshread.vtkcells import LINES, POLYGONS, STRIPS, VERTICES, blocks
 from meanfield.geometry.sphere import Array
+from meanfield.software import load_h5py
 
 __all__ = ["extensions", "read"]
 
@@ -33,8 +34,9 @@ def read(path: Path, time: float | None = None) -> Raw:
 
     Raises:
         UnreadableError: says what it is not.
-        InputError: if it has no such time.
+        InputError: if it has no such time, or h5py is missing.
     """
+    load_h5py()
     import h5py
 
     try:

@@ -27,10 +27,10 @@ class _Xdmf:
     """See ``Exporter``."""
 
     def files(self, data: Data) -> tuple[str, ...]:
+        load_h5py()  # what is missing is told before anything is written
         return (f"{data.stem}.xdmf", f"{data.stem}.h5")
 
     def write(self, data: Data, folder: Path) -> None:
-        load_h5py()
         import h5py
 
         described, arrays = (folder / name for name in self.files(data))

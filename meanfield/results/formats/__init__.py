@@ -39,7 +39,11 @@ _DEFAULT = "vtkhdf"
 
 
 def format_named(name: str) -> Format:
-    """The format of this name."""
+    """The format of this name.
+
+    Raises:
+        InputError: a library is missing that it takes; who is going to write asks before.
+    """
     made: Format = importlib.import_module(f"{__name__}.{name}").FORMAT
     return made
 

@@ -18,6 +18,7 @@ from meanfield.case.words import parameters_in_words
 from meanfield.checks import as_found, shortened
 from meanfield.errors import InputError, MeanfieldWarning, suggest
 from meanfield.interaction.batched.model import BatchedModel
+from meanfield.results.formats import format_named
 from meanfield.results.sweeptable import Axis, points_of
 from meanfield.studies.sweep.axes import Vary, axes_of
 from meanfield.studies.sweep.blocks import block_file
@@ -266,6 +267,8 @@ def _point(
         model, why = (None, "kernel = never") if options.kernel == "never" else suited(case)
     except InputError as error:
         raise InputError(f"at {point_words(values)}: {error}" if values else str(error)) from None
+    if model is None:
+        format_named(case.output.format)  # of its run: may want a library that is missing
     if options.kernel == "always" and model is None:
         raise InputError(f"at {point_words(values)}: not for the kernel of ensembles: {why}")
     return Point(index, values, case, model, why)
