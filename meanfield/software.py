@@ -33,6 +33,7 @@ __all__ = [
     "load_pandas",
     "load_pyvista",
     "mpi_pool",
+    "not_installed",
     "package_version",
     "provenance",
     "require_dolfinx",
@@ -222,6 +223,18 @@ def load_matplotlib() -> None:
             import matplotlib  # noqa: F401
 
 
+def not_installed(found: str, *packages: str) -> InputError:
+    """The error that a library is missing, which is loaded when it is asked for.
+
+    Its packages are named, not an extra of ours: ``meanfield`` of PyPI is another project.
+
+    Args:
+        found: what is missing, for what.
+        packages: what pip installs.
+    """
+    return InputError(f"{found} is not installed, expected it: pip install {' '.join(packages)}")
+
+
 def load_pyvista() -> ModuleType:
     """Import pyvista, which takes a second: when it is asked for.
 
@@ -231,9 +244,7 @@ def load_pyvista() -> ModuleType:
     try:
         import pyvista
     except ImportError as error:
-        raise InputError(
-            f"{error.name or 'pyvista'} is not installed, expected it: pip install pyvista"
-        ) from None
+        raise not_installed(error.name or "pyvista", "pyvista") from None
     return pyvista
 
 
@@ -246,7 +257,7 @@ def load_pandas() -> ModuleType:
     try:
         import pandas
     except ImportError:
-        raise InputError('pandas is not installed: pip install "meanfield[tables]"') from None
+        raise not_installed("pandas", "pandas") from None
     module: ModuleType = pandas
     return module
 

@@ -125,6 +125,16 @@ def test_the_other_verbs_work(tmp_path: Path, start: Start) -> None:
     assert (tmp_path / "film.gif").is_file() and (tmp_path / "report.html").is_file()
 
 
+def test_what_is_missing_is_named_by_its_packages() -> None:
+    """Never by an extra of ours: `pip install meanfield` brings another project of PyPI."""
+    named = re.compile(r"pip install .{0,3}meanfield")
+    package = Path(software.__file__).parent
+    texts = {path: path.read_text("utf-8") for path in package.rglob("*.py")}
+    assert [str(path) for path, text in texts.items() if named.search(text)] == []
+    error = software.not_installed("x, which y needs,", "a", "b")
+    assert str(error) == "x, which y needs, is not installed, expected it: pip install a b"
+
+
 def test_without_h5py_nothing_is_begun(tmp_path: Path, start: Start) -> None:
     """What would write or read such files is refused before; files of VTK are there without."""
     (tmp_path / "given.vtkhdf").write_bytes(b"\x89HDF")

@@ -137,10 +137,9 @@ class _Completion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            raise InputError(
-                '--print-completion: shtab is not installed, expected it: pip install "meanfield'
-                '[completion]", or pip install shtab'
-            ) from None
+            from meanfield.software import not_installed
+
+            raise not_installed("--print-completion: shtab", "shtab") from None
         assert isinstance(parser, Parser)
         parser.mark_files(shtab.FILE)
         say(shtab.complete(parser, shell=str(shell)).rstrip())

@@ -19,7 +19,8 @@ Frames are spread evenly over the stored outputs, as many between any two of the
 geometric in time make a film in log t. Between outputs the log density is interpolated linearly,
 and so are the places of tokens; more outputs (time.outputs) show more of the motion.
 
-Films need imageio-ffmpeg (pip install "meanfield[film]"), those of spheres OpenGL (libegl1)."""
+Films need imageio-ffmpeg (pip install imageio imageio-ffmpeg), those of spheres OpenGL, too
+(libegl1)."""
 
 _EXAMPLES = """\
 examples:

@@ -95,7 +95,7 @@ def view(
         return plotter.show(jupyter_backend=told, return_viewer=True)
     except ImportError as error:
         raise InputError(
-            f"backend '{told}': {error}; expected pip install \"meanfield[notebook]\", or "
+            f"backend '{told}': {error}; expected pip install \"pyvista[jupyter]\" ipykernel, or "
             "backend = 'static'"
         ) from None
 

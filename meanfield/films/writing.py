@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.errors import InputError
+from meanfield.software import not_installed
 from meanfield.whole import whole_file
 
 __all__ = ["ENDINGS", "FilmFile", "ending_of", "film_file"]
@@ -87,9 +88,8 @@ def film_file(path: Path, size: tuple[int, int], fps: float) -> Iterator[FilmFil
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        raise InputError(
-            'films need imageio-ffmpeg, which is not installed: pip install "meanfield[film]"'
-        ) from None
+        needed = ("imageio", "imageio-ffmpeg")
+        raise not_installed("imageio-ffmpeg, which films need,", *needed) from None
     with whole_file(path) as part:
         made = FilmFile(imageio_ffmpeg, part, size, fps)
         try:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from meanfield.errors import InputError
 from meanfield.results.manifest import plain
+from meanfield.software import not_installed
 
 __all__ = [
     "MARK",
@@ -224,10 +224,8 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise InputError(
-            "a report with curves and scenes needs plotly, which is not installed: pip install "
-            '"meanfield[report]"'
-        ) from None
+        wanted = "plotly, which a report with curves and scenes needs,"
+        raise not_installed(wanted, "plotly") from None
     code = str(get_plotlyjs())
     # Its comments and texts may have what would end the element.
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -27,8 +27,8 @@ CELLS = [
 
 @pytest.mark.slow
 def test_a_notebook_shows_each_picture_below_its_cell(tmp_path: Path) -> None:
-    nbformat = pytest.importorskip("nbformat", reason='no nbformat: pip install "meanfield[dev]"')
-    nbclient = pytest.importorskip("nbclient", reason='no nbclient: pip install "meanfield[dev]"')
+    nbformat = pytest.importorskip("nbformat", reason="no nbformat: pip install nbformat")
+    nbclient = pytest.importorskip("nbclient", reason="no nbclient: pip install nbclient")
     run(few_tokens(time__end=0.5), tmp_path / "run")
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell(text) for text in CELLS]
