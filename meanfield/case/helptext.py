@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from meanfield.case.case import Case
 from meanfield.case.intime import IN_TIME
+from meanfield.case.matrices import Ensemble, InFile
 from meanfield.case.reference import NESTED, SECTIONS, TOP
 from meanfield.checks import choice_in_words
 from meanfield.errors import InputError, suggest
@@ -15,8 +16,15 @@ from meanfield.options import Option, label_of, labels_of, options_of
 __all__ = ["help_keys", "help_on"]
 
 
-TABLES: dict[str, tuple[type, ...]] = {**SECTIONS, **NESTED, "in_time": IN_TIME}
-"""The classes of options by their sections; those of values in time stand in many."""
+TABLES: dict[str, tuple[type, ...]] = {
+    **SECTIONS, **NESTED, "in_time": IN_TIME, "ensemble": (Ensemble,), "file": (InFile,)
+}  # fmt: skip
+"""The classes of options by their sections; the last three stand in place of values."""
+_IN_PLACE = {
+    "in_time": "in place of a number, a vector or a matrix",
+    "ensemble": "in place of a matrix",
+    "file": "in place of a matrix or a list",
+}
 
 
 def _sections() -> Iterator[tuple[str, type]]:
@@ -47,20 +55,20 @@ def help_on(key: str) -> list[str]:
     Raises:
         InputError: a case has none such.
     """
-    found = [entry for entry in _all_options() if entry[2].key == key]
-    lines = _on_options(found) if "." in key or key in TOP else []
-    tables = [(section, kind) for section, kind in _sections() if section == key]
-    if tables:
-        return [*lines, *([""] if lines else []), *_on_tables(tables)]
-    if lines:
-        return lines
-    tables = [(section, kind) for section, kind in _sections() if _is_type(kind, section, key)]
-    if tables:
-        return _on_tables(tables)
-    ends = [entry for entry in _all_options() if entry[2].key.endswith(f".{key}")]
-    if ends and "." not in key:
-        return _on_options(ends)
-    raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, help_keys())}")
+    every = _all_options()
+    homes = {section for section in TABLES if key in (section, section.rpartition(".")[2])}
+    found = [entry for entry in every if entry[2].key in {key, *homes}]
+    found = [entry for entry in found if "." in entry[2].key or entry[2].key in TOP]
+    named = [(section, kind) for section, kind in _sections() if section in homes]
+    typed = [(section, kind) for section, kind in _sections() if _is_type(kind, section, key)]
+    tables = [*named, *(one for one in typed if one not in named)]
+    if "." not in key and (homes or not tables):
+        ends = [entry for entry in every if entry[2].key.endswith(f".{key}")]
+        found += [entry for entry in ends if entry not in found and entry[:2] not in tables]
+    if not found and not tables:
+        raise InputError(f"'{key}' found, a key of a case file expected{suggest(key, help_keys())}")
+    lines = _on_options(found)
+    return [*lines, *([""] if lines and tables else []), *_on_tables(tables)]
 
 
 def help_keys() -> set[str]:
@@ -84,9 +92,9 @@ def _on_tables(tables: list[tuple[str, type]]) -> list[str]:
     for section, kind in tables:
         types = " or ".join(f'"{label}"' for label in labels_of(kind))
         name = f"[[{section}]]" if section == "model.heads" else f"[{section}]"
-        if kind in IN_TIME:
+        if section in _IN_PLACE:
             inside = ", ".join(option.key.rpartition(".")[2] for option in options_of(kind))
-            name = f"in place of a number, a vector or a matrix: {{ {inside} }}"
+            name = f"{_IN_PLACE[section]}: {{ {inside} }}"
         head = f"{name} type = {types}" if types else name
         lines += ["", head, *_wrapped(_about(kind), "  ")]
         for option in options_of(kind, section):
@@ -128,4 +136,8 @@ def _unit(option: Option) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, 100, initial_indent=indent, subsequent_indent=indent)
+    """Lines of a text; ``code`` of a docstring is shown without its quotes, as in templates."""
+    return textwrap.wrap(
+        text.replace("``", ""), 100, initial_indent=indent, subsequent_indent=indent,
+        break_on_hyphens=False,
+    )  # fmt: skip

@@ -117,7 +117,7 @@ class Ensemble(Matrix):
     """A matrix by the name of its ensemble."""
 
     ensemble: Name = Field(examples=["ginibre"])
-    """Which: see ``case.ensembles``, and "Q^T K" of a head's own Q and K."""
+    """Which, as told of ``model.heads.Q``; "Q^T K" and "-Q^T K" are of a head's own Q and K."""
     seed: Counted = Field(default=0, ge=0, le=2**63 - 1)
     """Of random numbers: the same seed gives the same matrix everywhere, also in another head."""
     scale: Annotated[Number, OF_KEY] = Field(default=1.0, ge=-MAX_ENTRY, le=MAX_ENTRY)

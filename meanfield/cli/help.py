@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from meanfield.cli import screen
 from meanfield.cli.layout import columns
@@ -45,8 +45,11 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _help(args: argparse.Namespace) -> int:
-    lines = _overview() if args.key is None else _on(args.key)
-    looked_at = args.key is not None and screen.laid_out(sys.stdout)
+    looked_at = screen.laid_out(sys.stdout)
+    if args.key is None:
+        say("\n\n".join(_shown(part, looked_at) for part in _overview()))
+        return 0
+    lines = _on(args.key)
     say(screen.texts(lines, sys.stdout) if looked_at else "\n".join(lines))
     return 0
 
@@ -75,31 +78,37 @@ def _on(key: str) -> list[str]:
         ) from None
 
 
-def _overview() -> list[str]:
-    """All words that may follow."""
+def _overview() -> Iterator[list[str] | list[tuple[str, str]]]:
+    """All words that may follow: texts, and names with what there is of each."""
     from meanfield.analysis.columns import COLUMNS
     from meanfield.case.helptext import TABLES
     from meanfield.options import labels_of
 
-    lines = ["Sections of a case file and their types (meanfield help WORD, or SECTION.KEY):", ""]
-    for section, kinds in TABLES.items():
-        types = [label for kind in kinds for label in labels_of(kind)]
-        lines += _listed(section, types)
-    lines += ["", "Columns of series.csv (meanfield help columns: all of them):", ""]
-    lines += _listed("columns", [entry.name for entry in COLUMNS])
-    return [
-        *lines,
-        "",
+    yield ["Sections of a case file and their types (meanfield help WORD, or SECTION.KEY):"]
+    yield [
+        (section, ", ".join(label for kind in kinds for label in labels_of(kind)))
+        for section, kinds in TABLES.items()
+    ]
+    yield ["Columns of series.csv (meanfield help columns: all of them):"]
+    yield [("columns", ", ".join(entry.name for entry in COLUMNS))]
+    yield [
         "Files of the folders of runs and studies: meanfield help files",
         "Options of a verb: meanfield VERB --help",
         "A case file to begin with: meanfield case --list",
     ]
 
 
-def _listed(name: str, words: Iterable[str]) -> list[str]:
+def _shown(part: list[str] | list[tuple[str, str]], looked_at: bool) -> str:
+    rows = [one for one in part if not isinstance(one, str)]
+    texts = [one for one in part if isinstance(one, str)]
+    if looked_at:
+        return screen.pairs(rows, sys.stdout) if rows else screen.texts(texts, sys.stdout)
+    return "\n".join(texts + [line for row in rows for line in _listed(*row)])
+
+
+def _listed(name: str, text: str) -> list[str]:
     gap = 31 * " "
     head = f"  {name}".ljust(len(gap))
-    text = ", ".join(words)
     if not text:
         return [head.rstrip()]
     return textwrap.wrap(

@@ -21,7 +21,7 @@ from processes import ROOT, Job, python
 import meanfield as mf
 from meanfield import cli
 from meanfield.case import TOKEN_KINDS, apply_overrides
-from meanfield.case.helptext import help_on
+from meanfield.case.helptext import TABLES, help_keys, help_on
 from meanfield.case.reference import SECTIONS, key_paths
 from meanfield.case.schema import case_schema
 from meanfield.case.solvers import Auto, Solver
@@ -206,6 +206,21 @@ def test_every_key_is_explained() -> None:
                 assert option.about.split()[0] in text and option.key in text
     for path in key_paths():
         assert help_on(path), path
+
+
+def test_help_answers_each_word_with_what_its_sections_have() -> None:
+    for word in help_keys():
+        text = "\n".join(help_on(word))
+        assert text and "``" not in text, word
+        for section, kinds in TABLES.items():
+            if word in (section, section.rpartition(".")[2]):
+                for kind in kinds:
+                    assert all(f'"{label}"' in text for label in labels_of(kind)), (word, kind)
+                    for option in options_of(kind, section):
+                        assert f"\n  {option.key.rpartition('.')[2]}: " in text, (word, option)
+    assert '[model.interaction] type = "maier-saupe"' in help_on("interaction")
+    assert "in place of a matrix: { ensemble, seed, scale }" in help_on("ensemble")
+    assert any("number" in line for line in help_on("geometric"))
 
 
 def test_help_on_a_key_tells_type_range_default_and_meaning() -> None:

@@ -164,7 +164,9 @@ def test_a_run_in_a_narrow_terminal(tmp_path: Path) -> None:
     refused = shown(["info", str(tmp_path / "nowhere")])
     assert refused.count("\n") == 1 and refused.startswith("meanfield: \x1b[31merror\x1b[0m: ")
     helped = shown(["--help"], COLUMNS="60")
-    assert max(map(len, ESCAPE.sub("", helped).splitlines())) <= 60 and "\x1b[1m" in helped
+    words = shown(["help"], COLUMNS="60")
+    for text in (helped, words):
+        assert max(map(len, ESCAPE.sub("", text).splitlines())) <= 60 and "\x1b[1m" in text
 
 
 def test_rich_is_for_terminals(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from meanfield.case.case import Case
 from meanfield.case.helptext import TABLES
-from meanfield.case.matrices import Ensemble, InFile
 from meanfield.options import Option, label_of, labels_of, options_of
 from refpages import formulas
 from refpages.text import code, escaped, lead, see_also, words
@@ -36,9 +35,7 @@ class Page:
     formulas: Mapping[str, str] = field(default_factory=dict)
 
 
-_TABLES: dict[str, tuple[type, ...]] = {
-    **TABLES, "": (Case,), "ensemble": (Ensemble,), "file": (InFile,)
-}  # fmt: skip
+_TABLES: dict[str, tuple[type, ...]] = {**TABLES, "": (Case,)}
 
 PAGES: dict[str, Page] = {
     "case": Page(
