@@ -191,7 +191,7 @@ else:
     AnyMask = Annotated[
         _Any,
         Field(discriminator="type"),
-        BeforeValidator(_mask, json_schema_input_type=_Any | str),
+        BeforeValidator(_mask, json_schema_input_type=_Any | Literal["causal"]),
     ]
 
 

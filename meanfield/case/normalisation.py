@@ -304,6 +304,7 @@ def _scheme(value: object) -> object:
 
 
 _Any = Post | Pre | Mix | Peri | Ngpt | Sqrt | Sandwich | Plain
+_Alone = Literal["post", "pre", "peri", "ngpt", "sqrt", "sandwich", "none"]
 
 if TYPE_CHECKING:
     AnyNormalisation = Normalisation | str
@@ -311,7 +312,7 @@ else:
     AnyNormalisation = Annotated[
         _Any,
         Field(discriminator="type"),
-        BeforeValidator(_scheme, json_schema_input_type=_Any | str),
+        BeforeValidator(_scheme, json_schema_input_type=_Any | _Alone),
     ]
 
 

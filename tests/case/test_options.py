@@ -22,6 +22,8 @@ import meanfield as mf
 from meanfield import cli
 from meanfield.case import TOKEN_KINDS, apply_overrides
 from meanfield.case.helptext import TABLES, help_keys, help_on
+from meanfield.case.masks import MASKS
+from meanfield.case.normalisation import SCHEMES
 from meanfield.case.reference import SECTIONS, key_paths
 from meanfield.case.schema import case_schema
 from meanfield.case.solvers import Auto, Solver
@@ -265,6 +267,18 @@ VALIDATOR = jsonschema.Draft202012Validator(case_schema())
 
 def valid(raw: dict[str, Any]) -> bool:
     return bool(VALIDATOR.is_valid(raw))
+
+
+@pytest.mark.parametrize(("key", "kinds"), [("mask", MASKS), ("normalisation", SCHEMES)])
+def test_the_schema_knows_the_names_that_stand_alone(key: str, kinds: dict[str, type]) -> None:
+    for name, kind in kinds.items():
+        try:
+            kind()
+            alone = True
+        except mf.InputError:
+            alone = False
+        assert valid(plain.table({f"model.{key}": name})) == alone, name
+    assert not valid(plain.table({f"model.{key}": next(iter(kinds))[:-1]}))
 
 
 def test_the_schema_is_one() -> None:
