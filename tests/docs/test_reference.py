@@ -97,6 +97,15 @@ def test_every_type_has_its_heading_and_its_formula(pages: dict[str, str]) -> No
     assert all(label_of(kind) == name for name, kind in LAWS.items())
 
 
+def test_every_unit_is_on_its_page() -> None:
+    page = (ROOT / "docs/reference/units.md").read_text("utf-8")
+    told = set(re.findall(r"`([^`]*)`", "".join(re.findall(r"^\| (.*?) \|", page, re.M))))
+    units = {entry.unit for entry in COLUMNS}
+    for section, kinds in TABLES.items():
+        units |= {option.unit for kind in kinds for option in options_of(kind, section)}
+    assert units - {None, ""} <= told
+
+
 KNOWN = {"outside of core", " given at points", "else"}
 
 
