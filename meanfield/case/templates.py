@@ -212,6 +212,7 @@ _ALL = (
             "model.perceptron": {
                 "W": [[4.0, 0.0], [0.0, 4.0], [0.0, 0.0]],
                 "B": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+                "b": [0.0, 0.0],
                 "activation": "relu",
             },
             "initial": _STANDARD,
@@ -268,8 +269,8 @@ TEMPLATES: dict[str, Template] = {one.name: one for one in _ALL}
 _HEAD = """\
 # {about}.
 #
-#   meanfield run {name}.toml
-#   meanfield run {name}.toml --dry-run     what would be run
+#   meanfield run {file}
+#   meanfield run {file} --dry-run     what would be run
 #
 # Keys that are set have a value; all others of these sections stand behind a "#" with their
 # default, or with an example where they have none. In brackets: what a key takes, and its unit:
@@ -277,8 +278,12 @@ _HEAD = """\
 # same."""
 
 
-def template(name: str) -> str:
+def template(name: str, file: str = "") -> str:
     """The text of a case file: it is valid, and runs, as it is.
+
+    Args:
+        name: of the template.
+        file: where it will stand; "": NAME.toml.
 
     Raises:
         InputError: there is no such template.
@@ -295,7 +300,9 @@ def template(name: str) -> str:
             + ", ".join(TEMPLATES)
         )
     made = TEMPLATES[name]
-    lines = [_HEAD.format(about=made.about[0].upper() + made.about[1:], name=name)]
+    lines = [
+        _HEAD.format(about=made.about[0].upper() + made.about[1:], file=file or f"{name}.toml")
+    ]
     lines += _keys(Case, "", {"title": made.title}, frozenset(SECTIONS))
     for section, table in {**made.sections, "output": {}}.items():
         tables = table if isinstance(table, list) else [table]

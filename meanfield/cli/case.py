@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from meanfield.cli.parser import Verbs
@@ -48,7 +49,8 @@ def _case(args: argparse.Namespace) -> int:
             raise InputError("-o: found with --list, expected it with --template NAME")
         say(table([(name, one.about) for name, one in TEMPLATES.items()]))
         return 0
-    text = template(args.template)
+    name = Path(args.output).name if args.output else ""
+    text = template(args.template, shlex.quote(name) if name else "")
     if args.output is None:
         say(text.rstrip("\n"))
         return 0
@@ -62,5 +64,5 @@ def _case(args: argparse.Namespace) -> int:
             file.write(text)
     except FileExistsError:
         raise InputError(f"-o: {path} is there already, another name expected") from None
-    say(table([("case", str(path)), ("run it", f"meanfield run {path}")]))
+    say(table([("case", str(path)), ("run it", f"meanfield run {shlex.quote(str(path))}")]))
     return 0

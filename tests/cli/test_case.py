@@ -43,6 +43,15 @@ def runs(kind: str) -> list[str]:
     return [name for name, solver in solvers.items() if (solver in ON_A_MESH) == (kind == "mesh")]
 
 
+def test_its_head_names_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "my own.toml"
+    assert cli.main(["case", "--template", "perceptron", "-o", str(path)]) == 0
+    assert f"meanfield run '{path}'" in capsys.readouterr().out
+    text = path.read_text("utf-8")
+    assert "#   meanfield run 'my own.toml'\n" in text and "perceptron.toml" not in text
+    assert "\nb = [0.0, 0.0]\n" in text  # one number for each row of B
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_it_is_a_case_as_it_is(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
