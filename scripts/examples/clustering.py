@@ -60,7 +60,8 @@ result = mf.run(case, f"{scratch.name}/run", progress=False)
 # of them become one. ``mf.plot`` writes a picture as a file, as ``meanfield plot`` does; the script
 # reads it back and shows it.
 
-globes = mf.PlotOptions(projection="globe", times=[0, 2, 4, 14], output=scratch.name)
+seen = [4, 14] if small else [0, 2, 4, 14]
+globes = mf.PlotOptions(projection="globe", times=seen, output=scratch.name)
 (picture,) = mf.plot(result, "log-density", globes)
 figure, ax = plt.subplots(figsize=(9.6, 5.0), layout="constrained")
 ax.imshow(plt.imread(picture))

@@ -15,7 +15,7 @@ closed form. This page
 Paper: `arXiv 0911.1499 <https://arxiv.org/abs/0911.1499>`_ (stationary states of the noisy
 Kuramoto model); attention on the circle: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_.
 
-Full: 0.2 cpu-minutes; small: 6 seconds.
+Full: 0.2 cpu-minutes; small: 7 seconds.
 """
 
 # %%
@@ -165,7 +165,7 @@ right.semilogx(result.times[1:], m2[1:], label="$|m_2|$")
 right.axhline(antiphase, color="0.6", ls=":", label="$|m_2|$ of two groups, exact")
 right.set(xlabel="$t$", ylim=(-0.03, 1.0))
 right.set_title(r"two harmonics, $\kappa = 0.45$")
-right.legend(loc="lower center", bbox_to_anchor=(0.4, 0.25))
+right.legend(loc="lower center", bbox_to_anchor=(0.48, 0.25))
 
 # %%
 # The density at three times: at the beginning, as two groups, and as one.

@@ -11,7 +11,7 @@ Paper: `arXiv 2601.21366 <https://arxiv.org/abs/2601.21366>`_ (critical points w
 in general atomic, and localised); the equation: `arXiv 2312.10794
 <https://arxiv.org/abs/2312.10794>`_, (2.8).
 
-Full: 0.1 cpu-minutes; small: 5 seconds.
+Full: 0.1 cpu-minutes; small: 2 seconds.
 """
 
 # %%
@@ -117,7 +117,7 @@ for k, t in enumerate((0.0, 0.3, 0.6)):
     plotter.add_mesh(
         surface, scalars="log10 density", cmap="magma", clim=(-1.5, 1.5), smooth_shading=True,
         ambient=0.85, diffuse=0.15, specular=0.0, show_scalar_bar=k == 1,
-        scalar_bar_args={"n_labels": 3, "color": "black"},
+        scalar_bar_args={"n_labels": 2, "color": "black"},
     )  # fmt: skip
     plotter.add_text(f"t = {t:g}", font_size=10, color="black")
     plotter.camera_position = [(3.6, 2.6, 2.0), (0.0, 0.0, -0.15), (0.0, 0.0, 1.0)]
