@@ -11,7 +11,7 @@ axis.
 
 Paper: `arXiv 2605.18870 <https://arxiv.org/abs/2605.18870>`_ (heads as gradient flows in time).
 
-Full: 0.3 cpu-minutes; small: 8 seconds.
+Full: 0.4 cpu-minutes; small: 6 seconds.
 """
 
 # %%

@@ -9,7 +9,7 @@ in low dimension by way of clusters.
 Paper: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_, Figure 1, here for the model, not
 for a trained network.
 
-Full: 0.2 cpu-minutes; small: 7 seconds.
+Full: 0.1 cpu-minutes; small: 6 seconds.
 """
 
 # %%

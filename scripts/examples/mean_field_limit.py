@@ -11,7 +11,7 @@ independent draws of the density have. Both fall like :math:`n^{-1/2}`. The comp
 Paper: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_, Section 3 (the continuity equation,
 and Dobrushin's estimate).
 
-Full: 0.5 cpu-minutes; small: 10 seconds.
+Full: 0.5 cpu-minutes; small: 7 seconds.
 """
 
 # %%

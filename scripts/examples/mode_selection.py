@@ -9,7 +9,7 @@ them. The rates are known exactly; the runs start from the same noise at several
 Paper: `arXiv 2410.23228 <https://arxiv.org/abs/2410.23228>`_ (emergence of meta-stable clustering
 in mean-field transformer models: the mode of largest growth rate is selected).
 
-Full: 0.1 cpu-minutes; small: 4 seconds.
+Full: 0.1 cpu-minutes; small: 2 seconds.
 """
 
 # %%

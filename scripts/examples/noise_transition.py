@@ -10,7 +10,7 @@ two initial laws end on it.
 Paper: `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_, Section 9 (noise on the sphere); the
 critical value is exact, the fold is computed here.
 
-Full: 0.3 cpu-minutes; small: 8 seconds.
+Full: 0.5 cpu-minutes; small: 7 seconds.
 """
 
 # %%

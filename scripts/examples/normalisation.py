@@ -11,7 +11,7 @@ in high dimension, which are nearly so.
 
 Paper: `arXiv 2510.22026 <https://arxiv.org/abs/2510.22026>`_ (normalisation in attention dynamics).
 
-Full: 0.3 cpu-minutes; small: 6 seconds.
+Full: 0.4 cpu-minutes; small: 6 seconds.
 """
 
 # %%

@@ -12,7 +12,7 @@ Paper: `Cohn and Kumar, arXiv math/0607446 <https://arxiv.org/abs/math/0607446>`
 optimal configurations); the flow is that of `arXiv 2312.10794 <https://arxiv.org/abs/2312.10794>`_
 with :math:`V = -I`.
 
-Full: 0.4 cpu-minutes; small: 7 seconds.
+Full: 0.6 cpu-minutes; small: 6 seconds.
 """
 
 # %%
