@@ -103,6 +103,7 @@ for compiled in (
 """
 
 
+@pytest.mark.slow  # a minute of a processor: all kernels are compiled
 def test_cold_and_warm_are_the_same(tmp_path: Path, start: Callable[..., Job]) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cases import few_tokens
+from parameters import slow_but
 from processes import Job, python
 
 import meanfield
@@ -57,7 +58,7 @@ def test_a_run_ends_well_in_a_foreign_environment(tmp_path: Path, start: Start) 
     assert [*temporary.glob("meanfield-*/interaction_*/*.nbc")]  # kernels are kept for the next
 
 
-@pytest.mark.parametrize("value", ["4,2", "1.0", "0", "abc", "", " 2 "])
+@pytest.mark.parametrize("value", slow_but([0, 3, 4], ["4,2", "1.0", "0", "abc", "", " 2 "]))
 def test_any_number_of_threads(tmp_path: Path, start: Start, value: str) -> None:
     code = (
         "import numpy as np, os, meanfield\n"

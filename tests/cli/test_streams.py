@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cases import about, few_tokens
+from parameters import slow_but
 from processes import Job
 
 from meanfield import cli
@@ -22,7 +23,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", slow_but([1, 2, 3], list(WAYS)))
 def test_the_run_does_not_hang_on_its_reader(
     tmp_path: Path, start: Callable[..., Job], way: str
 ) -> None:

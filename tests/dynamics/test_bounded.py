@@ -177,8 +177,14 @@ CONFORMAL = [
 
 
 @pytest.mark.parametrize(("which", "sizes", "d", "last"), CONFORMAL, ids=lambda v: str(v))
-@pytest.mark.parametrize("scheme", BOUNDED)
-@pytest.mark.parametrize("kind", [Eulerian, Implicit])
+@pytest.mark.parametrize(
+    ("kind", "scheme"),
+    [
+        *((Eulerian, scheme) for scheme in BOUNDED),
+        (Implicit, "bounded"),
+        pytest.param(Implicit, "log-muscl", marks=pytest.mark.slow),  # the same steps and limiter
+    ],
+)
 def test_conformal_flow_is_of_second_order(
     kind: type, scheme: str, which: str, sizes: Any, d: int, last: float, make_space: Make
 ) -> None:

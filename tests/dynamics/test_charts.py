@@ -150,7 +150,9 @@ TABLES: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x == "drift" else x for x in TABLES]
+)
 def test_any_interaction_goes_where_the_mesh_goes(name: str) -> None:
     """While the flow is smooth both are spectral; far from their starts they are the same."""
     end = 0.05 if name.startswith("usa") else 1.0

@@ -99,7 +99,9 @@ def test_the_angular_gaussian(
 
 
 @pytest.mark.parametrize(
-    ("make", "choices"), [(explicit, {}), (implicit, {"rtol": 1e-5})], ids=["explicit", "implicit"]
+    ("make", "choices"),
+    [(explicit, {}), pytest.param(implicit, {"rtol": 1e-5}, marks=pytest.mark.slow)],
+    ids=["explicit", "implicit"],
 )
 def test_the_angular_gaussian_on_the_circle(make: Make, choices: Any, make_space: Make) -> None:
     def error(vertices: int) -> float:
@@ -465,6 +467,7 @@ def test_heads_about_an_axis(make_space: Make) -> None:
     assert error(65, implicit, rtol=1e-4) < 1e-4
 
 
+@pytest.mark.slow
 def test_an_implicit_drift_leads_to_the_same_steady_current(make_space: Make) -> None:
     space = make_space("sphere", 3)
     ends = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parameters import slow_but
 from scipy.linalg import expm
 
 import meanfield as mf
@@ -54,7 +55,7 @@ def _z(values: Array, expected: float) -> float:
 @pytest.mark.parametrize(
     ("kappa", "common", "dt"), [(0.1, 0.0, None), (0.1, 0.05, None), (0.0, 0.1, 0.05)]
 )
-@pytest.mark.parametrize("d", [2, 3, 8])
+@pytest.mark.parametrize("d", slow_but([0, 1], [2, 3, 8]))
 def test_a_system_is_a_run_of_particles(
     d: int, kappa: float, common: float, dt: float | None
 ) -> None:
@@ -103,7 +104,7 @@ def test_random_numbers_in_common_are_their_own() -> None:
 
 
 @pytest.mark.parametrize(("kappa", "common"), [(0.3, 0.0), (0.0, 0.3), (0.1, 0.2)])
-@pytest.mark.parametrize("d", [2, 3, 6])
+@pytest.mark.parametrize("d", slow_but([1, 2], [2, 3, 6]))
 def test_each_token_is_a_brownian_motion(d: int, kappa: float, common: float) -> None:
     x, watch = _start(2000, 1, d), _ended([0.0, 0.5, 1.0])
     states = _states(
