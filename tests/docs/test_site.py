@@ -23,10 +23,13 @@ pytest.importorskip("sphinx", reason="no Sphinx here: pip install '.[docs]'")
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages, but for what the scripts of the gallery draw."""
+    """The folder MEANFIELD_SITE, built before; else the pages without what the gallery draws."""
+    if built := os.environ.get("MEANFIELD_SITE"):
+        assert (Path(built) / "index.html").is_file(), f"MEANFIELD_SITE: no site in {built}"
+        return Path(built).resolve()
     place = tmp_path_factory.mktemp("site")
     made = shutil.ignore_patterns("_build", "gallery", "generated", "sg_*", "__pycache__")
-    for name in ("docs", "scripts", "meshes"):
+    for name in ("docs", "scripts", "meshes", "meanfield"):  # pages link to files of all
         shutil.copytree(ROOT / name, place / name, ignore=made)
     for path in (*ROOT.glob("*.md"), ROOT / "CITATION.cff", ROOT / "pyproject.toml"):
         shutil.copy(path, place)
@@ -77,24 +80,27 @@ def _broken(site: Path, pages: dict[Path, _Page]) -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(site)), link
 
 
+@pytest.mark.slow
 def test_no_link_of_the_site_is_dead(site: Path, pages: dict[Path, _Page]) -> None:
     assert len(pages) > 25
     assert sorted(_broken(site, pages)) == []
 
 
-def test_pages_load_nothing_from_the_network(pages: dict[Path, _Page]) -> None:
+@pytest.mark.slow
+def test_pages_load_nothing_from_the_network(site: Path, pages: dict[Path, _Page]) -> None:
     """They are read from a disk, also without a network: equations are MathML."""
     loaded = {link for page in pages.values() for link in page.loaded if urlsplit(link).netloc}
     assert loaded == set()
-    front = next(path for path in pages if path.name == "index.html" and path.parent.name == "html")
-    assert "<math" in front.read_text("utf-8")
+    assert "<math" in (site / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_no_page_offers_to_be_edited(pages: dict[Path, _Page]) -> None:
     for page in pages.values():
         assert not any("/edit/" in link or "github.com" in link for link in page.links)
 
 
+@pytest.mark.slow
 def test_all_pages_are_reached_from_the_front(site: Path, pages: dict[Path, _Page]) -> None:
     """By links of the navigation, that is by tables of contents."""
     alone = {"genindex.html", "search.html", "py-modindex.html", "sg_execution_times.html"}
@@ -150,6 +156,7 @@ def test_the_extra_brings_what_the_build_loads() -> None:
     for source in sources:
         loaded += re.findall(r"^ *(?:from|import) ([\w.]+)", source.read_text("utf-8"), re.M)
     own = {path.stem for path in (*ROOT.glob("docs/**/*.py"), *ROOT.glob("scripts/**/*.py"))}
+    own |= {path.parent.name for path in ROOT.glob("docs/*/*.py")}
     own |= {"meanfield", "scripts", "refpages", "__future__"}
     from_where = importlib.metadata.packages_distributions()
     missing = {}
