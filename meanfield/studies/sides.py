@@ -103,6 +103,11 @@ def read_sides(
         raise InputError(f"d = {d} found, at least 2 expected")
     if time is not None and not math.isfinite(time):
         raise InputError(f"time {time:g} found, a finite number expected")
+    for path in (first, second):
+        if not Path(path).exists():
+            raise InputError(
+                f"{path}: no such folder or file, expected the folder of a run, or a file of tokens"
+            )
     if time is not None and not any(Path(path).is_dir() for path in (first, second)):
         raise InputError(
             f"time {time:g} found for two files of tokens, which have none: expected the folder of "

@@ -226,3 +226,11 @@ def test_tokens_in_many_dimensions_are_known_at_all_times(form: str, tmp_path: P
     assert np.asarray(side.measure.points).shape == (60, 6) and side.words.endswith("t = 0.5")
     with pytest.raises(mf.InputError, match=r"has 3 of 6 coordinates; expected the time of a"):
         read_side(tmp_path / "few", 6, 0.1)
+
+
+def test_what_is_not_there_is_told_to_be_neither_folder_nor_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,0,0\n0,1,0\n")
+    with pytest.raises(
+        mf.InputError, match=r"nowhere: no such folder or file, expected the folder"
+    ):
+        mf.distance(tmp_path / "a.csv", tmp_path / "nowhere")
