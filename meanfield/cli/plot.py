@@ -17,7 +17,9 @@ merges of clusters, and between them where the energy has moved most."""
 
 _EXAMPLES = """\
 figures of a run: series globes log-density density velocity clusters energy power pairs spacetime
-tokens slices centres; of a comparison: distances rates side-by-side
+tokens slices centres; of a comparison: distances rates side-by-side; of a stationary state: state;
+of branches: branch; of a convergence study: convergence; of a sweep: sweep-map sweep-plane
+sweep-curves sweep-bands sweep-slopes
 
 examples:
   meanfield plot results/clustering

@@ -9,6 +9,7 @@ import pytest
 from processes import ROOT
 
 from meanfield import cli
+from meanfield.figures import FIGURES
 
 
 def helps(capsys: pytest.CaptureFixture[str], *words: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -67,3 +68,15 @@ def test_the_readme_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None
     for words, _ in helps(capsys):
         if len(words) == 1:
             assert re.search(rf"\bmeanfield {words[0]}\b", readme), words[0]
+
+
+def test_all_figures_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the help, and by the table of the page."""
+    assert cli.main(["plot", "--help"]) == 0
+    listed = capsys.readouterr().out.split("figures of a run:")[1].split("examples:")[0]
+    page = (ROOT / "docs/guide/pictures.md").read_text("utf-8")
+    rows = page.split("## Which pictures")[1].split("\n## ")[0].splitlines()
+    told = [re.findall(r"`([a-z-]+)`", row.split("|")[1]) for row in rows if row.startswith("| `")]
+    names = {one.name for one in FIGURES}
+    assert {name for row in told for name in row} - {"--what"} == names
+    assert names <= set(re.split(r"[\s;:]+", listed))
