@@ -14,7 +14,11 @@ COPY pyproject.toml /opt/meanfield/
 RUN python -c "import tomllib; p = tomllib.load(open('/opt/meanfield/pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; \
 print(*p['dependencies'], *o['dolfinx'], *o['film'], *o['report'], *o['tables'], sep='\n')" >/tmp/needed && \
     pip install --no-cache-dir -r /tmp/needed hatchling && rm /tmp/needed
-COPY . /opt/meanfield
+# What the package is made of, and no more: a change of a page or a test compiles no kernel again.
+COPY README.md LICENSE LICENSE.GPL /opt/meanfield/
+COPY scripts/cases /opt/meanfield/scripts/cases
+COPY scripts/examples /opt/meanfield/scripts/examples
+COPY meanfield /opt/meanfield/meanfield
 RUN pip install --no-cache-dir --no-deps --no-build-isolation /opt/meanfield
 # Kernels for processors like the one that builds this; others compile once more. Any user may keep kernels there.
 RUN meanfield warm-up && chmod -R a+rwX /opt/kernels

@@ -92,14 +92,20 @@ def test_the_source_archive_names_what_is_there() -> None:
 
 def test_the_image_keeps_results_out_and_is_no_root() -> None:
     ignored = (ROOT / ".dockerignore").read_text("utf-8").split()
-    assert {"results", ".git", ".meanfield-env"} <= set(ignored)
+    assert {"results", ".git", ".meanfield-env", "docs/gallery", ".hypothesis"} <= set(ignored)
     steps = re.findall(r"^([A-Z]+) (.*)", (ROOT / "Dockerfile").read_text("utf-8"), re.M)
     words = [f"{word} {rest}" for word, rest in steps]
     first, code = (
         next(k for k, line in enumerate(words) if line.startswith(start))
-        for start in ("RUN python -c", "COPY . ")
+        for start in ("RUN python -c", "COPY meanfield ")
     )
     assert first < code  # what is installed stays when the code changes
+    # Each change of what is copied compiles all kernels again: it is what the wheel is made of.
+    copied = {name for word, rest in steps if word == "COPY" for name in rest.split()[:-1]}
+    project = PROJECT["project"]
+    made_of = {"pyproject.toml", project["readme"], *project["license-files"]}
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert copied == made_of | {*wheel["packages"], *wheel["force-include"]}
     assert next(rest for word, rest in reversed(steps) if word == "USER") == "meanfield"
 
 
