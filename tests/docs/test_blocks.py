@@ -48,6 +48,14 @@ WRONG = [
 ]
 
 
+def test_a_substitution_gives_no_folder() -> None:
+    added = Block("a.md", 2, "sh", "run a.toml\n", changes=(("a.toml", "a.toml -o b"),))
+    with pytest.raises(PageError, match="the block itself has to have -o"):
+        added.changed()
+    kept = Block("a.md", 2, "sh", "run a.toml -o b\n", changes=(("-o b", "--set c=1 -o b"),))
+    assert kept.changed() == "run a.toml --set c=1 -o b\n"
+
+
 @pytest.mark.parametrize(("code", "language", "line", "said"), WRONG)
 def test_what_fails_is_told_with_its_place(
     code: str, language: str, line: int, said: str, tmp_path: Path

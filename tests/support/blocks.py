@@ -97,11 +97,14 @@ class Block:
         return RUN.get(self.language, "")
 
     def changed(self) -> str:
-        """The code that is run. A substitution without a place: a PageError."""
+        """The code that is run. A substitution without a place, or with an -o: a PageError."""
         code = self.code
         for old, new in self.changes:
             if old not in code:
                 raise PageError(self.page, self.line, f"nothing to substitute: {old!r}")
+            if "-o" in new.split() and "-o" not in old.split():
+                # Without it the block may write twice in one folder, which a reader is refused.
+                raise PageError(self.page, self.line, f"the block itself has to have -o: {new!r}")
             code = code.replace(old, new)
         return code
 
