@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from meanfield.analysis.evaluate import log_density_at
-from meanfield.analysis.quadrature import density_measure
+from meanfield.analysis.quadrature import density_measure, spread_bound
 from meanfield.analysis.wasserstein import quantise, wasserstein
 from meanfield.errors import InputError
 from meanfield.geometry.mesh import Mesh, delaunay_weights, icosphere
@@ -219,7 +219,8 @@ class _Run:
         mesh = self._mesh(k)
         if self.fields.moving:
             mass = np.maximum(self.fields.read("mass", k), 0.0)
-            measure, error = Measure(mesh.points, mass / mass.sum()), 0.0
+            # A mass is anywhere in the cell of its vertex: the same law on other points is as near.
+            measure, error = Measure(mesh.points, mass / mass.sum()), spread_bound(mesh, mass)
         else:
             measure, error = density_measure(mesh, self._rho(k))
         if mesh.manifold.latitudes or len(measure.weights) <= _MOST:

@@ -41,6 +41,16 @@ def test_a_run_is_no_distance_from_itself(runs: Path) -> None:
                 assert row.w2 < 1e-6
 
 
+def test_the_same_law_on_other_points_is_within_the_error_of_these(tmp_path: Path) -> None:
+    """Two values of beta lay different points, which resolve too little to be compared at nodes."""
+    made = sphere.but({"geometry.level": 2, "time.end": 0.5})
+    for beta in (4.0, 5.0):
+        run(made(model__beta=beta), tmp_path / f"beta{beta:g}")
+    first = compare_runs(tmp_path / "beta4", tmp_path / "beta5", time=0.0)[0]
+    assert not first.nodes and first.l1 < 1e-8
+    assert 0.0 < first.w2 < first.w2_error
+
+
 def test_eulerian_runs_come_closer_to_the_lagrangian_one(runs: Path) -> None:
     coarse = compare_runs(runs / "euler3", runs / "lagrange")
     fine = compare_runs(runs / "euler4", runs / "lagrange", distances=False)
