@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from meanfield.analysis.porous import barenblatt_circle, porous_mean
@@ -44,14 +46,19 @@ CLOSED = "closed form, root of a polynomial"
 
 @table.row(
     "$W = t$, $d = 3$, $\\kappa = 0.2$, exponent 2, at rest on $S^2$, levels 3, 4: "
-    "$\\lvert m\\rvert$", "{:.5f}, {:.5f}", known=(porous_mean(0.2, 2.0),) * 2, source=CLOSED,
+    "$\\lvert m\\rvert$", "{:.5f}, {:.5f}", known=(porous_mean(0.2, 2.0),) * 2,
+    within=(2e-4, 3e-5), source=CLOSED,
 )  # fmt: skip
 def porous() -> Values:
     return _on_sphere(2.0)
 
 
 @table.row(
-    "the same, exponent 1/2", "{:.5f}, {:.5f}", known=(porous_mean(0.2, 0.5),) * 2, source=CLOSED
+    "the same, exponent 1/2",
+    "{:.5f}, {:.5f}",
+    known=(porous_mean(0.2, 0.5),) * 2,
+    within=(2e-4, 5e-5),
+    source=CLOSED,
 )
 def fast() -> Values:
     return _on_sphere(0.5)
@@ -128,12 +135,9 @@ def barenblatt_explicit() -> Values:
     return _spreading("explicit", 2.0)
 
 
-@table.row(
-    "rough data on $S^2$, $S^1$, zonal $d = 8$, attraction at random, exponents 1/2, 3/2, 2, 3, "
-    "steps of 1e-3, 1, 1e3, 144 runs of 3 steps: steps in which $F$ rises; runs whose step is not "
-    "solved for, which end with a line", "{:.0f}; {:.0f}", source="0, proved or checked",
-)  # fmt: skip
-def falls() -> Values:
+@functools.cache
+def _falls() -> tuple[int, int]:
+    """Steps in which F rises, and runs with a step that is not solved for."""
     wrong = refused = 0
     for which in (("sphere", 3, 3), ("circle", 120, 2), ("zonal", 60, 8)):
         on = space(*which)
@@ -156,4 +160,22 @@ def falls() -> Values:
                         after = solver.free_energy_excess()
                         wrong += after - before > 1e-13 * (abs(after) + abs(before)) + 1e-14
                         before = after
-    return float(wrong), float(refused)
+    return wrong, refused
+
+
+@table.row(
+    "rough data on $S^2$, $S^1$, zonal $d = 8$, attraction at random, exponents 1/2, 3/2, 2, 3, "
+    "steps of 1e-3, 1, 1e3, 144 runs of 3 steps: steps in which $F$ rises", "{:.0f}",
+    known=(0.0,), source="proved",
+)  # fmt: skip
+def falls() -> Values:
+    return (float(_falls()[0]),)
+
+
+@table.row(
+    "the same: runs that end with a line, since a step of fixed length is not solved for (exponent "
+    "1/2, $d = 8$, one vertex, a second step of 1e3)", "{:.0f}",
+    source="none is promised: below exponent $1 - 2/(d - 1)$ all mass may gather in one vertex",
+)  # fmt: skip
+def refused() -> Values:
+    return (float(_falls()[1]),)

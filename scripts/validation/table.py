@@ -33,6 +33,7 @@ class Row:
         shown: how its numbers are printed, a format string.
         run: measures them.
         known: the same numbers by the reference.
+        within: that each may differ from it by, as measured; none: by one in the last digit shown.
         source: what the reference is; alone, where it has no numbers.
         quick: takes seconds, and is reproduced by the tests.
         rough: of the size of round-off, or a time: no digit is promised.
@@ -43,13 +44,14 @@ class Row:
     shown: str
     run: Callable[[], Values]
     known: Values | None
+    within: Values | None
     source: str
     quick: bool
     rough: bool
 
     def text(self, values: Sequence[float]) -> str:
-        """Numbers as they are printed."""
-        return _tidy(self.shown.format(*values))
+        """Numbers as they are printed; none (nan): the time of what did not happen."""
+        return _tidy(self.shown.format(*values)).replace("nan", "never")
 
     def reference(self) -> str:
         """Of the reference, with its source in brackets."""
@@ -64,11 +66,26 @@ class Row:
         """Whether two measurements print the same, to one in the last digit."""
         if len(one) != len(other):
             return False
-        specs = [spec or "" for _, name, spec, _ in Formatter().parse(self.shown) if name == ""]
-        pairs = zip(one, other, specs, strict=False)
+        pairs = zip(one, other, self._specs(), strict=False)
         return all(self._same(a, b, spec) for a, b, spec in pairs)
 
+    def far(self, values: Sequence[float]) -> list[int]:
+        """Places of the numbers that differ from the reference by more than they may."""
+        if self.known is None:
+            return []
+        allowed = self.within
+        if allowed is None:
+            specs = zip(self.known, self._specs(), strict=True)
+            allowed = tuple(1.001 * last_digit(value, spec) for value, spec in specs)
+        trios = enumerate(zip(values, self.known, allowed, strict=True))
+        return [at for at, (a, b, most) in trios if not abs(a - b) <= most]
+
+    def _specs(self) -> list[str]:
+        return [spec or "" for _, name, spec, _ in Formatter().parse(self.shown) if name == ""]
+
     def _same(self, a: float, b: float, spec: str) -> bool:
+        if math.isnan(a) or math.isnan(b):
+            return math.isnan(a) and math.isnan(b)
         if self.rough:
             small = 1e-16
             return abs(math.log10(max(abs(a), small) / max(abs(b), small))) <= 1.5
@@ -112,6 +129,7 @@ class Table:
         shown: str,
         *,
         known: Values | None = None,
+        within: Values | None = None,
         source: str = "",
         quick: bool = False,
         rough: bool = False,
@@ -122,7 +140,7 @@ class Table:
             key = run.__name__
             if key in self.rows:
                 raise ValueError(f"{self.name}: two rows {key}")
-            self.rows[key] = Row(key, what, shown, run, known, source, quick, rough)
+            self.rows[key] = Row(key, what, shown, run, known, within, source, quick, rough)
             return run
 
         return add
