@@ -79,10 +79,7 @@ def compare(
     """
     settings = settle(case, as_begun(clouds, folder) if resume else clouds)
     jobs = checked_integer("jobs", jobs, 1, 10_000, "each takes a core")
-    if isinstance(case.solver, FixedMesh):
-        load_dolfinx()
-    for one in (settings.case, settings.particle_case):
-        format_named(one.output.format)  # may want a library that is missing
+    _check_software(settings)
     _check_alone()
     try:
         with RunFolder.claimed(folder, "compare"):
@@ -90,6 +87,14 @@ def compare(
     except Stopped as stop:
         act_on(stop.number)  # which ends the process, as it would have without this comparison
         raise
+
+
+def _check_software(settings: Settings) -> None:
+    """Refuse what some library is missing for."""
+    if isinstance(settings.case.solver, FixedMesh):
+        load_dolfinx()
+    for one in (settings.case, settings.particle_case):
+        format_named(one.output.format)
 
 
 def _compare(
