@@ -52,8 +52,9 @@ examples:
   meanfield run results/clustering --resume                      go on after an interruption
   meanfield run results/clustering --resume --set time.end=20    go on for longer
 
-With noise (kappa > 0) the second moments of clusters at rest are right to about 0.25 % where edges
-are at most half their width sigma, sqrt(kappa) for sa: both are told, with a warning otherwise.
+With noise (kappa > 0) the variance of clusters at rest is right to about 0.4 % (sphere), 2 %
+(latitudes) or 0.1 % (circle) where edges are at most half their width sigma, about sqrt(kappa) for
+sa: both are told, with a warning otherwise.
 
 exit codes: 0 done (also at the wall-clock limit), 2 the case cannot be used,
 3 the state broke an invariant (the last good one is kept), 4 the disk is full or the like (the last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from meanfield.steady.newton import find_stationary
 from .solving import (
     STANDARD,
     attention,
+    cosines,
     implicit,
     masses,
     mean,
@@ -133,11 +135,46 @@ def _variance(size: int, d: int, beta: float, kappa: float) -> float:
     "{:.1e}, {:.1e}, {:.1e}; order {:.1f}", source="`stationary`",
 )  # fmt: skip
 def widths() -> Values:
-    state = find_stationary(Equation(SelfAttention("sa", 9.0), 0.005, 3), _bump(3, 20.0))
-    exact = (1.0 - (1.0 + 2.0 * state.c2) / 3.0) / 2.0
+    exact = _exact_variance(3)
     sizes = [round(math.pi / (math.sqrt(0.005) / k)) + 1 for k in (1, 2, 4)]
     errors = [abs(_variance(size, 3, 9.0, 0.005) / exact - 1.0) for size in sizes]
     return (*errors, order(errors))
+
+
+def _exact_variance(d: int) -> float:
+    """The same of the state itself, sa, beta = 9, kappa = .005."""
+    state = find_stationary(Equation(SelfAttention("sa", 9.0), 0.005, d), _bump(d, 20.0))
+    return (1.0 - (1.0 + (d - 1) * state.c2) / d) / (d - 1)
+
+
+def _width_error(kind: str, size: int, d: int, mean: Sequence[float]) -> float:
+    """Relative error of the variance at t = 15 of a cluster about a place."""
+    on = space(kind, size, d)
+    law = mf.VonMisesFisher(tuple(mean), 20.0)
+    solver = until(implicit(on, attention("sa", 9.0, on), law, 0.005), 15.0)
+    c, m = cosines(solver), masses(solver)
+    return abs((1.0 - float(m @ (c * c))) / (d - 1) / _exact_variance(d) - 1.0)
+
+
+@table.row(
+    "the same, $d = 5$, edges of $\\sigma$, $\\sigma/2$; on $S^1$, edges of $1.5\\sigma$, "
+    "$\\sigma$",
+    "{:.1e}, {:.1e}; {:.0e}, {:.0e}", source="`stationary`",
+)  # fmt: skip
+def widths_elsewhere() -> Values:
+    zonal = [_width_error("zonal", n, 5, (0.0, 0.0, 0.0, 0.0, 1.0)) for n in (45, 90)]
+    circle = [_width_error("circle", n, 2, (1.0, 0.0)) for n in (59, 89)]
+    return (*zonal, *circle)
+
+
+@table.row(
+    "the same on $S^2$, levels 4, 5 (edges of $\\sigma$, $\\sigma/2$), eight clusters anywhere: "
+    "least and largest error", "{:.1e}, {:.1e}; {:.1e}, {:.1e}", source="`stationary`",
+)  # fmt: skip
+def widths_sphere() -> Values:
+    places_of = np.random.default_rng(0).standard_normal((8, 3))
+    found = [[_width_error("sphere", n, 3, x.tolist()) for x in places_of] for n in (4, 5)]
+    return min(found[0]), max(found[0]), min(found[1]), max(found[1])
 
 
 @table.row(

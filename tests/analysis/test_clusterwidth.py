@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.analysis.clusterwidth import Resolution, resolution_of, settled_width
+from meanfield.analysis.clusterwidth import (
+    Resolution,
+    resolution_of,
+    settled_width,
+    variance_error,
+)
+from meanfield.geometry.meshfiles import write_mesh
 from meanfield.interaction.dirac import dirac_contraction
 
 GEOMETRIES = {
@@ -167,11 +173,52 @@ def test_the_last_kappa_of_a_table_in_steps(
 
 
 def test_size_of_the_error_that_is_told() -> None:
-    # accuracy.md C1: sigma = sqrt(.005), edges 1.1/2^4: 1 %.
+    # sigma = sqrt(.005), edges 1.1/2^4.
     found = resolution_of(noisy(0.005, mf.Sphere(4)))
-    assert found is not None and "wrong by about 1.0%" in found.note
-    assert "that of the mesh" in Resolution(0.01, 0.03, "", 0.03).note
+    assert found is not None and "wrong by up to about 1.6%;" in found.note
+    assert "their width depends on the mesh" in Resolution(0.01, 0.03, "", 0.03).note
     assert "more than 0.035 = sigma/2" in found.words
+    circle = resolution_of(noisy(0.005, mf.Circle(100)))
+    assert circle is not None and "wrong by less than 0.1%, times" in circle.note
+
+
+PLACE = (0.7415072, 0.53854712, -0.40017126)  # of eight on S^2 that with the most
+
+
+@pytest.mark.parametrize(
+    ("geometry", "mean", "least"),
+    [
+        (mf.Sphere(4), PLACE, 0.8),
+        (mf.Circle(71), (1.0, 0.0), 0.5),  # edges of 1.25 sigma
+        (mf.Circle(59), (1.0, 0.0), 0.5),  # of 1.5
+        (mf.Zonal(d=2, vertices=31), (0.0, 1.0), 0.5),  # of 1.5
+        (mf.Zonal(d=3, vertices=90), (0.0, 0.0, 1.0), 0.8),
+        (mf.Zonal(d=5, vertices=45), (0.0, 0.0, 0.0, 0.0, 1.0), 0.8),
+    ],
+)
+def test_the_variance_is_wrong_by_what_is_told(geometry: Any, mean: Any, least: float) -> None:
+    kappa, d = 0.005, geometry.d
+    case = noisy(kappa, geometry, initial=mf.VonMisesFisher(mean, 20.0), time=mf.Time(end=12.0))
+    found = resolution_of(case)
+    assert found is not None
+    solver: Any = mf.run(case, progress=False).solver
+    mass = solver.weights * solver.rho
+    x = solver.space.manifold.embed(solver.space.points[: solver.space.n_owned])
+    axis = np.eye(d)[-1] if solver.space.manifold.latitudes else mass @ x
+    along = x @ axis / np.linalg.norm(axis)
+    variance = (1.0 - mass @ along**2) / (d - 1)
+    # Of `stationary`; kappa/(1 - beta kappa) up to 7e-4.
+    exact = {2: 0.00523375164, 3: 0.00523312929, 5: 0.00523187616}[d]
+    wrong = abs(variance / exact - 1.0)
+    assert least * found.error < wrong < 1.2 * found.error
+
+
+def test_no_size_is_told_where_none_is_known(tmp_path: Any) -> None:
+    assert math.isnan(variance_error(mf.Sphere(4), 1.8))
+    path = tmp_path / "sphere.vtu"
+    write_mesh(path, mf.Sphere(3).build_mesh())
+    assert math.isnan(variance_error(mf.MeshFile(str(path)), 0.7))
+    assert variance_error(mf.Circle(100), 1.0) < 1e-6  # measured: 1e-7
 
 
 def there(k: float = 9.0, sign: float = 1.0) -> mf.VonMisesFisher:
