@@ -44,12 +44,12 @@ class FileKind:
 
 
 GROUPS: dict[str, str] = {
-    "any": "every folder",
+    "any": "every folder, but that of a pair",
     "run": "a run (meanfield run)",
     "made": "what verbs add to the folder of a run",
     "sweep": "a sweep (meanfield sweep)",
     "compare": "a comparison of particles with a density (meanfield compare CASE)",
-    "pair": "a comparison of a run with tokens, or of two runs (meanfield compare RUN OTHER -o)",
+    "pair": "a pair: a run and tokens, or two runs (meanfield compare RUN OTHER -o): a table alone",
     "converge": "a study of convergence (meanfield converge)",
     "stationary": "a stationary state (meanfield stationary)",
     "branch": "a bifurcation diagram (meanfield branch)",
@@ -70,6 +70,8 @@ FILES: tuple[FileKind, ...] = (
     _F(f"{FIGURES_DIR}/*", "any", "PNG, PDF or SVG; MP4 or GIF",
        "Pictures, and films without -o: `meanfield plot` and `meanfield film` draw them "
        "again."),
+    _F("report.html", "any", "HTML",
+       "`meanfield report`: all of it in one file that works offline."),
     _F(LOCK_FILE, "any", "text",
        "Who writes in the folder now; gone when it has ended."),
     _F(LOG_FILE, "run", "text",
@@ -104,8 +106,6 @@ FILES: tuple[FileKind, ...] = (
        "All that a run needs to go on: `meanfield run DIR --resume`."),
     _F(PREVIOUS_FILE, "run", "NumPy .npz, version 1",
        "The one before, for a damaged disk."),
-    _F("report.html", "made", "HTML",
-       "`meanfield report`: all of it in one file that works offline."),
     _F("open_in_paraview.py", "made", "Python",
        "`meanfield paraview`: a state script for ParaView >= 5.12."),
     _F(f"{EXPORT_DIR}/*", "made", ".npz, .csv, .pvd with .vtu, or .xdmf with .h5",
@@ -173,7 +173,9 @@ def kind_of(name: str, *groups: str) -> FileKind | None:
         name: with "/" between folders.
         groups: of these folders; none: of any.
     """
-    wanted = {"any", *groups} if groups else set(GROUPS)
+    wanted = set(groups) or set(GROUPS)
+    if wanted != {"pair"}:
+        wanted.add("any")
     return next(
         (one for one in FILES if one.group in wanted and fnmatch.fnmatch(name, one.name)), None
     )
