@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from meanfield.case.case import Case
 from meanfield.case.reference import NESTED, SECTIONS
+from meanfield.case.templateneeds import needs
 from meanfield.errors import InputError, suggest
 from meanfield.options import Option, label_of, labels_of, options_of
 from meanfield.options.fields import written
@@ -19,6 +20,7 @@ from meanfield.options.fields import written
 __all__ = ["TEMPLATES", "Template", "template"]
 
 Table = Mapping[str, object]
+Sections = Mapping[str, Table | list[Table]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Template:
     name: str
     about: str
     title: str
-    sections: Mapping[str, Table | list[Table]]
+    sections: Sections
 
 
 _SPHERE: Table = {"type": "sphere", "level": 4}
@@ -274,8 +276,8 @@ _HEAD = """\
 #
 # Keys that are set have a value; all others of these sections stand behind a "#" with their
 # default, or with an example where they have none. In brackets: what a key takes, and its unit:
-# 1 is a pure number, time that in which V = I moves with speed 1. `meanfield help KEY` says the
-# same."""
+# 1 is a pure number, time that in which V = I moves with speed 1; "Here": what else a line needs
+# in this file. `meanfield help KEY` says the same of a key."""
 
 
 def template(name: str, file: str = "") -> str:
@@ -303,17 +305,17 @@ def template(name: str, file: str = "") -> str:
     lines = [
         _HEAD.format(about=made.about[0].upper() + made.about[1:], file=file or f"{name}.toml")
     ]
-    lines += _keys(Case, "", {"title": made.title}, frozenset(SECTIONS))
+    lines += _keys(Case, "", {"title": made.title}, {name: {} for name in SECTIONS})
     for section, table in {**made.sections, "output": {}}.items():
         tables = table if isinstance(table, list) else [table]
         for k, one in enumerate(tables):
             name = f"[[{section}]]" if isinstance(table, list) else f"[{section}]"
-            lines += ["", name, *_section(section, one, frozenset(made.sections), again=k > 0)]
+            lines += ["", name, *_section(section, one, made.sections, again=k > 0)]
     return "\n".join(lines) + "\n"
 
 
-def _section(section: str, table: Table, elsewhere: frozenset[str], again: bool) -> Iterator[str]:
-    """Keys of a table but those that have a table ``elsewhere``; ``again``: what it sets alone."""
+def _section(section: str, table: Table, all_of: Sections, again: bool) -> Iterator[str]:
+    """Keys of a table but those that are tables in ``all_of``; ``again``: what it sets alone."""
     kind = _class_of(section, table)
     if again:
         yield from (f"{key} = {_value(value)}" for key, value in table.items())
@@ -324,7 +326,7 @@ def _section(section: str, table: Table, elsewhere: frozenset[str], again: bool)
         others = ", ".join(label for label in types if label != table["type"])
         yield from _comment(f"{about} Others: {others} (meanfield help {section}).")
         yield f"type = {written(table['type'])}"
-    yield from _keys(kind, section, table, elsewhere)
+    yield from _keys(kind, section, table, all_of)
     more = [option.key for option in options_of(kind, section) if _is_table(option)]
     more = [f"[[{key}]]" if key == "model.heads" else f"[{key}]" for key in more]
     if section == "model" and more:
@@ -344,18 +346,19 @@ def _is_table(option: Option) -> bool:
     )
 
 
-def _keys(kind: type, section: str, table: Table, elsewhere: frozenset[str]) -> Iterator[str]:
+def _keys(kind: type, section: str, table: Table, all_of: Sections) -> Iterator[str]:
     for option in options_of(kind, section):
         key = option.key.rpartition(".")[2]
-        if _is_table(option) or option.key in elsewhere:
+        if _is_table(option) or option.key in all_of:
             continue
         yield ""
         yield from _comment(option.about.replace("``", ""))
         yield from _comment(f"[{_takes(option)}]")
         if key in table:
             yield f"{key} = {_value(table[key])}"
-        else:
-            yield f"#{key} = {option.default or option.example}"
+            continue
+        yield from _comment(needs(option.key, all_of).words(section))
+        yield f"#{key} = {option.default or option.example}"
 
 
 def _takes(option: Option) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pretrained
 import pytest
 from fakeruns import error_line
 from processes import needs_dolfinx
@@ -15,6 +18,7 @@ import meanfield as mf
 from meanfield import cli
 from meanfield.case import apply_overrides
 from meanfield.case.reference import NESTED, SECTIONS
+from meanfield.case.templateneeds import needs
 from meanfield.case.templates import TEMPLATES, template
 from meanfield.options import labels_of, options_of
 
@@ -101,8 +105,76 @@ def test_every_key_of_its_sections_is_there_once_and_each_comment_holds(name: st
                 assert mf.Case.from_dict(table) == case, option
 
 
+LINE = re.compile(r"^#(\w+) = (.+)$")
+
+
+def commented(name: str) -> Iterator[tuple[str, str, object, str]]:
+    """Each line behind a "#" of a template: section, key, value, the comment above it."""
+    section, above = "", ""
+    for line in template(name).splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif found := LINE.match(line):
+            yield section, found[1], tomllib.loads(line[1:])[found[1]], above
+        above = f"{above} {line[2:]}" if line.startswith("# ") else ""
+
+
+def changed(name: str, sets: Mapping[str, object], gone: Collection[str]) -> dict[str, Any]:
+    """The table of a template without some keys and tables, and with others."""
+    raw = tomllib.loads(template(name))
+    for path in gone:
+        section, _, key = path.rpartition(".")
+        _table(raw, section).pop(key) if section else raw[path].clear()
+    for path, value in sets.items():
+        section, _, key = path.rpartition(".")
+        _table(raw, section)[key] = value
+    return raw
+
+
+def holds(raw: dict[str, Any], base: Path) -> bool:
+    try:
+        mf.Case.from_dict(raw, base)
+    except mf.InputError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def own_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the examples name: matrices, and a transformer of 12 layers (of 16 dimensions)."""
+    base = tmp_path_factory.mktemp("own")
+    np.savez(base / "weights.npz", K0=np.eye(3))
+    pretrained.write(base / "bert-base-uncased", "albert", num_hidden_layers=12)
+    return base
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_each_commented_line_holds_with_what_its_comment_tells(name: str, own_files: Path) -> None:
+    """With all of that; without any part of it, it does not."""
+    for section, key, value, above in commented(name):
+        path = f"{section}.{key}" if section else key
+        need = needs(path, TEMPLATES[name].sections)
+        words = need.words(section)
+        assert above.endswith(f"] {words}" if words else "]"), (path, above)
+        sets = {path: value, **need.sets}
+        if "geometry.d" in need.sets and key == "pretrained":
+            sets["geometry.d"] = pretrained.D
+        assert holds(changed(name, sets, need.gone), own_files) == (not need.template), path
+        assert need.template == "" or need.template in TEMPLATES
+        for other in need.sets:
+            fewer = {k: v for k, v in sets.items() if k != other}
+            assert not holds(changed(name, fewer, need.gone), own_files), (path, other)
+        for other in need.gone:
+            assert not holds(changed(name, sets, set(need.gone) - {other}), own_files), (
+                path,
+                other,
+            )
+        if need.such:
+            assert not holds(changed(name, sets, need.gone), own_files / "elsewhere"), path
+
+
 def _table(raw: dict[str, Any], section: str) -> dict[str, Any]:
-    for name in section.split("."):
+    for name in filter(None, section.split(".")):
         raw = raw.get(name, {})
         raw = raw[0] if isinstance(raw, list) else raw
     return raw
