@@ -14,6 +14,7 @@ from meanfield.surroundings import is_terminal
 __all__ = ["Counted", "Progress"]
 
 _ROWS = 20  # about so many rows tell how far tasks are, where there is no bar
+_BAR = 6  # columns of a bar that are never given to numbers beside it
 _EACH = 200  # tasks that have a row each, where they are told by name
 
 
@@ -54,14 +55,16 @@ class Progress:
         """After every step, with the last row of the series (nothing is computed for this)."""
         if self._bar is None:
             return
-        text = f"dt = {solver.dt:.2g}"
+        parts = [f"dt = {solver.dt:.2g}"]
         if row is not None:
             if "energy_scaled" in row:
-                text += f", {self._interaction.energy_label} = {row['energy_scaled']:.5g}"
+                parts.append(f"{self._interaction.energy_label} = {row['energy_scaled']:.5g}")
             what, name = ("max rho", "rho_max") if "rho_max" in row else ("|m|", "mean_norm")
-            text += f", {what} = {row[name]:.3g}"
+            parts.append(f"{what} = {row[name]:.3g}")
         self._bar.n = min(solver.t, self._end)
-        self._bar.set_postfix_str(text, refresh=False)
+        clock = f"100% || t = {self._bar.n:.4g}/{self._end:.4g} [00:00<00:00, ]"
+        room = (self._bar.ncols or 1000) - len(clock) - _BAR
+        self._bar.set_postfix_str(_fitting(parts, room), refresh=False)
         self._bar.update(0)
 
     def output(self, row: dict[str, float]) -> None:
@@ -82,6 +85,17 @@ class Progress:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _fitting(parts: list[str], room: int) -> str:
+    """The first of these that a line has room for, each of them whole."""
+    text = ""
+    for part in parts:
+        longer = f"{text}, {part}" if text else part
+        if len(longer) > room:
+            break
+        text = longer
+    return text
 
 
 class Counted:

@@ -40,10 +40,12 @@ def test_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def in_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> str:
+def in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, action: Callable[[], object], columns: int = 120
+) -> str:
     """What appears on a terminal that standard error is connected to."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     parts: list[bytes] = []
 
     def read() -> None:
@@ -61,6 +63,20 @@ def in_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object])
     reader.join(HANG)
     os.close(master)
     return b"".join(parts).decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("columns", "numbers"), [(60, 1), (80, 2), (120, 3)], ids=["narrow", "usual", "wide"]
+)
+def test_on_a_narrow_terminal_numbers_are_whole_beside_a_bar(
+    columns: int, numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = in_a_terminal(monkeypatch, lambda: run(small(), progress=True), columns)
+    bar = [line for line in shown.splitlines() if line.startswith("100% |")][-1]
+    assert len(bar) < columns and bar.endswith("]")
+    assert len(bar.split("|")[1]) >= 6
+    beside = bar[bar.index("[") + 1 : -1].split(", ")[1:]
+    assert [text.split(" = ")[0] for text in beside] == ["dt", "E e^-|beta|", "max rho"][:numbers]
 
 
 def test_tasks_that_are_told_by_name_have_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
