@@ -38,12 +38,14 @@ from meanfield.arguments import checked_arguments
 from meanfield.case.gaussians import MOST_DIMENSION, WIDEST, Gaussians
 from meanfield.checks import real_array
 from meanfield.dynamics.gaussianpoints import (
-    RIM,
+    FINE,
     cloud,
     frame,
     inverse,
+    log_density,
     rows,
     rule,
+    rule_of_clouds,
     tangent,
 )
 from meanfield.dynamics.movingdiffusion import AnyDiffusion, diffusion_of
@@ -60,8 +62,7 @@ from meanfield.options import chosen
 
 __all__ = ["GaussianSolver", "GaussianState"]
 
-_POINTS, _FINE = 3, 5  # for each direction of a Gaussian, for d <= 3 the latter
-_ENTROPY_POINTS = 7  # likewise, where logarithms of sums of Gaussians are integrated
+_ENTROPY_POINTS = 7  # in each direction, where logarithms of sums of Gaussians are integrated
 _LIMIT = 1.0 / 3.0  # of a sum of variances: no hemisphere holds them
 _NO_STEP = ": tolerances are below round-off"
 
@@ -153,7 +154,7 @@ class GaussianSolver(TokenSolver):
         diffusion = diffusion_of(kappa)
         _check_model(interaction, diffusion)
         _check_variances(variances, n.shape)
-        self._z, share = rule(_FINE if n.shape[1] <= 3 else _POINTS, n.shape[1] - 1)
+        self._z, share = rule_of_clouds(n.shape[1])
         super().__init__(interaction.direct(), (len(n), n.shape[1]), weights, t, diffusion)
         self.masses, self._share = self.weights, share
         self.weights = np.outer(self.masses, share).reshape(-1)
@@ -199,21 +200,10 @@ class GaussianSolver(TokenSolver):
         """
         z, share = rule(_ENTROPY_POINTS, self.d - 1)
         x = cloud(self.centres, self.factors, z)[0].reshape(-1, self.d)
-        logs = [self._log_density(k, x) for k in range(len(self.masses)) if self.masses[k] > 0.0]
-        values = np.logaddexp.reduce(np.array(logs), axis=0).reshape(len(self.masses), -1)
+        values = log_density(self.masses, self.centres, self.factors, x)
+        values = values.reshape(len(self.masses), -1)
         some = self.masses > 0.0
         return float(np.sum(self.masses[some, None] * share * values[some]))
-
-    def _log_density(self, k: int, x: Array) -> Array:
-        """log of the density of one Gaussian, with its mass, at unit vectors (n, d)."""
-        along, factor = x @ self.centres[k], self.factors[k]
-        gram = factor.T @ factor
-        z = np.linalg.solve(gram, factor.T @ x.T)
-        sphere = math.log(2.0) + 0.5 * self.d * math.log(math.pi) - math.lgamma(0.5 * self.d)
-        scale = 0.5 * (np.linalg.slogdet(gram)[1] + (self.d - 1) * math.log(2.0 * math.pi))
-        height = np.log(self.masses[k]) + np.log(np.maximum(along, math.sqrt(RIM)))
-        values = height + sphere - scale - 0.5 * np.sum(z * z, axis=0)
-        return np.where(along > 0.0, values, -np.inf)
 
     def nonaffine(self) -> Array:
         """(k,) share of the field within each Gaussian that is not affine, from 0 to 1.
@@ -224,7 +214,7 @@ class GaussianSolver(TokenSolver):
         relative error of the variances up to a factor (measured for sa, against ``implicit``: 0.3
         to 6), while their sum is below ``WIDEST``; beyond, what widens runs away from it.
         """
-        z, share = rule(_FINE, self.d - 1)
+        z, share = rule(FINE, self.d - 1)
         x = cloud(self.centres, self.factors, z)[0].reshape(-1, self.d)
         at, t = self.interaction.locate, self.t
         sources = Measure(at(self.x), self.weights)

@@ -14,6 +14,7 @@ from meanfield.geometry.sphere import Array
 from meanfield.reports.page import Html, element, joined, numeral, plain_table, subtitled
 from meanfield.reports.words import with_signs
 from meanfield.results.folder import RunFolder, listed
+from meanfield.results.gaussians import of_gaussians
 
 __all__ = [
     "UNFINISHED",
@@ -54,8 +55,7 @@ def energy_label(run: RunFolder) -> str:
 
 def is_of_gaussians(run: RunFolder) -> bool:
     """Whether what its file calls tokens are the points of Gaussians."""
-    solver = case_table(run).get("solver")
-    return isinstance(solver, dict) and solver.get("type") == "gaussians"
+    return of_gaussians(case_table(run))
 
 
 def kind_of(run: RunFolder) -> str:

@@ -20,6 +20,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries
+from meanfield.results.gaussians import gaussian_density, of_gaussians
 from meanfield.results.outputs import OutputFields, outputs_in, step_at
 from meanfield.results.series import Series
 from meanfield.runs.live import Live
@@ -191,7 +192,7 @@ class Result:
         (few points are left, a model whose field is no function of moments, a law that is only
         known by its name), and for all other solvers: that of an output, log rho linear in each
         cell of the mesh (``OutputFields.at``); of a density by position, that of all positions
-        together. Collective.
+        together. Of Gaussians: that of an output, in closed form. Collective.
 
         Args:
             points: (m, d) unit vectors, or points (m, gdim) of the geometry.
@@ -202,6 +203,8 @@ class Result:
                 not known: the nearest outputs are told.
         """
         live = self.live
+        if of_gaussians(self._table):
+            return gaussian_density(self._tokens("at"), points, t)
         if live is not None and self._follows_moments:
             solver = live.track.solver
             last = self.t if t is None else t
