@@ -20,7 +20,7 @@ from meanfield.errors import InputError
 from meanfield.geometry.sphere import Array
 from meanfield.results.folder import RunFolder
 from meanfield.results.formats import FieldSeries, TokenSeries
-from meanfield.results.gaussians import gaussian_density, of_gaussians
+from meanfield.results.gaussians import gaussian_density, gaussian_fields, of_gaussians
 from meanfield.results.outputs import OutputFields, outputs_in, step_at
 from meanfield.results.series import Series
 from meanfield.runs.live import Live
@@ -329,9 +329,9 @@ class Result:
             what: "density": a curve over the angle (circle, zonal), an equal-area map of the sphere
                 (longitude against the last coordinate; on axes with a projection, such as "hammer",
                 by that; grey where it is emptier than the colours tell, rings round narrow
-                clusters); "tokens": such a map, for d = 2 their distribution over the angle, for
-                d > 3 that of their inner products; or the name of a column of the series. None: the
-                density or the tokens.
+                clusters; also of Gaussians); "tokens": such a map, for d = 2 their distribution
+                over the angle, for d > 3 that of their inner products; or the name of a column of
+                the series. None: the density or the tokens.
             t: an output time; None: the last. Of a column: marked.
             ax: matplotlib axes to draw on; None: those of a figure of its own, which a notebook
                 shows.
@@ -346,6 +346,8 @@ class Result:
 
         if what is not None and what in self.series:
             return draw(None, self.series, what, t, ax)
+        if what == "density" and of_gaussians(self._table):
+            return draw(gaussian_fields(self._tokens("plot"), t), self.series, what, t, ax)
         return draw(self._outputs("plot"), self.series, what, t, ax, self._collapsed)
 
     @checked_arguments

@@ -153,3 +153,29 @@ def test_a_file_in_single_precision_is_enough_unless_gaussians_are_very_narrow(
     run(thin, tmp_path / "thin")
     with pytest.raises(mf.InputError, match=r"output\.precision = 'float64'"):
         mf.load(tmp_path / "thin").at(x)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_picture_of_the_density(d: int) -> None:
+    """A curve whose maximum is that of the density, or a map of it."""
+    law = {} if d == 3 else {"geometry.d": 2, "initial.components": on_circle}
+    result = run(two({**law, "time.end": 0.1}))
+    ax = result.plot("density")
+    assert ax.get_title() == "$t = 0.1$"
+    if d == 2:
+        peak = result.at(quadrature(2)[0]).max()
+        assert ax.lines[-1].get_ydata().max() == pytest.approx(peak, rel=0.01)
+    else:
+        values = np.asarray(ax.collections[0].get_array())
+        assert values.shape == (180, 360) and values.max() > 2.0 > values.min()
+
+
+def test_no_picture_of_the_density_in_four_dimensions_and_of_what_its_nodes_do_not_see() -> None:
+    law = {"type": "von-mises-fisher", "mean": [0.0, 0.0, 0.0, 1.0], "concentration": 300.0}
+    result = run(two({"geometry.d": 4, "time.end": 0.1}, initial=law))
+    with pytest.raises(mf.InputError, match=r"of Gaussians in d = 4, expected d = 2 or 3"):
+        result.plot("density")
+    thin = {"type": "von-mises-fisher", "mean": [0.6, 0.0, 0.8], "concentration": 1e6}
+    result = run(two({"model.kappa": 1e-6, "time.end": 0.1}, initial=thin))
+    with pytest.raises(mf.InputError, match=r"too narrow for the 40,962 nodes"):
+        result.plot("density")
