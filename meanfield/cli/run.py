@@ -295,12 +295,13 @@ def _needs_dolfinx(case: Case) -> bool:
 def _written(case: Case) -> tuple[Sequence[str], int]:
     """Name what is written at an output time, and its bytes."""
     from meanfield.case import Gaussians, Tokens
+    from meanfield.dynamics.gaussianpoints import rule_of_clouds
 
     number = int(case.output.precision[-2:]) // 8
     if isinstance(case.solver, Tokens):
         return ("position", "velocity", "cluster"), token_count(case) * (6 * number + 4)
     if isinstance(case.solver, Gaussians):
-        points = gaussian_count(case) * 3 ** (case.geometry.d - 1)
+        points = gaussian_count(case) * len(rule_of_clouds(case.geometry.d)[0])
         return ("position", "velocity", "cluster"), points * (6 * number + 4)
     values = sum(3 if name == "velocity" else 1 for name in case.output.fields)
     return case.output.fields, case.geometry.vertex_count * values * number

@@ -156,7 +156,9 @@ def test_from_the_command_line(
     monkeypatch.chdir(tmp_path)
     narrow.write(tmp_path / "case.toml", time__end=1.0)
     assert cli.main(["run", "case.toml", "--dry-run"]) == 0
-    assert "2 Gaussians on S^2" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 Gaussians on S^2" in told
+    assert "position, velocity, cluster: 5.2 kB" in told  # 50 points, of two outputs
     assert cli.main(["run", "case.toml", "--output", "out"]) == 0
     assert cli.main(["help", "gaussians"]) == 0
     assert "cluster_angle" in capsys.readouterr().out
