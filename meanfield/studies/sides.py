@@ -15,7 +15,7 @@ import numpy as np
 
 from meanfield.analysis.quadrature import density_measure, sample_density, spread_bound
 from meanfield.dynamics.tokenfiles import read_tokens
-from meanfield.errors import InputError
+from meanfield.errors import InputError, suggest
 from meanfield.geometry.laws.base import along_axis
 from meanfield.geometry.manifolds import Manifold, of_vectors
 from meanfield.geometry.mesh import Mesh
@@ -105,8 +105,12 @@ def read_sides(
         raise InputError(f"time {time:g} found, a finite number expected")
     for path in (first, second):
         if not Path(path).exists():
+            near = (
+                [p.name for p in Path(path).parent.iterdir()] if Path(path).parent.is_dir() else []
+            )
             raise InputError(
-                f"{path}: no such folder or file, expected the folder of a run, or a file of tokens"
+                f"{path}: no such folder or file{suggest(Path(path).name, near)}, expected the folder "
+                "of a run, or a file of tokens"
             )
     if time is not None and not any(Path(path).is_dir() for path in (first, second)):
         raise InputError(

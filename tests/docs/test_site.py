@@ -154,7 +154,11 @@ def test_the_extra_brings_what_the_build_loads() -> None:
     loaded = [*given["extensions"], given["html_theme"]]
     sources = [ROOT / "docs" / "conf.py", *(ROOT / "docs" / "_ext").rglob("*.py")]
     for source in sources:
-        loaded += re.findall(r"^ *(?:from|import) ([\w.]+)", source.read_text("utf-8"), re.M)
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                loaded += [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                loaded.append(node.module)
     own = {path.stem for path in (*ROOT.glob("docs/**/*.py"), *ROOT.glob("scripts/**/*.py"))}
     own |= {path.parent.name for path in ROOT.glob("docs/*/*.py")}
     own |= {"meanfield", "scripts", "refpages", "__future__"}

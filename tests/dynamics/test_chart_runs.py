@@ -222,7 +222,7 @@ DRIFT = Model(drift=Drift(matrix=((1.0, 0.0), (0.0, -1.0)))).on(Circle(vertices=
         (CURVE, circle(5), even, 1.0, "no chart: 5 points are fewer than the 8"),
         (CURVE, circle(40), even, 0.0, "no chart: the run ends at t = 0, where it begins"),
         (SA, icosphere(3), CAP.density, 1.0, "no chart: the mesh misses less of the mass of this"),
-        (CURVE, circle(12), even, 1.0, "1/2 of the points .*: 6 points are fewer"),
+        (CURVE, circle(12), ramp, 1.0, "1/2 of the points .*: 6 points are fewer"),
         (SA, icosphere(1), standard_density().density, 1.0, "21 points would be one of"),
     ],
 )

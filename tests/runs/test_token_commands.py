@@ -74,7 +74,7 @@ def test_dry_run(name: str, few: Path, capsys: pytest.CaptureFixture[str]) -> No
     before = files(few)
     assert say("run", "few.toml", "--dry-run", *(w for s in sets for w in ("--set", s))) == 0
     out = capsys.readouterr().out
-    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:7])
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:8])
     assert lines["tokens"] == words and "mesh" not in lines and "vertices" not in words
     number, unit_ = lines["fields"].removeprefix("position, velocity, cluster: ").split()[:2]
     scale = {"bytes": 1, "kB": 1e3, "MB": 1e6}[unit_.rstrip(",")]

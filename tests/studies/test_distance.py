@@ -74,7 +74,7 @@ def test_the_verb(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a.npy", "c.npy"], "token file c.npy does not exist (did you mean"),
+        (["a.npy", "c.npy"], "c.npy: no such folder or file (did you mean"),
         (["a.npy", "b.npy", "--d", "4"], "n rows of d = 4 numbers expected"),
         (["a.npy", "b.npy", "--d", "1"], "d = 1 found, at least 2 expected"),
         (["a.npy", "b.npy", "--p", "3"], "argument --p: invalid choice"),
@@ -85,7 +85,7 @@ def test_the_verb(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.npy", "b.npy", "--time", "1"], "time 1 found for two files of tokens, which have"),
         (["a.csv", "a.csv"], "5 columns without a header found, 3 expected, or"),
         (["a.csv", "a.csv"], "(--d D, in Python d = D, tells another dimension)"),
-        (["a.npy", "nothing"], "nothing: a file .npy, .npz"),
+        (["a.npy", "nothing"], "nothing: no such folder or file, expected the folder of a run, or"),
         (["a.npy", "empty"], "empty"),
     ],
 )
