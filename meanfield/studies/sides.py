@@ -105,12 +105,11 @@ def read_sides(
         raise InputError(f"time {time:g} found, a finite number expected")
     for path in (first, second):
         if not Path(path).exists():
-            near = (
-                [p.name for p in Path(path).parent.iterdir()] if Path(path).parent.is_dir() else []
-            )
+            folder = Path(path).parent
+            near = [p.name for p in folder.iterdir()] if folder.is_dir() else []
             raise InputError(
-                f"{path}: no such folder or file{suggest(Path(path).name, near)}, expected the folder "
-                "of a run, or a file of tokens"
+                f"{path}: no such folder or file{suggest(Path(path).name, near)}, expected the "
+                "folder of a run, or a file of tokens"
             )
     if time is not None and not any(Path(path).is_dir() for path in (first, second)):
         raise InputError(
