@@ -116,7 +116,7 @@ def test_the_other_verbs_work(tmp_path: Path, start: Start) -> None:
         "distance tokens tokens --test none",
         "plot flow",
         "plot tokens",
-        "film flow -o film.gif --size 160x120",
+        "film flow -o film.gif --frames 4 --size 320x240",
         "report flow tokens -o report.html",
         "warm-up",
     ]
