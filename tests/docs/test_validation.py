@@ -45,16 +45,6 @@ AGAIN = {
 }
 LONG = frozenset({"attention", "compare", "heads", "normalisation", "pretrained", "stationary"})
 """Those that took more than five seconds when they were measured: with the slow tests."""
-# Rows that no page has yet, and what they wait for.
-WAITING = {
-    "stationary": {"octahedral": "minutes of a quiet machine"},
-    "compare": {"clustering": "minutes of a quiet machine"},
-    "speed": {
-        "moving": "seconds, which say something on a quiet machine only",
-        "tokens": "seconds, which say something on a quiet machine only",
-        "memory": "the largest of all rows: measured with them, in one process",
-    },
-}
 
 
 @pytest.mark.parametrize(
@@ -75,9 +65,7 @@ def test_pages_are_made_of_what_is_kept(name: str) -> None:
     table = make.table_of(name)
     page = (records.PAGES / f"{name}.md").read_text("utf-8")
     assert page == records.page(table, KEPT[name])
-    assert set(KEPT[name]) <= set(table.rows), "rows that no function measures"
-    waiting = set(table.rows) - set(KEPT[name])
-    assert waiting == set(WAITING.get(name, ())), "rows that are not measured"
+    assert set(KEPT[name]) == set(table.rows), "what is measured, and what is kept"
     assert f"make.py {name}" in page and re.search(r"Measured \d{4}-\d\d-\d\d", page)
 
 
