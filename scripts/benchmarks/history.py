@@ -5,7 +5,7 @@
     scripts/env python scripts/benchmarks/history.py --show           # docs/benchmarks.md, .png
 
 A line has the date, the commit, the machine, the seconds of an item (the least of some calls), and
-their ratio to a fixed loop (``reference_loop``, one thread, 4e6 exponentials) timed just before and
+their ratio to a fixed loop (``origin.py``, one thread, 4e6 exponentials) timed just before and
 after: by that ratio machines, and a machine on a busy day, can be compared. The memory of a rank
 has no ratio. What the items are is told by their functions in ``items.py``.
 """
@@ -13,49 +13,26 @@ has no ratio. What the items are is told by their functions in ``items.py``.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import math
-import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numba as nb
 import numpy as np
 
 if str(Path(__file__).parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).parent))
+if str(Path(__file__).parents[1]) not in sys.path:
+    sys.path.insert(1, str(Path(__file__).parents[1]))
 from items import ITEMS, TIMED_ONCE, Timed
+from origin import origin, reference_seconds
 from startup import set_up
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _MEMORY = "memory of a rank, level 7"
 _SHOWN = 8  # commits in the table
-
-
-@nb.njit
-def reference_loop(n: int) -> float:
-    """``n`` exponentials, each of what the one before has given: nothing can be left out."""
-    total, x = 0.0, 0.5
-    for _ in range(n):
-        x = math.exp(-x) * 0.9 + 0.05
-        total += x
-    return total
-
-
-def reference_seconds() -> float:
-    """Of the reference loop: the least of three."""
-    reference_loop(10)
-    times = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        reference_loop(4_000_000)
-        times.append(time.perf_counter() - begun)
-    return min(times)
 
 
 def timed(item: Timed, repeats: int) -> tuple[float, float]:
@@ -77,23 +54,10 @@ def memory_per_rank(small: bool, ranks: int = 2) -> float:
     return max(rank["memory"] for rank in set_up(3 if small else 7, ranks))
 
 
-def _git(*words: str) -> str:
-    found = subprocess.run(["git", *words], cwd=_DOCS.parent, capture_output=True, text=True)
-    return found.stdout.strip()
-
-
 def about() -> dict[str, object]:
     """Date, commit and machine."""
-    model = platform.machine()
-    cpus = Path("/proc/cpuinfo")
-    if cpus.exists():
-        names = [line for line in cpus.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _git("rev-parse", "--short=10", "HEAD") or "unknown",
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "machine": f"{model}, {os.cpu_count()} cores",
+        **origin(_DOCS.parent, "--untracked-files=no"),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }

@@ -7,16 +7,14 @@ a row can be measured again without the others. What is no number (nan) is writt
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from origin import origin
 
 import meanfield
 
@@ -50,23 +48,8 @@ class Measured:
 
 def about() -> dict[str, object]:
     """Date, machine, version and commit; whether what measures is otherwise than in the commit."""
-    model = platform.machine()
-    cpus = Path("/proc/cpuinfo")
-    if cpus.exists():
-        names = [line for line in cpus.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": f"{model}, {os.cpu_count()} cores",
-        "version": meanfield.__version__,
-        "commit": _git("rev-parse", "--short=10", "HEAD") or "unknown",
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=all", "--", *MEASURE)),
-    }
-
-
-def _git(*words: str) -> str:
-    found = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip()
+    found = origin(ROOT, "--untracked-files=all", "--", *MEASURE)
+    return {"version": meanfield.__version__, **found}
 
 
 def run(row: Row) -> tuple[tuple[float, ...], float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import resource
 import tempfile
@@ -10,8 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numba as nb
 import numpy as np
+from origin import reference_seconds
 
 import meanfield as mf
 from meanfield.collective import Alone
@@ -26,14 +25,6 @@ from .solving import attention, explicit, shipped, space, until
 from .table import Table, Values
 
 table = Table("speed", ("", "measured", "note"))
-
-
-@nb.njit
-def _loop(n: int, x: float) -> float:
-    """That of scripts/benchmarks/history.py: exponentials, each of what the one before gave."""
-    for _ in range(n):
-        x = math.exp(-x) * 0.9 + 0.05
-    return x
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -161,12 +152,7 @@ def tokens() -> Values:
     "{:.0f}, {:.1f}", source="45, 0 when it is quiet", rough=True,
 )  # fmt: skip
 def busy() -> Values:
-    x, found = _loop(10, 0.5), []
-    for _ in range(3):
-        begun = time.perf_counter()
-        x = _loop(4_000_000, x)
-        found.append(time.perf_counter() - begun)
-    return 1e3 * min(found), os.getloadavg()[0]
+    return 1e3 * reference_seconds(), os.getloadavg()[0]
 
 
 @table.row("largest resident memory of all of this: GB", "{:.2f}", rough=True)
